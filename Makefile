@@ -1,0 +1,53 @@
+# Every target sets up what it needs and ends with one line that a script can read: "<target>: ok ...".
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.alliance-run
+SETUP_DEV := $(VENV)/.alliance-dev
+WORKERS ?= 2
+
+.PHONY: help demo test check protos bench-crypto clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@echo "help: ok"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "alliance needs Python 3.11 or newer; say PYTHON=python3.12 for another one")'
+	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: on Debian, apt-get install python3-venv"; exit 1; }
+
+$(SETUP): setup.cfg | $(BIN)/python
+	@echo "setting up $(VENV) (once)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(SETUP_DEV): setup.cfg | $(BIN)/python
+	@echo "setting up $(VENV) with the tools of the tests (once)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(SETUP)
+
+demo: $(SETUP) ## six organisations decide; one dies; openssl verifies the receipt
+	@$(BIN)/alliance demo
+	@echo "demo: ok"
+
+test: $(SETUP_DEV) ## everything that CI runs: check, then all tests
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
+	@echo "test: ok"
+
+check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python protos/generate.py --check
+	@echo "check: ok"
+
+protos: $(SETUP_DEV) ## generate alliance/pb from protos/
+	@$(BIN)/python protos/generate.py
+	@echo "protos: ok"
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "clean: ok"

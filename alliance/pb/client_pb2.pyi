@@ -1,0 +1,111 @@
+from alliance.pb import peer_pb2 as _peer_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Submissions(_message.Message):
+    __slots__ = ("submissions",)
+    SUBMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    submissions: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, submissions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Placement(_message.Message):
+    __slots__ = ("slot", "index", "batch_size", "batch_path", "log_path")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_PATH_FIELD_NUMBER: _ClassVar[int]
+    LOG_PATH_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    index: int
+    batch_size: int
+    batch_path: _containers.RepeatedScalarFieldContainer[bytes]
+    log_path: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, slot: _Optional[int] = ..., index: _Optional[int] = ..., batch_size: _Optional[int] = ..., batch_path: _Optional[_Iterable[bytes]] = ..., log_path: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("reason", "detail")
+    class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNSPECIFIED: _ClassVar[Refusal.Reason]
+        CONFLICT: _ClassVar[Refusal.Reason]
+        EXPIRED: _ClassVar[Refusal.Reason]
+        BUSY: _ClassVar[Refusal.Reason]
+        INVALID: _ClassVar[Refusal.Reason]
+    UNSPECIFIED: Refusal.Reason
+    CONFLICT: Refusal.Reason
+    EXPIRED: Refusal.Reason
+    BUSY: Refusal.Reason
+    INVALID: Refusal.Reason
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    reason: Refusal.Reason
+    detail: str
+    def __init__(self, reason: _Optional[_Union[Refusal.Reason, str]] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("client_seq", "placement", "refusal")
+    CLIENT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    client_seq: int
+    placement: Placement
+    refusal: Refusal
+    def __init__(self, client_seq: _Optional[int] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+
+class Outcomes(_message.Message):
+    __slots__ = ("certificate", "outcomes")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    certificate: _peer_pb2.Certificate
+    outcomes: _containers.RepeatedCompositeFieldContainer[Outcome]
+    def __init__(self, certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ...) -> None: ...
+
+class ListenRequest(_message.Message):
+    __slots__ = ("first_slot",)
+    FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    first_slot: int
+    def __init__(self, first_slot: _Optional[int] = ...) -> None: ...
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PeerStatus(_message.Message):
+    __slots__ = ("name", "connected", "rejected")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    connected: bool
+    rejected: int
+    def __init__(self, name: _Optional[str] = ..., connected: bool = ..., rejected: _Optional[int] = ...) -> None: ...
+
+class StatusReply(_message.Message):
+    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    CERTIFIED_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    BLAMED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    view: int
+    leader: str
+    accepted: int
+    decided: int
+    certified: int
+    uptime_seconds: float
+    peers: _containers.RepeatedCompositeFieldContainer[PeerStatus]
+    blamed: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -1,0 +1,143 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Certificate(_message.Message):
+    __slots__ = ("tag", "fields", "signature")
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    tag: int
+    fields: bytes
+    signature: bytes
+    def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Batch(_message.Message):
+    __slots__ = ("submissions",)
+    SUBMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    submissions: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, submissions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class LogFrame(_message.Message):
+    __slots__ = ("first_slot", "batches", "certificate", "cover", "peaks")
+    FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    COVER_FIELD_NUMBER: _ClassVar[int]
+    PEAKS_FIELD_NUMBER: _ClassVar[int]
+    first_slot: int
+    batches: _containers.RepeatedCompositeFieldContainer[Batch]
+    certificate: Certificate
+    cover: _containers.RepeatedScalarFieldContainer[bytes]
+    peaks: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, first_slot: _Optional[int] = ..., batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., cover: _Optional[_Iterable[bytes]] = ..., peaks: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Propose(_message.Message):
+    __slots__ = ("view", "slot", "root", "batch", "signature")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    slot: int
+    root: bytes
+    batch: Batch
+    signature: bytes
+    def __init__(self, view: _Optional[int] = ..., slot: _Optional[int] = ..., root: _Optional[bytes] = ..., batch: _Optional[_Union[Batch, _Mapping]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Accepted(_message.Message):
+    __slots__ = ("view", "slot", "root", "signature")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    slot: int
+    root: bytes
+    signature: bytes
+    def __init__(self, view: _Optional[int] = ..., slot: _Optional[int] = ..., root: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class Flag(_message.Message):
+    __slots__ = ("view", "slot")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    slot: int
+    def __init__(self, view: _Optional[int] = ..., slot: _Optional[int] = ...) -> None: ...
+
+class Endorsement(_message.Message):
+    __slots__ = ("tag", "fields", "share")
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    tag: int
+    fields: bytes
+    share: bytes
+    def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ..., share: _Optional[bytes] = ...) -> None: ...
+
+class ProveShare(_message.Message):
+    __slots__ = ("tag", "fields")
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    tag: int
+    fields: bytes
+    def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ...) -> None: ...
+
+class Status(_message.Message):
+    __slots__ = ("view", "accepted", "decided", "certified")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_FIELD_NUMBER: _ClassVar[int]
+    CERTIFIED_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    accepted: int
+    decided: int
+    certified: int
+    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ...) -> None: ...
+
+class Fetch(_message.Message):
+    __slots__ = ("first_slot",)
+    FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    first_slot: int
+    def __init__(self, first_slot: _Optional[int] = ...) -> None: ...
+
+class Forward(_message.Message):
+    __slots__ = ("submissions",)
+    SUBMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    submissions: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, submissions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class PeerMessage(_message.Message):
+    __slots__ = ("propose", "accepted", "flag", "endorsement", "certified", "prove_share", "status", "fetch", "log_frame", "forward")
+    PROPOSE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    FLAG_FIELD_NUMBER: _ClassVar[int]
+    ENDORSEMENT_FIELD_NUMBER: _ClassVar[int]
+    CERTIFIED_FIELD_NUMBER: _ClassVar[int]
+    PROVE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    FETCH_FIELD_NUMBER: _ClassVar[int]
+    LOG_FRAME_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
+    propose: Propose
+    accepted: Accepted
+    flag: Flag
+    endorsement: Endorsement
+    certified: Certificate
+    prove_share: ProveShare
+    status: Status
+    fetch: Fetch
+    log_frame: LogFrame
+    forward: Forward
+    def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., flag: _Optional[_Union[Flag, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ...) -> None: ...
+
+class Envelope(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, messages: _Optional[_Iterable[bytes]] = ...) -> None: ...
