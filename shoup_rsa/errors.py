@@ -1,0 +1,82 @@
+"""What can go wrong, one class per thing that a caller may want to treat differently.
+
+No error text ever contains a secret or anything computed from one. Errors survive pickling, because a signer
+usually lives in a process of its own.
+"""
+
+from __future__ import annotations
+
+
+class ShoupError(Exception):
+    """The common base: everything this package raises about its inputs, save plain `TypeError`."""
+
+
+class InvalidKey(ShoupError, ValueError):
+    """Key parameters, a public key or a key share that break a rule of the scheme."""
+
+
+class InvalidSignature(ShoupError):
+    """The signature does not belong to this message under this key."""
+
+
+class InvalidShare(ShoupError):
+    """A signature share that is malformed, or whose proof does not hold.
+
+    `index` is the share's index as it claims it, or None where the bytes do not even give one; `reason` is a
+    sentence.
+    """
+
+    def __init__(self, index: int | None, reason: str) -> None:
+        super().__init__(index, reason)
+        self.index = index
+        self.reason = reason
+
+    def __str__(self) -> str:
+        name = "signature share" if self.index is None else f"signature share {self.index}"
+        return f"{name}: {self.reason}"
+
+
+class NotEnoughShares(ShoupError):
+    """Fewer distinct shares than the threshold. `needed` and `given` are counts."""
+
+    def __init__(self, needed: int, given: int) -> None:
+        super().__init__(needed, given)
+        self.needed = needed
+        self.given = given
+
+    def __str__(self) -> str:
+        return f"{self.needed} shares with distinct indices are needed, {self.given} were given"
+
+
+class CombineFailed(ShoupError):
+    """The shares do not give a valid signature.
+
+    `culprits`: indices whose share is PROVEN bad (malformed, or with a proof that does not hold).
+    `unproven`: indices whose share carries no proof, so that nothing can be said about it: ask these for a
+    proof and combine again. An index in neither tuple has proven its share good. Both are sorted.
+    """
+
+    def __init__(self, culprits: tuple[int, ...], unproven: tuple[int, ...]) -> None:
+        super().__init__(culprits, unproven)
+        self.culprits = culprits
+        self.unproven = unproven
+
+    def __str__(self) -> str:
+        if self.unproven:
+            advice = "ask the unproven for proofs, leave the culprits out, and combine again"
+        elif self.culprits:
+            advice = "leave the culprits out and wait for shares of others"
+        else:
+            advice = "every share is proven good, so the dealing itself is wrong: run check_dealing()"
+        return (
+            "the shares do not combine into a valid signature "
+            f"(proven bad: {list(self.culprits)}, without proof: {list(self.unproven)}); {advice}"
+        )
+
+
+class InvalidKeyFile(ShoupError):
+    """A sealed key share that is truncated, altered, of another format, or for another key."""
+
+
+class WrongPassphrase(ShoupError):
+    """The sealed key share is intact, but this passphrase does not open it."""
