@@ -1,0 +1,59 @@
+"""Who suffices, and what their joint word looks like.
+
+* ``system``: how many members tolerate how many faults, and the sizes of the quorums.
+* ``statement``: the canonical bytes, the only thing that is ever signed.
+* ``endorsement``: one member's signed response to a statement.
+* ``tally``: counting one word per member.
+* ``scheme``: how endorsements become a certificate; ``threshold_rsa`` (one RSA signature) and
+  ``signature_set`` (individual signatures) are imported by name, so that who only counts needs no keys.
+* ``certificate``: statement and signature, verified against a scheme.
+"""
+
+from quorum.certificate import QuorumCertificate, combine
+from quorum.endorsement import Endorsement, Equivocation, VerifiedEndorsement
+from quorum.scheme import CombineFailed, Endorser, InvalidCertificate, InvalidEndorsement, Scheme
+from quorum.statement import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Context,
+    InvalidStatement,
+    JointStatement,
+    ProgressStatement,
+    ProposeStatement,
+    ReplyStatement,
+    SubmissionStatement,
+    SuspectStatement,
+    VoteStatement,
+    decode_joint,
+)
+from quorum.system import QuorumSystem, UnsatisfiableSizes
+from quorum.tally import Tally, Verdict
+
+__all__ = [
+    "AcceptedStatement",
+    "CheckpointStatement",
+    "CombineFailed",
+    "Context",
+    "Endorsement",
+    "Endorser",
+    "Equivocation",
+    "InvalidCertificate",
+    "InvalidEndorsement",
+    "InvalidStatement",
+    "JointStatement",
+    "ProgressStatement",
+    "ProposeStatement",
+    "QuorumCertificate",
+    "QuorumSystem",
+    "ReplyStatement",
+    "Scheme",
+    "SubmissionStatement",
+    "SuspectStatement",
+    "Tally",
+    "UnsatisfiableSizes",
+    "Verdict",
+    "VerifiedEndorsement",
+    "VoteStatement",
+    "combine",
+    "decode_joint",
+]

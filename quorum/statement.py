@@ -1,0 +1,193 @@
+"""Statements: the canonical bytes that members sign, alone or jointly.
+
+Layout, big-endian and of fixed width::
+
+    "alliance/v1" 0x00 | tag u8 | alliance_id[32] | epoch u64 | fields
+
+The tag separates purposes, the alliance id and the epoch separate alliances and generations of keys, so
+a signature on one statement is never a signature on another. Serialisations (protobuf, JSON) are never
+signed: they are not canonical. The encodings are frozen by fixtures in the tests.
+
+Tags below 0x40 are for statements that a quorum signs jointly, tags from 0x40 on for those that one
+party signs with its own Ed25519 key.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeAlias
+
+PREFIX = b"alliance/v1\x00"
+DIGEST_BYTES = 32
+U64_MAX = 2**64 - 1
+
+
+class InvalidStatement(ValueError):
+    """Bytes or values from which no statement can be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every statement of one alliance and key generation has in common.
+
+    ``alliance_id`` is 32 bytes, ``epoch`` 0 to 2^64-1. Raises InvalidStatement.
+    """
+
+    alliance_id: bytes
+    epoch: int
+
+    def __post_init__(self) -> None:
+        _require_digest("alliance_id", self.alliance_id)
+        _require_u64("epoch", self.epoch)
+
+    def frame(self, tag: int, fields: bytes) -> bytes:
+        """The signed bytes of a statement with this tag and these fields."""
+        return PREFIX + bytes([tag]) + self.alliance_id + self.epoch.to_bytes(8, "big") + fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """Fields in order; those typed ``int`` are u64, those typed ``bytes`` are 32-byte digests."""
+
+    TAG: ClassVar[int]
+    LAYOUT: ClassVar[struct.Struct]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int":
+                _require_u64(field.name, value)
+            else:
+                _require_digest(field.name, value)
+
+    def fields(self) -> bytes:
+        return self.LAYOUT.pack(*(getattr(self, field.name) for field in fields(self)))
+
+    def encode(self, context: Context) -> bytes:
+        return context.frame(self.TAG, self.fields())
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedStatement(_Statement):
+    """The signer accepted, in ``view``, the log of ``slot`` slots whose Merkle root is ``root``.
+
+    Signed jointly by a decision quorum it is a decision certificate for every slot up to ``slot``.
+    """
+
+    TAG: ClassVar[int] = 0x01
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s")
+    view: int
+    slot: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectStatement(_Statement):
+    """The signer suspects the leader of ``view``; jointly: an election proof of the next view."""
+
+    TAG: ClassVar[int] = 0x04
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q")
+    view: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressStatement(_Statement):
+    """The signer checked the NewView of ``view``; jointly: a progress certificate."""
+
+    TAG: ClassVar[int] = 0x05
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s")
+    view: int
+    new_view_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStatement(_Statement):
+    """The signer holds this log and this ordering state at ``slot``; jointly: a stable checkpoint."""
+
+    TAG: ClassVar[int] = 0x06
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s32s")
+    slot: int
+    root: bytes
+    state_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStatement(_Statement):
+    """An application's answer to one command; signed with a service key of its own threshold."""
+
+    TAG: ClassVar[int] = 0x07
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">32sQQ32s")
+    client_id: bytes
+    client_seq: int
+    slot: int
+    result_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeStatement(_Statement):
+    """The leader of ``view`` gives ``slot`` to a batch; ``root`` is that of the log up to it."""
+
+    TAG: ClassVar[int] = 0x40
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s32s")
+    view: int
+    slot: int
+    batch_digest: bytes
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VoteStatement(_Statement):
+    """One acceptor's own word for what AcceptedStatement says jointly."""
+
+    TAG: ClassVar[int] = 0x41
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s")
+    view: int
+    slot: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionStatement(_Statement):
+    """A client submits commands under one of its sequence numbers."""
+
+    TAG: ClassVar[int] = 0x44
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">32sQ32s")
+    client_id: bytes
+    client_seq: int
+    body_digest: bytes
+
+
+JointStatement: TypeAlias = (
+    AcceptedStatement | SuspectStatement | ProgressStatement | CheckpointStatement | ReplyStatement
+)
+_JOINT: dict[int, type[JointStatement]] = {
+    kind.TAG: kind
+    for kind in (
+        AcceptedStatement,
+        SuspectStatement,
+        ProgressStatement,
+        CheckpointStatement,
+        ReplyStatement,
+    )
+}
+
+
+def decode_joint(tag: int, fields: bytes) -> JointStatement:
+    """The jointly signed statement with this tag and these fields; raises InvalidStatement."""
+    kind = _JOINT.get(tag)
+    if kind is None:
+        raise InvalidStatement(f"no jointly signed statement has the tag {tag}")
+    if len(fields) != kind.LAYOUT.size:
+        raise InvalidStatement(f"{kind.__name__} has {kind.LAYOUT.size} bytes of fields, not {len(fields)}")
+    return kind(*kind.LAYOUT.unpack(fields))
+
+
+def _require_digest(name: str, value: bytes) -> None:
+    if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
+        raise InvalidStatement(f"{name} must be {DIGEST_BYTES} bytes")
+
+
+def _require_u64(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= U64_MAX:
+        raise InvalidStatement(f"{name} must be a whole number from 0 to 2^64-1")

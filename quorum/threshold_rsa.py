@@ -1,0 +1,138 @@
+"""The scheme in which a quorum's endorsements are combined into ONE RSA signature (Shoup 2000).
+
+The only importer of shoup_rsa. Not imported by ``quorum/__init__``: the engine, which imports quorum,
+must not reach the keys.
+
+Members count from 0, share indices from 1 (0 is the secret's place on the polynomial).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import shoup_rsa
+from quorum.endorsement import Endorsement, VerifiedEndorsement
+from quorum.scheme import CombineFailed, InvalidCertificate, InvalidEndorsement, one_statement
+from quorum.statement import Context
+from quorum.system import QuorumSystem
+from shoup_rsa import InvalidKey as InvalidAgreementKey
+from shoup_rsa import InvalidKeyFile, WrongPassphrase
+from shoup_rsa import ThresholdPublicKey as AgreementKey
+
+__all__ = [
+    "AgreementKey",
+    "InvalidAgreementKey",
+    "InvalidKeyFile",
+    "ThresholdRsaEndorser",
+    "ThresholdRsaScheme",
+    "WrongPassphrase",
+    "deal_agreement_key",
+]
+
+
+def deal_agreement_key(
+    system: QuorumSystem,
+    key_size: int,
+    epoch: int,
+    progress: Callable[[str, int], None] | None = None,
+) -> tuple[AgreementKey, tuple[ThresholdRsaEndorser, ...]]:
+    """Deals the alliance key: any ``system.decision`` of the members sign together, none fewer.
+
+    The dealer sees the secret while this runs; only the shares outlive it. Takes seconds at 2048 bits.
+    Raises ValueError for a key size that is too small or no multiple of 128.
+    """
+    dealing = shoup_rsa.generate_threshold_key(
+        system.member_count,
+        system.decision,
+        system.faulty_max,
+        key_size,
+        epoch=epoch,
+        progress=progress,
+    )
+    return dealing.public_key, tuple(ThresholdRsaEndorser(share) for share in dealing.key_shares)
+
+
+class ThresholdRsaScheme:
+    """Certificates under a Shoup-shared RSA key: 256 bytes at 2048 bits, whatever the quorum's size."""
+
+    def __init__(self, key: AgreementKey, context: Context) -> None:
+        """Raises ValueError when the key is of another epoch than the context."""
+        if key.epoch != context.epoch:
+            raise ValueError(f"the key is of epoch {key.epoch}, the alliance in epoch {context.epoch}")
+        self.key = key
+        self._context = context
+
+    @property
+    def context(self) -> Context:
+        return self._context
+
+    @property
+    def threshold(self) -> int:
+        return self.key.threshold
+
+    def combine(self, endorsements: Sequence[Endorsement]) -> bytes:
+        by_member = one_statement(endorsements, self.threshold)
+        message = endorsements[0].statement.encode(self._context)
+        shares: list[shoup_rsa.SignatureShare] = []
+        malformed: list[int] = []
+        for member, endorsement in by_member.items():
+            try:
+                shares.append(self._share(endorsement))
+            except InvalidEndorsement:
+                malformed.append(member)
+        if len(shares) < self.threshold:
+            raise CombineFailed(tuple(malformed), ())
+        try:
+            return self.key.combine(message, shares)
+        except shoup_rsa.CombineFailed as failure:
+            culprits = (*malformed, *(index - 1 for index in failure.culprits))
+            raise CombineFailed(culprits, tuple(index - 1 for index in failure.unproven)) from None
+
+    def verify(self, message: bytes, signature: bytes) -> None:
+        try:
+            self.key.verify(message, signature)
+        except shoup_rsa.InvalidSignature as error:
+            raise InvalidCertificate(str(error)) from None
+
+    def verify_endorsement(self, endorsement: Endorsement) -> VerifiedEndorsement:
+        share = self._share(endorsement)
+        message = endorsement.statement.encode(self._context)
+        try:
+            self.key.verify_share(message, share)
+        except shoup_rsa.InvalidShare as error:
+            raise InvalidEndorsement(endorsement.member, error.reason) from None
+        return VerifiedEndorsement(endorsement)
+
+    def _share(self, endorsement: Endorsement) -> shoup_rsa.SignatureShare:
+        try:
+            share = shoup_rsa.SignatureShare.from_bytes(self.key, endorsement.signature)
+        except shoup_rsa.InvalidShare as error:
+            raise InvalidEndorsement(endorsement.member, error.reason) from None
+        if share.index != endorsement.member + 1:
+            raise InvalidEndorsement(endorsement.member, f"its share has the index {share.index}")
+        return share
+
+
+class ThresholdRsaEndorser:
+    """A member's key share as an Endorser."""
+
+    def __init__(self, share: shoup_rsa.KeyShare) -> None:
+        self._share = share
+
+    @classmethod
+    def open(cls, sealed: bytes, passphrase: bytes, key: AgreementKey) -> ThresholdRsaEndorser:
+        """From an encrypted share file of this key; raises WrongPassphrase or InvalidKeyFile."""
+        return cls(shoup_rsa.open_key_share(sealed, passphrase, key))
+
+    def seal(self, passphrase: bytes) -> bytes:
+        """The encrypted share file."""
+        return shoup_rsa.seal_key_share(self._share, passphrase)
+
+    @property
+    def member(self) -> int:
+        """Whose share this is, counted from 0."""
+        return self._share.index - 1
+
+    def endorse(self, message: bytes, *, proven: bool) -> bytes:
+        share = self._share.sign_share(message, proof=proven)
+        return share.to_bytes(self._share.public_key)
