@@ -1,0 +1,97 @@
+"""The acceptor: takes the leader's proposals in the order of slots, and speaks once for many."""
+
+from __future__ import annotations
+
+from fab_paxos.effects import Blame, Broadcast, Effect, EntryRecord, Persist
+from fab_paxos.limits import WINDOW_SLOTS
+from fab_paxos.messages import Accepted, Propose
+from fab_paxos.tail import Tail
+from fab_paxos.types import Entry
+from quorum import QuorumSystem
+
+
+class Acceptor:
+    """protocol.md, normal case: steps 1 to 3, the acceptor's part."""
+
+    def __init__(self, system: QuorumSystem, tail: Tail) -> None:
+        self._system = system
+        self._tail = tail
+        self._ahead: dict[int, Propose] = {}
+        self._announced = tail.tip
+
+    def on_propose(self, propose: Propose, out: list[Effect]) -> list[Entry]:
+        """Takes a proposal of the current view; the entries that it let this member accept.
+
+        Proposals beyond the window are dropped: they can be fetched once the log got there. One that
+        comes before its predecessors waits, so that loss on one link does not repeat itself.
+        """
+        if propose.slot <= self._tail.tip:
+            self._compare(propose, out)
+            return []
+        if propose.slot > self._tail.base + WINDOW_SLOTS:
+            return []
+        first = self._ahead.setdefault(propose.slot, propose)
+        if first.root != propose.root:
+            self._blame_for_two(first, propose, out)
+        return self.advance(out)
+
+    def advance(self, out: list[Effect]) -> list[Entry]:
+        """Accepts what waits and now continues the log."""
+        accepted: list[Entry] = []
+        for slot in [slot for slot in self._ahead if slot <= self._tail.tip]:
+            del self._ahead[slot]
+        while (following := self._ahead.pop(self._tail.tip + 1, None)) is not None:
+            entry = self._accept(following, out)
+            if entry is None:
+                break
+            accepted.append(entry)
+        return accepted
+
+    def announce(self, view: int, out: list[Effect]) -> None:
+        """One cumulative Accepted for all that was accepted since the last one."""
+        if self._tail.tip > self._announced:
+            self._announced = self._tail.tip
+            accepted = self.latest(view)
+            if accepted is not None:
+                out.append(Broadcast(accepted))
+
+    def latest(self, view: int) -> Accepted | None:
+        """This member's cumulative word in ``view``, if it accepted anything in it that is not certified."""
+        entry = self._tail.entry(self._tail.tip)
+        if entry is None or entry.view != view:
+            return None
+        return Accepted(view, entry.slot, entry.root)
+
+    def spoken_for(self, slot: int) -> None:
+        """The log up to ``slot`` needs no announcement: proposed by this member, or proven already."""
+        self._announced = max(self._announced, slot)
+
+    def replaced(self, slot: int) -> None:
+        """What was accepted above ``slot`` is gone, so it is news when it is accepted again."""
+        self._announced = slot
+
+    def _accept(self, propose: Propose, out: list[Effect]) -> Entry | None:
+        leader = self._system.leader(propose.view)
+        frontier = self._tail.next_frontier(propose.batch)
+        if frontier.root != propose.root:
+            # Not evidence by itself: the root depends on earlier proposals, of which a lying leader
+            # may have shown us others than it showed the rest.
+            out.append(Blame(leader, f"the root proposed for slot {propose.slot} is not that of the log"))
+            return None
+        if not all(self._tail.windows.preview(propose.slot, propose.batch.submissions)):
+            out.append(Blame(leader, f"slot {propose.slot} repeats a submission", (propose,)))
+            return None
+        entry = self._tail.append(propose.view, propose.batch, frontier, propose.signature)
+        out.append(Persist(EntryRecord(entry)))
+        return entry
+
+    def _compare(self, propose: Propose, out: list[Effect]) -> None:
+        entry = self._tail.entry(propose.slot)
+        if entry is None or entry.view != propose.view or entry.root == propose.root:
+            return
+        first = Propose(entry.view, entry.slot, entry.batch, entry.root, entry.signature)
+        self._blame_for_two(first, propose, out)
+
+    def _blame_for_two(self, first: Propose, second: Propose, out: list[Effect]) -> None:
+        leader = self._system.leader(second.view)
+        out.append(Blame(leader, f"two proposals for slot {second.slot}", (first, second)))

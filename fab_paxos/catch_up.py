@@ -1,0 +1,163 @@
+"""Catching up: who is behind asks one peer at a time, and believes certificates and signatures only."""
+
+from __future__ import annotations
+
+from fab_paxos.effects import Blame, Effect, EntryRecord, Persist, ProvenRecord, Send, Supply
+from fab_paxos.limits import FETCH_PROPOSALS_MAX
+from fab_paxos.log import ProofError, root_from_cover, slot_leaf
+from fab_paxos.messages import Accepted, Certified, Fetch, LogFrame, Propose, Status
+from fab_paxos.tail import Tail
+from fab_paxos.types import Entry
+from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem
+
+
+class CatchUp:
+    """One request under way; a peer that does not help is passed over at the next heartbeat."""
+
+    def __init__(self, system: QuorumSystem, me: int, tail: Tail) -> None:
+        self._me = me
+        self._tail = tail
+        self._statuses: list[Status | None] = [None] * system.member_count
+        self._asked: int | None = None
+        self._answered = (0, 0)  # the tip and the decided slot with which our request is answered
+        self._beats_since_asked = 0
+        self._last = (tail.tip, tail.decided)
+        self._turn = me
+
+    # -- being behind --------------------------------------------------------------------------------
+
+    def on_status(self, sender: int, status: Status, out: list[Effect]) -> None:
+        """A certificate beyond our accepted log means that proposals passed us by: ask at once."""
+        first = self._statuses[sender] is None
+        self._statuses[sender] = status
+        if self._asked is None and (status.certified > self._tail.tip or (first and self._behind(status))):
+            self._ask(sender, out)
+
+    def on_connected(self, peer: int) -> None:
+        """What it told before the link broke is old."""
+        self._statuses[peer] = None
+        if self._asked == peer:
+            self._asked = None
+
+    def on_heartbeat(self, out: list[Effect]) -> None:
+        """Gives up on a silent source; when nothing has moved since the last beat, asks who knows more."""
+        stalled = self._last == (self._tail.tip, self._tail.decided)
+        self._last = (self._tail.tip, self._tail.decided)
+        if not stalled:
+            return
+        if self._asked is not None:
+            self._beats_since_asked += 1
+            if self._beats_since_asked < 2:
+                return
+            self._asked = None
+        count = len(self._statuses)
+        for step in range(1, count + 1):
+            peer = (self._turn + step) % count
+            status = self._statuses[peer]
+            if peer != self._me and status is not None and self._behind(status):
+                self._turn = peer
+                self._ask(peer, out)
+                return
+
+    def progressed(self, sender: int, out: list[Effect]) -> None:
+        """The source that was asked has helped: when its answer is complete, go on with it while it knows
+        more. Each proposal of an answer is no reason to ask anew: that would ask for them all again."""
+        if sender != self._asked or not self._is_answered():
+            return
+        self._asked = None
+        status = self._statuses[sender]
+        if status is not None and self._behind(status):
+            self._ask(sender, out)
+
+    def _is_answered(self) -> bool:
+        tip, decided = self._answered
+        return self._tail.tip >= tip and self._tail.decided >= decided
+
+    def _behind(self, status: Status) -> bool:
+        return status.accepted > self._tail.tip or status.decided > self._tail.decided
+
+    def _ask(self, peer: int, out: list[Effect]) -> None:
+        self._asked = peer
+        self._beats_since_asked = 0
+        status = self._statuses[peer]
+        certified = status.certified if status is not None else 0
+        # Below its certificate a peer gives proof; above, the leader's signed proposals.
+        if certified > self._tail.decided:
+            first = self._tail.decided + 1
+            self._answered = (0, first)
+        else:
+            first = self._tail.tip + 1
+            known = status.accepted if status is not None else first
+            self._answered = (min(known, self._tail.tip + FETCH_PROPOSALS_MAX), 0)
+        out.append(Send(peer, Fetch(first)))
+
+    def on_frame(self, sender: int, frame: LogFrame, out: list[Effect]) -> list[Entry]:
+        """Takes proven batches, whatever was accepted in their place; the entries that are now proven."""
+        statement = frame.certificate.statement
+        last = frame.first_slot + len(frame.batches) - 1
+        decided = self._tail.decided
+        if not isinstance(statement, AcceptedStatement) or not frame.first_slot <= decided + 1 <= last:
+            return []
+        batches = frame.batches[decided + 1 - frame.first_slot :]
+        frontiers = []
+        frontier = self._tail.frontier(decided)
+        for slot, batch in enumerate(batches, decided + 1):
+            frontier = frontier.append(slot_leaf(slot, batch.digest))
+            frontiers.append(frontier)
+        try:
+            proven = root_from_cover(frontier, statement.slot, frame.cover) == statement.root
+        except ProofError:
+            proven = False
+        if not proven:
+            out.append(Blame(sender, f"a log frame from slot {frame.first_slot} without a proof", (frame,)))
+            return []
+        entries = []
+        for slot, (batch, frontier) in enumerate(zip(batches, frontiers, strict=True), decided + 1):
+            held = self._tail.entry(slot)
+            if held is not None and held.root != frontier.root:
+                self._tail.truncate(slot - 1)
+                held = None
+            if held is None:
+                held = self._tail.append(statement.view, batch, frontier, b"")
+                out.append(Persist(EntryRecord(held)))
+            entries.append(held)
+        certificate = frame.certificate if statement.slot == last else None
+        out.append(Persist(ProvenRecord(last, certificate)))
+        return entries
+
+    # -- helping others ------------------------------------------------------------------------------
+
+    def help(
+        self,
+        sender: int,
+        status: Status,
+        latest: Accepted | None,
+        newest: QuorumCertificate | None,
+        out: list[Effect],
+    ) -> None:
+        """A peer that knows less than we do gets our newest certificate and our own latest word."""
+        statement = newest.statement if newest is not None else None
+        if (
+            newest is not None
+            and isinstance(statement, AcceptedStatement)
+            and statement.slot > status.certified
+        ):
+            out.append(Send(sender, Certified(newest)))
+        if latest is not None and latest.slot > status.decided:
+            out.append(Send(sender, latest))
+
+    def on_fetch(
+        self, sender: int, first_slot: int, certified: int, view: int, leading: bool, out: list[Effect]
+    ) -> None:
+        """Below the certificate the log itself; above it the proposals of this view, as the leader
+        signed them, which prove themselves to any member."""
+        if first_slot < 1:
+            return
+        if first_slot <= certified:
+            out.append(Supply(sender, first_slot))
+            return
+        for slot in range(first_slot, min(self._tail.tip, first_slot + FETCH_PROPOSALS_MAX - 1) + 1):
+            entry = self._tail.entry(slot)
+            if entry is None or entry.view != view or not (entry.signature or leading):
+                return
+            out.append(Send(sender, Propose(view, slot, entry.batch, entry.root, entry.signature)))

@@ -1,0 +1,143 @@
+"""What the engine wants done: a closed set, carried out in order.
+
+The contract of the driver: whatever a ``Persist`` names is durable before any effect that follows it is
+carried out (it may persist earlier, and many at once). If that fails, nothing may leave: the process ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from fab_paxos.messages import Message
+from fab_paxos.types import Entry, Submission
+from quorum import Endorsement, JointStatement, QuorumCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """This member accepted the entry; replaces what was accepted at this slot, and all above it."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRecord:
+    """The log up to ``slot`` is decided; ``certificate`` is the newest one at or below it, if new."""
+
+    slot: int
+    certificate: QuorumCertificate | None
+
+
+Record: TypeAlias = EntryRecord | ProvenRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    to: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """To every other member; encoded once."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Endorse:
+    """Have the signer endorse this statement; answered by EndorsementMade or EndorsementRefused."""
+
+    statement: JointStatement
+    proven: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """Make a certificate of these endorsements; answered by Combined or CombinationFailed."""
+
+    endorsements: tuple[Endorsement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """The entry is decided. Emitted once for each slot, in order (after a restart: from the proven one)."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Certify:
+    """A certificate covers the log up to its slot, all of which is decided here."""
+
+    certificate: QuorumCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Send a LogFrame that begins at ``first_slot`` to a member; the slot is certified here."""
+
+    to: int
+    first_slot: int
+
+
+class RefusalReason(Enum):
+    CONFLICT = "conflict"
+    EXPIRED = "expired"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell the client of this member why its submission will not be ordered on its account."""
+
+    submission: Submission
+    reason: RefusalReason
+
+
+@dataclass(frozen=True, slots=True)
+class Locate:
+    """The client's submission was decided before, in ``slot``: answer from the log."""
+
+    submission: Submission
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """A member did what a correct one never does. ``evidence`` are the contradicting words, if any."""
+
+    member: int
+    reason: str
+    evidence: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Fire ``name`` after ``seconds``; replaces a running timer of the same name."""
+
+    name: str
+    seconds: float
+
+
+Effect: TypeAlias = (
+    Persist
+    | Send
+    | Broadcast
+    | Endorse
+    | Combine
+    | Decide
+    | Certify
+    | Supply
+    | Refuse
+    | Locate
+    | Blame
+    | SetTimer
+)

@@ -1,0 +1,96 @@
+"""What happens to the engine: a closed set, handed to ``Replica.step`` one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fab_paxos.messages import Message
+from fab_paxos.types import Submission
+from quorum import JointStatement, QuorumCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A client of this member handed in a submission; form and signature are checked."""
+
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A peer's message that passed the gate. ``sender`` is the identity of the channel."""
+
+    sender: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class EndorsementMade:
+    """The signer answers an Endorse effect."""
+
+    statement: JointStatement
+    signature: bytes
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndorsementRefused:
+    """The signer would not sign this statement (it signed a contradicting one)."""
+
+    statement: JointStatement
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """A Combine effect succeeded: the certificate is verified."""
+
+    certificate: QuorumCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class CombinationFailed:
+    """A Combine effect failed. ``culprits`` are proven bad, ``unproven`` showed no proof."""
+
+    statement: JointStatement
+    culprits: tuple[int, ...]
+    unproven: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """The link to a peer is up (again): what was sent to it before may be lost."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """All waiting events have been handed over: say once what many of them ask for.
+
+    Batches and cumulative Accepted form here, so that they grow with the load and not with a timer.
+    """
+
+
+Event: TypeAlias = (
+    Started
+    | Submitted
+    | Received
+    | EndorsementMade
+    | EndorsementRefused
+    | Combined
+    | CombinationFailed
+    | TimerFired
+    | PeerConnected
+    | Drained
+)

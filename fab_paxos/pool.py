@@ -1,0 +1,60 @@
+"""Submissions that wait to be decided: a queue per client, served round robin."""
+
+from __future__ import annotations
+
+from fab_paxos.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, POOL_BYTES_MAX, POOL_SUBMISSIONS_MAX
+from fab_paxos.types import Submission
+
+
+class Pool:
+    """Bounded per client, so that a flood fills its own queue only."""
+
+    def __init__(self) -> None:
+        # Insertion order is the order of service: a client that was served goes to the end.
+        self._queues: dict[bytes, dict[int, Submission]] = {}
+        self._bytes: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._queues.values())
+
+    def get(self, client_id: bytes, client_seq: int) -> Submission | None:
+        return self._queues.get(client_id, {}).get(client_seq)
+
+    def add(self, submission: Submission) -> bool:
+        """Queues a submission whose number is not in use here; False when the client's share is full."""
+        queue = self._queues.setdefault(submission.client_id, {})
+        held = self._bytes.get(submission.client_id, 0)
+        if len(queue) >= POOL_SUBMISSIONS_MAX or held + len(submission.encoded) > POOL_BYTES_MAX:
+            return False
+        queue[submission.client_seq] = submission
+        self._bytes[submission.client_id] = held + len(submission.encoded)
+        return True
+
+    def discard(self, client_id: bytes, client_seq: int) -> None:
+        """Removes a submission, whatever its content: its number is used."""
+        queue = self._queues.get(client_id)
+        submission = queue.pop(client_seq, None) if queue else None
+        if submission is not None:
+            self._bytes[client_id] -= len(submission.encoded)
+        if queue is not None and not queue:
+            del self._queues[client_id]
+            self._bytes.pop(client_id, None)
+
+    def all(self) -> tuple[Submission, ...]:
+        return tuple(submission for queue in self._queues.values() for submission in queue.values())
+
+    def take(self) -> list[Submission]:
+        """Removes what makes the next batch: one submission of each client in turn, until it is full."""
+        taken: list[Submission] = []
+        room = BATCH_BYTES_MAX
+        while self._queues and len(taken) < BATCH_SUBMISSIONS_MAX:
+            client_id = next(iter(self._queues))
+            submission = next(iter(self._queues[client_id].values()))
+            if len(submission.encoded) > room:
+                break
+            room -= len(submission.encoded)
+            taken.append(submission)
+            self.discard(client_id, submission.client_seq)
+            if client_id in self._queues:
+                self._queues[client_id] = self._queues.pop(client_id)
+        return taken

@@ -1,0 +1,140 @@
+"""The proposer: the leader gives consecutive slots to batches; others hand it their clients' work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import compress
+
+from fab_paxos.effects import Broadcast, Effect, EntryRecord, Locate, Persist, RefusalReason, Refuse, Send
+from fab_paxos.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
+from fab_paxos.messages import Forward, Propose
+from fab_paxos.pool import Pool
+from fab_paxos.tail import Tail
+from fab_paxos.types import Batch, Entry, Submission
+from fab_paxos.windows import Standing
+
+
+class Proposer:
+    """protocol.md, normal case, step 1.
+
+    ``_pending`` are the submissions of this member's own clients until they are decided; a member that
+    is not the leader hands them over, again and again. ``_queue`` is what the leader has yet to propose.
+    """
+
+    def __init__(self, tail: Tail) -> None:
+        self._tail = tail
+        self._pending = Pool()
+        self._queue = Pool()
+        self._unsent: list[Submission] = []
+        self._beats: dict[tuple[bytes, int], int] = {}
+
+    def on_submitted(self, submission: Submission, out: list[Effect]) -> None:
+        """A client of this member; it hears of every outcome but waiting."""
+        judgement = self._tail.windows.judge(submission)
+        if judgement.standing is Standing.FRESH:
+            self._admit(submission, out)
+        elif judgement.slot > self._tail.decided:
+            return  # accepted but not decided: no answer is true yet, and the decision will bring one
+        elif judgement.standing is Standing.REPEATED:
+            out.append(Locate(submission, judgement.slot))
+        else:
+            expired = judgement.standing is Standing.EXPIRED
+            out.append(Refuse(submission, RefusalReason.EXPIRED if expired else RefusalReason.CONFLICT))
+
+    def _admit(self, submission: Submission, out: list[Effect]) -> None:
+        waiting = self._pending.get(submission.client_id, submission.client_seq)
+        if waiting is not None:
+            if waiting.body_digest != submission.body_digest:
+                out.append(Refuse(submission, RefusalReason.CONFLICT))
+            return
+        if not self._pending.add(submission):
+            out.append(Refuse(submission, RefusalReason.BUSY))
+            return
+        self._unsent.append(submission)
+
+    def on_forwarded(self, submissions: tuple[Submission, ...]) -> None:
+        """Another member's clients. What does not fit is dropped: that member forwards it again."""
+        for submission in submissions:
+            self._enqueue(submission)
+
+    def _enqueue(self, submission: Submission) -> None:
+        if self._tail.windows.judge(submission).standing is not Standing.FRESH:
+            return
+        if self._queue.get(submission.client_id, submission.client_seq) is None:
+            self._queue.add(submission)
+
+    def hand_over(self, leader: int, me: int, out: list[Effect]) -> None:
+        """New submissions go to the leader's queue, here or there."""
+        unsent, self._unsent = self._unsent, []
+        if leader == me:
+            for submission in unsent:
+                self._enqueue(submission)
+        else:
+            out.extend(Send(leader, Forward(part)) for part in _parts(unsent))
+
+    def hand_over_again(self) -> None:
+        """The leader, or the link to it, may have lost what it was sent: all that is pending goes again."""
+        self._unsent = [
+            submission
+            for submission in self._pending.all()
+            if self._tail.windows.judge(submission).standing is Standing.FRESH
+        ]
+
+    def on_heartbeat(self, out: list[Effect]) -> None:
+        """What has waited for 2, 4, 8, … heartbeats is handed over again: rarer as the queue is longer.
+
+        What its client's later numbers have overtaken will never be decided: the client hears of it.
+        """
+        beats = {}
+        for submission in self._pending.all():
+            key = (submission.client_id, submission.client_seq)
+            if self._tail.windows.judge(submission).standing is Standing.EXPIRED:
+                self._pending.discard(*key)
+                out.append(Refuse(submission, RefusalReason.EXPIRED))
+                continue
+            age = beats[key] = self._beats.get(key, 0) + 1
+            if age > 1 and age & (age - 1) == 0:
+                self._unsent.append(submission)
+        self._beats = beats
+
+    def propose(self, view: int, out: list[Effect]) -> list[Entry]:
+        """The leader's turn: proposes while there is work and room; the entries, accepted by itself.
+
+        The Propose leaves only when the entry is durable, so that a restarted leader repeats itself
+        and never contradicts itself.
+        """
+        entries: list[Entry] = []
+        while (
+            self._tail.tip < self._tail.decided + PIPELINE_SLOTS
+            and self._tail.tip < self._tail.base + PROPOSE_AHEAD_SLOTS
+            and (submissions := self._queue.take())
+        ):
+            flags = self._tail.windows.preview(self._tail.tip + 1, submissions)
+            if not any(flags):
+                continue
+            batch = Batch.of(compress(submissions, flags))
+            entry = self._tail.append(view, batch, self._tail.next_frontier(batch), b"")
+            entries.append(entry)
+            out.append(Persist(EntryRecord(entry)))
+            out.append(Broadcast(Propose(view, entry.slot, batch, entry.root)))
+        return entries
+
+    def on_decided(self, entry: Entry) -> None:
+        """What is decided waits no longer, whatever content won its number."""
+        for submission in entry.batch.submissions:
+            self._pending.discard(submission.client_id, submission.client_seq)
+            self._queue.discard(submission.client_id, submission.client_seq)
+
+
+def _parts(submissions: Iterable[Submission]) -> Iterator[tuple[Submission, ...]]:
+    """In messages of a batch's size: much may have gathered while there was no link to the leader."""
+    part: list[Submission] = []
+    room = BATCH_BYTES_MAX
+    for submission in submissions:
+        if len(submission.encoded) > room or len(part) == BATCH_SUBMISSIONS_MAX:
+            yield tuple(part)
+            part, room = [], BATCH_BYTES_MAX
+        part.append(submission)
+        room -= len(submission.encoded)
+    if part:
+        yield tuple(part)

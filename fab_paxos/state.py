@@ -1,0 +1,49 @@
+"""What an engine is built from: its place in the alliance, and what its journal gave back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fab_paxos.log import Frontier
+from fab_paxos.types import Batch
+from fab_paxos.windows import ClientWindows
+from quorum import QuorumCertificate, QuorumSystem
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """``me`` counts from 0. Times in seconds."""
+
+    system: QuorumSystem
+    me: int
+    heartbeat_seconds: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.me < self.system.member_count:
+            raise ValueError(f"no member {self.me} among {self.system.member_count}")
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredEntry:
+    """An entry above the proven slots, as the journal kept it."""
+
+    slot: int
+    view: int
+    batch: Batch
+    root: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredState:
+    """The engine's memory after a restart; the default is that of a member that never ran.
+
+    ``frontier`` and ``windows`` are those of the proven log. ``entries`` follow it without a gap.
+    ``certificate`` is the newest one at or below the proven slot.
+    """
+
+    view: int = 0
+    frontier: Frontier = field(default_factory=lambda: Frontier(0, ()))
+    windows: ClientWindows = field(default_factory=ClientWindows)
+    certificate: QuorumCertificate | None = None
+    entries: tuple[RestoredEntry, ...] = ()

@@ -1,0 +1,160 @@
+"""The values that the engine orders: submissions, batches, and entries of the log.
+
+Encodings are canonical and big-endian; digests and signatures are made over them, never over protobuf.
+
+Submission::
+
+    client_id[32] | client_seq u64 | count u32 | length u32 x count | commands | signature[64]
+
+``client_id`` is the SHA-256 digest of the client's Ed25519 public key. The signature is over the
+SubmissionStatement whose ``body_digest`` is the SHA-256 digest of ``count | lengths | commands``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from fab_paxos.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_SUBMISSIONS_MAX,
+    COMMAND_BYTES_MAX,
+    SUBMISSION_BYTES_MAX,
+    SUBMISSION_COMMANDS_MAX,
+)
+from fab_paxos.log import Frontier, tree_head
+from quorum import Context, SubmissionStatement
+
+_HEAD = struct.Struct(">32sQI")
+SIGNATURE_BYTES = 64
+
+
+class InvalidSubmission(ValueError):
+    """Bytes or commands from which no submission can be made; the text says which limit is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A client's signed commands under one sequence number.
+
+    The engine never looks inside: commands are split only where somebody wants them.
+    """
+
+    client_id: bytes
+    client_seq: int
+    body_digest: bytes
+    encoded: bytes
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Submission:
+        """Parses outside bytes. The form is checked, the signature is not. Raises InvalidSubmission."""
+        if not _HEAD.size + 4 + SIGNATURE_BYTES <= len(encoded) <= SUBMISSION_BYTES_MAX:
+            raise InvalidSubmission(f"a submission has {SUBMISSION_BYTES_MAX} bytes at the most")
+        client_id, client_seq, count = _HEAD.unpack_from(encoded)
+        if not 1 <= count <= SUBMISSION_COMMANDS_MAX:
+            raise InvalidSubmission(f"a submission has 1 to {SUBMISSION_COMMANDS_MAX} commands")
+        begin = _HEAD.size + 4 * count
+        if begin + SIGNATURE_BYTES > len(encoded):
+            raise InvalidSubmission("the submission ends within its list of lengths")
+        lengths = struct.unpack_from(f">{count}I", encoded, _HEAD.size)
+        if max(lengths) > COMMAND_BYTES_MAX:
+            raise InvalidSubmission(f"a command has {COMMAND_BYTES_MAX} bytes at the most")
+        if begin + sum(lengths) + SIGNATURE_BYTES != len(encoded):
+            raise InvalidSubmission("the lengths of the commands do not add up")
+        digest = sha256(memoryview(encoded)[_HEAD.size - 4 : -SIGNATURE_BYTES]).digest()
+        return cls(client_id, client_seq, digest, encoded)
+
+    def statement(self) -> SubmissionStatement:
+        """What the client signs."""
+        return SubmissionStatement(self.client_id, self.client_seq, self.body_digest)
+
+    @property
+    def signature(self) -> bytes:
+        return self.encoded[-SIGNATURE_BYTES:]
+
+    def commands(self) -> tuple[bytes, ...]:
+        """The commands, in the client's order."""
+        count = int.from_bytes(self.encoded[_HEAD.size - 4 : _HEAD.size], "big")
+        lengths = struct.unpack_from(f">{count}I", self.encoded, _HEAD.size)
+        place = _HEAD.size + 4 * count
+        commands = []
+        for length in lengths:
+            commands.append(self.encoded[place : place + length])
+            place += length
+        return tuple(commands)
+
+
+class UnsignedSubmission:
+    """A submission that lacks its client's signature: ``statement`` is what to sign, ``sign`` adds it."""
+
+    def __init__(self, client_id: bytes, client_seq: int, commands: Sequence[bytes]) -> None:
+        """Raises InvalidSubmission when a limit is broken."""
+        if len(client_id) != 32 or not 0 <= client_seq < 2**64:
+            raise InvalidSubmission("a client_id has 32 bytes, and a client_seq is 0 to 2^64-1")
+        if not 1 <= len(commands) <= SUBMISSION_COMMANDS_MAX:
+            raise InvalidSubmission(f"a submission has 1 to {SUBMISSION_COMMANDS_MAX} commands")
+        for place, command in enumerate(commands):
+            if len(command) > COMMAND_BYTES_MAX:
+                raise InvalidSubmission(
+                    f"command {place + 1} has {len(command)} bytes; a command has {COMMAND_BYTES_MAX} at"
+                    " the most: keep large data elsewhere and propose its digest"
+                )
+        lengths = struct.pack(f">{len(commands)}I", *map(len, commands))
+        self._bytes = _HEAD.pack(client_id, client_seq, len(commands)) + lengths + b"".join(commands)
+        self._submission = Submission.decode(self._bytes + bytes(SIGNATURE_BYTES))
+
+    def message(self, context: Context) -> bytes:
+        """The bytes to sign."""
+        return self._submission.statement().encode(context)
+
+    def sign(self, signature: bytes) -> Submission:
+        return Submission.decode(self._bytes + signature)
+
+
+def submission_bytes(commands: Iterable[bytes]) -> int:
+    """The size of the submission that these commands would make."""
+    return _HEAD.size + SIGNATURE_BYTES + sum(4 + len(command) for command in commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The submissions of one slot; the empty batch is the NOOP that fills gaps.
+
+    ``digest`` is the RFC 6962 tree head over the encoded submissions.
+    """
+
+    submissions: tuple[Submission, ...]
+    digest: bytes
+
+    @classmethod
+    def of(cls, submissions: Iterable[Submission]) -> Batch:
+        """Raises InvalidSubmission when the submissions are too many or too large together."""
+        members = tuple(submissions)
+        if len(members) > BATCH_SUBMISSIONS_MAX:
+            raise InvalidSubmission(f"a batch has {BATCH_SUBMISSIONS_MAX} submissions at the most")
+        if sum(len(submission.encoded) for submission in members) > BATCH_BYTES_MAX:
+            raise InvalidSubmission(f"a batch has {BATCH_BYTES_MAX} bytes at the most")
+        return cls(members, tree_head([submission.encoded for submission in members]))
+
+
+NOOP = Batch.of(())
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A slot as this member accepted it.
+
+    ``root`` and ``frontier`` are those of the log up to and including this slot. ``signature`` is the
+    leader's on the proposal (empty for our own, which is signed again when it is sent: Ed25519 is
+    deterministic). ``fresh`` says of each submission whether it is delivered; a repetition is not.
+    """
+
+    slot: int
+    view: int
+    batch: Batch
+    root: bytes
+    frontier: Frontier
+    signature: bytes
+    fresh: tuple[bool, ...]

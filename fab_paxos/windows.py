@@ -1,0 +1,112 @@
+"""At most once: which sequence numbers of each client the log holds already.
+
+This is replicated state: a function of the log alone, so that all members judge alike. It can be rolled
+back, because an accepted slot may still be replaced in a later view.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from fab_paxos.limits import CLIENT_WINDOW
+from fab_paxos.types import Submission
+
+
+class Standing(Enum):
+    """What the log says of a submission."""
+
+    FRESH = "fresh"
+    REPEATED = "repeated"
+    CONFLICT = "conflict"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``slot`` is where the sequence number was used, for REPEATED and CONFLICT; otherwise 0."""
+
+    standing: Standing
+    slot: int = 0
+
+
+@dataclass(slots=True)
+class _Window:
+    """``used`` maps the numbers above ``floor`` to (slot, body digest); those up to it are expired."""
+
+    floor: int
+    used: dict[int, tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Undo:
+    slot: int
+    client_id: bytes
+    client_seq: int
+    floor: int
+    dropped: tuple[tuple[int, tuple[int, bytes]], ...]
+
+
+class ClientWindows:
+    """Per client the last CLIENT_WINDOW sequence numbers; memory is bounded by the number of clients."""
+
+    def __init__(self) -> None:
+        self._windows: dict[bytes, _Window] = {}
+        self._undo: deque[_Undo] = deque()
+
+    def judge(self, submission: Submission) -> Judgement:
+        """How this submission stands to the log so far. Changes nothing."""
+        window = self._windows.get(submission.client_id)
+        if window is None:
+            return Judgement(Standing.FRESH)
+        use = window.used.get(submission.client_seq)
+        if use is not None:
+            slot, digest = use
+            same = digest == submission.body_digest
+            return Judgement(Standing.REPEATED if same else Standing.CONFLICT, slot)
+        return Judgement(Standing.EXPIRED if submission.client_seq <= window.floor else Standing.FRESH)
+
+    def admit(self, slot: int, submission: Submission) -> bool:
+        """Enters a submission of ``slot``; slots never decrease. True when it is to be delivered."""
+        if self.judge(submission).standing is not Standing.FRESH:
+            return False
+        window = self._windows.setdefault(submission.client_id, _Window(-1, {}))
+        floor = max(window.floor, submission.client_seq - CLIENT_WINDOW)
+        dropped: tuple[tuple[int, tuple[int, bytes]], ...] = ()
+        if floor > window.floor and window.used:
+            dropped = tuple((seq, window.used.pop(seq)) for seq in _stale(window, floor))
+        self._undo.append(_Undo(slot, submission.client_id, submission.client_seq, window.floor, dropped))
+        window.floor = floor
+        window.used[submission.client_seq] = (slot, submission.body_digest)
+        return True
+
+    def preview(self, slot: int, submissions: Sequence[Submission]) -> tuple[bool, ...]:
+        """What ``admit`` would say to these in turn, in the new slot ``slot``. Changes nothing."""
+        fresh = tuple(self.admit(slot, submission) for submission in submissions)
+        self.rollback(slot - 1)
+        return fresh
+
+    def rollback(self, slot: int) -> None:
+        """Forgets what was entered for slots above ``slot``."""
+        while self._undo and self._undo[-1].slot > slot:
+            undo = self._undo.pop()
+            window = self._windows[undo.client_id]
+            del window.used[undo.client_seq]
+            window.used.update(undo.dropped)
+            window.floor = undo.floor
+            if not window.used and window.floor < 0:
+                del self._windows[undo.client_id]
+
+    def settle(self, slot: int) -> None:
+        """Slots up to ``slot`` are decided: they can no longer be rolled back."""
+        while self._undo and self._undo[0].slot <= slot:
+            self._undo.popleft()
+
+
+def _stale(window: _Window, floor: int) -> list[int]:
+    """The used numbers up to a new, higher floor; in the usual steps of one without a walk over all."""
+    if floor - window.floor < len(window.used):
+        return [seq for seq in range(window.floor + 1, floor + 1) if seq in window.used]
+    return [seq for seq in window.used if seq <= floor]
