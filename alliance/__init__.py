@@ -1,0 +1,38 @@
+"""Consensus between organisations that cooperate but do not trust each other.
+
+The doors: ``connect`` gives a ``Client`` that proposes and listens; ``alliance.sync.connect`` its blocking
+twin; ``Receipt`` is the proof that a command was ordered; all errors are ``AllianceError``.
+
+The doors that need the network are imported when they are first used, so that the signer process and
+offline verification stay small.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from alliance.errors import AllianceError
+from alliance.version import VERSION
+
+if TYPE_CHECKING:
+    from alliance.client import Client, MemberStatus, connect
+    from alliance.listener import LogEntry
+    from alliance.receipt import Receipt
+
+__version__ = VERSION
+
+__all__ = ["AllianceError", "Client", "LogEntry", "MemberStatus", "Receipt", "__version__", "connect"]
+
+_LAZY = {
+    "Client": "alliance.client",
+    "MemberStatus": "alliance.client",
+    "connect": "alliance.client",
+    "LogEntry": "alliance.listener",
+    "Receipt": "alliance.receipt",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'alliance' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,0 +1,121 @@
+"""The dealer's ceremony: founds an alliance and writes the folders that its parties take away.
+
+Whoever runs this sees every key. The secret exponent and the primes live only in this process while it
+runs; afterwards only the encrypted shares exist. Members who do not trust one dealer to forget must not
+use this ceremony.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alliance.config import FILE, NAME, AllianceConfig, Member, Party
+from alliance.errors import ConfigError
+from alliance.keys import SHARE, generate_keys, write_private
+from quorum import QuorumSystem, UnsatisfiableSizes
+from quorum.threshold_rsa import deal_agreement_key
+
+
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What is to be founded. ``addresses`` are host:port, one per member."""
+
+    name: str
+    member_names: Sequence[str]
+    addresses: Sequence[str]
+    client_names: Sequence[str]
+    faulty_max: int
+    key_size: int
+
+
+def check(founding: Founding) -> QuorumSystem:
+    """The sizes of the alliance; raises ConfigError with the reason when it cannot be founded."""
+    names = [founding.name, *founding.member_names, *founding.client_names]
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"'{name}' is no name: use a-z, 0-9 and '-', 63 characters at the most")
+    if len(set(names[1:])) != len(names) - 1:
+        raise ConfigError("two members or clients have the same name")
+    if founding.faulty_max < 1:
+        raise ConfigError("an alliance that tolerates no fault is not worth its messages: --faults 1 or more")
+    if not 2048 <= founding.key_size <= 8192 or founding.key_size % 128:
+        raise ConfigError("--bits must be 2048 to 8192, in steps of 128")
+    try:
+        return QuorumSystem(len(founding.member_names), founding.faulty_max)
+    except UnsatisfiableSizes as error:
+        raise ConfigError(str(error)) from None
+
+
+def found(
+    founding: Founding,
+    folder: Path,
+    passphrase: bytes,
+    progress: Callable[[str, int], None] | None = None,
+) -> AllianceConfig:
+    """Writes ``folder``, which must not exist or be empty; nothing of it stays if this fails.
+
+    ``progress(stage, count)`` is told of the search for primes and of the folders written.
+    """
+    system = check(founding)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} exists and is not empty: name a new folder")
+    existed = folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _found(founding, system, folder, passphrase, progress)
+    except BaseException as error:
+        for child in folder.iterdir() if folder.is_dir() else ():
+            shutil.rmtree(child, ignore_errors=True) if child.is_dir() else child.unlink()
+        if not existed and folder.is_dir():
+            folder.rmdir()
+        if isinstance(error, OSError):
+            raise ConfigError(f"{folder} cannot be written: {error}") from None
+        raise
+
+
+def _found(
+    founding: Founding,
+    system: QuorumSystem,
+    folder: Path,
+    passphrase: bytes,
+    progress: Callable[[str, int], None] | None,
+) -> AllianceConfig:
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    key, endorsers = deal_agreement_key(system, founding.key_size, 0, progress)
+    fresh = {name: generate_keys(name, now) for name in (*founding.member_names, *founding.client_names)}
+    config = AllianceConfig(
+        name=founding.name,
+        created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        epoch=0,
+        system=system,
+        key=key,
+        members=tuple(
+            Member(name, fresh[name].identity, fresh[name].certificate, address)
+            for name, address in zip(founding.member_names, founding.addresses, strict=True)
+        ),
+        clients=tuple(Party(n, fresh[n].identity, fresh[n].certificate) for n in founding.client_names),
+    )
+    text = config.to_toml()
+    AllianceConfig.from_toml(text)
+    public = key.to_pem()
+    (folder / FILE).write_text(text, "utf-8")
+    (folder / "public.pem").write_bytes(public)
+    written = 0
+    for kind, names in (("member", founding.member_names), ("client", founding.client_names)):
+        for index, name in enumerate(names):
+            home = folder / f"{kind}s" / name
+            home.mkdir(parents=True, mode=0o700)
+            (home / FILE).write_text(text, "utf-8")
+            (home / "public.pem").write_bytes(public)
+            (home / f"{kind}.name").write_text(f"{name}\n", "utf-8")
+            fresh[name].write(home, passphrase)
+            if kind == "member":
+                write_private(home / SHARE, endorsers[index].seal(passphrase))
+            written += 1
+            if progress is not None:
+                progress("folders", written)
+    return config

@@ -1,0 +1,80 @@
+"""Mutual TLS with pinned identities: who is at the other end, by certificate and nothing else."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import grpc
+import grpc.aio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from alliance.codec import ENVELOPE_BYTES_MAX
+from alliance.config import AllianceConfig, Member, Party
+from alliance.keys import Credentials
+
+_COMMON: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", ENVELOPE_BYTES_MAX),
+    ("grpc.max_send_message_length", ENVELOPE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+SERVER_OPTIONS: list[tuple[str, Any]] = [
+    *_COMMON,
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+]
+CLIENT_OPTIONS: list[tuple[str, Any]] = [
+    *_COMMON,
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
+
+
+def server_credentials(config: AllianceConfig, mine: Credentials) -> grpc.ServerCredentials:
+    """Only the members and clients of this alliance get through the handshake."""
+    parties: list[Party] = [*config.members, *config.clients]
+    roots = b"".join(party.certificate.public_bytes(Encoding.PEM) for party in parties)
+    return grpc.ssl_server_credentials([(mine.tls_key, mine.tls_certificate)], roots, True)
+
+
+def open_channel(member: Member, mine: Credentials) -> grpc.aio.Channel:
+    """A channel that only this member's own certificate can answer."""
+    credentials = grpc.ssl_channel_credentials(
+        member.certificate.public_bytes(Encoding.PEM), mine.tls_key, mine.tls_certificate
+    )
+    options = [*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", member.name)]
+    return grpc.aio.secure_channel(member.address, credentials, options)
+
+
+class Identities:
+    """From a connection to the member or client that holds its certificate's key."""
+
+    def __init__(self, config: AllianceConfig) -> None:
+        self._members = {member.fingerprint: index for index, member in enumerate(config.members)}
+        self._clients = {client.fingerprint: client for client in config.clients}
+
+    def member(self, context: grpc.aio.ServicerContext[Any, Any]) -> int | None:
+        """The member's index, or None when somebody else is at the other end."""
+        return self._members.get(_fingerprint(context))
+
+    def client(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
+        return self._clients.get(_fingerprint(context))
+
+    def known(self, context: grpc.aio.ServicerContext[Any, Any]) -> bool:
+        fingerprint = _fingerprint(context)
+        return fingerprint in self._members or fingerprint in self._clients
+
+
+def _fingerprint(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    pems = context.auth_context().get("x509_pem_cert", ())
+    for pem in pems:
+        certificate = x509.load_pem_x509_certificate(pem)
+        return sha256(certificate.public_bytes(Encoding.DER)).digest()
+    return b""

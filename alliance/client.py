@@ -1,0 +1,266 @@
+"""The client: proposes commands and listens to what was decided. Believes certificates, never servers.
+
+::
+
+    async with await alliance.connect("farm/clients/client-1", passphrase=b"…") as client:
+        receipt = await client.propose(b"open the gate")
+        async for entry in client.listen(start=1):
+            print(entry.slot, entry.command)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+import grpc.aio
+
+from alliance import config as config_file
+from alliance import keys
+from alliance.channels import open_channel
+from alliance.config import AllianceConfig
+from alliance.errors import AllianceError
+from alliance.keys import Credentials
+from alliance.listener import Listener, LogEntry
+from alliance.pb import client_pb2 as pb
+from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.sequence import Sequence
+from alliance.submitter import Submitter
+from fab_paxos import Submission, UnsignedSubmission
+from fab_paxos.limits import SUBMISSION_BYTES_MAX
+from fab_paxos.types import submission_bytes
+
+TIMEOUT_SECONDS = 30.0
+CHUNK_COMMANDS = 1024
+"""Commands in one submission of ``propose_all``: large enough to be cheap, small enough to show progress."""
+
+IN_FLIGHT_MAX = 4
+STATUS_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """What one member says of itself, or why it says nothing. Not proven by anything."""
+
+    name: str
+    address: str
+    reachable: bool
+    problem: str = ""
+    version: str = ""
+    view: int = 0
+    leader: str = ""
+    accepted: int = 0
+    decided: int = 0
+    certified: int = 0
+    uptime_seconds: float = 0.0
+    connected: tuple[str, ...] = ()
+    blamed: tuple[str, ...] = ()
+
+
+class Client:
+    """A client of one alliance. Make it with ``connect``; close it, or use ``async with``."""
+
+    def __init__(self, config: AllianceConfig, credentials: Credentials, folder: Path) -> None:
+        self.config = config
+        self.public_key = load_public_key(config.key.to_pem())
+        self._credentials = credentials
+        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._fingerprint = key_fingerprint(self.public_key)
+        self._submitter = Submitter(
+            config,
+            credentials.party.client_id,
+            credentials.signing_key,
+            Sequence(folder),
+            self,
+            self._fingerprint,
+        )
+        self._queue: deque[tuple[bytes, asyncio.Future[Receipt]]] = deque()
+        self._in_flight: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the streams. What was proposed and has no receipt yet may still be ordered."""
+        for task in self._in_flight:
+            task.cancel()
+        await self._submitter.close()
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+
+    def channel(self, member: int) -> grpc.aio.Channel:
+        """The channel to a member, opened when first used."""
+        if member not in self._channels:
+            self._channels[member] = open_channel(self.config.members[member], self._credentials)
+        return self._channels[member]
+
+    # -- proposing -----------------------------------------------------------------------------------
+
+    async def propose(self, command: bytes, timeout: float = TIMEOUT_SECONDS) -> Receipt:
+        """Has one command ordered; returns its verified receipt.
+
+        Concurrent calls share submissions, so that many of them cost little more than one. Raises
+        InvalidSubmission (over the size limit), Unreachable, SubmissionRefused, and OutcomeUnknown when
+        no receipt came within ``timeout`` seconds: then the command may or may not be ordered.
+        """
+        UnsignedSubmission(bytes(32), 0, [command])  # refuse what no server would take, before it is mixed
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._queue.append((command, future))
+        self._flush(timeout)
+        return await future
+
+    def _flush(self, timeout: float) -> None:
+        while self._queue and len(self._in_flight) < IN_FLIGHT_MAX:
+            # Begun on the next turn of the loop: calls made in this one travel together.
+            task = asyncio.create_task(self._submit_queued(timeout))
+            self._in_flight.add(task)
+            task.add_done_callback(self._in_flight.discard)
+            return
+
+    async def _submit_queued(self, timeout: float) -> None:
+        futures: list[asyncio.Future[Receipt]] = []
+        commands: list[bytes] = []
+        size = submission_bytes(())
+        while self._queue and len(commands) < CHUNK_COMMANDS:
+            command, future = self._queue[0]
+            size += 4 + len(command)
+            if commands and size > SUBMISSION_BYTES_MAX:
+                break
+            self._queue.popleft()
+            if not future.done():
+                commands.append(command)
+                futures.append(future)
+        if not commands:
+            return
+        try:
+            receipts = await self._submitter.submit(self._submitter.sign(commands), timeout)
+        except AllianceError as error:
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for future, receipt in zip(futures, receipts, strict=True):
+                if not future.done():
+                    future.set_result(receipt)
+        finally:
+            for future in futures:
+                if not future.done():
+                    future.cancel()
+            self._in_flight.discard(asyncio.current_task())
+            self._flush(timeout)
+
+    async def propose_all(
+        self, commands: Iterable[bytes], timeout: float = TIMEOUT_SECONDS
+    ) -> AsyncIterator[Receipt]:
+        """Has commands ordered in the order given; yields their receipts in that order.
+
+        One submission is under way at a time, so that nothing overtakes. ``timeout`` is for each. Raises
+        as ``propose``; the commands whose receipts were yielded are ordered.
+        """
+        for chunk in _chunks(commands):
+            for receipt in await self._submitter.submit(self._submitter.sign(chunk), timeout):
+                yield receipt
+
+    async def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
+        """Asks again for the outcome of a submission (from OutcomeUnknown); it is ordered once at most."""
+        return await self._submitter.submit(submission, timeout)
+
+    # -- listening -----------------------------------------------------------------------------------
+
+    async def listen(
+        self, start: int = 1, *, follow: bool = True, server: str | None = None
+    ) -> AsyncIterator[LogEntry]:
+        """The decided commands from slot ``start`` on: each once, in order, verified.
+
+        With ``follow`` for ever, otherwise up to the slot that is certified now. ``server`` names the
+        member that is asked first. A repetition within the log is recognised from ``start`` on.
+        """
+        first = self.config.member_index(server) if server is not None else None
+        listener = Listener(self.config, self, self._fingerprint, start, first)
+        until = None if follow else await self._certified_now()
+        async for entry in listener.entries(until):
+            yield entry
+
+    async def _certified_now(self) -> int:
+        """A slot that at least one correct member says is certified."""
+        answers = sorted((s.certified for s in await self.status() if s.reachable), reverse=True)
+        enough = self.config.system.one_correct
+        return answers[enough - 1] if len(answers) >= enough else max(answers, default=0)
+
+    # -- status --------------------------------------------------------------------------------------
+
+    async def status(self) -> list[MemberStatus]:
+        """What each member says of itself, asked at once."""
+        return list(await asyncio.gather(*(self._status(i) for i in range(len(self.config.members)))))
+
+    async def _status(self, member: int) -> MemberStatus:
+        who = self.config.members[member]
+        ask = self.channel(member).unary_unary(
+            "/alliance.v1.Client/Status",
+            request_serializer=pb.StatusRequest.SerializeToString,
+            response_deserializer=pb.StatusReply.FromString,
+        )
+        try:
+            reply: pb.StatusReply = await ask(pb.StatusRequest(), timeout=STATUS_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            return MemberStatus(who.name, who.address, False, _problem(error))
+        return MemberStatus(
+            name=who.name,
+            address=who.address,
+            reachable=True,
+            version=reply.version,
+            view=reply.view,
+            leader=reply.leader,
+            accepted=reply.accepted,
+            decided=reply.decided,
+            certified=reply.certified,
+            uptime_seconds=reply.uptime_seconds,
+            connected=tuple(peer.name for peer in reply.peers if peer.connected),
+            blamed=tuple(reply.blamed),
+        )
+
+
+async def connect(folder: str | Path, passphrase: bytes) -> Client:
+    """A client from its folder (``…/clients/NAME``). Contacts nobody yet.
+
+    Raises ConfigError, KeyFileError (missing keys, wrong passphrase), ClockError.
+    """
+    home = Path(folder)
+    config = config_file.load(home)
+    party = config.client(keys.load_name(home, "client"))
+    return Client(config, keys.load_credentials(home, party, passphrase), home)
+
+
+def _chunks(commands: Iterable[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = submission_bytes(())
+    for command in commands:
+        if chunk and (len(chunk) == CHUNK_COMMANDS or size + 4 + len(command) > SUBMISSION_BYTES_MAX // 2):
+            yield chunk
+            chunk, size = [], submission_bytes(())
+        chunk.append(command)
+        size += 4 + len(command)
+    if chunk:
+        yield chunk
+
+
+def _problem(error: grpc.aio.AioRpcError) -> str:
+    details = error.details() or ""
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"no answer within {STATUS_SECONDS:g} s"
+    if "refused" in details.lower():
+        return "connection refused"
+    if any(word in details.lower() for word in ("ssl", "handshake", "certificate", "tls")):
+        return "TLS handshake failed: another alliance, or a clock that is wrong"
+    return details.splitlines()[0][:200] if details else error.code().name.lower()

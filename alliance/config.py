@@ -1,0 +1,291 @@
+"""What an alliance is: its members, clients, sizes and public key, as one TOML file that all share.
+
+The file is public. Its ``alliance_id`` binds name, sizes, members and key, so that members who hold
+different files notice; addresses and clients may change without founding another alliance.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import re
+import struct
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from alliance.errors import ConfigError
+from quorum import Context, QuorumSystem, UnsatisfiableSizes
+from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaScheme
+
+FILE = "alliance.toml"
+FORMAT = 1
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+FILE_BYTES_MAX = 16 * 1024 * 1024
+KEY_BITS_MIN = 2048
+_ID_DOMAIN = b"alliance/v1 founding\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A member or client: a name, an Ed25519 key for what it signs, a certificate for its channel."""
+
+    name: str
+    identity: bytes
+    certificate: x509.Certificate
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The SHA-256 digest of the TLS certificate: who the channel says it is."""
+        return self.certificate.fingerprint(hashes.SHA256())
+
+    @property
+    def identity_key(self) -> Ed25519PublicKey:
+        return Ed25519PublicKey.from_public_bytes(self.identity)
+
+    @property
+    def client_id(self) -> bytes:
+        return sha256(self.identity).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Party):
+    """``address`` is host:port, as its peers and clients reach it."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllianceConfig:
+    """The whole of an alliance.toml, checked."""
+
+    name: str
+    created: str
+    epoch: int
+    system: QuorumSystem
+    key: AgreementKey
+    members: tuple[Member, ...]
+    clients: tuple[Party, ...]
+
+    @property
+    def alliance_id(self) -> bytes:
+        parts: list[bytes] = [
+            self.name.encode(),
+            self.created.encode(),
+            struct.pack(">II", self.system.member_count, self.system.faulty_max),
+            self.key.key_id,
+        ]
+        for member in self.members:
+            parts += [member.name.encode(), member.identity, member.fingerprint]
+        framed = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+        return sha256(_ID_DOMAIN + framed).digest()
+
+    @property
+    def context(self) -> Context:
+        return Context(self.alliance_id, self.epoch)
+
+    @property
+    def scheme(self) -> ThresholdRsaScheme:
+        return ThresholdRsaScheme(self.key, self.context)
+
+    def member_index(self, name: str) -> int:
+        for index, member in enumerate(self.members):
+            if member.name == name:
+                return index
+        raise ConfigError(f"{FILE} knows no member '{name}'{_suggest(name, (m.name for m in self.members))}")
+
+    def client(self, name: str) -> Party:
+        for client in self.clients:
+            if client.name == name:
+                return client
+        raise ConfigError(f"{FILE} knows no client '{name}'{_suggest(name, (c.name for c in self.clients))}")
+
+    def to_toml(self) -> str:
+        """The file's text; ``from_toml`` gives back an equal value."""
+        lines = [
+            "# What this alliance is. Public; every member and client holds the same file.",
+            f"format = {FORMAT}",
+            f'name = "{self.name}"',
+            f'alliance_id = "{self.alliance_id.hex()}"',
+            f'created = "{self.created}"',
+            f"epoch = {self.epoch}",
+            f"faulty_max = {self.system.faulty_max}",
+            f'agreement_key = "{base64.b64encode(self.key.to_bytes()).decode()}"',
+        ]
+        for member in self.members:
+            lines += ["", "[[members]]", f'name = "{member.name}"', f'address = "{member.address}"']
+            lines += _party_lines(member)
+        for client in self.clients:
+            lines += ["", "[[clients]]", f'name = "{client.name}"', *_party_lines(client)]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> AllianceConfig:
+        """Raises ConfigError with what is wrong and where."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{FILE} is not TOML: {error}; get a fresh copy from another member") from None
+        _only(table, _TOP_KEYS, FILE)
+        if table.get("format") != FORMAT:
+            raise ConfigError(f"{FILE} has format {table.get('format')}, this version reads format {FORMAT}")
+        members = tuple(_member(entry) for entry in _tables(table, "members"))
+        clients = tuple(_client(entry) for entry in _tables(table, "clients"))
+        _distinct("members", [*members])
+        _distinct("clients", [*clients])
+        try:
+            system = QuorumSystem(len(members), _value(table, "faulty_max", int, FILE))
+        except UnsatisfiableSizes as error:
+            raise ConfigError(f"{FILE}: {error}") from None
+        config = cls(
+            name=_name(table, FILE),
+            created=_value(table, "created", str, FILE),
+            epoch=_value(table, "epoch", int, FILE),
+            system=system,
+            key=_agreement_key(_value(table, "agreement_key", str, FILE)),
+            members=members,
+            clients=clients,
+        )
+        config._check_key()
+        if _value(table, "alliance_id", str, FILE) != config.alliance_id.hex():
+            raise ConfigError(
+                f"{FILE} was altered: its alliance_id does not fit its members, sizes and key;"
+                " get a fresh copy from another member"
+            )
+        return config
+
+    def _check_key(self) -> None:
+        key, system = self.key, self.system
+        if key.key_size < KEY_BITS_MIN:
+            raise ConfigError(f"{FILE}: the agreement key has {key.key_size} bits, fewer than {KEY_BITS_MIN}")
+        if (key.parties, key.threshold, key.epoch) != (system.member_count, system.decision, self.epoch):
+            raise ConfigError(
+                f"{FILE}: the agreement key is for {key.threshold} of {key.parties} members in epoch"
+                f" {key.epoch}, the alliance needs {system.decision} of {system.member_count} in {self.epoch}"
+            )
+
+
+def load(folder: Path) -> AllianceConfig:
+    """The alliance that a folder describes. Raises ConfigError."""
+    path = folder / FILE
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no alliance file")
+        return AllianceConfig.from_toml(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} does not exist: name a folder that 'alliance init' made"
+            " (an alliance, or one of its members/… or clients/…)"
+        ) from None
+    except NotADirectoryError:
+        raise ConfigError(f"{folder} is not a folder") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+
+
+_TOP_KEYS = (
+    "format",
+    "name",
+    "alliance_id",
+    "created",
+    "epoch",
+    "faulty_max",
+    "agreement_key",
+    "members",
+    "clients",
+)
+
+
+def _party_lines(party: Party) -> list[str]:
+    pem = party.certificate.public_bytes(Encoding.PEM).decode().strip()
+    return [f'identity = "{party.identity.hex()}"', f'certificate = """\n{pem}\n"""']
+
+
+def _member(table: Mapping[str, Any]) -> Member:
+    where = f"{FILE}, members"
+    _only(table, ("name", "address", "identity", "certificate"), where)
+    address = _value(table, "address", str, where)
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or '"' in address:
+        raise ConfigError(f"{where}: '{address}' is no address: write host:port")
+    return Member(_name(table, where), _identity(table, where), _certificate(table, where), address)
+
+
+def _client(table: Mapping[str, Any]) -> Party:
+    where = f"{FILE}, clients"
+    _only(table, ("name", "identity", "certificate"), where)
+    return Party(_name(table, where), _identity(table, where), _certificate(table, where))
+
+
+def _tables(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise ConfigError(f"{FILE}: {key} must be a list of tables: write [[{key}]]")
+    return value
+
+
+def _only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key '{key}'{_suggest(key, known)}")
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _value(table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+    value = table.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ConfigError(f"{where}: '{key}' is missing or not {_KINDS[kind]}")
+    return value
+
+
+_KINDS = {int: "a whole number", str: "a text"}
+
+
+def _name(table: Mapping[str, Any], where: str) -> str:
+    name: str = _value(table, "name", str, where)
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{where}: '{name}' is no name: use a-z, 0-9 and '-', 63 characters at the most")
+    return name
+
+
+def _identity(table: Mapping[str, Any], where: str) -> bytes:
+    try:
+        identity = bytes.fromhex(_value(table, "identity", str, where))
+        Ed25519PublicKey.from_public_bytes(identity)
+    except ValueError:
+        raise ConfigError(f"{where}: 'identity' must be an Ed25519 public key, 64 hex digits") from None
+    return identity
+
+
+def _certificate(table: Mapping[str, Any], where: str) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(_value(table, "certificate", str, where).encode())
+    except ValueError:
+        raise ConfigError(f"{where}: 'certificate' is no X.509 certificate in PEM") from None
+
+
+def _agreement_key(text: str) -> AgreementKey:
+    try:
+        return AgreementKey.from_bytes(base64.b64decode(text, validate=True))
+    except (binascii.Error, InvalidAgreementKey) as error:
+        raise ConfigError(f"{FILE}: 'agreement_key' is no threshold public key: {error}") from None
+
+
+def _distinct(kind: str, parties: list[Party]) -> None:
+    for attribute in ("name", "identity", "fingerprint"):
+        values = [getattr(party, attribute) for party in parties]
+        if len(set(values)) != len(values):
+            raise ConfigError(f"{FILE}: two {kind} have the same {attribute}")

@@ -1,0 +1,84 @@
+"""What can go wrong, in one line each, with what to do next and the exit code of the command line."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class AllianceError(Exception):
+    """Base of all errors of this package. The text is one line and says what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(AllianceError):
+    """A folder or file that describes an alliance, a member or a client is missing or wrong."""
+
+    exit_code = 2
+
+
+class KeyFileError(AllianceError):
+    """A key file is missing, unreadable, damaged, or the passphrase is wrong."""
+
+    exit_code = 2
+
+
+class ClockError(AllianceError):
+    """This machine's clock is outside the validity of a certificate."""
+
+    exit_code = 2
+
+
+class PortTaken(AllianceError):
+    """The address to serve on is in use."""
+
+    exit_code = 2
+
+
+class JournalError(AllianceError):
+    """The journal cannot be opened, belongs to another member, is damaged, or cannot be synced."""
+
+    exit_code = 4
+
+
+class SignerError(AllianceError):
+    """The signer process could not be started or has ended."""
+
+    exit_code = 4
+
+
+class Unreachable(AllianceError):
+    """No server could be reached, or none that answered in time."""
+
+    exit_code = 5
+
+
+class SubmissionRefused(AllianceError):
+    """More servers than may be faulty refuse the submission: it was not and will not be ordered."""
+
+    exit_code = 6
+
+
+class OutcomeUnknown(AllianceError):
+    """The time is over before a receipt came: the commands may or may not be ordered.
+
+    ``submission`` is what was sent. Handing it to ``Client.resume`` asks again, without double effect.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, submission: object = None) -> None:
+        super().__init__(message)
+        self.submission = submission
+
+
+class InvalidReceipt(AllianceError):
+    """A receipt does not prove what it says, or is none."""
+
+    exit_code = 1
+
+
+class ServerLied(AllianceError):
+    """A server sent what no correct server sends. Clients pass on to the next server by themselves."""
+
+    exit_code = 5

@@ -1,0 +1,149 @@
+"""The gate: bytes of a peer or client become a verified message, or a refusal. Nothing else gets in.
+
+The sender is the identity of the channel (mTLS, pinned). Here the author's signatures are checked: the
+leader's on a proposal (any member may relay it), the acceptor's on its Accepted, the client's on each
+submission, the quorum's on a certificate. What the log says of a message is the engine's to judge.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from alliance import codec
+from alliance.config import AllianceConfig
+from fab_paxos.events import Received
+from fab_paxos.messages import Accepted, Certified, Forward, LogFrame, Message, Propose
+from fab_paxos.types import InvalidSubmission, Submission
+from quorum import (
+    InvalidCertificate,
+    ProposeStatement,
+    QuorumCertificate,
+    VoteStatement,
+)
+
+KNOWN_SUBMISSIONS_MAX = 4096
+"""Digests of verified submissions: one that comes from its client and again in a proposal costs once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that a correct member would not have sent. ``reason`` holds nothing secret."""
+
+    sender: int
+    reason: str
+
+
+class Gate:
+    """``admit`` never raises on account of outside bytes."""
+
+    def __init__(self, config: AllianceConfig) -> None:
+        self._config = config
+        self._context = config.context
+        self._scheme = config.scheme
+        self._member_keys = [member.identity_key for member in config.members]
+        self._client_keys = {client.client_id: client.identity_key for client in config.clients}
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._certificate: QuorumCertificate | None = None
+
+    def admit(self, sender: int, data: bytes) -> Received | Rejected:
+        """Everything that ``sender`` said, verified, or why not."""
+        try:
+            message = codec.decode(sender, data)
+            self._verify(sender, message)
+        except (codec.Malformed, _Unverified) as error:
+            return Rejected(sender, str(error))
+        return Received(sender, message)
+
+    def admit_submission(self, client_id: bytes, encoded: bytes) -> Submission:
+        """A client's own submission; raises InvalidSubmission with a reason for the client."""
+        submission = Submission.decode(encoded)
+        if submission.client_id != client_id:
+            raise InvalidSubmission("the submission is of another client than the channel")
+        try:
+            self._verify_submission(submission)
+        except _Unverified as error:
+            raise InvalidSubmission(str(error)) from None
+        return submission
+
+    def _verify(self, sender: int, message: Message) -> None:
+        match message:
+            case Propose():
+                self._verify_propose(message)
+            case Accepted(view, slot, root, signature):
+                self._verify_member(sender, signature, VoteStatement(view, slot, root).encode(self._context))
+            case Certified(certificate) | LogFrame(certificate=certificate):
+                self._verify_certificate(certificate)
+            case Forward(submissions):
+                for submission in submissions:
+                    self._verify_submission(submission)
+            case _:
+                pass
+
+    def _verify_propose(self, propose: Propose) -> None:
+        leader = self._config.system.leader(propose.view)
+        statement = ProposeStatement(propose.view, propose.slot, propose.batch.digest, propose.root)
+        self._verify_member(leader, propose.signature, statement.encode(self._context))
+        for submission in propose.batch.submissions:
+            self._verify_submission(submission)
+
+    def _verify_member(self, member: int, signature: bytes, message: bytes) -> None:
+        try:
+            self._member_keys[member].verify(signature, message)
+        except InvalidSignature:
+            raise _Unverified(f"not signed by member {member + 1}") from None
+
+    def _verify_submission(self, submission: Submission) -> None:
+        digest = sha256(submission.encoded).digest()
+        if digest in self._known:
+            return
+        key = self._client_keys.get(submission.client_id)
+        if key is None:
+            raise _Unverified("a submission of a client that alliance.toml does not know")
+        try:
+            key.verify(submission.signature, submission.statement().encode(self._context))
+        except InvalidSignature:
+            raise _Unverified("a submission not signed by its client") from None
+        self._known[digest] = None
+        if len(self._known) > KNOWN_SUBMISSIONS_MAX:
+            self._known.popitem(last=False)
+
+    def _verify_certificate(self, certificate: QuorumCertificate) -> None:
+        if certificate == self._certificate:
+            return
+        try:
+            certificate.verify(self._scheme)
+        except InvalidCertificate as error:
+            raise _Unverified(f"a certificate that is none: {error}") from None
+        self._certificate = certificate
+
+
+class Seal:
+    """The gate's counterpart: signs what this member says under its own name, just before it leaves."""
+
+    def __init__(self, config: AllianceConfig, member: int, key: Ed25519PrivateKey) -> None:
+        self._context = config.context
+        self._system = config.system
+        self._member = member
+        self._key = key
+
+    def close(self, message: Message) -> bytes:
+        """The message's bytes; signed if this member is its author and it is not signed yet."""
+        match message:
+            case Propose(view, slot, batch, root, b"") if self._system.leader(view) == self._member:
+                statement = ProposeStatement(view, slot, batch.digest, root)
+                message = replace(message, signature=self._key.sign(statement.encode(self._context)))
+            case Accepted(view, slot, root, b""):
+                vote = VoteStatement(view, slot, root)
+                message = replace(message, signature=self._key.sign(vote.encode(self._context)))
+            case _:
+                pass
+        return codec.encode(message)
+
+
+class _Unverified(Exception):
+    """A signature that is not the author's."""

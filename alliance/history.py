@@ -1,0 +1,138 @@
+"""The decided log as this server tells it: frames for listeners and peers, placements for receipts.
+
+The newest certificate proves every slot up to it, so older ones are not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from alliance.codec import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
+from alliance.journal import Journal
+from fab_paxos.log import MerkleLog, slot_leaf
+from fab_paxos.messages import LogFrame
+from fab_paxos.types import Batch, Entry, Submission
+from quorum import AcceptedStatement, QuorumCertificate
+
+RECENT_BYTES_MAX = 16 * 1024 * 1024
+"""Batches kept in memory for those who follow closely; older ones are read from the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a submission is, and the Merkle paths from it to its batch and from there to a root."""
+
+    slot: int
+    index: int
+    batch_size: int
+    batch_path: tuple[bytes, ...]
+    log_path: tuple[bytes, ...]
+
+
+class History:
+    """Grows by ``decided``; ``certified`` says up to where it can be proven."""
+
+    def __init__(self, journal: Journal, log: MerkleLog, certificate: QuorumCertificate | None) -> None:
+        self._journal = journal
+        self._log = log
+        self._recent: OrderedDict[int, Batch] = OrderedDict()
+        self._recent_bytes = 0
+        self._certificate = certificate
+        self._news = asyncio.Event()
+
+    @property
+    def certificate(self) -> QuorumCertificate | None:
+        return self._certificate
+
+    @property
+    def certified_slot(self) -> int:
+        if self._certificate is None or not isinstance(self._certificate.statement, AcceptedStatement):
+            return 0
+        return self._certificate.statement.slot
+
+    def decided(self, entry: Entry) -> None:
+        """The next slot is decided (and journalled)."""
+        self._log.append(slot_leaf(entry.slot, entry.batch.digest))
+        self._recent[entry.slot] = entry.batch
+        self._recent_bytes += _size(entry.batch)
+        while self._recent_bytes > RECENT_BYTES_MAX and len(self._recent) > 1:
+            _, batch = self._recent.popitem(last=False)
+            self._recent_bytes -= _size(batch)
+
+    def certified(self, certificate: QuorumCertificate) -> None:
+        """A newer certificate, at or below the decided slot; wakes who waits for one."""
+        self._certificate = certificate
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def wait_beyond(self, slot: int) -> None:
+        """Returns when a slot after ``slot`` is certified."""
+        while self.certified_slot <= slot:
+            await self._news.wait()
+
+    def frame(self, first_slot: int) -> LogFrame:
+        """Batches from ``first_slot``, certified here, as many as fit, with their proof.
+
+        Raises LookupError when the slot is not certified.
+        """
+        certificate = self._certificate
+        if certificate is None or not 1 <= first_slot <= self.certified_slot:
+            raise LookupError(f"slot {first_slot} is not certified yet")
+        batches: list[Batch] = []
+        size = 0
+        last = min(self.certified_slot, first_slot + FRAME_SLOTS_MAX - 1)
+        slot = first_slot
+        while slot <= last and size < FRAME_BYTES_MAX:
+            batch = self._recent.get(slot)
+            if batch is None:
+                for batch in self._journal.batches(slot, min(last, slot + 63)):
+                    batches.append(batch)
+                    size += _size(batch)
+                    slot += 1
+                    if size >= FRAME_BYTES_MAX:
+                        break
+                continue
+            batches.append(batch)
+            size += _size(batch)
+            slot += 1
+        cover = self._log.right_cover(slot - 1, self.certified_slot)
+        return LogFrame(first_slot, tuple(batches), certificate, cover)
+
+    def peaks(self, slot: int) -> tuple[bytes, ...]:
+        """The frontier of the log up to ``slot``, which is decided here."""
+        return self._log.frontier(slot).peaks
+
+    def locate(self, submission: Submission, slot: int) -> int | None:
+        """The index of a submission within the batch of a decided slot."""
+        for index, held in enumerate(self._batch(slot).submissions):
+            if held.client_id == submission.client_id and held.client_seq == submission.client_seq:
+                return index
+        return None
+
+    def placement(self, slot: int, index: int) -> Placement:
+        """The proof of a place in a certified slot, for the newest certificate."""
+        leaves = MerkleLog()
+        submissions = self._batch(slot).submissions
+        for submission in submissions:
+            leaves.append(submission.encoded)
+        return Placement(
+            slot,
+            index,
+            len(submissions),
+            leaves.inclusion_proof(index, len(submissions)),
+            self._log.inclusion_proof(slot - 1, self.certified_slot),
+        )
+
+    def _batch(self, slot: int) -> Batch:
+        batch = self._recent.get(slot)
+        if batch is None:
+            batch = next(iter(self._journal.batches(slot, slot)), None)
+        if batch is None:
+            raise LookupError(f"slot {slot} is not decided here")
+        return batch
+
+
+def _size(batch: Batch) -> int:
+    return 64 + sum(len(submission.encoded) for submission in batch.submissions)

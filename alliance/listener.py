@@ -1,0 +1,217 @@
+"""The listening half of a client: the decided commands, each once, in order, with its proof.
+
+Any server will do, and none is believed: each frame is checked against a certificate, from the frontier of
+what was checked before. A server that is silent, wrong or gone is left for the next one, at the same slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from alliance.codec import Malformed, decode_frame
+from alliance.config import AllianceConfig
+from alliance.errors import ServerLied, Unreachable
+from alliance.history import Placement
+from alliance.pb import client_pb2, peer_pb2
+from alliance.receipt import Receipt
+from alliance.submitter import CONNECT_SECONDS, Channels
+from fab_paxos.log import (
+    Frontier,
+    MerkleLog,
+    ProofError,
+    inclusion_from_cover,
+    root_from_cover,
+    slot_leaf,
+)
+from fab_paxos.messages import LogFrame
+from fab_paxos.types import Batch, InvalidSubmission, Submission
+from fab_paxos.windows import ClientWindows
+from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 5.0
+"""Without news for so long, another server is asked: this one may be behind, or hiding something."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One decided command. ``(slot, position, command_index)`` is its place in the alliance's order."""
+
+    slot: int
+    position: int
+    command_index: int
+    client: str
+    client_seq: int
+    command: bytes
+    _frame: _Proof = field(repr=False)
+
+    def receipt(self) -> Receipt:
+        """The proof of this entry, for anyone who holds the alliance's public key."""
+        return self._frame.receipt(self.slot, self.position, self.command_index)
+
+
+class _Proof:
+    """A verified frame: what its entries' receipts are made from, when somebody asks for one."""
+
+    def __init__(self, listener: Listener, frame: LogFrame, base: Frontier) -> None:
+        self._config = listener.config
+        self._fingerprint = listener.key_fingerprint
+        self._frame = frame
+        self._base = base
+
+    def receipt(self, slot: int, position: int, command_index: int) -> Receipt:
+        frame = self._frame
+        tree = MerkleLog(self._base)
+        for at, batch in enumerate(frame.batches, frame.first_slot):
+            tree.append(slot_leaf(at, batch.digest))
+        batch = frame.batches[slot - frame.first_slot]
+        leaves = MerkleLog()
+        for submission in batch.submissions:
+            leaves.append(submission.encoded)
+        statement = frame.certificate.statement
+        size = statement.slot if isinstance(statement, AcceptedStatement) else 0
+        placement = Placement(
+            slot,
+            position,
+            len(batch.submissions),
+            leaves.inclusion_proof(position, len(batch.submissions)),
+            inclusion_from_cover(tree, slot - 1, size, frame.cover),
+        )
+        submission = batch.submissions[position]
+        return Receipt(
+            self._config.context, frame.certificate, placement, submission, command_index, self._fingerprint
+        )
+
+
+class Listener:
+    """One pass over the log from a slot on."""
+
+    def __init__(
+        self,
+        config: AllianceConfig,
+        channels: Channels,
+        key_fingerprint: str,
+        start: int,
+        server: int | None,
+    ) -> None:
+        """``server`` is the first one asked; others only if it fails."""
+        if start < 1:
+            raise ValueError("slots count from 1")
+        self.config = config
+        self.key_fingerprint = key_fingerprint
+        self._channels = channels
+        self._scheme = config.scheme
+        self._next = start
+        self._frontier: Frontier | None = Frontier(0, ()) if start == 1 else None
+        self._windows = ClientWindows()
+        self._names = {client.client_id: client.name for client in config.clients}
+        self._server = server if server is not None else 0
+
+    async def entries(self, until: int | None) -> AsyncIterator[LogEntry]:
+        """Entries up to and including slot ``until``; for ever if None. Raises Unreachable."""
+        failures = 0
+        while until is None or self._next <= until:
+            name = self.config.members[self._server].name
+            try:
+                async for frame in self._frames():
+                    failures = 0
+                    proof, batches = self._check(frame)
+                    for slot, batch in batches:
+                        for entry in self._deliver(slot, batch, proof):
+                            yield entry
+                    if until is not None and self._next > until:
+                        return
+            except _NotConnected:
+                failures += 1
+            except grpc.aio.AioRpcError as error:
+                log.debug("%s: %s", name, error.details())
+                failures += 1
+            except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
+                log.warning("%s sent a log that does not verify: %s", name, error)
+                failures += 1
+            self._server = (self._server + 1) % len(self.config.members)
+            if failures >= 2 * len(self.config.members):
+                raise Unreachable(
+                    f"no server gives the log from slot {self._next}: 'alliance status' shows who is up"
+                )
+            if failures and failures % len(self.config.members) == 0:
+                await asyncio.sleep(0.5)
+
+    async def _frames(self) -> AsyncIterator[peer_pb2.LogFrame]:
+        """Frames of one server from the next slot on, until it is silent for too long."""
+        channel = self._channels.channel(self._server)
+        call: Any = channel.unary_stream(
+            "/alliance.v1.Client/Listen",
+            request_serializer=client_pb2.ListenRequest.SerializeToString,
+            response_deserializer=peer_pb2.LogFrame.FromString,
+        )(client_pb2.ListenRequest(first_slot=self._next))
+        try:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await call.initial_metadata()
+            except (TimeoutError, grpc.aio.AioRpcError):
+                raise _NotConnected from None
+            while True:
+                # A read that is cancelled leaks, so it is waited for and, when idle, the call is ended.
+                read = asyncio.ensure_future(call.read())
+                done, _ = await asyncio.wait([read], timeout=IDLE_SECONDS)
+                if not done:
+                    call.cancel()
+                    await asyncio.gather(read, return_exceptions=True)
+                    return
+                frame = read.result()
+                if frame is grpc.aio.EOF:
+                    return
+                yield frame
+        finally:
+            call.cancel()
+
+    def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Proof, list[tuple[int, Batch]]]:
+        """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""
+        frame = decode_frame(wire)
+        statement = frame.certificate.statement
+        if frame.first_slot != self._next or not isinstance(statement, AcceptedStatement):
+            raise ServerLied(f"the frame does not begin at slot {self._next}")
+        frame.certificate.verify(self._scheme)
+        try:
+            base = self._frontier
+            if base is None:
+                # Not believed: only if it leads to the certified root together with the batches.
+                base = Frontier.from_parts(self._next - 1, tuple(wire.peaks))
+            frontier = base
+            slots = []
+            for slot, batch in enumerate(frame.batches, self._next):
+                frontier = frontier.append(slot_leaf(slot, batch.digest))
+                slots.append((slot, batch))
+            if root_from_cover(frontier, statement.slot, frame.cover) != statement.root:
+                raise ServerLied("the batches are not those of the certified log")
+        except (ProofError, ValueError) as error:
+            raise ServerLied(f"the proof of the frame is broken: {error}") from None
+        self._frontier = frontier
+        self._next = frontier.size + 1
+        return _Proof(self, frame, base), slots
+
+    def _deliver(self, slot: int, batch: Batch, proof: _Proof) -> Iterator[LogEntry]:
+        """Each command once: a submission that the log holds twice is delivered where it came first."""
+        for position, submission in enumerate(batch.submissions):
+            if not self._windows.admit(slot, submission):
+                continue
+            client = self._name(submission)
+            for index, command in enumerate(submission.commands()):
+                yield LogEntry(slot, position, index, client, submission.client_seq, command, proof)
+        self._windows.settle(slot)
+
+    def _name(self, submission: Submission) -> str:
+        return self._names.get(submission.client_id, submission.client_id.hex())
+
+
+class _NotConnected(Exception):
+    """No stream could be opened."""

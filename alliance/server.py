@@ -1,0 +1,245 @@
+"""A consensus server: the one place where everything is constructed, started and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from alliance import config as config_file
+from alliance import keys
+from alliance.channels import SERVER_OPTIONS, Identities, server_credentials
+from alliance.config import AllianceConfig
+from alliance.driver import Driver
+from alliance.errors import AllianceError, PortTaken
+from alliance.gate import Gate, Rejected, Seal
+from alliance.history import History
+from alliance.journal import Journal
+from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
+from alliance.peers import Peers
+from alliance.services import ClientService, PeerService
+from alliance.sessions import Sessions
+from alliance.signer import Signer
+from fab_paxos import EngineConfig, Entry, Replica, Submission
+from fab_paxos.effects import Record
+from fab_paxos.events import (
+    CombinationFailed,
+    Combined,
+    EndorsementMade,
+    EndorsementRefused,
+    PeerConnected,
+    TimerFired,
+)
+from fab_paxos.messages import Message, Status
+from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
+
+log = logging.getLogger("alliance.server")
+
+JOURNAL = "journal.sqlite"
+STOP_GRACE_SECONDS = 1.0
+
+
+class Server:
+    """One member. It is the driver's ``World`` and the links' ``Receiver``: effects leave through it."""
+
+    def __init__(self, config: AllianceConfig, me: int, credentials: keys.Credentials, folder: Path) -> None:
+        """Opens and replays the journal. Raises JournalError."""
+        self._config = config
+        self._me = me
+        self._scheme = config.scheme
+        member = config.members[me]
+        self._journal = Journal(folder / JOURNAL, config.alliance_id, member.name)
+        replayed = self._journal.replay()
+        self._history = History(self._journal, replayed.log, replayed.state.certificate)
+        try:
+            self._replica = Replica(EngineConfig(config.system, me), replayed.state)
+        except ValueError as error:
+            raise self._journal.damaged(str(error)) from None
+        self._driver = Driver(self._replica, self)
+        self._gate = Gate(config)
+        self._seal = Seal(config, me, credentials.signing_key)
+        self._sessions = Sessions(self._history)
+        self._peers = Peers(config, me, credentials, self)
+        self._signer = Signer(config.context, self._endorsed)
+        self._credentials = credentials
+        self._folder = folder
+        self._grpc: grpc.aio.Server | None = None
+        self._rejected: Counter[int] = Counter()
+        self._complaints: dict[int, float] = {}
+        self._blamed: dict[int, str] = {}
+
+    @classmethod
+    def open(cls, folder: Path, passphrase: bytes) -> Server:
+        """The member whose folder this is. Raises ConfigError, KeyFileError, ClockError, JournalError."""
+        config = config_file.load(folder)
+        me, member = keys.member_party(config, folder)
+        return cls(config, me, keys.load_credentials(folder, member, passphrase), folder)
+
+    @property
+    def name(self) -> str:
+        return self._config.members[self._me].name
+
+    async def start(self, passphrase: bytes, address: str | None = None) -> str:
+        """Starts signer and listening; returns the address. Raises KeyFileError, SignerError, PortTaken."""
+        await self._signer.start(self._folder, passphrase)
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        health = health_aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        client = ClientService(
+            self._config,
+            self._me,
+            self._gate,
+            self._driver,
+            self._history,
+            self._sessions,
+            self._peers,
+            self,
+        )
+        client_pb2_grpc.add_ClientServicer_to_server(client, server)  # type: ignore[no-untyped-call]
+        peer = PeerService(Identities(self._config), self._me, self._peers)
+        server.add_generic_rpc_handlers((peer.handler(),))
+        services = [
+            client_pb2.DESCRIPTOR.services_by_name["Client"].full_name,
+            peer_pb2.DESCRIPTOR.services_by_name["Peer"].full_name,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+        ]
+        reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], server)
+        where = address or self._config.members[self._me].address
+        try:
+            port = server.add_secure_port(where, server_credentials(self._config, self._credentials))
+        except RuntimeError:
+            port = 0
+        if port == 0:
+            raise PortTaken(
+                f"{where} cannot be listened on: is another process using it? Stop that one, or serve"
+                " elsewhere with --listen HOST:PORT"
+            )
+        await server.start()
+        for service in ("", *services[:2]):
+            await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._grpc = server
+        return where
+
+    async def run(self) -> None:
+        """Serves until cancelled; an error that ends it is raised as the AllianceError that it is."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._driver.run(), name="driver")
+                tasks.create_task(self._signer.run(), name="signer")
+                tasks.create_task(self._peers.dial(), name="peers")
+        except BaseExceptionGroup as group:
+            raise _root(group) from None
+
+    async def stop(self) -> None:
+        """Ends cleanly; whatever was acknowledged is in the journal already."""
+        if self._grpc is not None:
+            await self._grpc.stop(STOP_GRACE_SECONDS)
+        self._signer.close()
+        self._journal.close()
+
+    # -- Receiver: what links bring ------------------------------------------------------------------
+
+    def received(self, sender: int, data: bytes) -> None:
+        admitted = self._gate.admit(sender, data)
+        if isinstance(admitted, Rejected):
+            self._rejected[sender] += 1
+            self._complain(sender, f"a message was refused: {admitted.reason}")
+        else:
+            self._driver.post(admitted)
+
+    def connected(self, peer: int) -> None:
+        log.info("connected to %s", self._config.members[peer].name)
+        self._driver.post(PeerConnected(peer))
+
+    async def room(self) -> None:
+        await self._driver.room()
+
+    # -- World: what the engine wants ----------------------------------------------------------------
+
+    def persist(self, records: Sequence[Record]) -> None:
+        self._journal.append(records)
+
+    def send(self, to: int, message: Message) -> None:
+        self._peers.send(to, self._seal.close(message))
+
+    def broadcast(self, message: Message) -> None:
+        self._peers.broadcast(self._seal.close(message))
+
+    def endorse(self, statement: JointStatement, *, proven: bool) -> None:
+        self._signer.endorse(statement, proven=proven)
+
+    def combine(self, endorsements: Sequence[Endorsement]) -> None:
+        try:
+            self._driver.post(Combined(combine(self._scheme, endorsements)))
+        except CombineFailed as failure:
+            statement = endorsements[0].statement
+            self._driver.post(CombinationFailed(statement, failure.culprits, failure.unproven))
+
+    def decided(self, entry: Entry) -> None:
+        self._history.decided(entry)
+        self._sessions.decided(entry)
+
+    def certified(self, certificate: QuorumCertificate) -> None:
+        self._history.certified(certificate)
+        self._sessions.certified()
+
+    def supply(self, to: int, first_slot: int) -> None:
+        self.send(to, self._history.frame(first_slot))
+
+    def refuse(self, submission: Submission, reason: str) -> None:
+        self._sessions.refused(submission, reason)
+
+    def locate(self, submission: Submission, slot: int) -> None:
+        self._sessions.located(submission, slot)
+
+    def blame(self, member: int, reason: str, evidence: Sequence[Message]) -> None:
+        self._blamed[member] = reason
+        self._complain(member, reason)
+
+    def set_timer(self, name: str, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self._driver.post, TimerFired(name))
+
+    # -- Standing: what Status tells -----------------------------------------------------------------
+
+    def status(self) -> Status:
+        return self._replica.status
+
+    def blamed(self) -> list[int]:
+        return sorted(self._blamed)
+
+    def rejected(self, peer: int) -> int:
+        return self._rejected[peer]
+
+    def _endorsed(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
+        if signature is None:
+            self._driver.post(EndorsementRefused(statement))
+        else:
+            self._driver.post(EndorsementMade(statement, signature, proven))
+
+    def _complain(self, member: int, reason: str) -> None:
+        """At most one line per member and second: a flood must not fill the disk."""
+        now = time.monotonic()
+        if now - self._complaints.get(member, -1.0) >= 1.0:
+            self._complaints[member] = now
+            log.warning("%s: %s", self._config.members[member].name, reason)
+
+
+def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended the server: an AllianceError if there is one, else the first."""
+    errors: list[BaseException] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(reversed(error.exceptions))
+        else:
+            errors.append(error)
+    return next((error for error in errors if isinstance(error, AllianceError)), errors[0])

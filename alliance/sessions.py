@@ -1,0 +1,141 @@
+"""Clients that wait for their submissions: who waits for what, and the outcomes that answer them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from alliance.codec import encode_certificate
+from alliance.history import History, Placement
+from alliance.pb import client_pb2 as pb
+from fab_paxos.types import Entry, Submission
+
+OUTCOMES_MAX = 4096
+"""Outcomes that wait for a client that does not read; beyond it the session is closed."""
+
+_REASONS = {
+    "conflict": (pb.Refusal.CONFLICT, "another content was submitted under this sequence number"),
+    "expired": (pb.Refusal.EXPIRED, "the sequence number lies below the client's window"),
+    "busy": (pb.Refusal.BUSY, "too much of this client is waiting here"),
+    "invalid": (pb.Refusal.INVALID, ""),
+}
+
+
+class Session:
+    """One Submit stream: its outcomes, in the order in which they became true."""
+
+    def __init__(self, client_id: bytes) -> None:
+        self.client_id = client_id
+        self.overrun = False
+        self._outcomes: list[pb.Outcomes] = []
+        self._wake = asyncio.Event()
+
+    def put(self, outcomes: pb.Outcomes) -> None:
+        if len(self._outcomes) >= OUTCOMES_MAX:
+            self.overrun = True
+        else:
+            self._outcomes.append(outcomes)
+        self._wake.set()
+
+    async def take(self) -> list[pb.Outcomes]:
+        """Waits for outcomes and takes all of them."""
+        await self._wake.wait()
+        self._wake.clear()
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+
+class Sessions:
+    """From submissions to the sessions that wait for them. Memory is bounded by the pool's quotas."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._waiting: dict[tuple[bytes, int], list[tuple[Session, bytes]]] = {}
+        self._placed: list[tuple[int, int, int, list[Session]]] = []
+
+    def expect(self, session: Session, submission: Submission) -> None:
+        """The session is to hear what becomes of the submission."""
+        key = (submission.client_id, submission.client_seq)
+        waiting = self._waiting.setdefault(key, [])
+        if not any(other is session for other, _ in waiting):
+            waiting.append((session, submission.body_digest))
+
+    def leave(self, session: Session) -> None:
+        """The stream has ended."""
+        for key in [key for key, waiting in self._waiting.items() if any(s is session for s, _ in waiting)]:
+            self._waiting[key] = [(s, digest) for s, digest in self._waiting[key] if s is not session]
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    def decided(self, entry: Entry) -> None:
+        """Notes where awaited submissions are; a number that other content won refuses the loser."""
+        if not self._waiting:
+            return
+        submissions = zip(entry.batch.submissions, entry.fresh, strict=True)
+        for index, (submission, fresh) in enumerate(submissions):
+            key = (submission.client_id, submission.client_seq)
+            if not fresh or key not in self._waiting:
+                continue
+            winners = []
+            for session, digest in self._waiting.pop(key):
+                if digest == submission.body_digest:
+                    winners.append(session)
+                else:
+                    session.put(refusal(submission.client_seq, "conflict"))
+            self._placed.append((submission.client_seq, entry.slot, index, winners))
+
+    def located(self, submission: Submission, slot: int) -> None:
+        """The submission was decided before: its session hears as soon as a certificate covers it."""
+        waiting = self._waiting.pop((submission.client_id, submission.client_seq), [])
+        index = self._history.locate(submission, slot)
+        if index is not None and waiting:
+            sessions = [session for session, _ in waiting]
+            self._placed.append((submission.client_seq, slot, index, sessions))
+            self.certified()
+
+    def certified(self) -> None:
+        """A newer certificate: whoever it covers gets the proof, with the certificate it leads to."""
+        certificate = self._history.certificate
+        if certificate is None:
+            return
+        covered = self._history.certified_slot
+        proofs: dict[Session, list[pb.Outcome]] = {}
+        for seq, slot, index, sessions in self._placed:
+            if slot <= covered:
+                outcome = _placed(seq, self._history.placement(slot, index))
+                for session in sessions:
+                    proofs.setdefault(session, []).append(outcome)
+        self._placed = [placed for placed in self._placed if placed[1] > covered]
+        wire = encode_certificate(certificate)
+        for session, outcomes in proofs.items():
+            session.put(pb.Outcomes(certificate=wire, outcomes=outcomes))
+
+    def refused(self, submission: Submission, reason: str) -> None:
+        """The engine will not order this content under this number."""
+        key = (submission.client_id, submission.client_seq)
+        waiting = self._waiting.get(key, [])
+        for session, digest in waiting:
+            if digest == submission.body_digest:
+                session.put(refusal(submission.client_seq, reason))
+        kept = [(session, digest) for session, digest in waiting if digest != submission.body_digest]
+        if kept:
+            self._waiting[key] = kept
+        else:
+            self._waiting.pop(key, None)
+
+
+def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:
+    """A refusal for the wire; ``reason`` is one of conflict, expired, busy, invalid."""
+    kind, text = _REASONS[reason]
+    refused = pb.Refusal(reason=kind, detail=detail or text)
+    return pb.Outcomes(outcomes=[pb.Outcome(client_seq=client_seq, refusal=refused)])
+
+
+def _placed(client_seq: int, place: Placement) -> pb.Outcome:
+    placement = pb.Placement(
+        slot=place.slot,
+        index=place.index,
+        batch_size=place.batch_size,
+        batch_path=place.batch_path,
+        log_path=place.log_path,
+    )
+    return pb.Outcome(client_seq=client_seq, placement=placement)

@@ -1,0 +1,197 @@
+"""The signer: a process of its own that holds the key share and endorses one statement at a time.
+
+A share costs milliseconds of arithmetic that no Python thread could do beside a busy loop, and the server
+that talks to the world never holds the secret. The signer is a second line of defence, too: it endorses
+only statements of its own alliance and epoch, and never two different roots for one view and slot.
+
+Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase, answered
+by status and text; then requests ``proven u8 | statement bytes``, answered in order by
+``status u8 | signature or reason``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections import OrderedDict, deque
+from pathlib import Path
+from typing import Protocol
+
+from alliance.errors import AllianceError, KeyFileError, SignerError
+from quorum import AcceptedStatement, Context, Endorser, InvalidStatement, JointStatement, decode_joint
+
+FRAME_BYTES_MAX = 64 * 1024
+REMEMBERED_MAX = 65536
+_OK, _REFUSED = 0, 1
+
+
+class Answer(Protocol):
+    """What becomes of an endorsement: ``signature`` is None when the signer refused."""
+
+    def __call__(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None: ...
+
+
+class Conscience:
+    """Remembers which root was endorsed for each view and slot; refuses a second one."""
+
+    def __init__(self, context: Context) -> None:
+        self._head = context.frame(0, b"")
+        self._roots: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+
+    def judge(self, message: bytes) -> None:
+        """Raises InvalidStatement when these bytes must not be endorsed."""
+        head = message[: len(self._head)]
+        tag_at = len(self._head) - 8 - 32 - 1
+        if len(head) != len(self._head) or head[:tag_at] + b"\0" + head[tag_at + 1 :] != self._head:
+            raise InvalidStatement("not a statement of this alliance and epoch")
+        statement = decode_joint(head[tag_at], message[len(head) :])
+        if isinstance(statement, AcceptedStatement):
+            root = self._roots.setdefault((statement.view, statement.slot), statement.root)
+            if root != statement.root:
+                raise InvalidStatement(
+                    f"another root was endorsed for view {statement.view}, slot {statement.slot}"
+                )
+            if len(self._roots) > REMEMBERED_MAX:
+                self._roots.popitem(last=False)
+
+
+class Signer:
+    """The server's side. ``endorse`` never waits; the answer comes to the callback, in order."""
+
+    def __init__(self, context: Context, answer: Answer) -> None:
+        self._context = context
+        self._answer = answer
+        self._waiting: deque[tuple[JointStatement, bool]] = deque()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.StreamReader | None = None
+
+    async def start(self, folder: Path, passphrase: bytes) -> None:
+        """Starts the process and opens the share. Raises KeyFileError or SignerError."""
+        ours = self._spawn(folder)
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._writer.write(_frame(passphrase))
+        try:
+            status, text = await self._read()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise SignerError("the signer process ended while it started: see its message above") from None
+        if status != _OK:
+            raise KeyFileError(text.decode("utf-8", "replace"))
+
+    def _spawn(self, folder: Path) -> socket.socket:
+        """Starts the process, before the loop is busy; our end of the channel to it."""
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "alliance.signer", str(folder), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            ours.close()
+            raise SignerError(f"the signer process does not start: {error}") from None
+        finally:
+            theirs.close()
+        return ours
+
+    def endorse(self, statement: JointStatement, *, proven: bool) -> None:
+        if self._writer is None:
+            raise SignerError("the signer is not running")
+        self._waiting.append((statement, proven))
+        self._writer.write(_frame(bytes([proven]) + statement.encode(self._context)))
+
+    async def run(self) -> None:
+        """Hands answers to the callback until the process ends, which raises SignerError."""
+        while True:
+            try:
+                status, body = await self._read()
+            except (asyncio.IncompleteReadError, ConnectionError):
+                raise SignerError("the signer process has ended: this member stops; start it again") from None
+            statement, proven = self._waiting.popleft()
+            self._answer(statement, body if status == _OK else None, proven)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    async def _read(self) -> tuple[int, bytes]:
+        if self._reader is None:
+            raise SignerError("the signer is not running")
+        (length,) = struct.unpack(">I", await self._reader.readexactly(4))
+        data = await self._reader.readexactly(length)
+        return data[0], data[1:]
+
+
+def _frame(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+# -- the process -------------------------------------------------------------------------------------
+
+
+def serve(endorser: Endorser, conscience: Conscience, channel: socket.socket) -> None:
+    """Answers requests until the server closes the channel."""
+    while (request := _receive(channel)) is not None:
+        proven, message = bool(request[0]), request[1:]
+        try:
+            conscience.judge(message)
+        except InvalidStatement as error:
+            _reply(channel, _REFUSED, str(error).encode())
+            continue
+        _reply(channel, _OK, endorser.endorse(message, proven=proven))
+
+
+def _receive(channel: socket.socket) -> bytes | None:
+    head = _exactly(channel, 4)
+    if head is None:
+        return None
+    (length,) = struct.unpack(">I", head)
+    return _exactly(channel, length) if 0 < length <= FRAME_BYTES_MAX else None
+
+
+def _exactly(channel: socket.socket, count: int) -> bytes | None:
+    data = b""
+    while len(data) < count:
+        part = channel.recv(count - len(data))
+        if not part:
+            return None
+        data += part
+    return data
+
+
+def _reply(channel: socket.socket, status: int, body: bytes) -> None:
+    channel.sendall(_frame(bytes([status]) + body))
+
+
+def main(arguments: list[str]) -> int:
+    from alliance import config, keys
+
+    # The server decides when to end; it closes the channel.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder = Path(arguments[0])
+    with socket.socket(fileno=int(arguments[1])) as channel:
+        passphrase = _receive(channel)
+        if passphrase is None:
+            return 1
+        try:
+            alliance = config.load(folder)
+            member, _ = keys.member_party(alliance, folder)
+            endorser = keys.load_endorser(folder, alliance, member, passphrase)
+        except AllianceError as error:
+            _reply(channel, _REFUSED, str(error).encode())
+            return error.exit_code
+        _reply(channel, _OK, str(os.getpid()).encode())
+        serve(endorser, Conscience(alliance.context), channel)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
