@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from alliance.errors import InvalidReceipt
 from alliance.history import Placement
 from fab_paxos.log import ProofError, root_from_inclusion, slot_leaf
-from fab_paxos.types import InvalidSubmission, Submission
+from fab_paxos.types import InvalidSubmission, Submission, batch_digest
 from quorum import AcceptedStatement, Context, InvalidStatement, QuorumCertificate
 
 FORMAT = "alliance-receipt/1"
@@ -86,10 +86,10 @@ class Receipt:
         if not isinstance(statement, AcceptedStatement):
             raise InvalidReceipt("the receipt's statement does not certify a log")
         try:
-            batch = root_from_inclusion(
+            head = root_from_inclusion(
                 self.submission.encoded, place.index, place.batch_size, place.batch_path
             )
-            leaf = slot_leaf(place.slot, batch)
+            leaf = slot_leaf(place.slot, batch_digest(place.batch_size, head))
             root = root_from_inclusion(leaf, place.slot - 1, statement.slot, place.log_path)
         except (ProofError, ValueError) as error:
             raise InvalidReceipt(f"a Merkle path of the receipt is broken: {error}") from None

@@ -122,7 +122,7 @@ def submission_bytes(commands: Iterable[bytes]) -> int:
 class Batch:
     """The submissions of one slot; the empty batch is the NOOP that fills gaps.
 
-    ``digest`` is the RFC 6962 tree head over the encoded submissions.
+    ``digest`` is ``batch_digest`` of the submissions' number and RFC 6962 tree head.
     """
 
     submissions: tuple[Submission, ...]
@@ -136,7 +136,17 @@ class Batch:
             raise InvalidSubmission(f"a batch has {BATCH_SUBMISSIONS_MAX} submissions at the most")
         if sum(len(submission.encoded) for submission in members) > BATCH_BYTES_MAX:
             raise InvalidSubmission(f"a batch has {BATCH_BYTES_MAX} bytes at the most")
-        return cls(members, tree_head([submission.encoded for submission in members]))
+        head = tree_head([submission.encoded for submission in members])
+        return cls(members, batch_digest(len(members), head))
+
+
+def batch_digest(count: int, head: bytes) -> bytes:
+    """SHA-256 of ``0x02 | count u64 | head``: binds the number of submissions to their tree head.
+
+    A Merkle root does not say how many leaves it has, and without that a path may fit another index too:
+    the position of a submission would not be proven. 0x02 keeps it apart from leaves and nodes.
+    """
+    return sha256(b"\x02" + count.to_bytes(8, "big") + head).digest()
 
 
 NOOP = Batch.of(())
