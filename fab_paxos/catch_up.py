@@ -74,7 +74,8 @@ class CatchUp:
         return self._tail.tip >= tip and self._tail.decided >= decided
 
     def _behind(self, status: Status) -> bool:
-        return status.accepted > self._tail.tip or status.decided > self._tail.decided
+        """Whether the peer has what can be fetched; the words that decide come with its own Status."""
+        return status.accepted > self._tail.tip or status.certified > self._tail.decided
 
     def _ask(self, peer: int, out: list[Effect]) -> None:
         self._asked = peer

@@ -167,6 +167,8 @@ class Replica:
             self._learner.on_own(self._config.me, entries[-1].slot)
             self._learner.on_own(self.leader, entries[-1].slot)
             self._decide(out)
+            if self._beyond is not None:  # it may prove what others' words do not decide
+                self._on_certificate(self._beyond, out)
 
     def _on_frame(self, sender: int, frame: LogFrame, out: list[Effect]) -> None:
         tip, root = self._tail.tip, self._tail.root(self._tail.tip)

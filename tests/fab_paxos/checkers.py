@@ -1,0 +1,94 @@
+"""What must hold whatever happens. Apart from the simulator, which knows nothing of it.
+
+``check`` raises AssertionError; the message names the seed that replays the run.
+"""
+
+from __future__ import annotations
+
+from fab_paxos import Entry
+from fab_paxos.log import MerkleLog, slot_leaf
+from quorum import AcceptedStatement
+from tests.fab_paxos.cluster import Cluster, Member
+from tests.fab_paxos.require import require
+
+
+def check(cluster: Cluster) -> None:
+    """Safety: agreement, order, roots, certificates, at most once. For every member, also the faulty."""
+    try:
+        agreed: dict[int, Entry] = {}
+        for member in cluster.members:
+            _decides_in_order(member)
+            _agrees(member, agreed)
+            _roots_follow(member)
+            _delivers_once(member)
+        for member in cluster.members:
+            _certificates_hold(cluster, member, agreed)
+    except AssertionError as error:
+        raise AssertionError(f"seed {cluster.seed}: {error}") from error
+
+
+def check_live(cluster: Cluster) -> None:
+    """Liveness, once things have calmed down: all is decided and certified that was not refused."""
+    seed = f"seed {cluster.seed}"
+    lengths = {member.me: len(member.decided()) for member in cluster.correct()}
+    require(len(set(lengths.values())) == 1, f"{seed}: members differ in what they decided: {lengths}")
+    for member in cluster.correct():
+        decided = member.decided()
+        status = member.engine.status
+        require(status.certified == status.decided == status.accepted == len(decided), f"{seed}: {status}")
+        used = {
+            (one.client_id, one.client_seq) for entry in decided.values() for one in entry.batch.submissions
+        }
+        refused = {
+            (r.submission.client_id, r.submission.client_seq) for m in cluster.members for r in m.refusals
+        }
+        used |= refused
+        missing = [one for one in cluster.submitted if (one.client_id, one.client_seq) not in used]
+        require(not missing, f"{seed}: member {member.me} lacks {len(missing)} submissions")
+
+
+def check_all(cluster: Cluster) -> None:
+    check(cluster)
+    check_live(cluster)
+
+
+def _decides_in_order(member: Member) -> None:
+    for run in member.runs:
+        slots = [entry.slot for entry in run]
+        expected = list(range(slots[0], slots[0] + len(slots))) if slots else []
+        require(slots == expected, f"member {member.me} decided out of order: {slots}")
+    require(sorted(member.decided()) == list(range(1, len(member.decided()) + 1)), "a gap over restarts")
+
+
+def _agrees(member: Member, agreed: dict[int, Entry]) -> None:
+    for run in member.runs:
+        for entry in run:
+            first = agreed.setdefault(entry.slot, entry)
+            require(first.batch.digest == entry.batch.digest, f"two decisions for slot {entry.slot}")
+            require(first.root == entry.root, f"two roots at slot {entry.slot}")
+            require(first.fresh == entry.fresh, f"slot {entry.slot} is delivered in two ways")
+
+
+def _roots_follow(member: Member) -> None:
+    log = MerkleLog()
+    for slot, entry in sorted(member.decided().items()):
+        log.append(slot_leaf(slot, entry.batch.digest))
+        require(log.root() == entry.root == entry.frontier.root, f"a wrong root at slot {slot}")
+
+
+def _delivers_once(member: Member) -> None:
+    seen: set[tuple[bytes, int]] = set()
+    for entry in member.decided().values():
+        for one, fresh in zip(entry.batch.submissions, entry.fresh, strict=True):
+            if fresh:
+                key = (one.client_id, one.client_seq)
+                require(key not in seen, f"delivered twice, the second time in slot {entry.slot}")
+                seen.add(key)
+
+
+def _certificates_hold(cluster: Cluster, member: Member, agreed: dict[int, Entry]) -> None:
+    for certificate in member.certificates:
+        certificate.verify(cluster.scheme)
+        statement = certificate.statement
+        right = isinstance(statement, AcceptedStatement) and agreed[statement.slot].root == statement.root
+        require(right, f"a certificate of another log: {statement}")

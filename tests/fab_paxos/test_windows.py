@@ -1,0 +1,119 @@
+"""Client windows: at most once, the same judgement everywhere, taken back with the slots (scenario 19)."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fab_paxos import Submission
+from fab_paxos.limits import CLIENT_WINDOW
+from fab_paxos.windows import ClientWindows, Judgement, Standing
+from tests.fab_paxos.cluster import submission
+
+
+class Twin:
+    """The dumb one: a list of everything, judged from the beginning each time."""
+
+    def __init__(self) -> None:
+        self.admitted: list[tuple[int, Submission]] = []
+
+    def judge(self, one: Submission) -> Judgement:
+        theirs = [(slot, other) for slot, other in self.admitted if other.client_id == one.client_id]
+        highest = max((other.client_seq for _, other in theirs), default=-1)
+        if highest >= 0 and one.client_seq <= highest - CLIENT_WINDOW:
+            return Judgement(Standing.EXPIRED)
+        for slot, other in theirs:
+            if other.client_seq == one.client_seq:
+                same = other.body_digest == one.body_digest
+                return Judgement(Standing.REPEATED if same else Standing.CONFLICT, slot)
+        return Judgement(Standing.FRESH)
+
+    def admit(self, slot: int, one: Submission) -> bool:
+        fresh = self.judge(one).standing is Standing.FRESH
+        if fresh:
+            self.admitted.append((slot, one))
+        return fresh
+
+    def rollback(self, slot: int) -> None:
+        self.admitted = [(at, one) for at, one in self.admitted if at <= slot]
+
+
+SUBMISSIONS = st.builds(
+    lambda client, place, jump, content: submission(client, place + jump * (CLIENT_WINDOW - 3), content),
+    st.integers(0, 1),
+    st.integers(0, 6),
+    st.integers(0, 2),
+    st.sampled_from([b"a", b"b"]),
+)
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("admit"), SUBMISSIONS),
+        st.tuples(st.just("next slot"), st.none()),
+        st.tuples(st.just("settle"), st.integers(0, 8)),
+        st.tuples(st.just("rollback"), st.integers(0, 8)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(ACTIONS, st.lists(SUBMISSIONS, min_size=1, max_size=6))
+def test_windows_judge_like_the_dumb_twin(
+    actions: list[tuple[str, Submission | int | None]], probes: list[Submission]
+) -> None:
+    """ "a submission decided twice is delivered once; the same sequence number with other content: the first
+    decided wins" — also after slots were taken back."""
+    windows, twin, slot, settled = ClientWindows(), Twin(), 1, 0
+    for action, argument in actions:
+        match action, argument:
+            case "admit", Submission() as one:
+                assert windows.admit(slot, one) == twin.admit(slot, one)
+            case "next slot", _:
+                slot += 1
+            case "settle", int(back):
+                settled = max(settled, slot - 1 - back)
+                windows.settle(settled)
+            case "rollback", int(back):
+                slot = max(settled + 1, slot - back)
+                windows.rollback(slot - 1)
+                twin.rollback(slot - 1)
+        before = [windows.judge(probe) for probe in probes]
+        assert before == [twin.judge(probe) for probe in probes]
+        expected = Twin()
+        expected.admitted = list(twin.admitted)
+        flags = tuple(expected.admit(slot + 1, probe) for probe in probes)
+        assert windows.preview(slot + 1, probes) == flags
+        assert [windows.judge(probe) for probe in probes] == before, "a preview changes nothing"
+
+
+def test_the_window_holds_exactly_so_many_numbers() -> None:
+    windows = ClientWindows()
+    assert windows.admit(1, submission(1, 0))
+    assert windows.admit(2, submission(1, CLIENT_WINDOW - 1))
+    assert windows.judge(submission(1, 0)).standing is Standing.REPEATED
+    assert windows.judge(submission(1, 1)).standing is Standing.FRESH
+    assert windows.admit(3, submission(1, CLIENT_WINDOW))
+    assert windows.judge(submission(1, 0)) == Judgement(Standing.EXPIRED)
+    assert windows.judge(submission(1, 1)).standing is Standing.FRESH
+
+
+def test_the_highest_number_of_all_is_a_number_like_any_other() -> None:
+    windows = ClientWindows()
+    assert windows.admit(1, submission(1, 3))
+    assert windows.admit(1, submission(1, 2**64 - 1))
+    assert windows.judge(submission(1, 2**64 - 1)) == Judgement(Standing.REPEATED, 1)
+    assert windows.judge(submission(1, 3)).standing is Standing.EXPIRED
+    windows.rollback(0)
+    assert windows.judge(submission(1, 3)).standing is Standing.FRESH
+
+
+def test_memory_stays_within_the_window_and_what_is_taken_back_leaves_nothing() -> None:
+    windows = ClientWindows()
+    for seq in range(3 * CLIENT_WINDOW):
+        windows.admit(seq + 1, submission(1, seq))
+        windows.settle(seq + 1)
+    (window,) = windows._windows.values()
+    assert len(window.used) == CLIENT_WINDOW
+    assert len(windows._undo) == 0
+    windows.preview(9999, [submission(client, 0) for client in range(2, 50)])
+    assert len(windows._windows) == 1

@@ -1,0 +1,103 @@
+"""The signed bytes, frozen: a change here breaks every signature ever made (protocol.md, section 2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Context,
+    InvalidStatement,
+    JointStatement,
+    ProgressStatement,
+    ProposeStatement,
+    ReplyStatement,
+    SubmissionStatement,
+    SuspectStatement,
+    VoteStatement,
+    decode_joint,
+)
+
+CONTEXT = Context(bytes(range(32)), 0x0102030405060708)
+HEAD = b"alliance/v1\x00".hex() + "%02x" + bytes(range(32)).hex() + "0102030405060708"
+A, B = b"\xaa" * 32, b"\xbb" * 32
+SIX, SEVEN = "0000000000000006", "0000000000000007"
+
+FROZEN = [
+    (AcceptedStatement(6, 7, A), 0x01, SIX + SEVEN + "aa" * 32),
+    (SuspectStatement(6), 0x04, SIX),
+    (ProgressStatement(6, A), 0x05, SIX + "aa" * 32),
+    (CheckpointStatement(7, A, B), 0x06, SEVEN + "aa" * 32 + "bb" * 32),
+    (ReplyStatement(A, 6, 7, B), 0x07, "aa" * 32 + SIX + SEVEN + "bb" * 32),
+    (ProposeStatement(6, 7, A, B), 0x40, SIX + SEVEN + "aa" * 32 + "bb" * 32),
+    (VoteStatement(6, 7, A), 0x41, SIX + SEVEN + "aa" * 32),
+    (SubmissionStatement(A, 6, B), 0x44, "aa" * 32 + SIX + "bb" * 32),
+]
+JOINT = [(statement, tag, fields) for statement, tag, fields in FROZEN if tag < 0x40]
+
+
+@pytest.mark.parametrize(("statement", "tag", "fields"), FROZEN)
+def test_the_encoding_is_frozen(statement: JointStatement, tag: int, fields: str) -> None:
+    """ "alliance/v1" 0x00 | tag u8 | alliance_id[32] | epoch u64 | fields, big-endian, fixed width."""
+    assert statement.encode(CONTEXT).hex() == HEAD % tag + fields
+    assert statement.fields().hex() == fields
+
+
+def test_one_encoding_in_full() -> None:
+    context = Context(b"\x11" * 32, 2)
+    assert AcceptedStatement(1, 3, b"\x22" * 32).encode(context).hex() == (
+        "616c6c69616e63652f76310001"
+        "1111111111111111111111111111111111111111111111111111111111111111"
+        "000000000000000200000000000000010000000000000003"
+        "2222222222222222222222222222222222222222222222222222222222222222"
+    )
+
+
+def test_no_two_purposes_alliances_or_epochs_share_their_bytes() -> None:
+    """Scenario 23: replay across views, slots, epochs, alliances, purposes."""
+    contexts = [Context(a, e) for a in (A, B) for e in (0, 1)]
+    encodings = [s.encode(c) for s, _, _ in FROZEN for c in contexts]
+    encodings += [
+        AcceptedStatement(v, s, r).encode(contexts[0]) for v in (1, 2) for s in (1, 2) for r in (A, B)
+    ]
+    assert len(set(encodings)) == len(encodings)
+
+
+@pytest.mark.parametrize(("statement", "tag", "fields"), JOINT)
+def test_joint_statements_come_back_from_their_fields(
+    statement: JointStatement, tag: int, fields: str
+) -> None:
+    assert decode_joint(tag, bytes.fromhex(fields)) == statement
+    for wrong in (bytes.fromhex(fields)[:-1], bytes.fromhex(fields) + b"\x00", b""):
+        with pytest.raises(InvalidStatement):
+            decode_joint(tag, wrong)
+
+
+@pytest.mark.parametrize("tag", [0, 2, 3, 8, 0x40, 0x41, 0x44, 255])
+def test_what_a_quorum_never_signs_is_no_joint_statement(tag: int) -> None:
+    with pytest.raises(InvalidStatement):
+        decode_joint(tag, bytes(48))
+
+
+@pytest.mark.parametrize("number", [-1, 2**64, True, 1.0, None, "1", A])
+def test_numbers_out_of_range_make_no_statement(number: int) -> None:
+    with pytest.raises(InvalidStatement):
+        AcceptedStatement(number, 1, A)
+    with pytest.raises(InvalidStatement):
+        SuspectStatement(number)
+    with pytest.raises(InvalidStatement):
+        Context(A, number)
+
+
+@pytest.mark.parametrize("digest", [b"", A[:-1], A + b"\x00", bytearray(A), 5, None, "a" * 32])
+def test_digests_of_another_size_make_no_statement(digest: bytes) -> None:
+    with pytest.raises(InvalidStatement):
+        AcceptedStatement(1, 1, digest)
+    with pytest.raises(InvalidStatement):
+        Context(digest, 1)
+
+
+def test_the_extremes_are_statements() -> None:
+    statement = AcceptedStatement(2**64 - 1, 0, A)
+    assert decode_joint(1, statement.fields()) == statement
