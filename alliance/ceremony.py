@@ -7,14 +7,15 @@ use this ceremony.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alliance.config import FILE, NAME, AllianceConfig, Member, Party
-from alliance.errors import ConfigError
+from alliance.config import ADDRESS, FILE, NAME, AllianceConfig, Member, Party
+from alliance.errors import ConfigError, require_passphrase
 from alliance.keys import SHARE, generate_keys, write_private
 from quorum import QuorumSystem, UnsatisfiableSizes
 from quorum.threshold_rsa import deal_agreement_key
@@ -38,6 +39,13 @@ def check(founding: Founding) -> QuorumSystem:
     for name in names:
         if not NAME.fullmatch(name):
             raise ConfigError(f"'{name}' is no name: use a-z, 0-9 and '-', 63 characters at the most")
+    if len(founding.addresses) != len(founding.member_names):
+        raise ConfigError(
+            f"{len(founding.member_names)} members need as many addresses, not {len(founding.addresses)}"
+        )
+    for address in founding.addresses:
+        if not ADDRESS.fullmatch(address):
+            raise ConfigError(f"'{address}' is no address: write host:port")
     if len(set(names[1:])) != len(names) - 1:
         raise ConfigError("two members or clients have the same name")
     if founding.faulty_max < 1:
@@ -61,17 +69,23 @@ def found(
     ``progress(stage, count)`` is told of the search for primes and of the folders written.
     """
     system = check(founding)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} exists and is not empty: name a new folder")
-    existed = folder.exists()
+    require_passphrase(passphrase)
     try:
+        existed = folder.exists()
+        if existed and (not folder.is_dir() or any(folder.iterdir())):
+            raise ConfigError(f"{folder} exists and is not empty: name a new folder")
+        fresh = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error}") from None
+    try:
         return _found(founding, system, folder, passphrase, progress)
     except BaseException as error:
-        for child in folder.iterdir() if folder.is_dir() else ():
+        for child in folder.iterdir():
             shutil.rmtree(child, ignore_errors=True) if child.is_dir() else child.unlink()
-        if not existed and folder.is_dir():
-            folder.rmdir()
+        with contextlib.suppress(OSError):  # somebody else has put something there
+            for path in fresh:
+                path.rmdir()
         if isinstance(error, OSError):
             raise ConfigError(f"{folder} cannot be written: {error}") from None
         raise

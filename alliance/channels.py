@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from google.protobuf.message import DecodeError
 
 from alliance.codec import ENVELOPE_BYTES_MAX
 from alliance.config import AllianceConfig, Member, Party
@@ -35,6 +38,57 @@ CLIENT_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 ]
+
+GREETING = (("alliance-protocol", "1"),)
+"""The initial metadata with which a server takes up a stream. gRPC also gives a caller empty metadata when
+there is no connection at all or the call was refused, so their arrival alone says nothing."""
+
+CONNECT_SECONDS = 3.0
+
+
+class NotServed(Exception):
+    """The other side did not take up the stream; the text is one line and says why."""
+
+
+Parsed = TypeVar("Parsed", covariant=True)
+
+
+class _MessageType(Protocol[Parsed]):
+    def FromString(self, data: bytes) -> Parsed: ...  # noqa: N802
+
+
+def parser(kind: _MessageType[Parsed]) -> Callable[[bytes], Parsed | None]:
+    """A deserializer that gives None for bytes that are no such message.
+
+    One that raises would have gRPC print a traceback and hand out None all the same.
+    """
+
+    def parse(data: bytes) -> Parsed | None:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return None
+
+    return parse
+
+
+async def established(call: Any) -> None:
+    """Waits until the other side serves this stream. Raises NotServed, after CONNECT_SECONDS if it must."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            metadata = await call.initial_metadata()
+            if not all(pair in tuple(metadata) for pair in GREETING):
+                code, details = await call.code(), await call.details()
+                raise NotServed(one_line(f"{code.name.lower()}: {details}"))
+    except TimeoutError:
+        raise NotServed(f"no answer within {CONNECT_SECONDS:g} s") from None
+    except grpc.aio.AioRpcError as error:
+        raise NotServed(one_line(error.details() or error.code().name.lower())) from None
+
+
+def one_line(text: str) -> str:
+    """A stranger's text, fit for a log or a terminal: printable, one line, 200 characters at the most."""
+    return "".join(character if character.isprintable() else " " for character in text[:200]).strip()
 
 
 def server_credentials(config: AllianceConfig, mine: Credentials) -> grpc.ServerCredentials:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +23,9 @@ import grpc.aio
 
 from alliance import config as config_file
 from alliance import keys
-from alliance.channels import open_channel
+from alliance.channels import one_line, open_channel, parser
 from alliance.config import AllianceConfig
-from alliance.errors import AllianceError
+from alliance.errors import Unreachable
 from alliance.keys import Credentials
 from alliance.listener import Listener, LogEntry
 from alliance.pb import client_pb2 as pb
@@ -79,8 +80,9 @@ class Client:
             self,
             self._fingerprint,
         )
-        self._queue: deque[tuple[bytes, asyncio.Future[Receipt]]] = deque()
+        self._queue: deque[tuple[bytes, asyncio.Future[Receipt], float]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def __aenter__(self) -> Client:
         return self
@@ -92,8 +94,13 @@ class Client:
 
     async def close(self) -> None:
         """Ends the streams. What was proposed and has no receipt yet may still be ordered."""
-        for task in self._in_flight:
+        self._closed = True
+        in_flight = list(self._in_flight)
+        for task in in_flight:
             task.cancel()
+        await asyncio.gather(*in_flight, return_exceptions=True)
+        while self._queue:
+            self._queue.popleft()[1].cancel()
         await self._submitter.close()
         for channel in self._channels.values():
             await channel.close()
@@ -116,24 +123,30 @@ class Client:
         """
         UnsignedSubmission(bytes(32), 0, [command])  # refuse what no server would take, before it is mixed
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self._queue.append((command, future))
+        if self._closed:
+            raise Unreachable("this client is closed: make another one with alliance.connect")
+        self._queue.append((command, future, timeout))
         self._flush(timeout)
         return await future
 
     def _flush(self, timeout: float) -> None:
-        while self._queue and len(self._in_flight) < IN_FLIGHT_MAX:
+        if self._queue and len(self._in_flight) < IN_FLIGHT_MAX and not self._closed:
             # Begun on the next turn of the loop: calls made in this one travel together.
             task = asyncio.create_task(self._submit_queued(timeout))
             self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
-            return
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        if self._queue:
+            self._flush(self._queue[0][2])
 
     async def _submit_queued(self, timeout: float) -> None:
         futures: list[asyncio.Future[Receipt]] = []
         commands: list[bytes] = []
         size = submission_bytes(())
         while self._queue and len(commands) < CHUNK_COMMANDS:
-            command, future = self._queue[0]
+            command, future, _ = self._queue[0]
             size += 4 + len(command)
             if commands and size > SUBMISSION_BYTES_MAX:
                 break
@@ -145,7 +158,7 @@ class Client:
             return
         try:
             receipts = await self._submitter.submit(self._submitter.sign(commands), timeout)
-        except AllianceError as error:
+        except Exception as error:  # whatever it is, it is for those who wait
             for future in futures:
                 if not future.done():
                     future.set_exception(error)
@@ -157,12 +170,10 @@ class Client:
             for future in futures:
                 if not future.done():
                     future.cancel()
-            self._in_flight.discard(asyncio.current_task())
-            self._flush(timeout)
 
     async def propose_all(
         self, commands: Iterable[bytes], timeout: float = TIMEOUT_SECONDS
-    ) -> AsyncIterator[Receipt]:
+    ) -> AsyncGenerator[Receipt, None]:
         """Has commands ordered in the order given; yields their receipts in that order.
 
         One submission is under way at a time, so that nothing overtakes. ``timeout`` is for each. Raises
@@ -180,7 +191,7 @@ class Client:
 
     async def listen(
         self, start: int = 1, *, follow: bool = True, server: str | None = None
-    ) -> AsyncIterator[LogEntry]:
+    ) -> AsyncGenerator[LogEntry, None]:
         """The decided commands from slot ``start`` on: each once, in order, verified.
 
         With ``follow`` for ever, otherwise up to the slot that is certified now. ``server`` names the
@@ -189,12 +200,16 @@ class Client:
         first = self.config.member_index(server) if server is not None else None
         listener = Listener(self.config, self, self._fingerprint, start, first)
         until = None if follow else await self._certified_now()
-        async for entry in listener.entries(until):
-            yield entry
+        async with aclosing(listener.entries(until)) as entries:
+            async for entry in entries:
+                yield entry
 
     async def _certified_now(self) -> int:
-        """A slot that at least one correct member says is certified."""
-        answers = sorted((s.certified for s in await self.status() if s.reachable), reverse=True)
+        """A slot that at least one correct member says is certified. Raises Unreachable."""
+        members = await self.status()
+        answers = sorted((s.certified for s in members if s.reachable), reverse=True)
+        if not answers:
+            raise Unreachable(f"no server can be reached; of {members[0].name}: {members[0].problem}")
         enough = self.config.system.one_correct
         return answers[enough - 1] if len(answers) >= enough else max(answers, default=0)
 
@@ -209,25 +224,28 @@ class Client:
         ask = self.channel(member).unary_unary(
             "/alliance.v1.Client/Status",
             request_serializer=pb.StatusRequest.SerializeToString,
-            response_deserializer=pb.StatusReply.FromString,
+            response_deserializer=parser(pb.StatusReply),
         )
         try:
-            reply: pb.StatusReply = await ask(pb.StatusRequest(), timeout=STATUS_SECONDS)
+            reply: pb.StatusReply | None = await ask(pb.StatusRequest(), timeout=STATUS_SECONDS)
         except grpc.aio.AioRpcError as error:
             return MemberStatus(who.name, who.address, False, _problem(error))
+        if reply is None:
+            return MemberStatus(who.name, who.address, False, "its answer is none: another program?")
+        names = {other.name for other in self.config.members}
         return MemberStatus(
             name=who.name,
             address=who.address,
             reachable=True,
-            version=reply.version,
+            version=one_line(reply.version),
             view=reply.view,
-            leader=reply.leader,
+            leader=reply.leader if reply.leader in names else "",
             accepted=reply.accepted,
             decided=reply.decided,
             certified=reply.certified,
             uptime_seconds=reply.uptime_seconds,
-            connected=tuple(peer.name for peer in reply.peers if peer.connected),
-            blamed=tuple(reply.blamed),
+            connected=tuple(peer.name for peer in reply.peers if peer.connected and peer.name in names),
+            blamed=tuple(name for name in reply.blamed if name in names),
         )
 
 
@@ -263,4 +281,4 @@ def _problem(error: grpc.aio.AioRpcError) -> str:
         return "connection refused"
     if any(word in details.lower() for word in ("ssl", "handshake", "certificate", "tls")):
         return "TLS handshake failed: another alliance, or a clock that is wrong"
-    return details.splitlines()[0][:200] if details else error.code().name.lower()
+    return one_line(details) or error.code().name.lower()

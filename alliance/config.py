@@ -30,6 +30,8 @@ from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsa
 FILE = "alliance.toml"
 FORMAT = 1
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+ADDRESS = re.compile(r"[A-Za-z0-9._:\[\]%-]{1,255}:[0-9]{1,5}")
+CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 FILE_BYTES_MAX = 16 * 1024 * 1024
 KEY_BITS_MIN = 2048
 _ID_DOMAIN = b"alliance/v1 founding\x00"
@@ -133,7 +135,7 @@ class AllianceConfig:
         """Raises ConfigError with what is wrong and where."""
         try:
             table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{FILE} is not TOML: {error}; get a fresh copy from another member") from None
         _only(table, _TOP_KEYS, FILE)
         if table.get("format") != FORMAT:
@@ -146,9 +148,12 @@ class AllianceConfig:
             system = QuorumSystem(len(members), _value(table, "faulty_max", int, FILE))
         except UnsatisfiableSizes as error:
             raise ConfigError(f"{FILE}: {error}") from None
+        created = _value(table, "created", str, FILE)
+        if not CREATED.fullmatch(created):
+            raise ConfigError(f"{FILE}: 'created' must be a time like 2026-01-31T12:00:00Z")
         config = cls(
             name=_name(table, FILE),
-            created=_value(table, "created", str, FILE),
+            created=created,
             epoch=_value(table, "epoch", int, FILE),
             system=system,
             key=_agreement_key(_value(table, "agreement_key", str, FILE)),
@@ -214,8 +219,7 @@ def _member(table: Mapping[str, Any]) -> Member:
     where = f"{FILE}, members"
     _only(table, ("name", "address", "identity", "certificate"), where)
     address = _value(table, "address", str, where)
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536 or '"' in address:
+    if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
         raise ConfigError(f"{where}: '{address}' is no address: write host:port")
     return Member(_name(table, where), _identity(table, where), _certificate(table, where), address)
 

@@ -23,6 +23,14 @@ class KeyFileError(AllianceError):
     exit_code = 2
 
 
+def require_passphrase(passphrase: bytes) -> None:
+    """Raises KeyFileError for an empty one, which would protect nothing."""
+    if not passphrase:
+        raise KeyFileError(
+            "the passphrase is empty: set ALLIANCE_PASSPHRASE, or use --passphrase-file or the prompt"
+        )
+
+
 class ClockError(AllianceError):
     """This machine's clock is outside the validity of a certificate."""
 

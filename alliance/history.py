@@ -41,6 +41,7 @@ class History:
         self._recent_bytes = 0
         self._certificate = certificate
         self._news = asyncio.Event()
+        self._proofs: _SlotProofs | None = None
 
     @property
     def certificate(self) -> QuorumCertificate | None:
@@ -53,7 +54,9 @@ class History:
         return self._certificate.statement.slot
 
     def decided(self, entry: Entry) -> None:
-        """The next slot is decided (and journalled)."""
+        """The next slot is decided (and journalled). Raises ValueError for another one."""
+        if entry.slot != self._log.size + 1:
+            raise ValueError(f"slot {entry.slot} does not follow slot {self._log.size}")
         self._log.append(slot_leaf(entry.slot, entry.batch.digest))
         self._recent[entry.slot] = entry.batch
         self._recent_bytes += _size(entry.batch)
@@ -113,25 +116,35 @@ class History:
 
     def placement(self, slot: int, index: int) -> Placement:
         """The proof of a place in a certified slot, for the newest certificate."""
-        leaves = MerkleLog()
-        submissions = self._batch(slot).submissions
-        for submission in submissions:
-            leaves.append(submission.encoded)
-        return Placement(
-            slot,
-            index,
-            len(submissions),
-            leaves.inclusion_proof(index, len(submissions)),
-            self._log.inclusion_proof(slot - 1, self.certified_slot),
-        )
+        proofs = self._proofs
+        certified = self.certified_slot
+        if proofs is None or (proofs.slot, proofs.certified_slot) != (slot, certified):
+            # Kept for the others of the same batch: a tree for each of them would take quadratic time.
+            leaves = MerkleLog()
+            for submission in self._batch(slot).submissions:
+                leaves.append(submission.encoded)
+            path = self._log.inclusion_proof(slot - 1, certified)
+            proofs = self._proofs = _SlotProofs(slot, certified, leaves, path)
+        size = proofs.leaves.size
+        return Placement(slot, index, size, proofs.leaves.inclusion_proof(index, size), proofs.log_path)
 
     def _batch(self, slot: int) -> Batch:
         batch = self._recent.get(slot)
         if batch is None:
-            batch = next(iter(self._journal.batches(slot, slot)), None)
-        if batch is None:
-            raise LookupError(f"slot {slot} is not decided here")
+            if not 1 <= slot <= self._log.size:
+                raise LookupError(f"slot {slot} is not decided here")
+            (batch,) = self._journal.batches(slot, slot)
         return batch
+
+
+@dataclass(frozen=True, slots=True)
+class _SlotProofs:
+    """What all placements of one slot share."""
+
+    slot: int
+    certified_slot: int
+    leaves: MerkleLog
+    log_path: tuple[bytes, ...]
 
 
 def _size(batch: Batch) -> int:

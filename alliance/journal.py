@@ -1,9 +1,9 @@
 """The journal: what a member must not forget, in one SQLite file (WAL, synchronous=FULL).
 
 ``append`` returns when everything is durable; if it cannot be made durable it raises, and the process
-must end without having said anything. ``replay`` checks what it reads: every batch against its digest and
-every root against the Merkle log, so that damage anywhere is found. A torn last transaction is dropped by
-SQLite, whose WAL is checksummed.
+must end without having said anything. Every row carries a digest of all that it says, every root is checked
+against the Merkle log, and the last slot is written down apart from the entries, so that damage anywhere is
+found. A torn last transaction is dropped by SQLite, whose WAL is checksummed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from alliance.errors import JournalError
@@ -24,12 +25,14 @@ from quorum import AcceptedStatement, QuorumCertificate
 
 FORMAT = 1
 _SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (
     slot INTEGER PRIMARY KEY, view INTEGER NOT NULL, root BLOB NOT NULL, signature BLOB NOT NULL,
-    batch BLOB NOT NULL
+    batch BLOB NOT NULL, seal BLOB NOT NULL
 );
 """
+_ROWS = "SELECT slot, view, root, signature, batch, seal FROM entries"
+_DAMAGE = (sqlite3.DatabaseError, InvalidSubmission, struct.error, ValueError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,39 @@ class Replayed:
     log: MerkleLog
 
 
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """The highest proven slot, the last accepted one, and the newest certificate (fields and signature)."""
+
+    proven: int = 0
+    last: int = 0
+    certificate: bytes = b""
+
+    def pack(self) -> bytes:
+        return struct.pack(">QQ", self.proven, self.last) + self.certificate
+
+    @classmethod
+    def unpack(cls, data: bytes | None) -> _Position:
+        """Raises ValueError or struct.error."""
+        if data is None:
+            raise ValueError("its position is gone")
+        proven, last = struct.unpack_from(">QQ", data)
+        return cls(proven, last, data[16:])
+
+
 class Journal:
     """One writer at a time: a second process on the same file is refused."""
 
     def __init__(self, path: Path, alliance_id: bytes, member: str) -> None:
         """Opens or creates the file. Raises JournalError when it is another member's, in use, or damaged."""
         self.path = path
+        self._failed = False
         try:
+            path.touch(0o600)
             self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise self._unopened(error) from None
+        try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -55,62 +83,79 @@ class Journal:
             self._db.execute("BEGIN EXCLUSIVE")
             self._claim(alliance_id, member)
             self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise JournalError(
-                    f"{path} is in use by another process: is this member already running?"
-                ) from None
-            raise JournalError(
-                f"{path} cannot be opened: {error}; check the folder's owner and space"
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise self.damaged(str(error)) from None
-        path.chmod(0o600)
+        except BaseException as error:
+            self._db.close()
+            if isinstance(error, sqlite3.OperationalError):
+                raise self._unopened(error) from None
+            if isinstance(error, _DAMAGE):
+                raise self.damaged(str(error)) from None
+            raise
+
+    def _unopened(self, error: Exception) -> JournalError:
+        if "locked" in str(error):
+            return JournalError(f"{self.path} is in use by another process: is this member already running?")
+        return JournalError(f"{self.path} cannot be opened: {error}; check the folder's owner and space")
 
     def _claim(self, alliance_id: bytes, member: str) -> None:
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            # A new file has one page by now. A larger one has lost its tables: not to be taken for new.
+            if self._db.execute("PRAGMA page_count").fetchone()[0] > 1:
+                raise ValueError("its tables are gone")
             for statement in _SCHEMA.strip().split(";"):
                 if statement.strip():
                     self._db.execute(statement)
             self._put("format", str(FORMAT).encode())
             self._put("alliance", alliance_id)
             self._put("member", member.encode())
+            self._put("position", _Position().pack())
         if self._get("format") != str(FORMAT).encode():
             raise JournalError(f"{self.path} has another format than this version writes ({FORMAT})")
         if self._get("alliance") != alliance_id:
             raise JournalError(f"{self.path} is the journal of another alliance: do not mix their folders")
         if self._get("member") != member.encode():
             raise JournalError(f"{self.path} is the journal of another member: do not mix their folders")
+        self._position = _Position.unpack(self._get("position"))
 
     # -- writing -------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record]) -> None:
-        """Makes the records durable, all or none. Raises JournalError: then nothing may leave."""
+        """Makes the records durable, all or none. Raises JournalError: then nothing may leave, ever again."""
         if not records:
             return
         try:
+            if self._failed:
+                raise sqlite3.Error("an earlier append failed")
+            self._failed = True
             self._db.execute("BEGIN IMMEDIATE")
+            position = self._position
             for record in records:
-                self._write(record)
+                position = self._write(record, position)
+            self._put("position", position.pack())
             self._db.execute("COMMIT")
+            self._position = position
+            self._failed = False
         except sqlite3.Error as error:
             raise JournalError(
                 f"{self.path} cannot be written ({error}); this member stops before it says anything that it"
                 " might forget: free space or replace the disk, then start it again"
             ) from None
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: Record, position: _Position) -> _Position:
         match record:
             case EntryRecord(entry):
                 self._db.execute("DELETE FROM entries WHERE slot > ?", (entry.slot,))
+                packed = pack_batch(entry.batch)
+                seal = _entry_seal(entry.slot, entry.view, entry.root, entry.signature, entry.batch)
                 self._db.execute(
-                    "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",
-                    (entry.slot, entry.view, entry.root, entry.signature, pack_batch(entry.batch)),
+                    "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)",
+                    (entry.slot, entry.view, entry.root, entry.signature, packed, seal),
                 )
+                return replace(position, last=entry.slot)
             case ProvenRecord(slot, certificate):
-                self._put("proven", str(slot).encode())
-                if certificate is not None:
-                    self._put("certificate", certificate.statement.fields() + certificate.signature)
+                if certificate is None:
+                    return replace(position, proven=slot)
+                signed = certificate.statement.fields() + certificate.signature
+                return replace(position, proven=slot, certificate=signed)
 
     def close(self) -> None:
         self._db.close()
@@ -118,52 +163,53 @@ class Journal:
     # -- reading -------------------------------------------------------------------------------------
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
-        """The batches of slots ``first`` to ``last``, as long as they are here."""
+        """The batches of slots ``first`` to ``last``; raises JournalError when one is not here."""
         try:
-            rows = self._db.execute(
-                "SELECT batch FROM entries WHERE slot BETWEEN ? AND ? ORDER BY slot", (first, last)
-            )
-            for (packed,) in rows:
-                yield unpack_batch(packed)
-        except (sqlite3.DatabaseError, InvalidSubmission, struct.error) as error:
+            rows = self._db.execute(f"{_ROWS} WHERE slot BETWEEN ? AND ? ORDER BY slot", (first, last))
+            for expected in range(first, last + 1):
+                row = rows.fetchone()
+                if row is None or row[0] != expected:
+                    raise ValueError(f"slot {expected} is missing")
+                yield _opened(row).batch
+        except _DAMAGE as error:
             raise self.damaged(str(error)) from None
 
     def replay(self) -> Replayed:
         """Rebuilds the state. Raises JournalError when anything does not fit together."""
         try:
             return self._replay()
-        except (sqlite3.DatabaseError, InvalidSubmission, struct.error, ValueError) as error:
+        except _DAMAGE as error:
             raise self.damaged(str(error)) from None
 
     def _replay(self) -> Replayed:
-        proven = int(self._get("proven") or b"0")
+        proven, last = self._position.proven, self._position.last
         log, windows = MerkleLog(), ClientWindows()
         entries: list[RestoredEntry] = []
         expected = 1
-        for slot, view, root, signature, packed in self._db.execute(
-            "SELECT slot, view, root, signature, batch FROM entries ORDER BY slot"
-        ):
-            if slot != expected:
+        for row in self._db.execute(f"{_ROWS} ORDER BY slot"):
+            if row[0] != expected:
                 raise ValueError(f"slot {expected} is missing")
             expected += 1
-            batch = unpack_batch(packed)
-            if slot > proven:
-                entries.append(RestoredEntry(slot, view, batch, root, signature))
+            entry = _opened(row)
+            if entry.slot > proven:
+                entries.append(entry)
                 continue
-            log.append(slot_leaf(slot, batch.digest))
-            for submission in batch.submissions:
-                windows.admit(slot, submission)
-            windows.settle(slot)
-            if log.root() != root:
-                raise ValueError(f"the batch of slot {slot} is not the one that was accepted")
+            log.append(slot_leaf(entry.slot, entry.batch.digest))
+            for submission in entry.batch.submissions:
+                windows.admit(entry.slot, submission)
+            windows.settle(entry.slot)
+            if log.root() != entry.root:
+                raise ValueError(f"the batch of slot {entry.slot} is not the one that was accepted")
+        if expected - 1 != last:
+            raise ValueError(f"the entries after slot {expected - 1} are gone")
         if log.size != proven:
             raise ValueError(f"the log ends at slot {log.size}, but {proven} slots were proven")
         state = RestoredState(0, log.frontier(), windows, self._certificate(log), tuple(entries))
         return Replayed(state, log)
 
     def _certificate(self, log: MerkleLog) -> QuorumCertificate | None:
-        data = self._get("certificate")
-        if data is None:
+        data = self._position.certificate
+        if not data:
             return None
         size = AcceptedStatement.LAYOUT.size
         statement = AcceptedStatement(*AcceptedStatement.LAYOUT.unpack(data[:size]))
@@ -172,18 +218,42 @@ class Journal:
         return QuorumCertificate(statement, data[size:])
 
     def _get(self, key: str) -> bytes | None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return bytes(row[0]) if row else None
+        row = self._db.execute("SELECT value, seal FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        value: bytes = row[0]
+        if row[1] != _meta_seal(key, value):
+            raise ValueError(f"its '{key}' was altered")
+        return value
 
     def _put(self, key: str, value: bytes) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, value, _meta_seal(key, value)))
 
     def damaged(self, detail: str) -> JournalError:
         """The error for a journal whose records do not fit together."""
+        short = " ".join(detail.split())[:200]
         return JournalError(
-            f"{self.path} is damaged: {detail}; this member must not vote on it: restore the whole disk"
-            " or ask the alliance for a new identity"
+            f"{self.path} is damaged: {short}; this member must not vote on it: restore the whole disk or ask"
+            " the alliance for a new identity"
         )
+
+
+def _opened(row: tuple[int, int, bytes, bytes, bytes, bytes]) -> RestoredEntry:
+    """A row of entries; raises one of _DAMAGE when it is not as it was written."""
+    slot, view, root, signature, packed, seal = row
+    batch = unpack_batch(packed)
+    if seal != _entry_seal(slot, view, root, signature, batch):
+        raise ValueError(f"the entry of slot {slot} was altered")
+    return RestoredEntry(slot, view, batch, root, signature)
+
+
+def _entry_seal(slot: int, view: int, root: bytes, signature: bytes, batch: Batch) -> bytes:
+    head = struct.pack(">QQI", slot, view, len(root))
+    return sha256(b"\x00" + head + root + batch.digest + signature).digest()
+
+
+def _meta_seal(key: str, value: bytes) -> bytes:
+    return sha256(b"\x01" + struct.pack(">I", len(key)) + key.encode() + value).digest()
 
 
 def pack_batch(batch: Batch) -> bytes:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from Crypto.IO import PEM, PKCS8
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from alliance.config import AllianceConfig, Member, Party
-from alliance.errors import ClockError, ConfigError, KeyFileError
+from alliance.errors import ClockError, ConfigError, KeyFileError, require_passphrase
 from quorum.threshold_rsa import InvalidKeyFile, ThresholdRsaEndorser, WrongPassphrase
 
 IDENTITY, TLS_KEY, TLS_CERTIFICATE, SHARE = "identity.pem", "tls.pem", "tls.crt", "share.pem"
@@ -109,6 +110,7 @@ def load_endorser(
     folder: Path, config: AllianceConfig, member: int, passphrase: bytes
 ) -> ThresholdRsaEndorser:
     """A member's share of the alliance key, checked against the verification keys. Raises KeyFileError."""
+    require_passphrase(passphrase)
     path = folder / SHARE
     try:
         endorser = ThresholdRsaEndorser.open(_read(path), passphrase, config.key)
@@ -122,19 +124,28 @@ def load_endorser(
 
 
 def reseal(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> int:
-    """Encrypts the key files of a folder under a new passphrase; how many there were."""
+    """Encrypts the key files of a folder under a new passphrase; how many there were.
+
+    Raises KeyFileError. Nothing is replaced before all of it is written.
+    """
+    require_passphrase(new)
     sealed: list[tuple[Path, bytes]] = []
     for kind, name in (("identity", IDENTITY), ("tls", TLS_KEY)):
         sealed.append((folder / name, _seal(kind, _open(kind, folder / name, old), new)))
     if (folder / SHARE).exists():
         member = config.member_index(load_name(folder, "member"))
         sealed.append((folder / SHARE, load_endorser(folder, config, member, old).seal(new)))
-    for path, data in sealed:
-        replacement = path.with_suffix(".new")
-        replacement.unlink(missing_ok=True)
-        write_private(replacement, data)
-    for path, _ in sealed:
-        path.with_suffix(".new").replace(path)
+    try:
+        for path, data in sealed:
+            replacement = path.with_suffix(".new")
+            replacement.unlink(missing_ok=True)
+            write_private(replacement, data)
+        for path, _ in sealed:
+            path.with_suffix(".new").replace(path)
+    except OSError as error:
+        raise KeyFileError(
+            f"{folder} cannot be written: {error.strerror}; check its owner and space"
+        ) from None
     return len(sealed)
 
 
@@ -205,7 +216,10 @@ def _open(kind: str, path: Path, passphrase: bytes) -> Ed25519PrivateKey | ec.El
         raise KeyFileError(_wrong_passphrase(path)) from None
     if oid != _OIDS[kind]:
         raise KeyFileError(f"{path} holds a key of another kind: restore it from a backup")
-    key = serialization.load_der_private_key(der, None)
+    try:
+        key = serialization.load_der_private_key(der, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{path} is damaged: restore it from a backup") from None
     if not isinstance(key, Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
         raise KeyFileError(f"{path} holds a key of another kind: restore it from a backup")
     return key

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from alliance.channels import NotServed, established, one_line, parser
 from alliance.codec import Malformed, decode_frame
 from alliance.config import AllianceConfig
 from alliance.errors import ServerLied, Unreachable
 from alliance.history import Placement
 from alliance.pb import client_pb2, peer_pb2
 from alliance.receipt import Receipt
-from alliance.submitter import CONNECT_SECONDS, Channels
+from alliance.submitter import PAUSE_SECONDS, Channels
 from fab_paxos.log import (
     Frontier,
     MerkleLog,
@@ -115,64 +117,72 @@ class Listener:
         self._names = {client.client_id: client.name for client in config.clients}
         self._server = server if server is not None else 0
 
-    async def entries(self, until: int | None) -> AsyncIterator[LogEntry]:
-        """Entries up to and including slot ``until``; for ever if None. Raises Unreachable."""
+    async def entries(self, until: int | None) -> AsyncGenerator[LogEntry, None]:
+        """Entries up to and including slot ``until``; for ever if None.
+
+        Raises Unreachable when two rounds over all servers brought nothing. A server that has no news is no
+        failure as long as the end is open.
+        """
         failures = 0
         while until is None or self._next <= until:
             name = self.config.members[self._server].name
+            failures += 1
             try:
-                async for frame in self._frames():
+                async with aclosing(self._frames()) as frames:
+                    async for frame in frames:
+                        proof, batches = self._check(frame)
+                        failures = 0
+                        for slot, batch in batches:
+                            if until is not None and slot > until:
+                                return
+                            for entry in self._deliver(slot, batch, proof):
+                                yield entry
+                        if until is not None and self._next > until:
+                            return
+            except _Idle:
+                if until is None:
                     failures = 0
-                    proof, batches = self._check(frame)
-                    for slot, batch in batches:
-                        for entry in self._deliver(slot, batch, proof):
-                            yield entry
-                    if until is not None and self._next > until:
-                        return
-            except _NotConnected:
-                failures += 1
+            except NotServed as error:
+                log.debug("%s: %s", name, error)
             except grpc.aio.AioRpcError as error:
-                log.debug("%s: %s", name, error.details())
-                failures += 1
+                log.debug("%s: %s", name, one_line(error.details() or ""))
             except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
                 log.warning("%s sent a log that does not verify: %s", name, error)
-                failures += 1
             self._server = (self._server + 1) % len(self.config.members)
             if failures >= 2 * len(self.config.members):
                 raise Unreachable(
                     f"no server gives the log from slot {self._next}: 'alliance status' shows who is up"
                 )
             if failures and failures % len(self.config.members) == 0:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _frames(self) -> AsyncIterator[peer_pb2.LogFrame]:
-        """Frames of one server from the next slot on, until it is silent for too long."""
+    async def _frames(self) -> AsyncGenerator[peer_pb2.LogFrame, None]:
+        """Frames of one server from the next slot on. Raises _Idle when it is silent for too long."""
         channel = self._channels.channel(self._server)
         call: Any = channel.unary_stream(
             "/alliance.v1.Client/Listen",
             request_serializer=client_pb2.ListenRequest.SerializeToString,
-            response_deserializer=peer_pb2.LogFrame.FromString,
+            response_deserializer=parser(peer_pb2.LogFrame),
         )(client_pb2.ListenRequest(first_slot=self._next))
+        read: asyncio.Future[Any] | None = None
         try:
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await call.initial_metadata()
-            except (TimeoutError, grpc.aio.AioRpcError):
-                raise _NotConnected from None
+            await established(call)
             while True:
                 # A read that is cancelled leaks, so it is waited for and, when idle, the call is ended.
                 read = asyncio.ensure_future(call.read())
                 done, _ = await asyncio.wait([read], timeout=IDLE_SECONDS)
                 if not done:
-                    call.cancel()
-                    await asyncio.gather(read, return_exceptions=True)
-                    return
+                    raise _Idle
                 frame = read.result()
                 if frame is grpc.aio.EOF:
                     return
+                if frame is None:
+                    raise Malformed("not a message")
                 yield frame
         finally:
             call.cancel()
+            if read is not None:
+                await asyncio.gather(read, return_exceptions=True)
 
     def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Proof, list[tuple[int, Batch]]]:
         """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""
@@ -213,5 +223,5 @@ class Listener:
         return self._names.get(submission.client_id, submission.client_id.hex())
 
 
-class _NotConnected(Exception):
-    """No stream could be opened."""
+class _Idle(Exception):
+    """The server has had no news for too long."""

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
-from alliance.channels import open_channel
+from alliance.channels import NotServed, established, one_line, open_channel
 from alliance.codec import ENVELOPE_BYTES_MAX, ENVELOPE_MESSAGES_MAX, Malformed, envelope, open_envelope
 from alliance.config import AllianceConfig
 from alliance.keys import Credentials
+from alliance.tasks import until_first
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +29,15 @@ OUTBOX_BYTES_MAX = 32 * 1024 * 1024
 FLUSH_BYTES = ENVELOPE_BYTES_MAX // 2
 EXCHANGE = "/alliance.v1.Peer/Exchange"
 BACKOFF_SECONDS = (0.1, 2.0)
+BREATH_BYTES = 256 * 1024
+"""After messages of so many bytes others get their turn: checking a peer's full envelope takes seconds."""
 
 
 class Receiver(Protocol):
     """Where a link's messages go; ``room`` waits while too many are waiting."""
 
     def received(self, sender: int, data: bytes) -> None: ...
+    def rejected_frame(self, sender: int, reason: str) -> None: ...
     def connected(self, peer: int) -> None: ...
     async def room(self) -> None: ...
 
@@ -49,6 +53,7 @@ class Link:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._stream = 0
+        self._successor = asyncio.Event()
 
     def send(self, message: bytes) -> None:
         """Queues a message; without a stream, or for a peer that does not read, it is dropped."""
@@ -61,6 +66,8 @@ class Link:
 
     def open(self) -> int:
         """A new stream takes over; what waited for the old one is stale. Returns its number."""
+        self._successor.set()
+        self._successor = asyncio.Event()
         self._stream += 1
         self._outbox.clear()
         self._bytes = 0
@@ -73,14 +80,21 @@ class Link:
             self._outbox.clear()
             self._bytes = 0
 
-    def current(self, stream: int) -> bool:
-        return stream == self._stream
+    async def succeeded(self, stream: int) -> None:
+        """Returns when a newer stream has taken over from ``stream``."""
+        if stream == self._stream:
+            await self._successor.wait()
 
-    async def next_frame(self) -> bytes:
-        """Waits for messages and returns all that waits (up to a bound) as one envelope."""
-        while not self._outbox:
+    async def next_frame(self, stream: int) -> bytes | None:
+        """Waits for messages and returns all that waits (up to a bound) as one envelope.
+
+        None when a newer stream has taken over: what waits is for that one.
+        """
+        while stream == self._stream and not self._outbox:
             self._wake.clear()
             await self._wake.wait()
+        if stream != self._stream:
+            return None
         size = count = 0
         for message in self._outbox[:ENVELOPE_MESSAGES_MAX]:
             if count and size + len(message) > FLUSH_BYTES:
@@ -124,17 +138,21 @@ class Peers:
         delay, longest = BACKOFF_SECONDS
         wait = delay
         while True:
+            begun = asyncio.get_running_loop().time()
             async with open_channel(member, self._mine) as channel:
                 exchange: Any = channel.stream_stream(EXCHANGE)
                 call = exchange()
                 try:
-                    await call.initial_metadata()
-                    wait = delay
+                    await established(call)
                     await self._exchange(peer, call.read, call.write)
-                except grpc.aio.AioRpcError as error:
-                    log.debug("link to %s: %s", member.name, error.details())
+                except NotServed as error:
+                    log.debug("link to %s: %s", member.name, error)
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+                    log.debug("link to %s ended: %s", member.name, one_line(str(error)))
                 finally:
                     call.cancel()
+            if asyncio.get_running_loop().time() - begun > longest:
+                wait = delay
             # Jitter, so that members that lost each other do not meet at the same instant again.
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311
             wait = min(wait * 2, longest)
@@ -143,24 +161,26 @@ class Peers:
         link = self.links[peer]
         stream = link.open()
         self._receiver.connected(peer)
-        writer = asyncio.create_task(self._write(link, stream, write))
         try:
-            while link.current(stream):
-                frame = await read()
-                if frame is grpc.aio.EOF:
-                    return
-                try:
-                    for message in open_envelope(frame):
-                        self._receiver.received(peer, message)
-                except Malformed as error:
-                    log.warning("%s sends %s: link closed", self._config.members[peer].name, error)
-                    return
-                await self._receiver.room()
+            await until_first(
+                self._read(peer, read), self._write(link, stream, write), link.succeeded(stream)
+            )
+        except Malformed as error:
+            self._receiver.rejected_frame(peer, str(error))
         finally:
             link.close(stream)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _read(self, peer: int, read: Callable[[], Any]) -> None:
+        while (frame := await read()) is not grpc.aio.EOF:
+            size = 0
+            for message in open_envelope(frame):
+                self._receiver.received(peer, message)
+                size += len(message)
+                if size >= BREATH_BYTES:
+                    size = 0
+                    await asyncio.sleep(0)
+            await self._receiver.room()
 
     async def _write(self, link: Link, stream: int, write: Callable[[bytes], Any]) -> None:
-        while link.current(stream):
-            await write(await link.next_frame())
+        while (frame := await link.next_frame(stream)) is not None:
+            await write(frame)

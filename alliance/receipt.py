@@ -7,6 +7,7 @@ from one command to that root. docs/receipts.md gives the format and how to chec
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -25,6 +26,7 @@ from quorum import AcceptedStatement, Context, InvalidStatement, QuorumCertifica
 
 FORMAT = "alliance-receipt/1"
 RECEIPT_BYTES_MAX = 4 * 1024 * 1024
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Receipt:
         try:
             table = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InvalidReceipt(f"this is no receipt, or it is truncated: {error}") from None
+            raise InvalidReceipt(f"this is no receipt, or it is truncated: {str(error)[:200]}") from None
         if not isinstance(table, dict) or table.get("format") != FORMAT:
             raise InvalidReceipt(f"this is no receipt: a receipt is a JSON object with the format '{FORMAT}'")
         try:
@@ -142,26 +144,29 @@ class Receipt:
     @classmethod
     def _from_dict(cls, table: dict[str, Any]) -> Receipt:
         statement = AcceptedStatement(
-            _whole(table, "view"), _whole(table, "certified_slot"), bytes.fromhex(table["root"])
+            _whole(table, "view"), _whole(table, "certified_slot"), _bytes(table["root"])
         )
         placement = Placement(
             _whole(table, "slot"),
             _whole(table, "index"),
             _whole(table, "batch_size"),
-            tuple(bytes.fromhex(node) for node in table["batch_path"]),
-            tuple(bytes.fromhex(node) for node in table["log_path"]),
+            _path(table, "batch_path"),
+            _path(table, "log_path"),
         )
-        submission = Submission.decode(bytes.fromhex(table["submission"]))
+        submission = Submission.decode(_bytes(table["submission"]))
         command_index = _whole(table, "command_index")
         if command_index >= len(submission.commands()):
             raise ValueError(f"no command {command_index} in the submission")
+        fingerprint = table["key_fingerprint"]
+        if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
+            raise ValueError("'key_fingerprint' is not 64 hex digits")
         return cls(
-            Context(bytes.fromhex(table["alliance_id"]), _whole(table, "epoch")),
-            QuorumCertificate(statement, bytes.fromhex(table["signature"])),
+            Context(_bytes(table["alliance_id"]), _whole(table, "epoch")),
+            QuorumCertificate(statement, _bytes(table["signature"])),
             placement,
             submission,
             command_index,
-            str(table["key_fingerprint"]),
+            fingerprint,
         )
 
 
@@ -180,6 +185,18 @@ def load_public_key(pem: bytes) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise InvalidReceipt("the key file holds no RSA key: name the alliance's public.pem")
     return key
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("what should be hex digits is no text")
+    return bytes.fromhex(value)
+
+
+def _path(table: dict[str, Any], key: str) -> tuple[bytes, ...]:
+    if not isinstance(table[key], list):
+        raise ValueError(f"'{key}' is no list")
+    return tuple(map(_bytes, table[key]))
 
 
 def _whole(table: dict[str, Any], key: str) -> int:

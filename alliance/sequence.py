@@ -6,14 +6,18 @@ block is skipped, which the servers' windows allow.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
+import tempfile
 from pathlib import Path
 
 from alliance.errors import ConfigError
 
 FILE = "sequence"
 BLOCK = 16
+_CONTENT = re.compile(rb"[0-9]{20}\n")
 
 
 class Sequence:
@@ -39,14 +43,37 @@ class Sequence:
         return self._next - 1
 
     def _reserve(self) -> int:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "r+b") as file:
+        if not self._path.exists():
+            self._create()
+        with self._path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             text = file.read(32)
-            begin = int(text) if text else 1
+            if not _CONTENT.fullmatch(text):
+                raise ValueError("it is damaged")
+            begin = int(text)
+            if not 1 <= begin < 2**63:
+                raise ValueError("its number is out of range")
             # Twenty digits whatever the number, so that a torn write can never shorten it.
             file.seek(0)
             file.write(b"%020d\n" % (begin + BLOCK))
             file.flush()
             os.fsync(file.fileno())
         return begin
+
+    def _create(self) -> None:
+        """The file appears with its content, durably: an empty one is damage and never taken for new."""
+        descriptor, fresh = tempfile.mkstemp(dir=self._path.parent, prefix=f".{FILE}-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(b"%020d\n" % 1)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.link(fresh, self._path)
+        finally:
+            os.unlink(fresh)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -73,7 +73,8 @@ class Server:
         self._folder = folder
         self._grpc: grpc.aio.Server | None = None
         self._rejected: Counter[int] = Counter()
-        self._complaints: dict[int, float] = {}
+        self._complaints: dict[tuple[int, int], float] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._blamed: dict[int, str] = {}
 
     @classmethod
@@ -140,6 +141,8 @@ class Server:
 
     async def stop(self) -> None:
         """Ends cleanly; whatever was acknowledged is in the journal already."""
+        for timer in self._timers.values():
+            timer.cancel()
         if self._grpc is not None:
             await self._grpc.stop(STOP_GRACE_SECONDS)
         self._signer.close()
@@ -151,12 +154,16 @@ class Server:
         admitted = self._gate.admit(sender, data)
         if isinstance(admitted, Rejected):
             self._rejected[sender] += 1
-            self._complain(sender, f"a message was refused: {admitted.reason}")
+            self._tell(logging.WARNING, sender, f"a message was refused: {admitted.reason}")
         else:
             self._driver.post(admitted)
 
+    def rejected_frame(self, sender: int, reason: str) -> None:
+        self._rejected[sender] += 1
+        self._tell(logging.WARNING, sender, f"the link was closed: it sent {reason}")
+
     def connected(self, peer: int) -> None:
-        log.info("connected to %s", self._config.members[peer].name)
+        self._tell(logging.INFO, peer, "connected")
         self._driver.post(PeerConnected(peer))
 
     async def room(self) -> None:
@@ -202,10 +209,13 @@ class Server:
 
     def blame(self, member: int, reason: str, evidence: Sequence[Message]) -> None:
         self._blamed[member] = reason
-        self._complain(member, reason)
+        self._tell(logging.WARNING, member, reason)
 
     def set_timer(self, name: str, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._driver.post, TimerFired(name))
+        if name in self._timers:
+            self._timers[name].cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[name] = loop.call_later(seconds, self._driver.post, TimerFired(name))
 
     # -- Standing: what Status tells -----------------------------------------------------------------
 
@@ -224,12 +234,13 @@ class Server:
         else:
             self._driver.post(EndorsementMade(statement, signature, proven))
 
-    def _complain(self, member: int, reason: str) -> None:
-        """At most one line per member and second: a flood must not fill the disk."""
+    def _tell(self, level: int, member: int, text: str) -> None:
+        """At most one line per level, member and second: a flood must not fill the disk."""
         now = time.monotonic()
-        if now - self._complaints.get(member, -1.0) >= 1.0:
-            self._complaints[member] = now
-            log.warning("%s: %s", self._config.members[member].name, reason)
+        last = self._complaints.get((level, member))
+        if last is None or now - last >= 1.0:
+            self._complaints[level, member] = now
+            log.log(level, "%s: %s", self._config.members[member].name, text)
 
 
 def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from typing import Any, Protocol
@@ -10,7 +9,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
-from alliance.channels import Identities
+from alliance.channels import GREETING, Identities
 from alliance.codec import SLOT_MAX, encode_frame
 from alliance.config import AllianceConfig
 from alliance.driver import Driver
@@ -19,6 +18,7 @@ from alliance.history import History
 from alliance.pb import client_pb2 as pb
 from alliance.peers import Peers
 from alliance.sessions import Session, Sessions, refusal
+from alliance.tasks import until_first
 from alliance.version import VERSION
 from fab_paxos.events import Submitted
 from fab_paxos.messages import Status
@@ -58,7 +58,7 @@ class PeerService:
             await context.abort(
                 grpc.StatusCode.PERMISSION_DENIED, "only members with a higher index open this stream"
             )
-        await context.send_initial_metadata(())
+        await context.send_initial_metadata(GREETING)
         await self._peers.answer(peer, context)
 
 
@@ -94,20 +94,27 @@ class ClientService:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only clients of this alliance submit")
         await self._admit(client.client_id, context)
         session = Session(client.client_id)
-        writer = asyncio.create_task(self._answer(session, context))
         try:
-            await context.send_initial_metadata(())
-            while (frame := await context.read()) is not grpc.aio.EOF:
-                for encoded in frame.submissions[:SUBMISSIONS_PER_FRAME_MAX]:
-                    self._submit(session, encoded)
-                await self._driver.room()
-                if session.overrun:
-                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "outcomes are not being read")
+            await context.send_initial_metadata(GREETING)
+            await until_first(
+                self._hear(session, context), self._answer(session, context), session.overrun.wait()
+            )
+            if session.overrun.is_set():
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "outcomes are not being read")
         finally:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
             self._sessions.leave(session)
             self._streams[client.client_id] -= 1
+
+    async def _hear(self, session: Session, context: Context) -> None:
+        while (frame := await context.read()) is not grpc.aio.EOF:
+            if len(frame.submissions) > SUBMISSIONS_PER_FRAME_MAX:
+                await context.abort(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"a frame has {SUBMISSIONS_PER_FRAME_MAX} submissions at the most",
+                )
+            for encoded in frame.submissions:
+                self._submit(session, encoded)
+            await self._driver.room()
 
     def _submit(self, session: Session, encoded: bytes) -> None:
         try:
@@ -132,7 +139,7 @@ class ClientService:
         holder = who.client_id if who is not None else b"member"
         await self._admit(holder, context)
         try:
-            await context.send_initial_metadata(())
+            await context.send_initial_metadata(GREETING)
             slot, first = request.first_slot, True
             while True:
                 await self._history.wait_beyond(slot - 1)

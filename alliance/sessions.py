@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeAlias
 
 from alliance.codec import encode_certificate
 from alliance.history import History, Placement
@@ -12,6 +13,9 @@ from fab_paxos.types import Entry, Submission
 OUTCOMES_MAX = 4096
 """Outcomes that wait for a client that does not read; beyond it the session is closed."""
 
+OUTCOMES_PER_FRAME_MAX = 1024
+"""About 2 MiB at the most: many may become true at once, and a gRPC message is bounded."""
+
 _REASONS = {
     "conflict": (pb.Refusal.CONFLICT, "another content was submitted under this sequence number"),
     "expired": (pb.Refusal.EXPIRED, "the sequence number lies below the client's window"),
@@ -20,18 +24,22 @@ _REASONS = {
 }
 
 
+_Placed: TypeAlias = "tuple[int, int, int, list[Session]]"
+"""Sequence number, slot, index in the batch, and who wants to know."""
+
+
 class Session:
     """One Submit stream: its outcomes, in the order in which they became true."""
 
     def __init__(self, client_id: bytes) -> None:
         self.client_id = client_id
-        self.overrun = False
+        self.overrun = asyncio.Event()
         self._outcomes: list[pb.Outcomes] = []
         self._wake = asyncio.Event()
 
     def put(self, outcomes: pb.Outcomes) -> None:
         if len(self._outcomes) >= OUTCOMES_MAX:
-            self.overrun = True
+            self.overrun.set()
         else:
             self._outcomes.append(outcomes)
         self._wake.set()
@@ -50,13 +58,13 @@ class Sessions:
     def __init__(self, history: History) -> None:
         self._history = history
         self._waiting: dict[tuple[bytes, int], list[tuple[Session, bytes]]] = {}
-        self._placed: list[tuple[int, int, int, list[Session]]] = []
+        self._placed: list[_Placed] = []
 
     def expect(self, session: Session, submission: Submission) -> None:
         """The session is to hear what becomes of the submission."""
         key = (submission.client_id, submission.client_seq)
         waiting = self._waiting.setdefault(key, [])
-        if not any(other is session for other, _ in waiting):
+        if not any(other is session and digest == submission.body_digest for other, digest in waiting):
             waiting.append((session, submission.body_digest))
 
     def leave(self, session: Session) -> None:
@@ -65,6 +73,9 @@ class Sessions:
             self._waiting[key] = [(s, digest) for s, digest in self._waiting[key] if s is not session]
             if not self._waiting[key]:
                 del self._waiting[key]
+        for _, _, _, sessions in self._placed:
+            if session in sessions:
+                sessions.remove(session)
 
     def decided(self, entry: Entry) -> None:
         """Notes where awaited submissions are; a number that other content won refuses the loser."""
@@ -81,46 +92,57 @@ class Sessions:
                     winners.append(session)
                 else:
                     session.put(refusal(submission.client_seq, "conflict"))
-            self._placed.append((submission.client_seq, entry.slot, index, winners))
+            if winners:
+                self._placed.append((submission.client_seq, entry.slot, index, winners))
 
     def located(self, submission: Submission, slot: int) -> None:
         """The submission was decided before: its session hears as soon as a certificate covers it."""
-        waiting = self._waiting.pop((submission.client_id, submission.client_seq), [])
-        index = self._history.locate(submission, slot)
-        if index is not None and waiting:
-            sessions = [session for session, _ in waiting]
-            self._placed.append((submission.client_seq, slot, index, sessions))
-            self.certified()
+        sessions = self._called(submission)
+        index = self._history.locate(submission, slot) if sessions else None
+        if index is None:
+            return
+        placed = (submission.client_seq, slot, index, sessions)
+        if slot <= self._history.certified_slot:
+            self._prove([placed])
+        else:
+            self._placed.append(placed)
 
     def certified(self) -> None:
         """A newer certificate: whoever it covers gets the proof, with the certificate it leads to."""
+        covered = self._history.certified_slot
+        ready = [placed for placed in self._placed if placed[1] <= covered]
+        self._placed = [placed for placed in self._placed if placed[1] > covered]
+        self._prove(ready)
+
+    def _prove(self, ready: list[_Placed]) -> None:
         certificate = self._history.certificate
         if certificate is None:
             return
-        covered = self._history.certified_slot
         proofs: dict[Session, list[pb.Outcome]] = {}
-        for seq, slot, index, sessions in self._placed:
-            if slot <= covered:
+        for seq, slot, index, sessions in ready:
+            if sessions:
                 outcome = _placed(seq, self._history.placement(slot, index))
                 for session in sessions:
                     proofs.setdefault(session, []).append(outcome)
-        self._placed = [placed for placed in self._placed if placed[1] > covered]
         wire = encode_certificate(certificate)
         for session, outcomes in proofs.items():
-            session.put(pb.Outcomes(certificate=wire, outcomes=outcomes))
+            for at in range(0, len(outcomes), OUTCOMES_PER_FRAME_MAX):
+                part = outcomes[at : at + OUTCOMES_PER_FRAME_MAX]
+                session.put(pb.Outcomes(certificate=wire, outcomes=part))
 
     def refused(self, submission: Submission, reason: str) -> None:
         """The engine will not order this content under this number."""
+        for session in self._called(submission):
+            session.put(refusal(submission.client_seq, reason))
+
+    def _called(self, submission: Submission) -> list[Session]:
+        """Who waits for exactly this content; they wait no longer, those with another content do."""
         key = (submission.client_id, submission.client_seq)
-        waiting = self._waiting.get(key, [])
-        for session, digest in waiting:
-            if digest == submission.body_digest:
-                session.put(refusal(submission.client_seq, reason))
+        waiting = self._waiting.pop(key, [])
         kept = [(session, digest) for session, digest in waiting if digest != submission.body_digest]
         if kept:
             self._waiting[key] = kept
-        else:
-            self._waiting.pop(key, None)
+        return [session for session, digest in waiting if digest == submission.body_digest]
 
 
 def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:

@@ -22,7 +22,7 @@ from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Protocol
 
-from alliance.errors import AllianceError, KeyFileError, SignerError
+from alliance.errors import AllianceError, KeyFileError, SignerError, require_passphrase
 from quorum import AcceptedStatement, Context, Endorser, InvalidStatement, JointStatement, decode_joint
 
 FRAME_BYTES_MAX = 64 * 1024
@@ -73,6 +73,7 @@ class Signer:
 
     async def start(self, folder: Path, passphrase: bytes) -> None:
         """Starts the process and opens the share. Raises KeyFileError or SignerError."""
+        require_passphrase(passphrase)
         ours = self._spawn(folder)
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         self._writer.write(_frame(passphrase))
@@ -119,7 +120,7 @@ class Signer:
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
-            self._process.terminate()
+            self._process.kill()  # it has nothing to lose, and one that was stopped would not hear SIGTERM
             self._process.wait()
 
     async def _read(self) -> tuple[int, bytes]:

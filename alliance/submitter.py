@@ -16,13 +16,22 @@ import grpc
 import grpc.aio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from alliance.channels import NotServed, established, one_line, parser
 from alliance.codec import Malformed, decode_certificate
 from alliance.config import AllianceConfig
-from alliance.errors import InvalidReceipt, OutcomeUnknown, ServerLied, SubmissionRefused, Unreachable
+from alliance.errors import (
+    AllianceError,
+    InvalidReceipt,
+    OutcomeUnknown,
+    ServerLied,
+    SubmissionRefused,
+    Unreachable,
+)
 from alliance.history import Placement
 from alliance.pb import client_pb2 as pb
 from alliance.receipt import Receipt
 from alliance.sequence import Sequence
+from alliance.tasks import until_first
 from fab_paxos import Submission, UnsignedSubmission
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement, QuorumCertificate
 
@@ -31,9 +40,14 @@ log = logging.getLogger(__name__)
 STALL_SECONDS = 2.0
 """Without any outcome for so long while something is pending, the next server is tried."""
 
-CONNECT_SECONDS = 3.0
+LOOKS_MAX = 4
+"""A single submission that is pending for so many stall times while others get through is tried elsewhere."""
+
 ROUNDS_MAX = 2
 """Rounds over all servers without any connection before what was never sent is given up."""
+
+PAUSE_SECONDS = 0.5
+"""After each round over all servers that brought nothing."""
 
 
 class Channels(Protocol):
@@ -49,7 +63,8 @@ class Pending:
             asyncio.get_running_loop().create_future()
         )
         self.sent = False
-        self.refusals: dict[int, str] = {}
+        self.waiters = 0
+        self.refusals: dict[int, tuple[pb.Refusal.Reason, str]] = {}
 
 
 class Submitter:
@@ -76,6 +91,8 @@ class Submitter:
         self._unsent: list[Pending] = []
         self._news = asyncio.Event()
         self._server = 0
+        self._helped = False
+        self._problem = ""
         self._task: asyncio.Task[None] | None = None
 
     def sign(self, commands: SequenceOf[bytes]) -> Submission:
@@ -89,18 +106,24 @@ class Submitter:
         Raises OutcomeUnknown when the time is over, Unreachable when it never left this machine,
         SubmissionRefused when more servers than may be faulty refuse it.
         """
-        pending = Pending(submission)
-        self._pending[submission.client_seq] = pending
-        self._unsent.append(pending)
+        pending = self._pending.get(submission.client_seq)
+        if pending is None or pending.outcome.done():
+            pending = self._pending[submission.client_seq] = Pending(submission)
+            self._unsent.append(pending)
+        elif pending.submission != submission:
+            raise SubmissionRefused(
+                f"other commands are under way under sequence number {submission.client_seq}"
+            )
+        pending.waiters += 1
         self._news.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="submitter")
         try:
             async with asyncio.timeout(timeout):
-                certificate, placement = await pending.outcome
+                certificate, placement = await asyncio.shield(pending.outcome)
         except TimeoutError:
             if not pending.sent:
-                raise Unreachable(_unreachable(self._config, timeout)) from None
+                raise Unreachable(self._unreachable(timeout)) from None
             raise OutcomeUnknown(
                 f"no receipt within {timeout:g} s: what was sent under sequence number"
                 f" {submission.client_seq} may or may not be ordered; look for it with 'alliance listen', or"
@@ -108,9 +131,13 @@ class Submitter:
                 submission,
             ) from None
         finally:
-            self._pending.pop(submission.client_seq, None)
-            if not pending.outcome.done():
+            pending.waiters -= 1
+            if not pending.waiters:
+                if pending.outcome.done():
+                    pending.outcome.exception()  # seen, even if it came as the time was over
                 pending.outcome.cancel()
+                if self._pending.get(submission.client_seq) is pending:
+                    del self._pending[submission.client_seq]
         count = len(submission.commands())
         return [
             Receipt(self._context, certificate, placement, submission, index, self._key_fingerprint)
@@ -125,63 +152,54 @@ class Submitter:
     # -- the stream ----------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        failures = 0
+        count = len(self._config.members)
+        unconnected = fruitless = 0
         while True:
             while not self._pending:
                 self._news.clear()
                 await self._news.wait()
             member = self._server
             name = self._config.members[member].name
+            self._helped = False
+            unconnected += 1
             try:
                 await self._stream(member)
-                failures = 0
-            except _NotConnected as error:
-                failures += 1
+            except NotServed as error:
+                self._problem = f"{name}: {error}"
                 log.debug("%s: %s", name, error)
-            except (grpc.aio.AioRpcError, _TryNext) as error:
-                failures = 0
-                log.debug("%s: %s", name, error)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, _TryNext) as error:
+                unconnected = 0
+                log.debug("%s: %s", name, one_line(str(error)))
             except ServerLied as error:
-                failures = 0
+                unconnected = 0
                 log.warning("%s", error)
             if self._server == member:
-                self._server = (member + 1) % len(self._config.members)
-            if failures >= ROUNDS_MAX * len(self._config.members):
+                self._server = (member + 1) % count
+            if unconnected >= ROUNDS_MAX * count:
                 self._give_up()
-                failures = 0
-            elif failures and failures % len(self._config.members) == 0:
-                await asyncio.sleep(0.5)
+                unconnected = 0
+            fruitless = 0 if self._helped else fruitless + 1
+            if fruitless and fruitless % count == 0:
+                await asyncio.sleep(PAUSE_SECONDS)
 
     def _give_up(self) -> None:
         for pending in self._pending.values():
             if not pending.sent and not pending.outcome.done():
-                pending.outcome.set_exception(Unreachable(_unreachable(self._config, None)))
+                pending.outcome.set_exception(Unreachable(self._unreachable(None)))
 
     async def _stream(self, member: int) -> None:
+        """Ends by raising: NotServed, AioRpcError, InvalidStateError (both: broken), _TryNext, ServerLied."""
         channel = self._channels.channel(member)
         call = channel.stream_stream(
             "/alliance.v1.Client/Submit",
             request_serializer=pb.Submissions.SerializeToString,
-            response_deserializer=pb.Outcomes.FromString,
+            response_deserializer=parser(pb.Outcomes),
         )()
         try:
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await call.initial_metadata()
-            except (TimeoutError, grpc.aio.AioRpcError) as error:
-                raise _NotConnected(str(error)) from None
+            await established(call)
             self._unsent = list(self._pending.values())
             self._news.set()
-            reader = asyncio.create_task(self._read(member, call))
-            writer = asyncio.create_task(self._write(call))
-            watch = asyncio.create_task(self._watch())
-            tasks = (reader, writer, watch)
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for task in done:
-                task.result()
+            await until_first(self._read(member, call), self._write(call), self._watch())
         finally:
             call.cancel()
 
@@ -196,16 +214,22 @@ class Submitter:
                     await call.write(pb.Submissions(submissions=[pending.submission.encoded]))
 
     async def _watch(self) -> None:
-        """Ends when what was pending at one look is all still pending at the next."""
+        """Ends when what was pending at one look is all still pending at the next, or some of it for long."""
+        looks: dict[int, int] = {}
         while True:
             before = set(self._pending)
             await asyncio.sleep(STALL_SECONDS)
-            if before and before <= set(self._pending):
+            looks = {seq: looks.get(seq, 0) + 1 for seq in before if seq in self._pending}
+            if before and len(looks) == len(before):
                 raise _TryNext(f"no outcome within {STALL_SECONDS} s")
+            if max(looks.values(), default=0) >= LOOKS_MAX:
+                raise _TryNext(f"an outcome is missing for {LOOKS_MAX * STALL_SECONDS} s")
 
     async def _read(self, member: int, call: Any) -> None:
         while (outcomes := await call.read()) is not grpc.aio.EOF:
             try:
+                if outcomes is None:
+                    raise Malformed("not a message")
                 self._take(member, outcomes)
             except (Malformed, InvalidStatement, InvalidCertificate, InvalidReceipt) as error:
                 name = self._config.members[member].name
@@ -234,6 +258,7 @@ class Submitter:
             )
             receipt.verify_placement()
             pending.outcome.set_result((certificate, placement))
+            self._helped = True
 
     def _follow_leader(self, certificate: QuorumCertificate) -> None:
         """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
@@ -243,33 +268,40 @@ class Submitter:
     def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:
         reason = pb.Refusal.Reason.Name(refusal.reason) if refusal.reason in range(5) else "UNSPECIFIED"
         if refusal.reason != pb.Refusal.BUSY:
-            pending.refusals[member] = f"{reason.lower()}: {refusal.detail[:200]}"
+            pending.refusals[member] = (refusal.reason, f"{reason.lower()}: {one_line(refusal.detail)}")
         if len(pending.refusals) >= self._config.system.one_correct:
-            pending.outcome.set_exception(
-                SubmissionRefused(
-                    f"sequence number {pending.submission.client_seq} was refused by"
-                    f" {len(pending.refusals)} servers: {next(iter(pending.refusals.values()))}"
-                )
-            )
+            pending.outcome.set_exception(_final(pending))
             return
         # One server may be lying, or be full: ask another one.
         self._server = (member + 1) % len(self._config.members)
         raise _TryNext(f"refused: {reason}")
+
+    def _unreachable(self, timeout: float | None) -> str:
+        within = f" within {timeout:g} s" if timeout is not None else ""
+        addresses = ", ".join(member.address for member in self._config.members[:3])
+        more = ", …" if len(self._config.members) > 3 else ""
+        last = f"; the last answer was: {self._problem}" if self._problem else ""
+        return (
+            f"no server of the alliance could be reached{within} ({addresses}{more}): are they running, and"
+            f" is this the right alliance.toml? 'alliance status' shows each one{last}"
+        )
 
 
 class _TryNext(Exception):
     """This server does not help; the next one may."""
 
 
-class _NotConnected(Exception):
-    """No stream could be opened."""
+def _final(pending: Pending) -> AllianceError:
+    """What the refusals of more servers than may be faulty come to; at least one of them is honest.
 
-
-def _unreachable(config: AllianceConfig, timeout: float | None) -> str:
-    within = f" within {timeout:g} s" if timeout is not None else ""
-    addresses = ", ".join(member.address for member in config.members[:3])
-    more = ", …" if len(config.members) > 3 else ""
-    return (
-        f"no server of the alliance could be reached{within} ({addresses}{more}): are they running, and is"
-        " this the right alliance.toml? 'alliance status' shows each one"
+    An expired number tells nothing of whether it was ordered before it expired.
+    """
+    seq, count = pending.submission.client_seq, len(pending.refusals)
+    text = f"sequence number {seq} was refused by {count} servers: " + "; ".join(
+        sorted({detail for _, detail in pending.refusals.values()})
     )
+    if any(reason == pb.Refusal.EXPIRED for reason, _ in pending.refusals.values()):
+        return OutcomeUnknown(
+            f"{text}: it may have been ordered before; look for it with 'alliance listen'", pending.submission
+        )
+    return SubmissionRefused(text)

@@ -33,7 +33,12 @@ def _background() -> asyncio.AbstractEventLoop:
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run_coroutine_threadsafe(work, _background()).result()
+    future = asyncio.run_coroutine_threadsafe(work, _background())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()  # no effect unless the waiting itself was interrupted
+        raise
 
 
 class Client:

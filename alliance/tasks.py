@@ -1,0 +1,26 @@
+"""Pieces of work that live and die together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def until_first(*work: Coroutine[Any, Any, Any]) -> None:
+    """Runs all of them until the first one ends, then ends the others.
+
+    Raises what the first one raised (of several that ended at once, the leftmost). When this returns or is
+    cancelled, none of them runs any longer and no exception of theirs is left unseen.
+    """
+    tasks = [asyncio.ensure_future(piece) for piece in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        done = [task for task in tasks if task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        if not task.cancelled():
+            task.result()

@@ -1,0 +1,342 @@
+"""The journal forgets nothing that it acknowledged, and never remembers anything else."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from alliance.errors import JournalError
+from alliance.journal import Journal, Replayed, pack_batch, unpack_batch
+from fab_paxos import Batch, InvalidSubmission
+from fab_paxos.effects import EntryRecord, ProvenRecord, Record
+from fab_paxos.windows import Standing
+from quorum import QuorumCertificate
+from tests.alliance.farm import MEMBERS, Chain, Farm
+
+ME = MEMBERS[0]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """All that a restart begins from, in a form that can be compared."""
+
+    proven: int
+    root: bytes
+    entries: tuple[object, ...]
+    certificate: QuorumCertificate | None
+
+    @classmethod
+    def of(cls, replayed: Replayed) -> Memory:
+        state = replayed.state
+        assert replayed.log.frontier() == state.frontier
+        return cls(state.frontier.size, state.frontier.root, state.entries, state.certificate)
+
+
+@contextmanager
+def opened(path: Path, farm: Farm) -> Iterator[Journal]:
+    journal = Journal(path, farm.config.alliance_id, ME)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def replayed(path: Path, farm: Farm) -> Memory:
+    with opened(path, farm) as journal:
+        return Memory.of(journal.replay())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+def script(chain: Chain) -> list[list[Record]]:
+    """Appends of every kind: single, grouped, proven with and without a certificate, replaced entries."""
+    entries = chain.entries
+    other = Chain(chain.farm).grow(3)
+    replaced = replace(other.add(chain.farm.submission(99)), view=3)
+    return [
+        [EntryRecord(entries[0])],
+        [EntryRecord(entries[1]), EntryRecord(entries[2])],
+        [ProvenRecord(2, chain.certificate(2))],
+        [EntryRecord(entries[3]), EntryRecord(entries[4]), ProvenRecord(3, None)],
+        [EntryRecord(replaced)],  # takes slot 4, and drops slot 5
+        [EntryRecord(entries[3]), EntryRecord(entries[4])],
+        [ProvenRecord(5, chain.certificate(5))],
+        [ProvenRecord(5, None)],
+        [EntryRecord(entries[5])],
+    ]
+
+
+def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
+    """A dumb twin of the journal."""
+    entries: dict[int, EntryRecord] = {}
+    proven, certificate = 0, None
+    for record in (record for append in appends for record in append):
+        if isinstance(record, EntryRecord):
+            entries = {slot: held for slot, held in entries.items() if slot < record.entry.slot}
+            entries[record.entry.slot] = record
+        else:
+            proven, certificate = record.slot, record.certificate or certificate
+    above = tuple(
+        (r.entry.slot, r.entry.view, r.entry.batch, r.entry.root, r.entry.signature)
+        for slot, r in sorted(entries.items())
+        if slot > proven
+    )
+    return Memory(proven, chain.root(proven), above, certificate)
+
+
+def same(memory: Memory, twin: Memory) -> bool:
+    entries = tuple((e.slot, e.view, e.batch, e.root, e.signature) for e in memory.entries)  # type: ignore[attr-defined]
+    return replace(memory, entries=entries) == twin
+
+
+# -- append and replay -------------------------------------------------------------------------------
+
+
+def test_what_was_appended_is_replayed(farm: Farm, long_chain: Chain, path: Path) -> None:
+    appends = script(long_chain)
+    for count in range(len(appends) + 1):
+        if count:
+            with opened(path, farm) as journal:
+                journal.append(appends[count - 1])
+        assert same(replayed(path, farm), expected(appends[:count], long_chain)), f"after append {count}"
+
+
+def test_the_clients_windows_come_back(farm: Farm, long_chain: Chain, path: Path) -> None:
+    with opened(path, farm) as journal:
+        journal.append([*map(EntryRecord, long_chain.entries[:4]), ProvenRecord(3, None)])
+        windows = journal.replay().state.windows
+    assert windows.judge(farm.submission(3, b"x")).standing is Standing.CONFLICT
+    assert windows.judge(farm.submission(4, b"x")).standing is Standing.FRESH
+
+
+def test_batches_are_read_back_in_order(farm: Farm, long_chain: Chain, path: Path) -> None:
+    batches = [entry.batch for entry in long_chain.entries]
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(entry) for entry in long_chain.entries])
+        assert list(journal.batches(1, 20)) == batches
+        assert list(journal.batches(7, 9)) == batches[6:9]
+        with pytest.raises(JournalError, match="slot 21 is missing"):
+            list(journal.batches(20, 21))
+
+
+def test_appending_nothing_writes_nothing(farm: Farm, path: Path) -> None:
+    with opened(path, farm) as journal:
+        before = path.with_name(path.name + "-wal").stat().st_size
+        journal.append([])
+        assert path.with_name(path.name + "-wal").stat().st_size == before
+
+
+def test_every_append_is_synced(farm: Farm, path: Path) -> None:
+    with opened(path, farm) as journal:
+        assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_batches_are_packed_reversibly(farm: Farm) -> None:
+    for submissions in ([], [farm.submission(1)], [farm.submission(1), farm.submission(2, b"", b"x" * 99)]):
+        batch = Batch.of(submissions)
+        packed = pack_batch(batch)
+        assert unpack_batch(packed) == batch
+        with pytest.raises(InvalidSubmission):
+            unpack_batch(packed + b"x")
+
+
+# -- crashes -----------------------------------------------------------------------------------------
+
+
+def test_a_kill_at_any_point_leaves_a_prefix(
+    farm: Farm, long_chain: Chain, path: Path, tmp_path: Path
+) -> None:
+    """The WAL is cut anywhere, as a torn write would: what was acknowledged before the cut is there."""
+    appends = script(long_chain)
+    wal = path.with_name(path.name + "-wal")
+    sizes = []
+    with opened(path, farm) as journal:
+        sizes.append(wal.stat().st_size)
+        for append in appends:
+            journal.append(append)
+            sizes.append(wal.stat().st_size)
+        main_file, log = path.read_bytes(), wal.read_bytes()
+    twins = [expected(appends[:count], long_chain) for count in range(len(appends) + 1)]
+    cuts = {size + step for size in sizes for step in (-4096, -100, -1, 0, 1, 24, 4000)}
+    cuts |= set(range(0, len(log), 1777))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for cut in sorted(cut for cut in cuts if 0 <= cut <= len(log)):
+        victim = copy / f"{cut}.sqlite"
+        victim.write_bytes(main_file)
+        victim.with_name(victim.name + "-wal").write_bytes(log[:cut])
+        acknowledged = sum(size <= cut for size in sizes)
+        memory = replayed(victim, farm)
+        # Before the first commit there is not even a schema: a new, empty journal.
+        assert same(memory, twins[max(acknowledged - 1, 0)]), f"cut at {cut}"
+    shutil.rmtree(copy)
+
+
+def test_writing_goes_on_after_a_torn_tail(farm: Farm, long_chain: Chain, path: Path, tmp_path: Path) -> None:
+    wal = path.with_name(path.name + "-wal")
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(long_chain.entries[0])])
+        journal.append([EntryRecord(long_chain.entries[1])])
+        victim = tmp_path / "victim.sqlite"
+        shutil.copy(path, victim)
+        victim.with_name(victim.name + "-wal").write_bytes(wal.read_bytes()[:-1])
+    with opened(victim, farm) as journal:
+        assert len(journal.replay().state.entries) == 1
+        journal.append([EntryRecord(long_chain.entries[1]), EntryRecord(long_chain.entries[2])])
+    assert len(replayed(victim, farm).entries) == 3
+
+
+def test_a_full_disk_acknowledges_nothing(farm: Farm, long_chain: Chain, path: Path) -> None:
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(long_chain.entries[0])])
+        pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+        journal._db.execute(f"PRAGMA max_page_count={pages}")
+        huge = Chain(farm)
+        huge.grow(1)
+        records = [
+            EntryRecord(long_chain.entries[1]),
+            EntryRecord(huge.add(farm.submission(2, b"x" * 200_000))),
+        ]
+        with pytest.raises(JournalError, match="stops before it says anything"):
+            journal.append(records)
+        with pytest.raises(JournalError):  # it stays so: no half of the group sneaks in with the next one
+            journal.append([EntryRecord(long_chain.entries[1])])
+    assert same(replayed(path, farm), expected([[EntryRecord(long_chain.entries[0])]], long_chain))
+
+
+# -- damage ------------------------------------------------------------------------------------------
+
+
+def full(path: Path, farm: Farm, chain: Chain) -> Memory:
+    with opened(path, farm) as journal:
+        for append in script(chain):
+            journal.append(append)
+    assert not path.with_name(path.name + "-wal").exists()
+    return replayed(path, farm)
+
+
+def test_a_flipped_bit_is_refused_or_harmless(
+    farm: Farm, long_chain: Chain, path: Path, tmp_path: Path
+) -> None:
+    """Never another state: no lost entry, no other view, no higher proven slot."""
+    truth = full(path, farm, long_chain)
+    data = path.read_bytes()
+    used = [at for at in range(len(data)) if data[at]]
+    random = Random(5)
+    places = [(random.choice(used), random.randrange(8)) for _ in range(500)]
+    places += [(random.randrange(len(data)), random.randrange(8)) for _ in range(100)]
+    places += [(at + byte, bit) for at in range(0, len(data), 4096) for byte in range(12) for bit in range(8)]
+    places += [(100 + byte, bit) for byte in range(12) for bit in range(8)]
+    refused = 0
+    victim = tmp_path / "victim.sqlite"
+    for at, bit in places:
+        mutant = bytearray(data)
+        mutant[at] ^= 1 << bit
+        victim.write_bytes(mutant)
+        try:
+            memory = replayed(victim, farm)
+        except JournalError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            refused += 1
+        else:
+            assert memory == truth, f"byte {at}, bit {bit}"
+        for rest in tmp_path.glob("victim.sqlite*"):
+            rest.unlink()
+    assert refused > len(places) // 4  # the test does meet what matters
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entries SET view = 1 WHERE slot = 6",
+        "UPDATE entries SET signature = zeroblob(64) WHERE slot = 6",
+        "UPDATE entries SET root = zeroblob(32) WHERE slot = 6",
+        "UPDATE entries SET batch = (SELECT batch FROM entries WHERE slot = 1) WHERE slot = 6",
+        "UPDATE entries SET batch = 'text' WHERE slot = 6",
+        "UPDATE entries SET batch = zeroblob(0) WHERE slot = 2",
+        "UPDATE entries SET view = -1 WHERE slot = 2",
+        "UPDATE entries SET slot = 7 WHERE slot = 6",
+        "DELETE FROM entries WHERE slot = 6",
+        "DELETE FROM entries WHERE slot = 3",
+        "DELETE FROM entries WHERE slot = 1",
+        "DELETE FROM entries",
+        "UPDATE meta SET value = (SELECT value FROM meta WHERE key = 'member') WHERE key = 'position'",
+        "UPDATE meta SET value = zeroblob(16) WHERE key = 'position'",
+        "UPDATE meta SET value = zeroblob(3) WHERE key = 'position'",
+        "UPDATE meta SET value = 5 WHERE key = 'position'",
+        "UPDATE meta SET key = 'positiom' WHERE key = 'position'",
+        "DELETE FROM meta WHERE key = 'position'",
+        "DELETE FROM meta WHERE key = 'alliance'",
+        "DELETE FROM meta WHERE key = 'format'",
+        "DROP TABLE meta",
+        "DROP TABLE entries",
+    ],
+)
+def test_an_altered_row_is_refused(farm: Farm, long_chain: Chain, path: Path, statement: str) -> None:
+    full(path, farm, long_chain)
+    db = sqlite3.connect(path)
+    db.execute(statement)
+    db.commit()
+    db.close()
+    with pytest.raises(JournalError):
+        replayed(path, farm)
+
+
+def test_what_is_read_for_others_is_checked_too(farm: Farm, long_chain: Chain, path: Path) -> None:
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(entry) for entry in long_chain.entries])
+        other = Chain(farm).add(farm.submission(77)).batch
+        journal._db.execute("UPDATE entries SET batch = ? WHERE slot = 3", (pack_batch(other),))
+        assert len(list(journal.batches(1, 2))) == 2
+        with pytest.raises(JournalError, match="altered"):
+            list(journal.batches(1, 4))
+
+
+# -- whose it is -------------------------------------------------------------------------------------
+
+
+def test_another_members_or_alliances_journal_is_refused(farm: Farm, path: Path) -> None:
+    with opened(path, farm):
+        pass
+    with pytest.raises(JournalError, match="another member"):
+        Journal(path, farm.config.alliance_id, MEMBERS[1])
+    with pytest.raises(JournalError, match="another alliance"):
+        Journal(path, b"o" * 32, ME)
+    with opened(path, farm):  # a refusal keeps no lock
+        pass
+
+
+def test_a_second_opener_is_refused(farm: Farm, path: Path) -> None:
+    with opened(path, farm), pytest.raises(JournalError, match="already running"):
+        Journal(path, farm.config.alliance_id, ME)
+    with opened(path, farm):
+        pass
+
+
+def test_what_is_no_journal_is_refused(farm: Farm, path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"The journal was eaten by the dog. " * 200)
+    with pytest.raises(JournalError, match="damaged"):
+        Journal(path, farm.config.alliance_id, ME)
+    with pytest.raises(JournalError, match="cannot be opened"):
+        Journal(tmp_path / "no such folder" / "journal.sqlite", farm.config.alliance_id, ME)
+    with pytest.raises(JournalError, match="cannot be opened"):
+        Journal(tmp_path, farm.config.alliance_id, ME)
+
+
+def test_only_the_owner_reads_it(farm: Farm, long_chain: Chain, path: Path) -> None:
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(long_chain.entries[0])])
+        for file in path.parent.glob("journal.sqlite*"):
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
