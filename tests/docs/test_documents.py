@@ -1,0 +1,152 @@
+"""What the documents say of the code is compared with the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import alliance.errors
+import quorum.statement
+from alliance.errors import AllianceError
+from alliance.pb import client_pb2
+from alliance.receipt import RECEIPT_BYTES_MAX, Receipt
+from fab_paxos import limits
+from quorum import Context, QuorumSystem
+from tests.docs import documents
+from tests.docs.conftest import Archive
+from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
+
+PROTOCOL = ROOT / "docs" / "protocol.md"
+RECEIPTS = ROOT / "docs" / "receipts.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
+ids = {"ids": lambda path: str(path.relative_to(ROOT))}
+
+
+# -- form --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, **ids)
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    for link in links(document):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), f"{link} does not exist"
+        assert target.is_relative_to(ROOT), f"{link} leaves the repository"
+        if anchor:
+            assert anchor in anchors(target), f"{target.name} has no heading for #{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, **ids)
+def test_documents_are_plain(document: Path) -> None:
+    """No emoji, no paths of somebody's machine, lines that fit beside code."""
+    text = document.read_text("utf-8")
+    assert not re.search("[\U0001f000-\U0001ffff\u2600-\u2712\u2714-\u27bf\ufe0f]", text)
+    assert not re.search(r"/(home|root|work|Users)/", text)
+    for number, line in enumerate(text.splitlines(), 1):
+        assert len(line) <= 120 or line.startswith("|"), f"line {number} is too long"
+        assert line == line.rstrip(), f"line {number} ends with blanks"
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    linked = {(ROOT / link).resolve() for link in links(ROOT / "README.md")}
+    assert set(DOCUMENTS) - {ROOT / "README.md"} <= linked
+
+
+# -- protocol.md -------------------------------------------------------------------------------------
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    rows = table(PROTOCOL, "constant", "value", "what is bounded")
+    written = {name: int(value) for name, value, _ in rows}
+    constants = {name: value for name, value in vars(limits).items() if name.isupper()}
+    assert written == constants
+
+
+def test_the_sizes_are_those_of_the_code() -> None:
+    heading = ["n", "f", "decision", "report", "forcing", "one_correct"]
+    rows = [list(map(int, row)) for row in table(PROTOCOL, *heading)]
+    assert len(rows) >= 4
+    for members, faulty, *sizes in rows:
+        system = QuorumSystem(members, faulty)
+        assert sizes == [getattr(system, name) for name in heading[2:]]
+
+
+def test_the_statements_are_those_of_the_code() -> None:
+    rows = table(PROTOCOL, "tag", "statement", "signed by", "fields", "bytes of fields")
+    written = {int(row[0], 16): (row[1], _names(row[3]), int(row[4])) for row in rows}
+    in_code = {}
+    for name, kind in vars(quorum.statement).items():
+        tag = getattr(kind, "TAG", None)
+        if inspect.isclass(kind) and isinstance(tag, int):
+            names = [field.name for field in dataclasses.fields(kind)]
+            in_code[tag] = (name.removesuffix("Statement").upper(), names, kind.LAYOUT.size)
+    assert written == in_code
+
+
+def _names(fields: str) -> list[str]:
+    """Field names out of 'view u64, root[32]'."""
+    return re.findall(r"(\w+)(?: u64|\[32\])", fields)
+
+
+def test_the_frame_of_a_statement_has_the_stated_length() -> None:
+    length = len(Context(bytes(32), 0).frame(1, b""))
+    assert f"which is {length} bytes and then the fields" in PROTOCOL.read_text("utf-8")
+
+
+def test_the_reasons_of_refusals_are_those_of_the_wire() -> None:
+    written = {row[0] for row in table(PROTOCOL, "reason", "meaning")}
+    assert written == set(client_pb2.Refusal.Reason.keys()) - {"UNSPECIFIED"}
+
+
+# -- receipts.md -------------------------------------------------------------------------------------
+
+
+def test_the_fields_of_a_receipt_are_those_of_the_code(archive: Archive) -> None:
+    written = [row[0] for row in table(RECEIPTS, "field", "content")]
+    receipt = archive.at(3, 4)
+    assert written == list(receipt.to_dict())
+    assert len(receipt.to_json()) < RECEIPT_BYTES_MAX
+    assert Receipt.from_json(receipt.to_json()).to_dict() == receipt.to_dict()
+
+
+def test_the_signed_message_is_laid_out_as_stated(archive: Archive) -> None:
+    rows = next(t for t in documents.tables(RECEIPTS) if t[0] == ["bytes", "content"])[1:]
+    receipt = archive.at(3, 4)
+    fields: dict[str, Any] = receipt.to_dict()
+    expected = b""
+    for length, content in rows:
+        name = content.partition(",")[0]
+        if name == "alliance/v1 and a zero byte":
+            part = b"alliance/v1\x00"
+        elif name == "01":
+            part = b"\x01"
+        elif isinstance(fields[name], int):
+            part = fields[name].to_bytes(8, "big")
+        else:
+            part = bytes.fromhex(fields[name])
+        assert len(part) == int(length)
+        expected += part
+    assert receipt.message == expected
+    assert f"{len(expected)} bytes, numbers big-endian" in RECEIPTS.read_text("utf-8")
+
+
+# -- operations.md -----------------------------------------------------------------------------------
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    rows = table(OPERATIONS, "exit code", "error", "what happened", "what to do")
+    written = {error: int(code) for code, error, _, _ in rows}
+    assert len(written) == len(rows)
+    in_code = {
+        name: kind.exit_code
+        for name, kind in vars(alliance.errors).items()
+        if inspect.isclass(kind) and issubclass(kind, AllianceError)
+    }
+    assert written == in_code
