@@ -12,8 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 from alliance import client as asynchronous
 from alliance.client import TIMEOUT_SECONDS, MemberStatus
+from alliance.config import AllianceConfig
 from alliance.listener import LogEntry
 from alliance.receipt import Receipt
 from fab_paxos import Submission
@@ -46,6 +49,16 @@ class Client:
 
     def __init__(self, client: asynchronous.Client) -> None:
         self._client = client
+
+    @property
+    def config(self) -> AllianceConfig:
+        """What the alliance is."""
+        return self._client.config
+
+    @property
+    def public_key(self) -> RSAPublicKey:
+        """The alliance's key, which receipts are verified with."""
+        return self._client.public_key
 
     def __enter__(self) -> Client:
         return self
