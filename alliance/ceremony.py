@@ -38,14 +38,14 @@ def check(founding: Founding) -> QuorumSystem:
     names = [founding.name, *founding.member_names, *founding.client_names]
     for name in names:
         if not NAME.fullmatch(name):
-            raise ConfigError(f"'{name}' is no name: use a-z, 0-9 and '-', 63 characters at the most")
+            raise ConfigError(f"{name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at the most")
     if len(founding.addresses) != len(founding.member_names):
         raise ConfigError(
             f"{len(founding.member_names)} members need as many addresses, not {len(founding.addresses)}"
         )
     for address in founding.addresses:
         if not ADDRESS.fullmatch(address):
-            raise ConfigError(f"'{address}' is no address: write host:port")
+            raise ConfigError(f"{address!r:.80} is no address: write host:port")
     if len(set(names[1:])) != len(names) - 1:
         raise ConfigError("two members or clients have the same name")
     if founding.faulty_max < 1:

@@ -121,9 +121,10 @@ class Identities:
     def client(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
         return self._clients.get(_fingerprint(context))
 
-    def known(self, context: grpc.aio.ServicerContext[Any, Any]) -> bool:
+    def known(self, context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
+        """The fingerprint of the member or client, or None when somebody else is at the other end."""
         fingerprint = _fingerprint(context)
-        return fingerprint in self._members or fingerprint in self._clients
+        return fingerprint if fingerprint in self._members or fingerprint in self._clients else None
 
 
 def _fingerprint(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:

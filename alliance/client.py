@@ -194,12 +194,13 @@ class Client:
     ) -> AsyncGenerator[LogEntry, None]:
         """The decided commands from slot ``start`` on: each once, in order, verified.
 
-        With ``follow`` for ever, otherwise up to the slot that is certified now. ``server`` names the
-        member that is asked first. A repetition within the log is recognised from ``start`` on.
+        With ``follow`` for ever, otherwise up to what is certified now, our own receipts included.
+        ``server`` names the member that is asked first. A repetition within the log is recognised from
+        ``start`` on.
         """
         first = self.config.member_index(server) if server is not None else None
         listener = Listener(self.config, self, self._fingerprint, start, first)
-        until = None if follow else await self._certified_now()
+        until = None if follow else max(await self._certified_now(), self._submitter.proven_slot)
         async with aclosing(listener.entries(until)) as entries:
             async for entry in entries:
                 yield entry

@@ -220,7 +220,7 @@ def _member(table: Mapping[str, Any]) -> Member:
     _only(table, ("name", "address", "identity", "certificate"), where)
     address = _value(table, "address", str, where)
     if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
-        raise ConfigError(f"{where}: '{address}' is no address: write host:port")
+        raise ConfigError(f"{where}: {address!r:.80} is no address: write host:port")
     return Member(_name(table, where), _identity(table, where), _certificate(table, where), address)
 
 
@@ -240,7 +240,7 @@ def _tables(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 def _only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key '{key}'{_suggest(key, known)}")
+            raise ConfigError(f"{where}: unknown key {key!r:.80}{_suggest(key, known)}")
 
 
 def _suggest(word: str, known: Iterable[str]) -> str:
@@ -261,7 +261,9 @@ _KINDS = {int: "a whole number", str: "a text"}
 def _name(table: Mapping[str, Any], where: str) -> str:
     name: str = _value(table, "name", str, where)
     if not NAME.fullmatch(name):
-        raise ConfigError(f"{where}: '{name}' is no name: use a-z, 0-9 and '-', 63 characters at the most")
+        raise ConfigError(
+            f"{where}: {name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at the most"
+        )
     return name
 
 

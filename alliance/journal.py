@@ -24,6 +24,7 @@ from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, QuorumCertificate
 
 FORMAT = 1
+STARTED = ".started"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE entries (
@@ -70,7 +71,13 @@ class Journal:
         """Opens or creates the file. Raises JournalError when it is another member's, in use, or damaged."""
         self.path = path
         self._failed = False
+        started = path.with_suffix(STARTED)
         try:
+            if started.exists() and not path.exists():
+                raise JournalError(
+                    f"{path} is gone, but this member has run before: without what it said it must not vote."
+                    " Put the newest journal back; if it is lost, the member needs a new identity"
+                )
             path.touch(0o600)
             self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
@@ -83,9 +90,10 @@ class Journal:
             self._db.execute("BEGIN EXCLUSIVE")
             self._claim(alliance_id, member)
             self._db.execute("COMMIT")
+            started.touch(0o600)  # a member that loses its journal from now on is not a new one
         except BaseException as error:
             self._db.close()
-            if isinstance(error, sqlite3.OperationalError):
+            if isinstance(error, sqlite3.OperationalError | OSError):
                 raise self._unopened(error) from None
             if isinstance(error, _DAMAGE):
                 raise self.damaged(str(error)) from None
@@ -99,7 +107,10 @@ class Journal:
     def _claim(self, alliance_id: bytes, member: str) -> None:
         if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             # A new file has one page by now. A larger one has lost its tables: not to be taken for new.
-            if self._db.execute("PRAGMA page_count").fetchone()[0] > 1:
+            if (
+                self.path.with_suffix(STARTED).exists()
+                or self._db.execute("PRAGMA page_count").fetchone()[0] > 1
+            ):
                 raise ValueError("its tables are gone")
             for statement in _SCHEMA.strip().split(";"):
                 if statement.strip():

@@ -22,12 +22,30 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from alliance.config import AllianceConfig, Member, Party
 from alliance.errors import ClockError, ConfigError, KeyFileError, require_passphrase
-from quorum.threshold_rsa import InvalidKeyFile, ThresholdRsaEndorser, WrongPassphrase
+from quorum.threshold_rsa import (
+    InvalidAgreementKey,
+    InvalidKeyFile,
+    ThresholdRsaEndorser,
+    WrongPassphrase,
+)
 
 IDENTITY, TLS_KEY, TLS_CERTIFICATE, SHARE = "identity.pem", "tls.pem", "tls.crt", "share.pem"
 KEY_FILE_BYTES_MAX = 1024 * 1024
 SCRYPT_COST = 2**15
 _MARKER = "ALLIANCE ENCRYPTED PRIVATE KEY"
+# Trust anchors are not asked whether they are authorities, so that without this extension a client's key
+# could issue certificates that pass the servers' handshake.
+_SIGNATURES_ONLY = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 _OIDS = {"identity": "1.3.101.112", "tls": "1.2.840.10045.2.1"}
 
 
@@ -71,6 +89,7 @@ def generate_keys(name: str, now: datetime.datetime, years: int = 10) -> FreshKe
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=365 * years))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_SIGNATURES_ONLY, critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .sign(tls_key, hashes.SHA256())
@@ -116,7 +135,7 @@ def load_endorser(
         endorser = ThresholdRsaEndorser.open(_read(path), passphrase, config.key)
     except WrongPassphrase:
         raise KeyFileError(_wrong_passphrase(path)) from None
-    except InvalidKeyFile as error:
+    except (InvalidKeyFile, InvalidAgreementKey) as error:
         raise KeyFileError(f"{path}: {error}") from None
     if endorser.member != member:
         raise KeyFileError(f"{path} is the share of member {endorser.member + 1}, not of {member + 1}")
@@ -211,8 +230,9 @@ def _open(kind: str, path: Path, passphrase: bytes) -> Ed25519PrivateKey | ec.El
         raise KeyFileError(f"{path} is no key file of an alliance: restore it from a backup")
     try:
         oid, der, _ = PKCS8.unwrap(wrapped, passphrase)
-    except ValueError:
-        # The tag of AES-GCM does not tell a wrong passphrase from an altered byte.
+    except (ValueError, IndexError, KeyError, TypeError):
+        # The tag of AES-GCM does not tell a wrong passphrase from an altered byte, and on altered DER the
+        # parser raises whatever it stumbles on.
         raise KeyFileError(_wrong_passphrase(path)) from None
     if oid != _OIDS[kind]:
         raise KeyFileError(f"{path} holds a key of another kind: restore it from a backup")

@@ -64,6 +64,11 @@ class Link:
         self._bytes += len(message)
         self._wake.set()
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the peer."""
+        return self._bytes
+
     def open(self) -> int:
         """A new stream takes over; what waited for the old one is stale. Returns its number."""
         self._successor.set()

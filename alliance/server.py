@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from alliance import config as config_file
 from alliance import keys
 from alliance.channels import SERVER_OPTIONS, Identities, server_credentials
+from alliance.codec import FRAME_BYTES_MAX
 from alliance.config import AllianceConfig
 from alliance.driver import Driver
 from alliance.errors import AllianceError, PortTaken
@@ -199,6 +200,9 @@ class Server:
         self._sessions.certified()
 
     def supply(self, to: int, first_slot: int) -> None:
+        link = self._peers.links[to]
+        if not link.connected or link.backlog > FRAME_BYTES_MAX:
+            return  # it asks faster than it reads; frames are dear to make, and it will ask again
         self.send(to, self._history.frame(first_slot))
 
     def refuse(self, submission: Submission, reason: str) -> None:

@@ -92,7 +92,7 @@ class ClientService:
         client = self._identities.client(context)
         if client is None:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only clients of this alliance submit")
-        await self._admit(client.client_id, context)
+        await self._admit(client.fingerprint, context)
         session = Session(client.client_id)
         try:
             await context.send_initial_metadata(GREETING)
@@ -103,7 +103,7 @@ class ClientService:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "outcomes are not being read")
         finally:
             self._sessions.leave(session)
-            self._streams[client.client_id] -= 1
+            self._streams[client.fingerprint] -= 1
 
     async def _hear(self, session: Session, context: Context) -> None:
         while (frame := await context.read()) is not grpc.aio.EOF:
@@ -135,8 +135,7 @@ class ClientService:
     async def Listen(self, request: pb.ListenRequest, context: Context) -> None:  # noqa: N802
         if not 1 <= request.first_slot <= SLOT_MAX:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "first_slot counts from 1")
-        who = self._identities.client(context)
-        holder = who.client_id if who is not None else b"member"
+        holder = await self._known(context)
         await self._admit(holder, context)
         try:
             await context.send_initial_metadata(GREETING)
@@ -151,6 +150,7 @@ class ClientService:
             self._streams[holder] -= 1
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
+        await self._known(context)
         status = self._standing.status()
         members = self._config.members
         leader = self._config.system.leader(status.view)
@@ -173,6 +173,13 @@ class ClientService:
             ],
             blamed=[members[member].name for member in self._standing.blamed()],
         )
+
+    async def _known(self, context: Context) -> bytes:
+        """The fingerprint of the member or client at the other end; aborts for anybody else."""
+        fingerprint = self._identities.known(context)
+        if fingerprint is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only members and clients are served")
+        return fingerprint
 
     async def _admit(self, holder: bytes, context: Context) -> None:
         if self._streams[holder] >= STREAMS_PER_CLIENT_MAX:

@@ -91,6 +91,7 @@ class Submitter:
         self._unsent: list[Pending] = []
         self._news = asyncio.Event()
         self._server = 0
+        self.proven_slot = 0  # the highest certified slot that an outcome has shown us
         self._helped = False
         self._problem = ""
         self._task: asyncio.Task[None] | None = None
@@ -264,6 +265,7 @@ class Submitter:
         """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
         if isinstance(certificate.statement, AcceptedStatement):
             self._server = self._config.system.leader(certificate.statement.view)
+            self.proven_slot = max(self.proven_slot, certificate.statement.slot)
 
     def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:
         reason = pb.Refusal.Reason.Name(refusal.reason) if refusal.reason in range(5) else "UNSPECIFIED"

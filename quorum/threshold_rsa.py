@@ -121,7 +121,11 @@ class ThresholdRsaEndorser:
 
     @classmethod
     def open(cls, sealed: bytes, passphrase: bytes, key: AgreementKey) -> ThresholdRsaEndorser:
-        """From an encrypted share file of this key; raises WrongPassphrase or InvalidKeyFile."""
+        """From an encrypted share file of this key, whose whole dealing is checked.
+
+        Raises WrongPassphrase, InvalidKeyFile, or InvalidAgreementKey for a dealing that does not fit.
+        """
+        key.check_dealing()
         return cls(shoup_rsa.open_key_share(sealed, passphrase, key))
 
     def seal(self, passphrase: bytes) -> bytes:

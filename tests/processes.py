@@ -36,6 +36,13 @@ from alliance.config import AllianceConfig
 PASSPHRASE = "correct horse battery staple"
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
+# "python -m alliance", which the kernel kills when the tests are killed: no server is left behind.
+_PR_SET_PDEATHSIG = 1
+_SERVER = f"""
+import ctypes, runpy, signal
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGKILL)
+runpy.run_module("alliance", run_name="__main__")
+"""
 
 
 class NotReady(AssertionError):
@@ -77,7 +84,7 @@ class ServerProcess:
         with self.log.open("ab") as log:
             # A session of its own, so that no signal for the tests reaches it, and it has no terminal.
             self.process = subprocess.Popen(
-                command("serve", folder, "-o", "json", *arguments),
+                [sys.executable, "-c", _SERVER, "serve", str(folder), "-o", "json", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -41,6 +41,7 @@ class Farm:
     members: list[Credentials] = field(default_factory=list)
     clients: list[Credentials] = field(default_factory=list)
     endorsers: list[ThresholdRsaEndorser] = field(default_factory=list)
+    primes: tuple[int, int] = (0, 0)
 
     @classmethod
     def open(cls, folder: Path, config: AllianceConfig) -> Farm:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -302,41 +301,3 @@ def test_what_is_read_for_others_is_checked_too(farm: Farm, long_chain: Chain, p
         assert len(list(journal.batches(1, 2))) == 2
         with pytest.raises(JournalError, match="altered"):
             list(journal.batches(1, 4))
-
-
-# -- whose it is -------------------------------------------------------------------------------------
-
-
-def test_another_members_or_alliances_journal_is_refused(farm: Farm, path: Path) -> None:
-    with opened(path, farm):
-        pass
-    with pytest.raises(JournalError, match="another member"):
-        Journal(path, farm.config.alliance_id, MEMBERS[1])
-    with pytest.raises(JournalError, match="another alliance"):
-        Journal(path, b"o" * 32, ME)
-    with opened(path, farm):  # a refusal keeps no lock
-        pass
-
-
-def test_a_second_opener_is_refused(farm: Farm, path: Path) -> None:
-    with opened(path, farm), pytest.raises(JournalError, match="already running"):
-        Journal(path, farm.config.alliance_id, ME)
-    with opened(path, farm):
-        pass
-
-
-def test_what_is_no_journal_is_refused(farm: Farm, path: Path, tmp_path: Path) -> None:
-    path.write_bytes(b"The journal was eaten by the dog. " * 200)
-    with pytest.raises(JournalError, match="damaged"):
-        Journal(path, farm.config.alliance_id, ME)
-    with pytest.raises(JournalError, match="cannot be opened"):
-        Journal(tmp_path / "no such folder" / "journal.sqlite", farm.config.alliance_id, ME)
-    with pytest.raises(JournalError, match="cannot be opened"):
-        Journal(tmp_path, farm.config.alliance_id, ME)
-
-
-def test_only_the_owner_reads_it(farm: Farm, long_chain: Chain, path: Path) -> None:
-    with opened(path, farm) as journal:
-        journal.append([EntryRecord(long_chain.entries[0])])
-        for file in path.parent.glob("journal.sqlite*"):
-            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file

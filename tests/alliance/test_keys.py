@@ -114,7 +114,7 @@ def test_another_partys_keys_are_refused(farm: Farm, home: Path) -> None:
     for name, load in loaders(farm, home).items():
         mine = (home / name).read_bytes()
         (home / name).write_bytes((farm.member_home(ME + 1) / name).read_bytes())
-        with pytest.raises(KeyFileError, match="not those of|is the share of member 4"):
+        with pytest.raises(KeyFileError, match=r"not those of|is the share of member 4"):
             load(PASSPHRASE)
         (home / name).write_bytes(mine)
     load_all(farm, home)

@@ -222,7 +222,7 @@ def test_closing_ends_even_a_stopped_process(farm: Farm, run: Run) -> None:
             process = signer._process
             os.kill(pid(signer), signal.SIGSTOP)
         assert process is not None
-        assert process.returncode is not None
+        assert process.returncode == -signal.SIGKILL
 
     run(scenario())
 

@@ -1,0 +1,117 @@
+"""The command line. ``main`` is the console script: commands run, errors become one line and an exit code.
+
+Conventions of every command: data on standard output, talk on standard error; ``-o json`` for scripts, where
+an error is one JSON object on standard error; no traceback for anything that a user can cause. Modules of
+this package import the rest of alliance inside their functions, so that ``--help`` and ``verify`` are quick.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from alliance.errors import AllianceError
+
+USAGE, INTERRUPTED = 2, 130
+
+
+def main() -> None:
+    """Runs the command that ``sys.argv`` names, and exits."""
+    # gRPC's core otherwise writes its own lines to stderr; it reads this when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names and commands may not fit the locale
+    code = run(sys.argv[1:])
+    if "grpc" in sys.modules:
+        # Calls that only the end of the interpreter would collect make grpc's own end wait for 2 seconds.
+        gc.collect()
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command; returns its exit code."""
+    import typer
+
+    from alliance.cli.app import app
+
+    # Click's own exceptions: which package they are in depends on typer's version.
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]
+    try:
+        code = app(args=list(arguments), prog_name="alliance", standalone_mode=False)
+        sys.stdout.flush()
+    except AllianceError as error:
+        return _fail(arguments, str(error), error.exit_code)
+    except usage_error as error:
+        return _fail(arguments, _usage(error), USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(arguments, "interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        return _hush(1)
+    except SystemExit as end:
+        # So typer ends when the reader of a pipe has gone, and after shell completion.
+        return _hush(end.code if isinstance(end.code, int) else 1)
+    except OSError as error:
+        return _fail(arguments, str(error), 1)
+    except ValueError as error:
+        if not _is_invalid_submission(error):
+            raise
+        return _fail(arguments, str(error), USAGE)
+    if code == INTERRUPTED:  # typer has caught the KeyboardInterrupt
+        return _fail(arguments, "interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether errors are to be JSON; must be known also when the arguments do not parse."""
+    for at, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        if argument in ("-ojson", "-o=json", "--output=json"):
+            return True
+        if argument in ("-o", "--output") and list(arguments[at + 1 : at + 2]) == ["json"]:
+            return True
+    return False
+
+
+def _fail(arguments: Sequence[str], message: str, code: int) -> int:
+    message = " ".join(message.split())
+    if wants_json(arguments):
+        line = json.dumps({"error": message, "exit_code": code})
+    else:
+        line = f"alliance: {message}"
+    try:
+        sys.stdout.flush()
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+    except OSError:
+        return _hush(code)
+    return code
+
+
+def _usage(error: BaseException) -> str:
+    """What is wrong with the arguments, and where to read on."""
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "alliance"
+    return f"{text.rstrip('.')}; see '{command} --help'"
+
+
+def _is_invalid_submission(error: ValueError) -> bool:
+    from fab_paxos.types import InvalidSubmission
+
+    return isinstance(error, InvalidSubmission)
+
+
+def _hush(code: int) -> int:
+    """Nobody reads any more: what is still buffered must not raise again while Python ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+    return code

@@ -1,0 +1,54 @@
+"""All commands under one name, with their common conventions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from alliance.cli import demo, init, listen, propose, receipts, rekey, serve, status
+from alliance.version import VERSION
+
+EXIT_CODES = """[bold]Exit codes[/bold]
+  0  done                              4  a server's journal or signer failed
+  1  not proven; demo: a part failed   5  too few servers reachable
+  2  wrong usage, folder, key, port    6  refused by the servers
+  3  unknown whether it was ordered    130  interrupted"""
+
+app = typer.Typer(
+    name="alliance",
+    help="Consensus between organisations that cooperate but do not trust each other.\n\n"
+    "New here? [bold]alliance demo[/bold] shows everything within a minute.",
+    epilog=EXIT_CODES,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"alliance {VERSION}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def alliance(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+demo.register(app)
+init.register(app)
+serve.register(app)
+status.register(app)
+propose.register(app)
+listen.register(app)
+receipts.register(app)
+rekey.register(app)

@@ -1,0 +1,122 @@
+"""The demo's servers: real processes, started, killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from alliance.errors import AllianceError
+
+READY_SECONDS = 20.0
+STOP_SECONDS = 5.0
+
+
+class ServerFailed(AllianceError):
+    """A server of the demo did not start."""
+
+
+class Cluster:
+    """``alliance serve`` for each member of the alliance in ``folder``."""
+
+    def __init__(self, folder: Path, passphrase: str) -> None:
+        self._folder = folder
+        # In the environment, not in the arguments, which every user of the machine can read.
+        self._environment = {**os.environ, "ALLIANCE_PASSPHRASE": passphrase}
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+
+    async def start(self, names: Sequence[str]) -> None:
+        """Returns when all of them listen. Raises ServerFailed."""
+        await asyncio.gather(*(self._start(name) for name in names))
+
+    async def _start(self, name: str) -> None:
+        home = self._folder / "members" / name
+        arguments = ["-m", "alliance", "serve", str(home), "-o", "json", "--log-level", "warning"]
+        with (home / "server.log").open("ab") as log:
+            # A session of its own: Ctrl-C is for the demo, which then ends its servers in order.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+        self._processes[name] = process
+        if process.stdout is None:
+            raise ServerFailed(f"{name} has no standard output")
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                line = await process.stdout.readline()
+        except TimeoutError:
+            raise ServerFailed(f"{name} was not ready within {READY_SECONDS:g} s") from None
+        if not line or json.loads(line).get("event") != "ready":
+            await process.wait()
+            raise ServerFailed(f"{name} ended with code {process.returncode}: {_last_line(home)}")
+
+    async def kill(self, name: str) -> int:
+        """SIGKILL: no farewell, no last write. Returns the process id that was killed."""
+        process = self._processes.pop(name)
+        process.kill()
+        await process.wait()
+        return process.pid
+
+    async def stop(self) -> None:
+        """Ends all servers, those that do not listen by force."""
+        for process in self._processes.values():
+            _signal(process, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(process.wait() for process in self._processes.values()))
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Ends what is left at once, without waiting."""
+        for process in self._processes.values():
+            _signal(process, signal.SIGKILL)
+
+
+def free_addresses(count: int) -> list[str]:
+    """Addresses on this machine that nobody listens on.
+
+    Their ports are below those that the kernel gives to outgoing connections, where it can be helped: else
+    one of those might take the port of a server that is just being started again.
+    """
+    with contextlib.ExitStack() as sockets:
+        addresses = []
+        for attempt in range(100 * count):
+            bound = sockets.enter_context(socket.socket())
+            port = 10_000 + secrets.randbelow(_ephemeral_begin() - 10_000) if attempt < 50 * count else 0
+            with contextlib.suppress(OSError):
+                bound.bind(("127.0.0.1", port))
+                addresses.append(f"127.0.0.1:{bound.getsockname()[1]}")
+            if len(addresses) == count:
+                return addresses
+    raise ServerFailed(f"{count} free ports were not found on 127.0.0.1")
+
+
+def _ephemeral_begin() -> int:
+    try:
+        begin = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        begin = 32_768
+    return max(begin, 11_000)
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+
+def _last_line(home: Path) -> str:
+    lines = (home / "server.log").read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,105 @@
+"""``alliance listen``: the decided commands, in the alliance's order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alliance.cli import passphrase
+from alliance.cli.clients import open_client, unlock
+from alliance.cli.output import ClientFolder, Format, Output, as_json, lesson, prose
+
+if TYPE_CHECKING:
+    from alliance.listener import LogEntry
+
+EPILOG = lesson(
+    """
+    alliance listen farm/clients/client-1 > everything.txt
+    alliance listen farm/clients/client-1 --start 120 --follow -o json
+    alliance listen farm/clients/client-2 --server member-5 --count 10
+    """,
+    "0 done  ·  2 folder, key or passphrase is wrong  ·  5 no server gives the log",
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("listen", help=prose(listen), epilog=EPILOG)(listen)
+
+
+def listen(
+    folder: ClientFolder,
+    start: Annotated[int, typer.Option("--start", min=1, metavar="SLOT", help="The first slot wanted.")] = 1,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", min=1, metavar="N", help="End after N commands.", show_default=False),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is decided from now on.")] = False,
+    server: Annotated[
+        str | None,
+        typer.Option("--server", metavar="NAME", help="The member to ask first.", show_default=False),
+    ] = None,
+    passphrase_file: passphrase.PassphraseFile = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Print every decided command, once, in the alliance's order.
+
+    Each is checked against the signature of the alliance before it is printed; no server is believed. Text:
+    the command's bytes and a newline, so that what was proposed from a file comes out as that file. JSON: one
+    object per line; "command" is its text, or "command_base64" if it is not UTF-8. Without --follow it ends
+    with what is certified now.
+    """
+    secret = unlock(folder, passphrase_file)
+    asyncio.run(_listen(folder, secret, start, count, follow, server, _writer(output, follow)))
+
+
+async def _listen(
+    folder: Path,
+    secret: bytes,
+    start: int,
+    count: int | None,
+    follow: bool,
+    server: str | None,
+    write: Callable[[LogEntry], None],
+) -> None:
+    async with await open_client(folder, secret) as client:
+        heard = 0
+        async for entry in client.listen(start, follow=follow, server=server):
+            write(entry)
+            heard += 1
+            if heard == count:
+                return
+
+
+def _writer(output: Format, flush: bool) -> Callable[[LogEntry], None]:
+    """Writes an entry to standard output; bytes, because commands are bytes."""
+    out = sys.stdout.buffer
+    form = _json_line if output is Format.JSON else _text_line
+
+    def write(entry: LogEntry) -> None:
+        out.write(form(entry))
+        if flush:
+            out.flush()
+
+    return write
+
+
+def _text_line(entry: LogEntry) -> bytes:
+    return entry.command + b"\n"
+
+
+def _json_line(entry: LogEntry) -> bytes:
+    value = {
+        "slot": entry.slot,
+        "position": entry.position,
+        "index": entry.command_index,
+        "client": entry.client,
+        "seq": entry.client_seq,
+        **as_json(entry.command),
+    }
+    return json.dumps(value).encode() + b"\n"

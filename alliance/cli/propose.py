@@ -1,0 +1,230 @@
+"""``alliance propose``: has commands ordered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alliance.cli import passphrase
+from alliance.cli.clients import open_client, unlock
+from alliance.cli.output import (
+    ClientFolder,
+    Force,
+    Format,
+    Output,
+    check_writable,
+    emit,
+    lesson,
+    plural,
+    prose,
+    say,
+    talker,
+    write_file,
+)
+from alliance.errors import AllianceError, ConfigError
+
+if TYPE_CHECKING:
+    from alliance.receipt import Receipt
+
+EPILOG = lesson(
+    """
+    alliance propose farm/clients/client-1 'open the gate' --receipt receipt.json
+    alliance propose farm/clients/client-1 --file orders.txt
+    generate-orders | alliance propose farm/clients/client-1 - -o json
+    """,
+    "0 all are ordered  ·  2 wrong usage, folder, key, or a command over the size limit: nothing was sent  ·"
+    "  3 unknown: see 'alliance listen'  ·  5 no server reachable  ·  6 refused by the servers",
+)
+LISTED_MAX = 10
+BAR_COMMANDS = 1024
+"""From more than one submission's worth of commands on, there is something to watch."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("propose", help=prose(propose), epilog=EPILOG)(propose)
+
+
+@dataclass
+class Outcome:
+    """What is certain so far."""
+
+    total: int
+    places: list[tuple[int, int, int]] = field(default_factory=list)
+    last: Receipt | None = None
+
+    def add(self, receipt: Receipt) -> None:
+        self.places.append((receipt.slot, receipt.position, receipt.command_index))
+        self.last = receipt
+
+    def slots(self) -> str:
+        first, last = self.places[0][0], self.places[-1][0]
+        return f"slot {first}" if first == last else f"slots {first} to {last}"
+
+
+def propose(
+    folder: ClientFolder,
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="VALUE…", help="Commands; a single - reads standard input.", show_default=False
+        ),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "--file", "-f", metavar="F", help="One command per line; - is standard input.", show_default=False
+        ),
+    ] = None,
+    receipt: Annotated[
+        Path | None,
+        typer.Option(
+            "--receipt",
+            metavar="R.json",
+            help="Write the receipt of the last command here.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, metavar="S", help="Seconds for each submission.")
+    ] = 30.0,
+    force: Force = False,
+    passphrase_file: passphrase.PassphraseFile = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Have commands ordered by the alliance, in the order given, and wait for the proof.
+
+    A command is any bytes. From a file or standard input each line is one command, without its newline; an
+    empty line is an empty command; a newline at the end begins no further one. All of the input is read and
+    checked before anything is sent. Each command's place in the alliance's order is slot, position and
+    index. With --receipt, the receipt of the last command (of the only one, if there is one) is kept: it
+    proves that command to anybody who has public.pem.
+    """
+    if receipt is not None:
+        check_writable(receipt, force=force)
+    commands = _commands(values or [], file)
+    secret = unlock(folder, passphrase_file)
+    outcome = Outcome(len(commands))
+    begin = time.monotonic()
+    try:
+        with _progress(len(commands)) as advance:
+            asyncio.run(_propose(folder, secret, commands, timeout, outcome, advance))
+    except AllianceError as error:
+        if outcome.places:
+            _finish(outcome, receipt, output, time.monotonic() - begin)
+            raise type(error)(
+                f"{len(outcome.places):,} of {plural(outcome.total, 'command')} are certain, in"
+                f" {outcome.slots()}; of the next one: {error}"
+            ) from None
+        raise
+    except KeyboardInterrupt:
+        if outcome.places:
+            _finish(outcome, receipt, output, time.monotonic() - begin)
+        raise
+    _finish(outcome, receipt, output, time.monotonic() - begin)
+
+
+async def _propose(
+    folder: Path,
+    secret: bytes,
+    commands: Sequence[bytes],
+    timeout: float,
+    outcome: Outcome,
+    advance: Callable[[int], None],
+) -> None:
+    async with await open_client(folder, secret) as client:
+        async for receipt in client.propose_all(commands, timeout):
+            outcome.add(receipt)
+            advance(len(outcome.places))
+
+
+def _commands(values: list[str], file: str | None) -> list[bytes]:
+    """Everything that is to be proposed, checked. Raises ConfigError, InvalidSubmission."""
+    from fab_paxos.limits import COMMAND_BYTES_MAX
+    from fab_paxos.types import InvalidSubmission
+
+    if values == ["-"] and file is None:
+        values, file = [], "-"
+    if values and file is not None:
+        raise ConfigError("commands as arguments and --file together: choose one, so that the order is clear")
+    if file is None:
+        where, commands = "argument", [os.fsencode(value) for value in values]
+    else:
+        where, commands = "line", lines(_read(file))
+    if not commands:
+        given = "no VALUE and no --file" if file is None else f"'{file}' is empty"
+        raise ConfigError(f"nothing to propose: {given}")
+    for number, command in enumerate(commands, 1):
+        if len(command) > COMMAND_BYTES_MAX:
+            raise InvalidSubmission(
+                f"{where} {number} has {len(command):,} bytes, a command has {COMMAND_BYTES_MAX:,} at the"
+                " most; nothing was sent: keep large data elsewhere and propose its digest"
+            )
+    return commands
+
+
+def lines(data: bytes) -> list[bytes]:
+    """One command per line, bytes as they are; a newline at the end begins no further one."""
+    split = data.split(b"\n")
+    return split[:-1] if split[-1] == b"" else split
+
+
+def _read(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror or error}; nothing was sent") from None
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, if somebody is watching and there is something to watch."""
+    console = talker()
+    if total <= BAR_COMMANDS or not console.is_terminal:
+        yield lambda done: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("ordering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("ordering", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _finish(outcome: Outcome, file: Path | None, output: Format, seconds: float) -> None:
+    """Keeps the receipt and prints what is certain."""
+    if file is not None and outcome.last is not None:
+        write_file(file, outcome.last.to_json().encode())
+    count = len(outcome.places)
+    if output is Format.JSON:
+        emit(_report(outcome, file, seconds))
+        return
+    if count <= LISTED_MAX:
+        for slot, position, index in outcome.places:
+            say(f"ordered: slot {slot}, position {position}, index {index}")
+    else:
+        say(f"ordered: {plural(count, 'command')} in {outcome.slots()}, {seconds:.1f} s")
+    if file is not None:
+        say(f"receipt of the last one: {file}" if count > 1 else f"receipt: {file}")
+
+
+def _report(outcome: Outcome, file: Path | None, seconds: float) -> dict[str, Any]:
+    return {
+        "commands": [
+            {"slot": slot, "position": position, "index": index} for slot, position, index in outcome.places
+        ],
+        "count": len(outcome.places),
+        "proposed": outcome.total,
+        "first_slot": outcome.places[0][0],
+        "last_slot": outcome.places[-1][0],
+        "seconds": round(seconds, 3),
+        "receipt": str(file) if file is not None else None,
+    }

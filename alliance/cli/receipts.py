@@ -1,0 +1,168 @@
+"""``alliance verify`` and ``alliance receipt export``: what a third party does with a receipt."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alliance.cli.output import (
+    Force,
+    Format,
+    Output,
+    as_json,
+    check_writable,
+    emit,
+    lesson,
+    prose,
+    read_file,
+    say,
+    shown,
+    write_file,
+)
+from alliance.errors import ConfigError, InvalidReceipt
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    from alliance.receipt import Receipt
+
+VERIFY_EPILOG = lesson(
+    "alliance verify --key farm/public.pem receipt.json",
+    "0 proven  ·  1 not proven: altered, truncated, of another alliance, or no receipt  ·  2 a file cannot be"
+    " read, or the key is none",
+)
+EXPORT_EPILOG = lesson(
+    """
+    alliance receipt export receipt.json --message M.bin --signature S.bin
+    openssl dgst -sha256 -verify farm/public.pem -signature S.bin M.bin
+    """,
+    "0 written  ·  1 not a receipt, or its parts do not fit together  ·  2 a file cannot be read or written",
+)
+KEY_BYTES_MAX = 64 * 1024
+
+ReceiptFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="R.json", help="The receipt, as 'alliance propose --receipt' wrote it.", show_default=False
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("verify", help=prose(verify), epilog=VERIFY_EPILOG)(verify)
+    group = typer.Typer(help="Work with receipts.", rich_markup_mode="rich", no_args_is_help=False)
+    group.callback()(_receipt)
+    group.command("export", help=prose(export), epilog=EXPORT_EPILOG)(export)
+    app.add_typer(group, name="receipt")
+
+
+def _receipt() -> None:
+    """Take receipts apart, for those who check them without this program."""
+
+
+def verify(
+    file: ReceiptFile,
+    key: Annotated[
+        Path,
+        typer.Option("--key", metavar="public.pem", help="The alliance's public key.", show_default=False),
+    ],
+    output: Output = Format.TEXT,
+) -> None:
+    """Check a receipt: that a quorum of the alliance ordered this command at this place.
+
+    Needs the receipt and the alliance's public.pem, which must come from somebody you trust; contacts
+    nobody.
+    """
+    public_key = _read_key(key)
+    receipt = _read(file)
+    try:
+        receipt.verify(public_key)
+    except InvalidReceipt as error:
+        raise InvalidReceipt(f"{file} proves nothing: {error}") from None
+    certified = receipt.to_dict()["certified_slot"]
+    client = receipt.submission.client_id.hex()
+    if output is Format.JSON:
+        emit(
+            {
+                "valid": True,
+                "slot": receipt.slot,
+                "position": receipt.position,
+                "index": receipt.command_index,
+                "client_id": client,
+                "seq": receipt.submission.client_seq,
+                "certified_slot": certified,
+                "alliance_id": receipt.context.alliance_id.hex(),
+                "epoch": receipt.context.epoch,
+                "key_fingerprint": receipt.key_fingerprint,
+                **as_json(receipt.command),
+            }
+        )
+    else:
+        say(
+            f"proven: {shown(receipt.command)} is at slot {receipt.slot}, position {receipt.position}, index"
+            f" {receipt.command_index}; proposed by client {client[:16]}…; certified by the quorum's"
+            f" signature on the log up to slot {certified}, key {receipt.key_fingerprint[:16]}…"
+        )
+
+
+def export(
+    file: ReceiptFile,
+    message: Annotated[
+        Path,
+        typer.Option("--message", metavar="M.bin", help="Where the signed bytes go.", show_default=False),
+    ],
+    signature: Annotated[
+        Path,
+        typer.Option("--signature", metavar="S.bin", help="Where the signature goes.", show_default=False),
+    ],
+    force: Force = False,
+    output: Output = Format.TEXT,
+) -> None:
+    """Write what openssl needs to check the quorum's signature, and print the command that does it.
+
+    The message names the root of the log; that the command is in that log is checked here before anything
+    is written. docs/receipts.md tells how to check that part by oneself.
+    """
+    receipt = _read(file)
+    try:
+        receipt.verify_placement()
+    except InvalidReceipt as error:
+        raise InvalidReceipt(f"{file} proves nothing: {error}; nothing was written") from None
+    if message.absolute() == signature.absolute():
+        raise ConfigError("--message and --signature name the same file: name two")
+    for path in (message, signature):
+        check_writable(path, force=force)
+    write_file(message, receipt.message)
+    write_file(signature, receipt.signature)
+    command = f"openssl dgst -sha256 -verify public.pem -signature {_word(signature)} {_word(message)}"
+    if output is Format.JSON:
+        emit({"message": str(message), "signature": str(signature), "command": command})
+    else:
+        say(command)
+
+
+def _word(path: Path) -> str:
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
+
+
+def _read(path: Path) -> Receipt:
+    from alliance.receipt import RECEIPT_BYTES_MAX, Receipt
+
+    data = read_file(path, "a receipt that 'alliance propose --receipt' wrote", RECEIPT_BYTES_MAX)
+    try:
+        return Receipt.from_json(data)
+    except InvalidReceipt as error:
+        raise InvalidReceipt(f"{path}: {error}") from None
+
+
+def _read_key(path: Path) -> RSAPublicKey:
+    from alliance.receipt import load_public_key
+
+    data = read_file(path, "the alliance's public.pem", KEY_BYTES_MAX)
+    try:
+        return load_public_key(data)
+    except InvalidReceipt as error:
+        raise ConfigError(f"{path}: {error}") from None

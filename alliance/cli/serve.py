@@ -1,0 +1,119 @@
+"""``alliance serve``: one member's server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alliance.cli import passphrase
+from alliance.cli.output import Format, Output, emit, lesson, prose, say
+from alliance.errors import ConfigError
+
+EPILOG = lesson(
+    """
+    alliance serve farm/members/member-1
+    alliance serve farm/members/member-1 --listen 0.0.0.0:7400 --log-level debug
+    """,
+    "0 ended by SIGTERM or SIGINT  ·  2 folder, key, passphrase, clock or port is wrong  ·  4 the journal or"
+    " the signer failed: nothing was acknowledged that is not on disk",
+)
+
+
+class Level(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve", help=prose(serve), epilog=EPILOG)(serve)
+
+
+def serve(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A member's folder: …/members/NAME.", show_default=False)
+    ],
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen", metavar="HOST:PORT", help="Where to listen, if not at the address in alliance.toml."
+        ),
+    ] = None,
+    log_level: Annotated[
+        Level, typer.Option("--log-level", help="What to log on standard error.")
+    ] = Level.INFO,
+    passphrase_file: passphrase.PassphraseFile = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Run the server of one member, until SIGTERM or SIGINT.
+
+    Prints one line when it listens. It then finds its peers by itself, in whatever order they start, and
+    catches up on what was decided while it was away. Everything it has acknowledged is in its journal, so it
+    may be killed at any time.
+    """
+    from alliance import config, keys
+
+    if listen is not None:
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ConfigError(f"'{listen}' is no address: write --listen HOST:PORT")
+    _, member = keys.member_party(config.load(folder), folder)  # a wrong folder needs no passphrase
+    secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=log_level.value.upper(),
+        format=f"%(asctime)s {member.name} %(levelname)s %(message)s",
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_no_cancellation)
+
+    def ready(address: str) -> None:
+        if output is Format.JSON:
+            emit({"event": "ready", "member": member.name, "address": address, "pid": os.getpid()})
+        else:
+            say(f"ready: {member.name} listens on {address}, pid {os.getpid()}")
+        sys.stdout.flush()
+
+    asyncio.run(_serve(folder, secret, listen, ready))
+
+
+def _no_cancellation(record: logging.LogRecord) -> bool:
+    """gRPC reports as an error, with its traceback, every stream that a clean stop cancels."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
+async def _serve(folder: Path, secret: bytes, listen: str | None, ready: Callable[[str], None]) -> None:
+    from alliance.server import Server
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    server = Server.open(folder, secret)
+
+    async def live() -> None:
+        ready(await server.start(secret, listen))
+        await server.run()
+
+    life, end = asyncio.create_task(live()), asyncio.create_task(ended.wait())
+    try:
+        await asyncio.wait({life, end}, return_when=asyncio.FIRST_COMPLETED)
+        if life.done():
+            life.result()
+    finally:
+        for task in (life, end):
+            task.cancel()
+        await asyncio.gather(life, end, return_exceptions=True)
+        await server.stop()
+    logging.getLogger("alliance").info("ended")

@@ -1,0 +1,258 @@
+"""``propose``, ``listen`` and ``status``: end to end with real servers, and what can be wrong with them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from alliance.cli import propose
+from alliance.errors import OutcomeUnknown
+from tests.cli.conftest import Run
+from tests.processes import Cluster
+
+TEXT = Path(__file__).parents[2] / "LICENSE"
+BOUNDED_SECONDS = 20.0
+
+
+def _start(cluster: Cluster, run: Run) -> str:
+    """A slot of its own for a test: the one after what was decided so far."""
+    place = json.loads(run("propose", cluster.client_folder("client-1"), "begin", "-o", "json").text)
+    return str(place["last_slot"] + 1)
+
+
+def test_two_listeners_on_different_servers_hear_the_file_line_by_line(
+    cluster: Cluster, alliance: Run
+) -> None:
+    start = _start(cluster, alliance)
+    proposed = alliance("propose", cluster.client_folder("client-1"), "--file", TEXT, "-o", "json")
+    assert proposed.code == 0, proposed.err
+    lines = TEXT.read_bytes().splitlines()
+    report = json.loads(proposed.text)
+    assert report["count"] == len(report["commands"]) == len(lines)
+    places = [(place["slot"], place["position"], place["index"]) for place in report["commands"]]
+    assert places == sorted(set(places))
+    heard = [
+        alliance("listen", cluster.client_folder(client), "--server", server, "--start", start)
+        for client, server in (("client-1", "member-2"), ("client-2", "member-5"))
+    ]
+    assert [result.code for result in heard] == [0, 0]
+    assert heard[0].out == heard[1].out == TEXT.read_bytes()
+
+
+def test_commands_are_bytes_and_empty_lines_are_commands(cluster: Cluster, alliance: Run) -> None:
+    start = _start(cluster, alliance)
+    data = bytes(range(10)) + b"\n\n\n\xff\xfe\r\n" + bytes(range(11, 256)) + b"\n\n"
+    proposed = alliance("propose", cluster.client_folder("client-1"), "-", stdin=data)
+    assert proposed.code == 0
+    assert len(proposed.text.splitlines()) == data.count(b"\n")
+    heard = alliance("listen", cluster.client_folder("client-2"), "--start", start)
+    assert heard.out == data
+
+
+def test_json_entries_say_where_who_and_what(cluster: Cluster, alliance: Run) -> None:
+    start = _start(cluster, alliance)
+    values = ["open the gate", "grün", b"\xff\x00x".decode("latin-1")]
+    assert alliance("propose", cluster.client_folder("client-2"), *values[:2]).code == 0
+    assert alliance("propose", cluster.client_folder("client-2"), "--file", "-", stdin=b"\xff\x00x").code == 0
+    heard = alliance("listen", cluster.client_folder("client-1"), "--start", start, "-o", "json")
+    entries = [json.loads(line) for line in heard.text.splitlines()]
+    assert [entry.get("command") for entry in entries] == ["open the gate", "grün", None]
+    assert base64.b64decode(entries[2]["command_base64"]) == b"\xff\x00x"
+    assert [entry["index"] for entry in entries] == [0, 1, 0]
+    assert all(entry["client"] == "client-2" and entry["slot"] >= int(start) for entry in entries)
+    assert entries[0]["seq"] == entries[1]["seq"] != entries[2]["seq"]
+
+
+def test_count_and_follow_end_after_so_many(cluster: Cluster, alliance: Run) -> None:
+    start = _start(cluster, alliance)
+    assert alliance("propose", cluster.client_folder("client-1"), "a", "b", "c").code == 0
+    for more in ((), ("--follow",)):
+        heard = alliance("listen", cluster.client_folder("client-1"), "--start", start, "--count", "2", *more)
+        assert (heard.code, heard.out) == (0, b"a\nb\n")
+
+
+def test_a_slot_that_is_not_there_yet_is_nothing_to_hear(cluster: Cluster, alliance: Run) -> None:
+    heard = alliance("listen", cluster.client_folder("client-1"), "--start", "1000000")
+    assert (heard.code, heard.out) == (0, b"")
+
+
+def test_many_are_summed_up_for_people(cluster: Cluster, alliance: Run) -> None:
+    few = alliance("propose", cluster.client_folder("client-1"), "a", "b")
+    assert [line[:14] for line in few.text.splitlines()] == ["ordered: slot "] * 2
+    many = alliance("propose", cluster.client_folder("client-1"), "--file", "-", stdin=b"x\n" * 2000)
+    assert many.code == 0
+    assert many.text.startswith("ordered: 2,000 commands in slot")
+    assert len(many.text.splitlines()) == 1
+    assert many.err == ""
+
+
+def test_status_shows_each_member(cluster: Cluster, alliance: Run) -> None:
+    report = json.loads(alliance("status", cluster.client_folder("client-1"), "-o", "json").text)
+    assert (report["ok"], report["reachable"], report["needed"]) == (True, 6, 5)
+    assert [member["name"] for member in report["members"]] == cluster.names
+    assert {member["leader"] for member in report["members"]} == {"member-1"}
+    table = alliance("status", cluster.client_folder("client-1"))
+    assert table.code == 0
+    for member in cluster.config.members:
+        assert f"{member.name}   {member.address}   up" in table.text
+
+
+# -- bad input --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["status", "propose", "listen"])
+def test_wrong_folders_and_passphrases(inside: Run, home: Cluster, tmp_path: Path, name: str) -> None:
+    more = ["x"] if name == "propose" else []
+    (tmp_path / "file").write_text("no folder")
+    for folder, passphrase, says in [
+        (tmp_path / "nowhere", "x", "does not exist"),
+        (tmp_path / "file", "x", "is not a folder"),
+        (home.folder, "x", "is no client's folder"),
+        (home.member("member-1"), "x", "is a member's folder; name one of clients/"),
+        (home.client_folder("client-1"), "guess", "wrong passphrase"),
+        (home.client_folder("client-1"), None, "set ALLIANCE_PASSPHRASE"),
+        (home.client_folder("client-1"), "", "is empty"),
+    ]:
+        result = inside(name, folder, *more, passphrase=passphrase)
+        assert (result.code, result.out) == (2, b"")
+        assert says in result.error
+
+
+@pytest.mark.parametrize("name", ["status", "propose", "listen"])
+def test_no_server_is_reachable(alliance: Run, founded: Cluster, name: str) -> None:
+    begin = time.monotonic()
+    more = ["x"] if name == "propose" else []
+    result = alliance(name, founded.client_folder("client-1"), *more)
+    assert result.code == 5
+    assert "alliance serve" in result.error or "reached" in result.error
+    assert time.monotonic() - begin < BOUNDED_SECONDS
+
+
+@pytest.mark.parametrize("name", ["status", "propose", "listen"])
+def test_a_client_of_another_alliance_at_these_servers(
+    alliance: Run, cluster: Cluster, stranger: Cluster, name: str
+) -> None:
+    begin = time.monotonic()
+    more = ["x"] if name == "propose" else []
+    result = alliance(name, stranger.client_folder("client-1"), *more)
+    assert result.code == 5
+    assert result.error.startswith("alliance: ")
+    assert time.monotonic() - begin < BOUNDED_SECONDS
+    if name == "status":
+        assert result.text.count("another alliance") == len(cluster.names)
+    assert json.loads(alliance("status", cluster.client_folder("client-1"), "-o", "json").text)["ok"]
+
+
+def test_a_command_over_the_limit_sends_nothing_at_all(cluster: Cluster, alliance: Run) -> None:
+    start = _start(cluster, alliance)
+    data = b"fine\n" + b"x" * (256 * 1024 + 1) + b"\nfine, too\n"
+    result = alliance("propose", cluster.client_folder("client-1"), "-", stdin=data)
+    assert (result.code, result.out) == (2, b"")
+    assert "line 2 has 262,145 bytes" in result.error
+    assert "nothing was sent" in result.error
+    assert alliance("listen", cluster.client_folder("client-1"), "--start", start).out == b""
+    largest = alliance("propose", cluster.client_folder("client-1"), "-", stdin=b"x" * (256 * 1024))
+    assert largest.code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "nothing to propose"),
+        (["-"], "nothing to propose: '-' is empty"),
+        (["--file", "nowhere.txt"], "nowhere.txt cannot be read"),
+        (["--file", "."], "cannot be read"),
+        (["a", "--file", "-"], "choose one"),
+        (["a", "--receipt", "no/such/folder/r.json"], "does not exist: make the folder first"),
+        (["a", "--receipt", "."], "is a folder"),
+    ],
+)
+def test_what_cannot_be_proposed(inside: Run, founded: Cluster, arguments: list[str], says: str) -> None:
+    result = inside("propose", founded.client_folder("client-1"), *arguments)
+    assert (result.code, result.out) == (2, b"")
+    assert says in result.error
+
+
+def test_an_unknown_server_and_an_unwritable_sequence(inside: Run, home: Cluster) -> None:
+    result = inside("listen", home.client_folder("client-1"), "--server", "member-66")
+    assert result.code == 2
+    assert "no member 'member-66'; did you mean 'member-6'?" in result.error
+    (home.client_folder("client-1") / "sequence").unlink()
+    (home.client_folder("client-1") / "sequence").mkdir()
+    result = inside("propose", home.client_folder("client-1"), "x")
+    assert result.code == 2
+    assert "sequence cannot be advanced" in result.error
+
+
+def test_too_few_members_leave_the_outcome_unknown_and_nothing_is_lost(alliance: Run, home: Cluster) -> None:
+    folder = home.client_folder("client-1")
+    with home:
+        home.start()
+        assert alliance("propose", folder, "first").code == 0
+        home.kill("member-5", "member-6")
+        status = alliance("status", folder)
+        assert status.code == 5
+        assert "4 of 6 members answer, 5 are needed" in status.error
+        result = alliance("propose", folder, "second", "--timeout", "1")
+        assert result.code == 3
+        assert "may or may not be ordered" in result.error
+        home.start("member-5", "member-6")
+        assert alliance("propose", folder, "third").code == 0
+        heard = alliance("listen", folder).text.split()
+    assert heard in (["first", "second", "third"], ["first", "third", "second"], ["first", "third"])
+
+
+class _Stub:
+    """A client whose third command gets no answer in time."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    async def __aenter__(self) -> _Stub:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def propose_all(self, commands: Sequence[bytes], timeout: float) -> AsyncIterator[Any]:
+        for index, _ in enumerate(commands[:2]):
+            yield SimpleNamespace(slot=7, position=0, command_index=index, to_json=lambda: "{}")
+        raise OutcomeUnknown(f"no receipt within {timeout:g} s")
+
+
+def test_part_way_it_says_how_many_are_certain(
+    inside: Run, founded: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def opened(*_: object) -> _Stub:
+        return _Stub()
+
+    monkeypatch.setattr(propose, "open_client", opened)
+    receipt = tmp_path / "r.json"
+    arguments = (
+        "propose",
+        founded.client_folder("client-1"),
+        "a",
+        "b",
+        "c",
+        "--receipt",
+        receipt,
+        "-o",
+        "json",
+    )
+    result = inside(*arguments)
+    assert result.code == 3
+    error = json.loads(result.error)
+    assert error["exit_code"] == 3
+    assert error["error"].startswith(
+        "2 of 3 commands are certain, in slot 7; of the next one: no receipt within"
+    )
+    report = json.loads(result.text)
+    assert (report["count"], report["proposed"]) == (2, 3)
+    assert receipt.read_text() == "{}"

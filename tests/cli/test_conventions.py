@@ -1,0 +1,151 @@
+"""What all commands have in common: help that teaches, JSON errors, exit codes, speed, and quiet ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from alliance.cli import wants_json
+from alliance.cli.output import shown
+from alliance.version import VERSION
+from tests.cli.conftest import Run
+from tests.processes import Cluster, command, environment
+
+COMMANDS = ["demo", "init", "serve", "status", "propose", "listen", "verify", "receipt export", "rekey"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches_by_examples_and_lists_the_exit_codes(inside: Run, name: str) -> None:
+    result = inside(*name.split(), "--help")
+    assert result.code == 0
+    assert f"$ alliance {name}" in result.text
+    assert "Exit codes" in result.text
+    assert "--output" in result.text
+
+
+def test_help_lists_every_command(inside: Run) -> None:
+    result = inside("--help")
+    assert result.code == 0
+    assert all(f"│ {name.split()[0]} " in result.text for name in COMMANDS)
+    assert "interrupted" in result.text
+
+
+def test_no_command_at_all_shows_the_help_and_is_an_error(inside: Run) -> None:
+    result = inside()
+    assert result.code == 2
+    assert "Usage" in result.text
+
+
+def test_version(inside: Run) -> None:
+    assert inside("--version").text == f"alliance {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'; see 'alliance --help'"),
+        (["init"], "Missing argument 'DIR'; see 'alliance init --help'"),
+        (["listen", "x", "--start", "0"], "'--start'"),
+        (["verify", "r.json"], "Missing option '--key'"),
+        (["status", "x", "-o", "xml"], "xml"),
+        (["serve", "x", "--frob"], "--frob"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(inside: Run, arguments: list[str], says: str) -> None:
+    result = inside(*arguments)
+    assert (result.code, result.out) == (2, b"")
+    assert result.error.startswith("alliance: ")
+    assert says in result.error
+
+
+def test_errors_are_json_when_json_was_asked_for_even_if_the_arguments_do_not_parse(inside: Run) -> None:
+    for arguments in (["status", "nowhere", "-o", "json"], ["init", "--output=json"]):
+        result = inside(*arguments)
+        error = json.loads(result.error)
+        assert (result.code, result.out) == (2, b"")
+        assert error["exit_code"] == 2
+        assert error["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("status x -o json", True),
+        ("status x -ojson", True),
+        ("status x --output json", True),
+        ("-o json", True),
+        ("status x -o text", False),
+        ("status x -o", False),
+        ("propose x -- -o json", False),
+        ("", False),
+    ],
+)
+def test_json_is_recognised_in_raw_arguments(arguments: str, expected: bool) -> None:
+    assert wants_json(arguments.split()) is expected
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["verify", "--key", "none.pem", "none.json"]])
+def test_help_and_verification_do_not_wait_for_grpc(arguments: list[str]) -> None:
+    program = (
+        "import sys; from alliance.cli import run; run(sys.argv[1:]);"
+        " sys.exit('grpc' in sys.modules or 'alliance.server' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nobody_reads_any_more_and_nobody_complains(cluster: Cluster, alliance: Run) -> None:
+    folder = cluster.client_folder("client-1")
+    # More than a pipe holds, so that the writer surely finds it closed.
+    assert alliance("propose", folder, "-", stdin=b"x" * 100_000 + b"\n" + b"y" * 100_000).code == 0
+    reader = subprocess.Popen(
+        command("listen", folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    assert reader.stdout is not None
+    reader.stdout.read(1)
+    reader.stdout.close()
+    assert reader.stderr is not None
+    said = reader.stderr.read()
+    reader.stderr.close()
+    assert reader.wait() == 1
+    assert said == b""
+
+
+def test_interruption_is_one_line_and_exit_code_130(cluster: Cluster, alliance: Run) -> None:
+    folder = cluster.client_folder("client-1")
+    place = json.loads(alliance("propose", folder, "something to hear", "-o", "json").text)
+    with subprocess.Popen(
+        command("listen", folder, "--follow", "--start", str(place["last_slot"])),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    ) as listener:
+        assert listener.stdout is not None
+        assert listener.stderr is not None
+        listener.stdout.read(1)
+        listener.send_signal(signal.SIGINT)
+        assert listener.stderr.read() == b"alliance: interrupted\n"
+        assert listener.wait() == 130
+
+
+@pytest.mark.parametrize(
+    ("command_bytes", "expected"),
+    [
+        (b"open the gate", '"open the gate"'),
+        (b"", '""'),
+        (b'say "no"\\', r'"say \"no\"\\"'),
+        (b"\x1b[31mred\x07", r'"\x1b[31mred\x07"'),
+        (b"a\nb", r'"a\nb"'),
+        ("grün €".encode(), '"grün €"'),
+        ("\u202eevil".encode(), r'"\u202eevil"'),
+        (b"\xff\xfe", r'"\xff\xfe"'),
+        (b"x" * 72, '"' + "x" * 72 + '"'),
+        (b"x" * 1000, '"' + "x" * 72 + '"… (1,000 bytes)'),
+    ],
+)
+def test_commands_are_shown_so_that_they_cannot_harm_a_terminal(command_bytes: bytes, expected: str) -> None:
+    assert shown(command_bytes) == expected

@@ -1,0 +1,103 @@
+"""``alliance demo``: all of it, with real processes; and that it admits what does not hold."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alliance.cli import demo
+from tests.cli.conftest import Run
+from tests.processes import command, environment
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """The command lines of all processes that name the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+        if str(folder) in line:
+            found.append(line)
+    return found
+
+
+def test_all_of_it_holds_and_nothing_is_left_behind(alliance: Run, tmp_path: Path) -> None:
+    result = alliance("demo", "-o", "json", passphrase=None, TMPDIR=str(tmp_path))
+    assert (result.code, result.err) == (0, "")
+    assert len(result.text.splitlines()) == 1
+    report = json.loads(result.text)
+    assert (report["ok"], report["failed"]) == (True, [])
+    assert (report["members"], report["faults"], report["decided_commands"]) == (6, 1, 200)
+    for part in ("listeners_agree", "kept_deciding", "caught_up", "openssl", "tampered_refused"):
+        assert report[part] is True
+    assert report["killed"] == "member-6"
+    assert report["decided_meanwhile"] == 50
+    assert 0 < report["p50_ms"] <= report["p99_ms"]
+    assert 0 < report["caught_up_seconds"] < report["seconds"] < 60
+    assert list(tmp_path.iterdir()) == []
+    assert _processes_of(tmp_path) == []
+
+
+def test_a_missing_openssl_is_admitted_with_what_to_install(alliance: Run, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_bytes(b"from\nmy\nfile")
+    result = alliance("demo", "--file", tmp_path / "lines", passphrase=None, PATH=str(tmp_path))
+    assert result.code == 1
+    assert 'from "my' not in result.text
+    assert '1  "from"' in result.text
+    assert "✓ alliance verify, which contacts nobody: proven" in result.text
+    assert "✗ openssl is not installed" in result.text
+    assert "All of it held" not in result.text
+    assert result.err.splitlines()[-1].startswith("alliance: 2 parts did not hold: openssl: openssl is not")
+    assert "apt-get install openssl" in result.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        command("demo"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**environment(None), "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if b"servers are ready" in line:
+                break
+        process.send_signal(number)
+        process.stdout.read()
+        assert process.stderr.read() == b"alliance: interrupted\n"
+        assert process.wait() == 130
+    assert list(tmp_path.iterdir()) == []
+    assert _processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--members", "5"], "n >= 5f+1"),
+        (["--faults", "2"], "11 members"),
+        (["--file", "nowhere.txt"], "nowhere.txt cannot be read"),
+    ],
+)
+def test_what_cannot_be_shown(inside: Run, arguments: list[str], says: str) -> None:
+    result = inside("demo", *arguments)
+    assert (result.code, result.out) == (2, b"")
+    assert says in result.error
+
+
+def test_a_short_file_is_filled_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "short"
+    path.write_bytes(b"one\n\ntwo\n")
+    commands = demo._commands(path)
+    assert commands[:3] == [b"one", b"", b"two"]
+    assert len(commands) == demo.FEWEST_COMMANDS
+    assert "3 lines" in capsys.readouterr().err

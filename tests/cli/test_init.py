@@ -1,0 +1,154 @@
+"""``alliance init``: what it writes, what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from alliance import config
+from tests.cli.conftest import Run
+from tests.processes import command, environment
+
+
+def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
+    alliance: Run, tmp_path: Path
+) -> None:
+    farm = tmp_path / "farm"
+    (tmp_path / "secret").write_bytes(b"from a file\n")
+    result = alliance(
+        *("init", farm, "--base-port", "12000", "--clients", "1", "--passphrase-file", tmp_path / "secret"),
+        passphrase=None,
+    )
+    assert result.code == 0, result.err
+    assert "saw every key" in result.text
+    assert f"alliance serve {farm}/members/member-1" in result.text
+    assert {path.name for path in farm.iterdir()} == {"alliance.toml", "public.pem", "members", "clients"}
+    founded = config.load(farm)
+    assert [member.address for member in founded.members] == [f"127.0.0.1:{12000 + n}" for n in range(6)]
+    for name in ("identity.pem", "tls.pem", "share.pem"):
+        mode = (farm / "members" / "member-3" / name).stat().st_mode
+        assert stat.S_IMODE(mode) == 0o600
+    assert not (farm / "clients" / "client-1" / "share.pem").exists()
+    # The passphrase is the file's content without its newline.
+    assert alliance("status", farm / "clients" / "client-1", passphrase="from a file").code == 5
+    assert alliance("status", farm / "clients" / "client-1", passphrase="from a file\n").code == 2
+
+
+def test_json_names_everything_that_was_written(alliance: Run, tmp_path: Path) -> None:
+    farm = tmp_path / "farm"
+    names = "anna,bert,carl,dora,emil,fritz"
+    addresses = [f"{name}.example:{7000 + n}" for n, name in enumerate(names.split(","))]
+    given = [word for address in addresses for word in ("--address", address)]
+    result = alliance("init", farm, "--names", names, *given, "--name", "farmers", "-o", "json")
+    assert (result.code, result.err) == (0, "")
+    report = json.loads(result.text)
+    assert [member["address"] for member in report["members"]] == addresses
+    assert all(Path(party["folder"]).is_dir() for party in report["members"] + report["clients"])
+    assert report["alliance_id"] == config.load(farm).alliance_id.hex()
+    assert (report["faults"], report["decision_quorum"], report["key_bits"]) == (1, 5, 2048)
+    assert "trusted" in report["note"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--members", "5"], "n >= 5f+1 = 6 members"),
+        (["--members", "10", "--faults", "2"], "11 members"),
+        (["--faults", "0"], "--faults 1 or more"),
+        (["--faults", "-1"], "--faults 1 or more"),
+        (["--members", "300"], "255"),
+        (["--bits", "1024"], "--bits must be 2048 to 8192"),
+        (["--bits", "2049"], "steps of 128"),
+        (["--base-port", "65533"], "lower --base-port"),
+        (["--names", "a,b,c"], "6 members"),
+        (["--names", "a,b,c", "--members", "6"], "--names lists 3"),
+        (["--names", "a,b,c,d,e,a"], "same name"),
+        (["--names", "a,b,c,d,e,../f"], "is no name"),
+        (["--name", "Farm"], "is no name"),
+        (["--address", "a:1"], "give one each"),
+        ([word for n in range(6) for word in ("--address", "a:1")], "same --address"),
+        ([word for n in range(6) for word in ("--address", f"a:x{n}")], "is no address"),
+        (["--host", 'a"b'], "is no address"),
+    ],
+)
+def test_what_cannot_be_founded_is_refused_with_the_reason(
+    inside: Run, tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    result = inside("init", tmp_path / "farm", *arguments)
+    assert result.code == 2
+    assert reason in result.error
+    assert not (tmp_path / "farm").exists()
+
+
+def test_an_existing_folder_is_left_alone(inside: Run, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("keep me")
+    for folder in (tmp_path, tmp_path / "precious"):
+        result = inside("init", folder)
+        assert result.code == 2
+        assert "exists and is not empty: name a new folder" in result.error
+    assert (tmp_path / "precious").read_text() == "keep me"
+
+
+def test_without_a_passphrase_and_a_terminal_it_says_what_to_set(alliance: Run, tmp_path: Path) -> None:
+    result = alliance("init", tmp_path / "farm", passphrase=None)
+    assert result.code == 2
+    assert "set ALLIANCE_PASSPHRASE, or use --passphrase-file F" in result.error
+    assert not (tmp_path / "farm").exists()
+
+
+def test_an_empty_passphrase_is_refused(inside: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"\n")
+    by_file = inside("init", tmp_path / "farm", "--passphrase-file", tmp_path / "empty")
+    by_variable = inside("init", tmp_path / "farm", passphrase="")
+    missing = inside("init", tmp_path / "farm", "--passphrase-file", tmp_path / "none")
+    assert [result.code for result in (by_file, by_variable, missing)] == [2, 2, 2]
+    assert "empty" in by_file.error
+    assert "ALLIANCE_PASSPHRASE is empty" in by_variable.error
+    assert "cannot be read" in missing.error
+    assert not (tmp_path / "farm").exists()
+
+
+def _at_a_terminal(arguments: list[str], answers: list[bytes]) -> tuple[int, bytes]:
+    """Runs a command whose input and error output are a terminal; answers each question when it is asked."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command(*arguments),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        env=environment(None),
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        said = b""
+        try:
+            while part := os.read(ours, 1024):
+                said += part
+                if answers and said.endswith(b": "):
+                    os.write(ours, answers.pop(0) + b"\n")
+        except OSError:  # so Linux says that the other side is closed
+            pass
+        os.close(ours)
+        return process.wait(), said
+
+
+def test_at_a_terminal_it_asks_twice_and_shows_nothing(tmp_path: Path) -> None:
+    arguments = ["init", str(tmp_path / "farm")]
+    code, said = _at_a_terminal(arguments, [b"one secret", b"another secret"])
+    assert code == 2
+    assert b"the two passphrases differ" in said
+    assert b"secret" not in said
+    code, said = _at_a_terminal(arguments, [b""])
+    assert code == 2
+    assert b"is empty" in said
+    assert not (tmp_path / "farm").exists()
+    code, said = _at_a_terminal(arguments, [b"one secret", b"one secret"])
+    assert code == 0
+    assert b"secret" not in said
+    assert (tmp_path / "farm" / "alliance.toml").exists()

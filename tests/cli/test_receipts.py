@@ -1,0 +1,196 @@
+"""``verify`` and ``receipt export``: genuine receipts convince, openssl too; all others do not."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.processes import Cluster
+
+
+@pytest.fixture(scope="module")
+def receipt(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The receipt of the last one of three commands."""
+    path = tmp_path_factory.mktemp("receipt") / "r.json"
+    with cluster.client("client-1") as client:
+        *_, last = client.propose_all([b"one", b"two", b"open\x1b the gate"])
+    path.write_text(last.to_json())
+    return path
+
+
+@pytest.fixture
+def key(cluster: Cluster) -> Path:
+    return cluster.folder / "public.pem"
+
+
+def test_propose_writes_the_receipt_of_the_last_command(
+    alliance: Run, inside: Run, cluster: Cluster, key: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.json"
+    folder = cluster.client_folder("client-1")
+    proposed = alliance("propose", folder, "one", "two", "--receipt", path)
+    assert proposed.code == 0
+    assert f"receipt of the last one: {path}" in proposed.text
+    assert '"two"' in inside("verify", "--key", key, path).text
+    again = alliance("propose", folder, "three", "--receipt", path)
+    assert again.code == 2
+    assert "--force" in again.error
+    assert '"two"' in inside("verify", "--key", key, path).text
+    assert alliance("propose", folder, "three", "--receipt", path, "--force").code == 0
+    assert '"three"' in inside("verify", "--key", key, path).text
+
+
+def test_a_genuine_receipt_is_proven(inside: Run, receipt: Path, key: Path) -> None:
+    result = inside("verify", "--key", key, receipt)
+    assert (result.code, result.err) == (0, "")
+    table = json.loads(receipt.read_text())
+    assert result.text.startswith(rf'proven: "open\x1b the gate" is at slot {table["slot"]}, position')
+    assert f"up to slot {table['certified_slot']}" in result.text
+    assert len(result.text.splitlines()) == 1
+    report = json.loads(inside("verify", "--key", key, receipt, "-o", "json").text)
+    assert (report["valid"], report["command"]) == (True, "open\x1b the gate")
+    assert (report["slot"], report["index"]) == (table["slot"], 2)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_openssl_checks_what_is_exported(
+    inside: Run, receipt: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(key, "public.pem")
+    arguments = ("receipt", "export", receipt, "--message", "M.bin", "--signature", "S.bin")
+    result = inside(*arguments)
+    assert result.code == 0
+    assert result.text == "openssl dgst -sha256 -verify public.pem -signature S.bin M.bin\n"
+    done = subprocess.run(shlex.split(result.text), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "Verified OK\n")
+    for name in ("M.bin", "S.bin"):
+        genuine = Path(name).read_bytes()
+        Path(name).write_bytes(genuine[:-1] + bytes([genuine[-1] ^ 1]))
+        assert subprocess.run(shlex.split(result.text), capture_output=True).returncode != 0
+        Path(name).write_bytes(genuine)
+    refused = inside(*arguments)
+    assert refused.code == 2
+    assert "M.bin exists" in refused.error
+    assert json.loads(inside(*arguments, "--force", "-o", "json").text)["command"] == result.text.strip()
+
+
+def test_export_does_not_write_over_itself_or_into_nowhere(
+    inside: Run, receipt: Path, tmp_path: Path
+) -> None:
+    same = inside("receipt", "export", receipt, "--message", tmp_path / "x", "--signature", tmp_path / "x")
+    nowhere = inside(
+        "receipt", "export", receipt, "--message", tmp_path / "x", "--signature", tmp_path / "no" / "y"
+    )
+    assert (same.code, nowhere.code) == (2, 2)
+    assert "name two" in same.error
+    assert "does not exist" in nowhere.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_receipt_of_another_alliance(inside: Run, receipt: Path, stranger: Cluster) -> None:
+    result = inside("verify", "--key", stranger.folder / "public.pem", receipt)
+    assert (result.code, result.out) == (1, b"")
+    assert "is of another alliance" in result.error
+    table = json.loads(receipt.read_text())
+    other = stranger.folder / "forged.json"
+    # It is not the fingerprint in the file that convinces.
+    from alliance.receipt import key_fingerprint, load_public_key
+
+    fingerprint = key_fingerprint(load_public_key((stranger.folder / "public.pem").read_bytes()))
+    other.write_text(json.dumps({**table, "key_fingerprint": fingerprint}))
+    result = inside("verify", "--key", stranger.folder / "public.pem", other)
+    assert result.code == 1
+    assert "signature does not fit" in result.error
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 1000, -3])
+def test_a_truncated_receipt(inside: Run, receipt: Path, key: Path, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "r.json"
+    path.write_bytes(receipt.read_bytes()[:size])
+    for arguments in (
+        ("verify", "--key", key, path),
+        ("receipt", "export", path, "--message", tmp_path / "M", "--signature", tmp_path / "S"),
+    ):
+        result = inside(*arguments)
+        assert (result.code, result.out) == (1, b"")
+        assert "truncated" in result.error
+    assert not (tmp_path / "M").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8\xff\xe0 a picture",
+        b"[]",
+        b"{}",
+        b"null",
+        b'"text"',
+        b"1" * 5000,
+        b"[" * 100_000,
+        b'{"format": "alliance-receipt/99"}',
+        b'{"format": "alliance-receipt/1"}',
+        b" " * (5 * 1024 * 1024),
+    ],
+)
+def test_a_file_that_is_no_receipt(inside: Run, key: Path, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "r.json"
+    path.write_bytes(content)
+    result = inside("verify", "--key", key, path)
+    assert (result.code, result.out) == (1, b"")
+    assert "receipt" in result.error
+
+
+def _changed(table: dict[str, Any], field: str) -> list[Any]:
+    """Other values for a field: one a little off, and some of other kinds."""
+    value = table[field]
+    wrong: list[Any] = [None, [], {}, -1, 1.5, True, "x"]
+    if isinstance(value, int):
+        wrong += [value + 1, 2**80]
+    elif isinstance(value, str):
+        wrong += [value[:-2], value + "00", value[:-1] + ("1" if value[-1] == "0" else "0")]
+    else:
+        wrong = [value[:-1], ["00" * 32], [1], "x", None] if value else [["00" * 32], [1], None]
+    return [other for other in wrong if other != value]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("format", "alliance_id", "epoch", "key_fingerprint", "view", "certified_slot", "root", "signature"),
+        *("slot", "index", "batch_size", "batch_path", "log_path", "submission", "command_index"),
+    ],
+)
+def test_every_field_matters(inside: Run, receipt: Path, key: Path, tmp_path: Path, field: str) -> None:
+    table = json.loads(receipt.read_text())
+    path = tmp_path / "r.json"
+    for value in _changed(table, field):
+        path.write_text(json.dumps({**table, field: value}))
+        result = inside("verify", "--key", key, path)
+        assert result.code == 1, f"{field} = {value!r} is accepted: {result.text}"
+        assert result.out == b""
+        assert result.error.startswith("alliance: ")
+    del table[field]
+    path.write_text(json.dumps(table))
+    assert inside("verify", "--key", key, path).code == 1
+
+
+def test_files_that_cannot_be_read_and_keys_that_are_none(
+    inside: Run, receipt: Path, key: Path, tmp_path: Path
+) -> None:
+    for arguments, says in [
+        (("--key", key, tmp_path / "none.json"), "none.json cannot be read"),
+        (("--key", tmp_path / "none.pem", receipt), "none.pem cannot be read"),
+        (("--key", tmp_path, receipt), "name the alliance's public.pem"),
+        (("--key", receipt, receipt), "is no public key in PEM"),
+    ]:
+        result = inside("verify", *arguments)
+        assert (result.code, result.out) == (2, b"")
+        assert says in result.error

@@ -1,0 +1,231 @@
+"""``alliance serve``: the ready line, a clean end, and every way in which it must not start."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import signal
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from alliance import keys
+from tests.cli.conftest import Run
+from tests.processes import PASSPHRASE, Cluster, ServerProcess, command, environment
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_when_it_listens_and_ends_cleanly(home: Cluster, number: signal.Signals) -> None:
+    with home:
+        server = home.launch("member-2")
+        event = server.await_ready()
+        address = home.config.members[1].address
+        assert event == {"event": "ready", "member": "member-2", "address": address, "pid": server.pid}
+        assert server.stop(number) == 0
+        assert "Traceback" not in server.stderr()
+        assert "ERROR" not in server.stderr()
+
+
+def test_it_can_listen_elsewhere(home: Cluster) -> None:
+    with home, socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        bound.close()
+        server = home.launch("member-1", "--listen", address)
+        assert server.await_ready()["address"] == address
+
+
+def test_what_it_logs_holds_no_passphrase(cluster: Cluster) -> None:
+    assert PASSPHRASE not in cluster.logs()
+    for name in cluster.names:
+        arguments = Path(f"/proc/{cluster.servers[name].pid}/cmdline").read_bytes()
+        assert PASSPHRASE.encode() not in arguments
+
+
+def _refused(run: Run, folder: Path, *arguments: str, **options: str) -> tuple[int, str]:
+    result = run("serve", folder, *arguments, **options)
+    assert result.out == b""
+    assert result.error.startswith("alliance: ")
+    return result.code, result.error
+
+
+def test_wrong_folders(inside: Run, home: Cluster, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    for folder, says in [
+        (tmp_path / "nowhere", "name a folder that 'alliance init' made"),
+        (tmp_path, "alliance.toml does not exist"),
+        (home.folder, "is no member's folder"),
+        (home.client_folder("client-1"), "is a client's folder"),
+        (file, "is not a folder"),
+    ]:
+        code, error = _refused(inside, folder)
+        assert code == 2
+        assert says in error
+
+
+def test_a_wrong_address_to_listen_on(inside: Run, home: Cluster) -> None:
+    for address in ("7400", "localhost", "localhost:", "localhost:x", "localhost:70000", ":7400"):
+        code, error = _refused(inside, home.member("member-1"), "--listen", address)
+        assert code == 2
+        assert "write --listen HOST:PORT" in error
+
+
+def test_a_wrong_passphrase(inside: Run, home: Cluster) -> None:
+    code, error = _refused(inside, home.member("member-1"), passphrase="guess")
+    assert code == 2
+    assert "wrong passphrase" in error
+    assert not (home.member("member-1") / "journal.sqlite").exists()
+
+
+@pytest.mark.parametrize("name", ["identity.pem", "tls.pem", "share.pem"])
+def test_missing_unreadable_damaged_and_foreign_keys(inside: Run, home: Cluster, name: str) -> None:
+    folder = home.member("member-1")
+    path = folder / name
+    genuine = path.read_bytes()
+    path.unlink()
+    code, error = _refused(inside, folder)
+    assert code == 2
+    assert f"{name} is missing: restore it from a backup" in error
+    path.mkdir()  # unreadable to everybody, also to root
+    code, error = _refused(inside, folder)
+    assert code == 2
+    assert f"{name} cannot be read" in error
+    path.rmdir()
+    path.write_bytes(b"no key\n")
+    code, error = _refused(inside, folder)
+    assert code == 2
+    assert name in error
+    path.write_bytes((home.member("member-2") / name).read_bytes())
+    code, error = _refused(inside, folder)
+    assert code == 2
+    assert "are not those of 'member-1'" in error or "is the share of member 2" in error
+    path.write_bytes(genuine)
+
+
+def test_a_port_that_is_taken(alliance: Run, home: Cluster) -> None:
+    host, port = home.config.members[0].address.split(":")
+    with socket.create_server((host, int(port))):
+        code, error = _refused(alliance, home.member("member-1"))
+    assert code == 2
+    assert f"{host}:{port} cannot be listened on" in error
+    assert "--listen HOST:PORT" in error
+
+
+def test_a_second_process_on_the_same_journal(alliance: Run, cluster: Cluster) -> None:
+    code, error = _refused(alliance, cluster.member("member-4"))
+    assert code == 4
+    assert "is this member already running?" in error
+    assert cluster.servers["member-4"].running
+
+
+def test_the_journal_of_another_member_and_of_another_alliance(
+    alliance: Run, home: Cluster, stranger: Cluster
+) -> None:
+    with home:
+        home.launch("member-1").await_ready()
+        home.stop("member-1")
+    journal = (home.member("member-1") / "journal.sqlite").read_bytes()
+    other = home.member("member-2") / "journal.sqlite"
+    other.write_bytes(journal)
+    code, error = _refused(alliance, home.member("member-2"))
+    assert code == 4
+    assert "is the journal of another member" in error
+    assert other.read_bytes() == journal
+    foreign = stranger.member("member-1") / "journal.sqlite"
+    foreign.write_bytes(journal)
+    code, error = _refused(alliance, stranger.member("member-1"))
+    foreign.unlink()
+    assert code == 4
+    assert "is the journal of another alliance" in error
+
+
+def test_a_journal_that_is_none(alliance: Run, home: Cluster) -> None:
+    journal = home.member("member-1") / "journal.sqlite"
+    journal.write_bytes(b"this is no database, but it is long enough to look at\n" * 100)
+    code, error = _refused(alliance, home.member("member-1"))
+    assert code == 4
+    assert "journal.sqlite" in error
+    assert journal.read_bytes().startswith(b"this is no database")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('name = "test"', 'name = "other"', "was altered"),
+        ("epoch = 0", "epoch = 0\nfaulty_maxx = 1", "unknown key 'faulty_maxx'; did you mean 'faulty_max'?"),
+        ("faulty_max = 1", "faulty_max = 2", "11 members"),
+        ("faulty_max = 1", "", "'faulty_max' is missing"),
+        ("format = 1", "format = 99", "format 99"),
+        ("[[members]]", "[[members]", "is not TOML"),
+        ('agreement_key = "', 'agreement_key = "AAAA', "agreement_key"),
+    ],
+)
+def test_an_altered_alliance_toml(inside: Run, home: Cluster, old: str, new: str, says: str) -> None:
+    path = home.member("member-1") / "alliance.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    code, error = _refused(inside, home.member("member-1"))
+    assert code == 2
+    assert says in error
+
+
+def test_an_alliance_toml_that_is_missing_or_binary(inside: Run, home: Cluster) -> None:
+    path = home.member("member-1") / "alliance.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    code, error = _refused(inside, home.member("member-1"))
+    assert (code, "cannot be read" in error) == (2, True)
+    path.unlink()
+    code, error = _refused(inside, home.member("member-1"))
+    assert (code, "does not exist" in error) == (2, True)
+
+
+@pytest.mark.parametrize(("year", "says"), [(1999, "set the clock"), (2199, "expired on")])
+def test_a_clock_that_is_wrong(
+    inside: Run, home: Cluster, monkeypatch: pytest.MonkeyPatch, year: int, says: str
+) -> None:
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Clock:
+            return cls(year, 1, 1, tzinfo=tz)
+
+    bent = SimpleNamespace(datetime=Clock, UTC=datetime.UTC, timedelta=datetime.timedelta)
+    monkeypatch.setattr(keys, "datetime", bent)
+    code, error = _refused(inside, home.member("member-1"))
+    assert code == 2
+    assert says in error
+    result = inside("status", home.client_folder("client-1"))
+    assert result.code == 2
+    assert says in result.error
+
+
+def test_the_ready_line_for_people(home: Cluster) -> None:
+    import subprocess
+
+    with subprocess.Popen(
+        command("serve", home.member("member-1"), "--log-level", "error"),
+        stdout=subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    ) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline().decode()
+        server.terminate()
+        assert server.wait() == 0
+    assert line == f"ready: member-1 listens on {home.config.members[0].address}, pid {server.pid}\n"
+
+
+def test_errors_are_json_for_programs(alliance: Run, home: Cluster) -> None:
+    result = alliance("serve", home.member("member-1"), "-o", "json", passphrase="guess")
+    assert result.code == 2
+    assert json.loads(result.error)["exit_code"] == 2
+
+
+def test_a_failing_server_is_reported_by_the_fixture(home: Cluster) -> None:
+    server = ServerProcess(home.member("member-1"), passphrase="guess")
+    with pytest.raises(AssertionError, match="wrong passphrase"):
+        server.await_ready()
+    server.close()
