@@ -47,7 +47,7 @@ def demo(
         typer.Option("--file", "-f", metavar="F", help="Propose the lines of F.", show_default=False),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the alliance's folder to play with.")] = False,
-    members: Annotated[int, typer.Option("--members", min=1, help="Number of members.")] = 6,
+    members: Annotated[int, typer.Option("--members", min=1, max=255, help="Number of members.")] = 6,
     faults: Annotated[int, typer.Option("--faults", help="Byzantine members to withstand.")] = 1,
     output: Output = Format.TEXT,
 ) -> None:

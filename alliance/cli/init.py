@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Folder,
     members: Annotated[
-        int | None, typer.Option("--members", min=1, help="Number of members.", show_default="6")
+        int | None, typer.Option("--members", min=1, max=255, help="Number of members.", show_default="6")
     ] = None,
     faults: Annotated[int, typer.Option("--faults", help="Byzantine members to withstand: n >= 5f+1.")] = 1,
     bits: Annotated[int, typer.Option("--bits", help="Size of the RSA key.")] = 2048,

@@ -15,7 +15,7 @@ import pytest
 from alliance import ceremony, cli
 from tests.processes import PASSPHRASE, Cluster, command, environment, founding
 
-RUN_SECONDS = 60.0
+RUN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
