@@ -1,7 +1,8 @@
 """Consensus between organisations that cooperate but do not trust each other.
 
 The doors: ``connect`` gives a ``Client`` that proposes and listens; ``alliance.sync.connect`` its blocking
-twin; ``Receipt`` is the proof that a command was ordered; all errors are ``AllianceError``.
+twin; ``Receipt`` is the proof that a command was ordered. Errors are ``AllianceError``, but for a command
+over a limit, which is a ``fab_paxos.InvalidSubmission``.
 
 The doors that need the network are imported when they are first used, so that the signer process and
 offline verification stay small.

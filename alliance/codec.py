@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from google.protobuf.message import DecodeError
 
 from alliance.pb import peer_pb2 as pb
-from fab_paxos.limits import BATCH_SUBMISSIONS_MAX
+from fab_paxos.limits import BATCH_SUBMISSIONS_MAX, WINDOW_SLOTS
 from fab_paxos.messages import (
     Accepted,
+    Batches,
     Certified,
     Endorsed,
     Fetch,
+    FetchBatches,
     Flag,
     Forward,
     LogFrame,
     Message,
+    NewView,
     Propose,
     ProveShare,
+    Report,
     Status,
 )
+from fab_paxos.opening import FETCH_BATCHES_MAX
+from fab_paxos.selection import ReportedEntry
 from fab_paxos.types import Batch, InvalidSubmission, Submission
-from quorum import Endorsement, InvalidStatement, QuorumCertificate, decode_joint
+from quorum import AcceptedStatement, Endorsement, InvalidStatement, QuorumCertificate, decode_joint
+from quorum.system import MEMBER_COUNT_MAX
 
 ENVELOPE_BYTES_MAX = 8 * 1024 * 1024
 """The largest gRPC message that is read: some batches, or a frame of the log."""
@@ -31,6 +39,10 @@ FRAME_BYTES_MAX = 2 * 1024 * 1024
 """A log frame stops growing here; one batch always fits."""
 
 FRAME_SLOTS_MAX = 4096
+
+REPORT_ENTRIES_MAX = 2 * WINDOW_SLOTS
+"""A member accepts at most a window above its certificate; the certificate may be one window old."""
+
 ENVELOPE_MESSAGES_MAX = 4096
 PROOF_HASHES_MAX = 64
 SHARE_BYTES_MAX = 8192
@@ -63,8 +75,10 @@ def encode(message: Message) -> bytes:
             wire = pb.PeerMessage(certified=encode_certificate(certificate))
         case ProveShare(statement):
             wire = pb.PeerMessage(prove_share=pb.ProveShare(tag=statement.TAG, fields=statement.fields()))
-        case Status(view, accepted, decided, certified):
-            status = pb.Status(view=view, accepted=accepted, decided=decided, certified=certified)
+        case Status(view, accepted, decided, certified, active):
+            status = pb.Status(
+                view=view, accepted=accepted, decided=decided, certified=certified, active=active
+            )
             wire = pb.PeerMessage(status=status)
         case Fetch(first_slot):
             wire = pb.PeerMessage(fetch=pb.Fetch(first_slot=first_slot))
@@ -72,6 +86,16 @@ def encode(message: Message) -> bytes:
             wire = pb.PeerMessage(log_frame=encode_frame(message))
         case Forward(submissions):
             wire = pb.PeerMessage(forward=pb.Forward(submissions=[s.encoded for s in submissions]))
+        case Report():
+            wire = pb.PeerMessage(report=_report(message))
+        case NewView(view, reports, vector, signature):
+            members = [pb.MemberReport(member=member, report=_report(report)) for member, report in reports]
+            opening = pb.NewView(view=view, reports=members, vector=vector, signature=signature)
+            wire = pb.PeerMessage(new_view=opening)
+        case FetchBatches(digests):
+            wire = pb.PeerMessage(fetch_batches=pb.FetchBatches(digests=digests))
+        case Batches(batches):
+            wire = pb.PeerMessage(batches=pb.Batches(batches=[_batch(batch) for batch in batches]))
     return wire.SerializeToString()
 
 
@@ -96,6 +120,14 @@ def envelope(messages: list[bytes]) -> bytes:
 
 def _batch(batch: Batch) -> pb.Batch:
     return pb.Batch(submissions=[submission.encoded for submission in batch.submissions])
+
+
+def _report(report: Report) -> pb.Report:
+    entries = [
+        pb.ReportedEntry(slot=e.slot, view=e.view, batch_digest=e.batch_digest) for e in report.entries
+    ]
+    base = encode_certificate(report.base) if report.base is not None else None
+    return pb.Report(view=report.view, base=base, entries=entries, signature=report.signature)
 
 
 # -- from the wire -----------------------------------------------------------------------------------
@@ -149,7 +181,7 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             s = wire.status
             if not s.certified <= s.decided <= s.accepted <= SLOT_MAX:
                 raise Malformed("a status out of order")
-            return Status(s.view, s.accepted, s.decided, s.certified)
+            return Status(s.view, s.accepted, s.decided, s.certified, s.active)
         case "fetch":
             return Fetch(_slot(wire.fetch.first_slot))
         case "log_frame":
@@ -158,8 +190,45 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             if not 0 < len(wire.forward.submissions) <= BATCH_SUBMISSIONS_MAX:
                 raise Malformed(f"{len(wire.forward.submissions)} submissions forwarded at once")
             return Forward(tuple(map(Submission.decode, wire.forward.submissions)))
+        case "report":
+            return decode_report(wire.report)
+        case "new_view":
+            return _new_view(wire.new_view)
+        case "fetch_batches":
+            if not 0 < len(wire.fetch_batches.digests) <= FETCH_BATCHES_MAX:
+                raise Malformed(f"{len(wire.fetch_batches.digests)} batches asked for at once")
+            return FetchBatches(tuple(map(_digest, wire.fetch_batches.digests)))
+        case "batches":
+            if len(wire.batches.batches) != 1:
+                raise Malformed("batches are sent one at a time")
+            return Batches(tuple(map(decode_batch, wire.batches.batches)))
         case _:
             raise Malformed("a message without a known body")
+
+
+def decode_report(wire: pb.Report) -> Report:
+    """Entries in the order of slots, above the base and within the window. Raises Malformed."""
+    base = decode_certificate(wire.base) if wire.HasField("base") else None
+    if base is not None and not isinstance(base.statement, AcceptedStatement):
+        raise Malformed("a Report whose base is no decision certificate")
+    if len(wire.entries) > REPORT_ENTRIES_MAX:
+        raise Malformed(f"{len(wire.entries)} entries in a Report")
+    entries = tuple(ReportedEntry(_slot(e.slot), e.view, _digest(e.batch_digest)) for e in wire.entries)
+    report = Report(wire.view, base, entries, _signature(wire.signature))
+    slots = [report.base_slot, *(entry.slot for entry in entries)]
+    if any(later <= earlier for earlier, later in pairwise(slots)):
+        raise Malformed("the entries of a Report are out of order")
+    if slots[-1] > slots[0] + REPORT_ENTRIES_MAX or any(entry.view >= wire.view for entry in entries):
+        raise Malformed("an entry of a Report that no correct member could have accepted")
+    return report
+
+
+def _new_view(wire: pb.NewView) -> NewView:
+    if len(wire.reports) > MEMBER_COUNT_MAX or len(wire.vector) > REPORT_ENTRIES_MAX:
+        raise Malformed("a NewView of a wrong size")
+    reports = tuple((entry.member, decode_report(entry.report)) for entry in wire.reports)
+    vector = tuple(map(_digest, wire.vector))
+    return NewView(wire.view, reports, vector, _signature(wire.signature))
 
 
 def decode_frame(wire: pb.LogFrame) -> LogFrame:

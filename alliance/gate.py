@@ -17,12 +17,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alliance import codec
 from alliance.config import AllianceConfig
 from fab_paxos.events import Received
-from fab_paxos.messages import Accepted, Certified, Forward, LogFrame, Message, Propose
+from fab_paxos.messages import (
+    Accepted,
+    Batches,
+    Certified,
+    Forward,
+    LogFrame,
+    Message,
+    NewView,
+    Propose,
+    Report,
+)
 from fab_paxos.types import InvalidSubmission, Submission
 from quorum import (
     InvalidCertificate,
+    NewViewStatement,
     ProposeStatement,
     QuorumCertificate,
+    ReportStatement,
     VoteStatement,
 )
 
@@ -81,6 +93,14 @@ class Gate:
             case Forward(submissions):
                 for submission in submissions:
                     self._verify_submission(submission)
+            case Batches(batches):
+                for batch in batches:
+                    for submission in batch.submissions:
+                        self._verify_submission(submission)
+            case Report():
+                self._verify_report(sender, message)
+            case NewView():
+                self._verify_new_view(message)
             case _:
                 pass
 
@@ -90,6 +110,21 @@ class Gate:
         self._verify_member(leader, propose.signature, statement.encode(self._context))
         for submission in propose.batch.submissions:
             self._verify_submission(submission)
+
+    def _verify_report(self, member: int, report: Report) -> None:
+        statement = ReportStatement(report.view, report.body_digest)
+        self._verify_member(member, report.signature, statement.encode(self._context))
+        if report.base is not None:
+            self._verify_certificate(report.base)
+
+    def _verify_new_view(self, new_view: NewView) -> None:
+        leader = self._config.system.leader(new_view.view)
+        statement = NewViewStatement(new_view.view, new_view.digest)
+        self._verify_member(leader, new_view.signature, statement.encode(self._context))
+        for member, report in new_view.reports:
+            if member >= len(self._member_keys):
+                raise _Unverified(f"a Report of member {member + 1}, whom nobody knows")
+            self._verify_report(member, report)
 
     def _verify_member(self, member: int, signature: bytes, message: bytes) -> None:
         try:
@@ -140,9 +175,20 @@ class Seal:
             case Accepted(view, slot, root, b""):
                 vote = VoteStatement(view, slot, root)
                 message = replace(message, signature=self._key.sign(vote.encode(self._context)))
+            case Report(view, _, _, b""):
+                message = self._sign_report(message)
+            case NewView(view, reports, _, b"") if self._system.leader(view) == self._member:
+                signed = tuple((m, self._sign_report(r) if m == self._member else r) for m, r in reports)
+                opening = NewViewStatement(view, message.digest)
+                signature = self._key.sign(opening.encode(self._context))
+                message = replace(message, reports=signed, signature=signature)
             case _:
                 pass
         return codec.encode(message)
+
+    def _sign_report(self, report: Report) -> Report:
+        statement = ReportStatement(report.view, report.body_digest)
+        return replace(report, signature=self._key.sign(statement.encode(self._context)))
 
 
 class _Unverified(Exception):

@@ -16,12 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 
 from alliance.errors import JournalError
-from fab_paxos.effects import EntryRecord, ProvenRecord, Record
+from fab_paxos.effects import CutRecord, EntryRecord, NewViewRecord, ProvenRecord, Record, ViewRecord
 from fab_paxos.log import MerkleLog, slot_leaf
 from fab_paxos.state import RestoredEntry, RestoredState
 from fab_paxos.types import Batch, InvalidSubmission, Submission
 from fab_paxos.windows import ClientWindows
-from quorum import AcceptedStatement, QuorumCertificate
+from quorum import AcceptedStatement, QuorumCertificate, SuspectStatement
 
 FORMAT = 1
 STARTED = ".started"
@@ -46,22 +46,39 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """The highest proven slot, the last accepted one, and the newest certificate (fields and signature)."""
+    """The highest proven slot, the last accepted one, the fence, and the certificates to be kept.
+
+    A certificate is its statement's fields and its signature: ``certificate`` the newest of the proven log,
+    ``beyond`` a newer one, ``election`` what moved this member into ``view``. ``new_view`` is the digest of
+    the NewView it keeps to in that view.
+    """
 
     proven: int = 0
     last: int = 0
+    view: int = 0
     certificate: bytes = b""
+    beyond: bytes = b""
+    election: bytes = b""
+    new_view: bytes = b""
 
     def pack(self) -> bytes:
-        return struct.pack(">QQ", self.proven, self.last) + self.certificate
+        parts = [struct.pack(">QQQ", self.proven, self.last, self.view)]
+        for blob in (self.certificate, self.beyond, self.election, self.new_view):
+            parts += [struct.pack(">I", len(blob)), blob]
+        return b"".join(parts)
 
     @classmethod
     def unpack(cls, data: bytes | None) -> _Position:
         """Raises ValueError or struct.error."""
         if data is None:
             raise ValueError("its position is gone")
-        proven, last = struct.unpack_from(">QQ", data)
-        return cls(proven, last, data[16:])
+        numbers = struct.unpack_from(">QQQ", data)
+        place, blobs = 24, []
+        for _ in range(4):
+            (length,) = struct.unpack_from(">I", data, place)
+            blobs.append(data[place + 4 : place + 4 + length])
+            place += 4 + length
+        return cls(*numbers, *blobs)
 
 
 class Journal:
@@ -154,19 +171,24 @@ class Journal:
     def _write(self, record: Record, position: _Position) -> _Position:
         match record:
             case EntryRecord(entry):
-                self._db.execute("DELETE FROM entries WHERE slot > ?", (entry.slot,))
                 packed = pack_batch(entry.batch)
                 seal = _entry_seal(entry.slot, entry.view, entry.root, entry.signature, entry.batch)
                 self._db.execute(
                     "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)",
                     (entry.slot, entry.view, entry.root, entry.signature, packed, seal),
                 )
-                return replace(position, last=entry.slot)
+                return replace(position, last=max(position.last, entry.slot))
+            case CutRecord(slot):
+                self._db.execute("DELETE FROM entries WHERE slot > ?", (slot,))
+                return replace(position, last=min(position.last, slot))
             case ProvenRecord(slot, certificate):
-                if certificate is None:
-                    return replace(position, proven=slot)
-                signed = certificate.statement.fields() + certificate.signature
-                return replace(position, proven=slot, certificate=signed)
+                if isinstance(certificate.statement, AcceptedStatement) and certificate.statement.slot > slot:
+                    return replace(position, proven=slot, beyond=_signed(certificate))
+                return replace(position, proven=slot, certificate=_signed(certificate))
+            case ViewRecord(view, election):
+                return replace(position, view=view, election=_signed(election), new_view=b"")
+            case NewViewRecord(_, digest):
+                return replace(position, new_view=digest)
 
     def close(self) -> None:
         self._db.close()
@@ -215,18 +237,39 @@ class Journal:
             raise ValueError(f"the entries after slot {expected - 1} are gone")
         if log.size != proven:
             raise ValueError(f"the log ends at slot {log.size}, but {proven} slots were proven")
-        state = RestoredState(0, log.frontier(), windows, self._certificate(log), tuple(entries))
-        return Replayed(state, log)
+        return Replayed(self._state(log, windows, tuple(entries)), log)
+
+    def _state(
+        self, log: MerkleLog, windows: ClientWindows, entries: tuple[RestoredEntry, ...]
+    ) -> RestoredState:
+        position = self._position
+        election = None
+        if position.election:
+            size = SuspectStatement.LAYOUT.size
+            suspected = SuspectStatement(*SuspectStatement.LAYOUT.unpack(position.election[:size]))
+            election = QuorumCertificate(suspected, position.election[size:])
+        beyond = _accepted(position.beyond)
+        if beyond is not None and beyond[0].slot <= log.size:
+            beyond = None
+        return RestoredState(
+            view=position.view,
+            election=election,
+            new_view_digest=position.new_view or None,
+            frontier=log.frontier(),
+            windows=windows,
+            certificate=self._certificate(log),
+            beyond=QuorumCertificate(*beyond) if beyond is not None else None,
+            entries=entries,
+        )
 
     def _certificate(self, log: MerkleLog) -> QuorumCertificate | None:
-        data = self._position.certificate
-        if not data:
+        newest = _accepted(self._position.certificate)
+        if newest is None:
             return None
-        size = AcceptedStatement.LAYOUT.size
-        statement = AcceptedStatement(*AcceptedStatement.LAYOUT.unpack(data[:size]))
+        statement, signature = newest
         if statement.slot > log.size or log.root(statement.slot) != statement.root:
             raise ValueError(f"the certificate of slot {statement.slot} is not one of this log")
-        return QuorumCertificate(statement, data[size:])
+        return QuorumCertificate(statement, signature)
 
     def _get(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT value, seal FROM meta WHERE key = ?", (key,)).fetchone()
@@ -247,6 +290,18 @@ class Journal:
             f"{self.path} is damaged: {short}; this member must not vote on it: restore the whole disk or ask"
             " the alliance for a new identity"
         )
+
+
+def _signed(certificate: QuorumCertificate) -> bytes:
+    return certificate.statement.fields() + certificate.signature
+
+
+def _accepted(signed: bytes) -> tuple[AcceptedStatement, bytes] | None:
+    """A kept decision certificate, in its parts; raises struct.error."""
+    if not signed:
+        return None
+    size = AcceptedStatement.LAYOUT.size
+    return AcceptedStatement(*AcceptedStatement.LAYOUT.unpack(signed[:size])), signed[size:]
 
 
 def _opened(row: tuple[int, int, bytes, bytes, bytes, bytes]) -> RestoredEntry:

@@ -161,7 +161,10 @@ def _receive(channel: socket.socket) -> bytes | None:
 def _exactly(channel: socket.socket, count: int) -> bytes | None:
     data = b""
     while len(data) < count:
-        part = channel.recv(count - len(data))
+        try:
+            part = channel.recv(count - len(data))
+        except ConnectionError:  # the server was killed
+            return None
         if not part:
             return None
         data += part

@@ -8,10 +8,9 @@ leader's Propose stands for its own Accepted; decision certificates are single t
 Merkle roots, made beside the path to a decision; members that fell behind are brought up by certificates
 and by the leader's signed proposals, from any peer.
 
-This version implements the normal case: any f members may be crashed, slow or silent, as long as the
-leader of view 0 is correct. Messages, journal and dispatch carry views throughout; changing them when a
-leader fails is not implemented yet, so a crashed leader stops decisions until it returns. It never makes
-them contradict each other.
+Changing views: ``election`` (suspicion and the proof that ends a view), ``opening`` (Reports, the NewView,
+carrying it out), ``selection`` (the rule that keeps what may have been decided). Not implemented yet:
+progress certificates, checkpoints with pruning, and profile lean.
 """
 
 from fab_paxos.replica import Replica

@@ -19,8 +19,15 @@ class Acceptor:
         self._ahead: dict[int, Propose] = {}
         self._announced = tail.tip
 
-    def on_propose(self, propose: Propose, out: list[Effect]) -> list[Entry]:
+    def enter_view(self) -> None:
+        """Proposals of the old view are void; whatever is accepted in the new one is news."""
+        self._ahead.clear()
+        self._announced = self._tail.base
+
+    def on_propose(self, propose: Propose, active: bool, out: list[Effect]) -> list[Entry]:
         """Takes a proposal of the current view; the entries that it let this member accept.
+
+        Until the view's NewView is carried out (``active``) proposals wait.
 
         Proposals beyond the window are dropped: they can be fetched once the log got there. One that
         comes before its predecessors waits, so that loss on one link does not repeat itself.
@@ -33,7 +40,7 @@ class Acceptor:
         first = self._ahead.setdefault(propose.slot, propose)
         if first.root != propose.root:
             self._blame_for_two(first, propose, out)
-        return self.advance(out)
+        return self.advance(out) if active else []
 
     def advance(self, out: list[Effect]) -> list[Entry]:
         """Accepts what waits and now continues the log."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fab_paxos.effects import Blame, Effect, EntryRecord, Persist, ProvenRecord, Send, Supply
+from fab_paxos.effects import Blame, CutRecord, Effect, EntryRecord, Persist, ProvenRecord, Send, Supply
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.log import ProofError, root_from_cover, slot_leaf
 from fab_paxos.messages import Accepted, Certified, Fetch, LogFrame, Propose, Status
@@ -14,15 +14,21 @@ from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem
 class CatchUp:
     """One request under way; a peer that does not help is passed over at the next heartbeat."""
 
-    def __init__(self, system: QuorumSystem, me: int, tail: Tail) -> None:
+    def __init__(self, system: QuorumSystem, me: int, tail: Tail, view: int) -> None:
         self._me = me
         self._tail = tail
+        self._view = view
         self._statuses: list[Status | None] = [None] * system.member_count
         self._asked: int | None = None
         self._answered = (0, 0)  # the tip and the decided slot with which our request is answered
         self._beats_since_asked = 0
         self._last = (tail.tip, tail.decided)
         self._turn = me
+
+    def enter_view(self, view: int) -> None:
+        """Proposals of the old view that were asked for would be of no use."""
+        self._view = view
+        self._asked = None
 
     # -- being behind --------------------------------------------------------------------------------
 
@@ -75,7 +81,8 @@ class CatchUp:
 
     def _behind(self, status: Status) -> bool:
         """Whether the peer has what can be fetched; the words that decide come with its own Status."""
-        return status.accepted > self._tail.tip or status.certified > self._tail.decided
+        accepts_more = status.view == self._view and status.accepted > self._tail.tip
+        return accepts_more or status.certified > self._tail.decided
 
     def _ask(self, peer: int, out: list[Effect]) -> None:
         self._asked = peer
@@ -117,13 +124,13 @@ class CatchUp:
             held = self._tail.entry(slot)
             if held is not None and held.root != frontier.root:
                 self._tail.truncate(slot - 1)
+                out.append(Persist(CutRecord(slot - 1)))
                 held = None
             if held is None:
                 held = self._tail.append(statement.view, batch, frontier, b"")
                 out.append(Persist(EntryRecord(held)))
             entries.append(held)
-        certificate = frame.certificate if statement.slot == last else None
-        out.append(Persist(ProvenRecord(last, certificate)))
+        out.append(Persist(ProvenRecord(last, frame.certificate)))
         return entries
 
     # -- helping others ------------------------------------------------------------------------------

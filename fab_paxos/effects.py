@@ -17,20 +17,43 @@ from quorum import Endorsement, JointStatement, QuorumCertificate
 
 @dataclass(frozen=True, slots=True)
 class EntryRecord:
-    """This member accepted the entry; replaces what was accepted at this slot, and all above it."""
+    """This member accepted the entry; replaces what it accepted at this slot before."""
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
-class ProvenRecord:
-    """The log up to ``slot`` is decided; ``certificate`` is the newest one at or below it, if new."""
+class CutRecord:
+    """What was accepted above ``slot`` followed another log than the decided one: it is void."""
 
     slot: int
-    certificate: QuorumCertificate | None
 
 
-Record: TypeAlias = EntryRecord | ProvenRecord
+@dataclass(frozen=True, slots=True)
+class ProvenRecord:
+    """The log up to ``slot`` is decided, as ``certificate`` proves, whose own slot may lie above."""
+
+    slot: int
+    certificate: QuorumCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRecord:
+    """The fence: this member has entered ``view`` and never again accepts in a lower one."""
+
+    view: int
+    election: QuorumCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class NewViewRecord:
+    """The first valid NewView of ``view`` that this member saw, or made."""
+
+    view: int
+    digest: bytes
+
+
+Record: TypeAlias = EntryRecord | CutRecord | ProvenRecord | ViewRecord | NewViewRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,11 @@ class Learner:
             waiting.setdefault(slot, root)
         return True
 
+    def enter_view(self) -> None:
+        """Support is counted within one view."""
+        self._support = [0] * len(self._support)
+        self._waiting = [{} for _ in self._waiting]
+
     def on_own(self, member: int, slot: int) -> None:
         """This member accepted up to ``slot``, or the leader, whose proposal is its word, did."""
         self._support[member] = max(self._support[member], slot)

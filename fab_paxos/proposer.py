@@ -27,21 +27,27 @@ class Proposer:
         self._queue = Pool()
         self._unsent: list[Submission] = []
         self._beats: dict[tuple[bytes, int], int] = {}
+        # Heartbeats in this view that a client's work waits without any of it being decided.
+        self._overlooked: dict[bytes, int] = {}
 
     def on_submitted(self, submission: Submission, out: list[Effect]) -> None:
         """A client of this member; it hears of every outcome but waiting."""
         judgement = self._tail.windows.judge(submission)
         if judgement.standing is Standing.FRESH:
             self._admit(submission, out)
-        elif judgement.slot > self._tail.decided:
-            return  # accepted but not decided: no answer is true yet, and the decision will bring one
+        elif judgement.slot > self._tail.decided or (
+            judgement.standing is Standing.EXPIRED and self._tail.tip > self._tail.decided
+        ):
+            # Accepted but not decided: no answer is true yet. The decision brings one, and if a change of
+            # view drops the slot, the submission is still known here.
+            self._admit(submission, out, unsent=False)
         elif judgement.standing is Standing.REPEATED:
             out.append(Locate(submission, judgement.slot))
         else:
             expired = judgement.standing is Standing.EXPIRED
             out.append(Refuse(submission, RefusalReason.EXPIRED if expired else RefusalReason.CONFLICT))
 
-    def _admit(self, submission: Submission, out: list[Effect]) -> None:
+    def _admit(self, submission: Submission, out: list[Effect], *, unsent: bool = True) -> None:
         waiting = self._pending.get(submission.client_id, submission.client_seq)
         if waiting is not None:
             if waiting.body_digest != submission.body_digest:
@@ -50,7 +56,8 @@ class Proposer:
         if not self._pending.add(submission):
             out.append(Refuse(submission, RefusalReason.BUSY))
             return
-        self._unsent.append(submission)
+        if unsent:
+            self._unsent.append(submission)
 
     def on_forwarded(self, submissions: tuple[Submission, ...]) -> None:
         """Another member's clients. What does not fit is dropped: that member forwards it again."""
@@ -62,6 +69,31 @@ class Proposer:
             return
         if self._queue.get(submission.client_id, submission.client_seq) is None:
             self._queue.add(submission)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether this member knows of a submission that is not decided."""
+        return len(self._pending) > 0 or len(self._queue) > 0
+
+    def enter_view(self) -> None:
+        """What the old leader had queued is anybody's to forward; our own clients' work begins anew."""
+        self._queue = Pool()
+        self._beats.clear()
+        self._overlooked.clear()
+        self.hand_over_again()
+
+    def share_pending(self, out: list[Effect]) -> None:
+        """The leader is suspected: everybody is to know what it does not order."""
+        fresh = (s for s in self._pending.all() if self._tail.windows.judge(s).standing is Standing.FRESH)
+        out.extend(Broadcast(Forward(part)) for part in _parts(fresh))
+
+    def on_shared(self, submissions: tuple[Submission, ...]) -> None:
+        """Another member suspects the leader over these: they are watched here, too."""
+        for submission in submissions:
+            waiting = self._pending.get(submission.client_id, submission.client_seq)
+            fresh = self._tail.windows.judge(submission).standing is Standing.FRESH
+            if waiting is None and fresh and self._pending.add(submission):
+                self._unsent.append(submission)
 
     def hand_over(self, leader: int, me: int, out: list[Effect]) -> None:
         """New submissions go to the leader's queue, here or there."""
@@ -80,10 +112,16 @@ class Proposer:
             if self._tail.windows.judge(submission).standing is Standing.FRESH
         ]
 
-    def on_heartbeat(self, out: list[Effect]) -> None:
+    @property
+    def overlooked(self) -> int:
+        """For how many heartbeats some client has waited for the leader to order anything of it."""
+        return max(self._overlooked.values(), default=0)
+
+    def on_heartbeat(self, led: bool, out: list[Effect]) -> None:
         """What has waited for 2, 4, 8, … heartbeats is handed over again: rarer as the queue is longer.
 
         What its client's later numbers have overtaken will never be decided: the client hears of it.
+        ``led``: another member leads, and could have ordered what waits. Others' progress does not excuse it.
         """
         beats = {}
         for submission in self._pending.all():
@@ -96,6 +134,9 @@ class Proposer:
             if age > 1 and age & (age - 1) == 0:
                 self._unsent.append(submission)
         self._beats = beats
+        if led:
+            waiting = dict.fromkeys(client_id for client_id, _ in beats)
+            self._overlooked = {client_id: self._overlooked.get(client_id, 0) + 1 for client_id in waiting}
 
     def propose(self, view: int, out: list[Effect]) -> list[Entry]:
         """The leader's turn: proposes while there is work and room; the entries, accepted by itself.
@@ -124,6 +165,7 @@ class Proposer:
         for submission in entry.batch.submissions:
             self._pending.discard(submission.client_id, submission.client_seq)
             self._queue.discard(submission.client_id, submission.client_seq)
+            self._overlooked.pop(submission.client_id, None)
 
 
 def _parts(submissions: Iterable[Submission]) -> Iterator[tuple[Submission, ...]]:

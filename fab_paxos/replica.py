@@ -9,7 +9,20 @@ from __future__ import annotations
 from fab_paxos.acceptor import Acceptor
 from fab_paxos.catch_up import CatchUp
 from fab_paxos.certifier import Certifier
-from fab_paxos.effects import Blame, Broadcast, Certify, Decide, Effect, Persist, ProvenRecord, Send, SetTimer
+from fab_paxos.effects import (
+    Blame,
+    Broadcast,
+    Certify,
+    Decide,
+    Effect,
+    EntryRecord,
+    Persist,
+    ProvenRecord,
+    Send,
+    SetTimer,
+    ViewRecord,
+)
+from fab_paxos.election import TIMEOUT_DOUBLINGS_MAX, Election
 from fab_paxos.events import (
     CombinationFailed,
     Combined,
@@ -26,24 +39,30 @@ from fab_paxos.events import (
 from fab_paxos.learner import Learner
 from fab_paxos.messages import (
     Accepted,
+    Batches,
     Certified,
     Endorsed,
     Fetch,
+    FetchBatches,
     Flag,
     Forward,
     LogFrame,
     Message,
+    NewView,
     Propose,
     ProveShare,
+    Report,
     Status,
 )
+from fab_paxos.opening import Opening
 from fab_paxos.proposer import Proposer
 from fab_paxos.state import EngineConfig, RestoredState
 from fab_paxos.tail import Tail
 from fab_paxos.types import Entry
-from quorum import AcceptedStatement, QuorumCertificate
+from quorum import AcceptedStatement, Endorsement, QuorumCertificate, SuspectStatement
 
 HEARTBEAT = "heartbeat"
+PATIENCE = "patience"
 
 
 class Replica:
@@ -53,23 +72,33 @@ class Replica:
         """Raises ValueError when the restored entries do not continue the restored log."""
         self._config = config
         self._system = config.system
-        self._view = state.view
+        blamed: set[int] = set()
+        self._election = Election(config.system, config.me, state.view, state.election, blamed)
         self._tail = Tail(state.frontier, state.windows)
         self._restore(state)
         self._learner = Learner(config.system, self._tail)
         last = self._tail.entry(self._tail.tip)
-        if last is not None and last.view == self._view:
+        if last is not None and last.view == self.view:
             self._learner.on_own(config.me, last.slot)
-            self._learner.on_own(self.leader, last.slot)
+            if last.signature:  # a proposal, and so the leader's own word
+                self._learner.on_own(self.leader, last.slot)
         self._acceptor = Acceptor(config.system, self._tail)
         self._proposer = Proposer(self._tail)
-        self._certifier = Certifier(config.system, config.me, self._tail, state.certificate)
-        self._catch_up = CatchUp(config.system, config.me, self._tail)
+        self._certifier = Certifier(config.system, config.me, self._tail, state.certificate, blamed)
+        self._opening = Opening(config.system, config.me, self._tail, state.view, state.new_view_digest)
+        self._catch_up = CatchUp(config.system, config.me, self._tail, state.view)
         # A certificate of a longer log than ours: kept until its slot is decided here.
-        self._beyond: QuorumCertificate | None = None
+        self._beyond = state.beyond
+        # Patience: what was the case when the timer was set, None while there is nothing to wait for.
+        self._awaited: tuple[int, bool, int, int] | None = None
+        self._decided_on_entry = self._tail.decided
+        self._doublings = 0
 
     def _restore(self, state: RestoredState) -> None:
         for entry in state.entries:
+            if entry.view != state.view:
+                self._tail.restore_remnant(entry)
+                continue
             frontier = self._tail.next_frontier(entry.batch)
             if entry.slot != self._tail.tip + 1 or entry.root != frontier.root:
                 raise ValueError(f"the journal's entry for slot {entry.slot} does not continue its log")
@@ -77,15 +106,16 @@ class Replica:
 
     @property
     def view(self) -> int:
-        return self._view
+        return self._election.view
 
     @property
     def leader(self) -> int:
-        return self._system.leader(self._view)
+        return self._system.leader(self.view)
 
     @property
     def status(self) -> Status:
-        return Status(self._view, self._tail.tip, self._tail.decided, self._certifier.certified)
+        certified = self._certifier.certified
+        return Status(self.view, self._tail.tip, self._tail.decided, certified, self._opening.active)
 
     def step(self, event: Event) -> tuple[Effect, ...]:
         """Handles one event; the effects are to be carried out in order."""
@@ -98,15 +128,21 @@ class Replica:
             case Submitted(submission):
                 self._proposer.on_submitted(submission, out)
             case EndorsementMade(statement, signature, proven):
-                self._certifier.on_endorsement_made(statement, signature, proven, out)
+                if isinstance(statement, AcceptedStatement):
+                    self._certifier.on_endorsement_made(self.view, statement, signature, proven, out)
+                elif isinstance(statement, SuspectStatement):
+                    self._election.on_endorsement_made(statement, signature, proven, out)
             case EndorsementRefused(statement):
                 self._certifier.on_endorsement_refused(statement)
             case Combined(certificate):
                 self._on_certificate(certificate, out)
             case CombinationFailed(statement, culprits, unproven):
-                self._certifier.on_combination_failed(statement, culprits, unproven, out)
-            case TimerFired():
-                self._heartbeat(out)
+                if isinstance(statement, SuspectStatement):
+                    self._election.on_combination_failed(statement, culprits, unproven, out)
+                else:
+                    self._certifier.on_combination_failed(statement, culprits, unproven, out)
+            case TimerFired(name):
+                self._heartbeat(out) if name == HEARTBEAT else self._out_of_patience(out)
             case PeerConnected(peer):
                 self._connected(peer, out)
             case Started():
@@ -119,43 +155,92 @@ class Replica:
     def _received(self, sender: int, message: Message, out: list[Effect]) -> None:
         match message:
             case Accepted(view, slot, root):
-                if view == self._view and not self._learner.on_accepted(sender, slot, root):
+                if view == self.view and not self._learner.on_accepted(sender, slot, root):
                     out.append(Blame(sender, _differs(slot), (message,)))
                 self._decide(out)
             case Propose():
                 self._on_propose(sender, message, out)
             case Endorsed(endorsement):
-                statement = endorsement.statement
-                own_word = endorsement.member == sender
-                if own_word and isinstance(statement, AcceptedStatement) and statement.view == self._view:
-                    self._certifier.on_endorsed(endorsement, out)
+                self._on_endorsed(sender, endorsement, out)
             case Flag(view, slot):
-                if view == self._view and sender == self.leader:
+                if view == self.view and sender == self.leader:
                     self._certifier.on_flag(slot)
             case Certified(certificate):
                 self._on_certificate(certificate, out)
             case ProveShare(statement):
                 self._certifier.on_prove_share(statement, out)
+                self._election.on_prove_share(statement, out)
             case Status():
-                self._catch_up.on_status(sender, message, out)
-                latest = self._acceptor.latest(self._view)
-                self._catch_up.help(sender, message, latest, self._certifier.newest, out)
+                self._on_status(sender, message, out)
             case Fetch(first_slot):
-                leading = self.leader == self._config.me
-                certified = self._certifier.certified
-                self._catch_up.on_fetch(sender, first_slot, certified, self._view, leading, out)
+                self._on_fetch(sender, first_slot, out)
             case LogFrame():
                 self._on_frame(sender, message, out)
             case Forward(submissions):
-                self._proposer.on_forwarded(submissions)
+                if self.leader == self._config.me:
+                    self._proposer.on_forwarded(submissions)
+                else:
+                    self._proposer.on_shared(submissions)
+            case Report():
+                self._on_report(sender, message, out)
+            case NewView():
+                self._on_new_view(message, out)
+            case FetchBatches(digests):
+                for batch in filter(None, map(self._tail.batch, dict.fromkeys(digests))):
+                    out.append(Send(sender, Batches((batch,))))
+            case Batches(batches):
+                self._opening.on_batches(batches)
+                self._carry_out(out)
+                self._opening.ask_for_more(out)
 
     def _on_propose(self, sender: int, propose: Propose, out: list[Effect]) -> None:
-        if propose.view != self._view or self.leader == self._config.me:
+        if propose.view != self.view or self.leader == self._config.me:
             return
-        entries = self._acceptor.on_propose(propose, out)
-        self._extended(entries, out)
+        entries = self._acceptor.on_propose(propose, self._opening.active, out)
+        self._proposed(entries, out)
         if entries:
             self._catch_up.progressed(sender, out)
+
+    def _on_endorsed(self, sender: int, endorsement: Endorsement, out: list[Effect]) -> None:
+        if endorsement.member != sender:
+            return
+        match endorsement.statement:
+            case AcceptedStatement(view=view):
+                if view == self.view:
+                    self._certifier.on_endorsed(endorsement, out)
+            case SuspectStatement() as statement:
+                if statement.view < self.view and self._election.proof is not None:
+                    out.append(Send(sender, Certified(self._election.proof)))
+                elif self._election.on_suspect(endorsement, statement, out):
+                    self._suspect(out)
+            case _:
+                pass
+
+    def _on_status(self, sender: int, status: Status, out: list[Effect]) -> None:
+        """Whoever is behind in views gets the proof that moves it, and then the NewView that it lacks."""
+        if status.view < self.view and self._election.proof is not None:
+            out.append(Send(sender, Certified(self._election.proof)))
+        elif status.view == self.view and not status.active and self._opening.new_view is not None:
+            out.append(Send(sender, self._opening.new_view))
+        self._catch_up.on_status(sender, status, out)
+        latest = self._acceptor.latest(self.view)
+        self._catch_up.help(sender, status, latest, self._certifier.newest, out)
+
+    def _on_fetch(self, sender: int, first_slot: int, out: list[Effect]) -> None:
+        """The slots of a NewView are fetched by digest, not as proposals."""
+        certified = self._certifier.certified
+        if first_slot > certified:
+            if not self._opening.active:
+                return  # what was proposed, and what the NewView gave, is not told apart before it is here
+            first_slot = max(first_slot, self._opening.top + 1)
+        leading = self.leader == self._config.me
+        self._catch_up.on_fetch(sender, first_slot, certified, self.view, leading, out)
+
+    def _proposed(self, entries: list[Entry], out: list[Effect]) -> None:
+        """These entries were proposed by the leader in this view: that is its own word for them, too."""
+        if entries:
+            self._learner.on_own(self.leader, entries[-1].slot)
+        self._extended(entries, out)
 
     def _extended(self, entries: list[Entry], out: list[Effect]) -> None:
         """Our accepted log has grown by these entries."""
@@ -165,7 +250,6 @@ class Replica:
                 out.append(Blame(liar, _differs(entry.slot)))
         if entries:
             self._learner.on_own(self._config.me, entries[-1].slot)
-            self._learner.on_own(self.leader, entries[-1].slot)
             self._decide(out)
             if self._beyond is not None:  # it may prove what others' words do not decide
                 self._on_certificate(self._beyond, out)
@@ -183,7 +267,7 @@ class Replica:
         self._keep_for_later(frame.certificate)
         self._decide_entries(self._tail.decide(entries[-1].slot), out)
         self._tail.forget(self._tail.decided)
-        self._extended(self._acceptor.advance(out), out)
+        self._carry_out(out)
         self._catch_up.progressed(sender, out)
 
     # -- decisions -----------------------------------------------------------------------------------
@@ -202,11 +286,15 @@ class Replica:
             self._on_certificate(self._beyond, out)
 
     def _on_certificate(self, certificate: QuorumCertificate, out: list[Effect]) -> None:
-        """A certificate decides: our own log up to its slot, if that is the certified one."""
+        """A certificate decides: our own log up to its slot, if that is the certified one; or who leads."""
         statement = certificate.statement
+        if isinstance(statement, SuspectStatement) and statement.view >= self.view:
+            self._enter_view(statement.view + 1, certificate, out)
+            return
         known = max(self._certifier.certified, self._tail.base - 1)  # below the base no root can be compared
         if not isinstance(statement, AcceptedStatement) or statement.slot <= known:
             return
+        out.extend(Persist(EntryRecord(entry)) for entry in self._tail.recover(statement))
         if self._tail.root(statement.slot) != statement.root:
             self._keep_for_later(certificate)
             return
@@ -219,6 +307,89 @@ class Replica:
         out.append(Certify(certificate))
         self._tail.forget(statement.slot)
 
+    # -- views ---------------------------------------------------------------------------------------
+
+    def _suspect(self, out: list[Effect]) -> None:
+        if self._election.suspect(out):
+            self._proposer.share_pending(out)
+
+    def _out_of_patience(self, out: list[Effect]) -> None:
+        """The timer ran out: if nothing has moved since it was set, the leader is suspected."""
+        if self._awaited is not None:
+            if self._awaited == self._progress:
+                self._suspect(out)
+            self._awaited = None  # and set again when the turn ends
+
+    @property
+    def _progress(self) -> tuple[int, bool, int, int]:
+        return self.view, self._opening.active, self._tail.decided, self._certifier.certified
+
+    def _watch(self, out: list[Effect]) -> None:
+        """Patience: runs while something is due, and begins anew with every step forward."""
+        behind = self._tail.tip > self._certifier.certified  # undecided, or decided and without its proof
+        due = not self._opening.active or behind or self._proposer.waiting
+        if not due:
+            self._awaited = None
+        elif self._awaited != self._progress:
+            if self._tail.decided > self._decided_on_entry:
+                self._doublings = 0
+            self._awaited = self._progress
+            out.append(SetTimer(PATIENCE, self._config.view_timeout_seconds * 2**self._doublings))
+
+    def _enter_view(self, view: int, proof: QuorumCertificate, out: list[Effect]) -> None:
+        """The fence first: after it is durable nothing is accepted in a lower view. Then the Report."""
+        if self._tail.decided == self._decided_on_entry:
+            self._doublings = min(self._doublings + 1, TIMEOUT_DOUBLINGS_MAX)
+        self._decided_on_entry = self._tail.decided
+        self._election.enter(view, proof)
+        out.append(Persist(ViewRecord(view, proof)))
+        self._tail.enter_view()
+        self._learner.enter_view()
+        self._acceptor.enter_view()
+        self._certifier.enter_view()
+        self._opening.enter_view(view)
+        self._proposer.enter_view()
+        self._catch_up.enter_view(view)
+        out.append(Broadcast(Certified(proof)))
+        self._report(out)
+
+    def _report(self, out: list[Effect]) -> None:
+        newest = self._beyond if self._beyond is not None else self._certifier.newest
+        report = self._opening.report(newest)
+        if report is None:
+            return
+        if self.leader == self._config.me:
+            self._on_report(self._config.me, report, out)
+        else:
+            out.append(Send(self.leader, report))
+
+    def _on_report(self, sender: int, report: Report, out: list[Effect]) -> None:
+        if self.leader != self._config.me:
+            return
+        new_view = self._opening.on_report(sender, report)
+        if new_view is not None and self._opening.on_new_view(new_view, out):
+            out.append(Broadcast(new_view))
+            self._begin(new_view, out)
+
+    def _on_new_view(self, new_view: NewView, out: list[Effect]) -> None:
+        if new_view.view == self.view and self._opening.on_new_view(new_view, out):
+            self._begin(new_view, out)
+
+    def _begin(self, new_view: NewView, out: list[Effect]) -> None:
+        if new_view.base is not None:
+            self._on_certificate(new_view.base, out)
+        self._carry_out(out)
+        self._opening.ask(out)
+
+    def _carry_out(self, out: list[Effect]) -> None:
+        """Goes on with the NewView; once it is complete, with the proposals that waited for it."""
+        self._extended(self._opening.carry_out(out), out)
+        self._advance(out)
+
+    def _advance(self, out: list[Effect]) -> None:
+        if self._opening.active:
+            self._proposed(self._acceptor.advance(out), out)
+
     def _keep_for_later(self, certificate: QuorumCertificate) -> None:
         if self._beyond is None or _slot(certificate) > _slot(self._beyond):
             self._beyond = certificate
@@ -226,32 +397,41 @@ class Replica:
     # -- speaking ------------------------------------------------------------------------------------
 
     def _drained(self, out: list[Effect]) -> None:
-        me, view = self._config.me, self._view
+        me, view = self._config.me, self.view
         self._proposer.hand_over(self.leader, me, out)
-        if self.leader == me:
+        if self.leader == me and self._opening.active:
+            self._acceptor.announce(view, out)  # what a NewView gave it; its proposals speak for themselves
             entries = self._proposer.propose(view, out)
             if entries:
                 self._acceptor.spoken_for(entries[-1].slot)
-                self._extended(entries, out)
+                self._proposed(entries, out)
             self._certifier.flag_as_leader(view, out)
         self._acceptor.announce(view, out)
         self._certifier.endorse_wanted(view, out)
+        self._watch(out)
 
     def _heartbeat(self, out: list[Effect]) -> None:
         out.append(SetTimer(HEARTBEAT, self._config.heartbeat_seconds))
         out.append(Broadcast(self.status))
         self._catch_up.on_heartbeat(out)
-        self._certifier.flag_again(self._view, out)
-        self._proposer.on_heartbeat(out)
+        self._certifier.flag_again(self.view, out)
+        leading = self.leader == self._config.me
+        self._proposer.on_heartbeat(self._opening.active and not leading, out)
+        if self._proposer.overlooked >= self._config.overlooked_heartbeats:
+            self._suspect(out)
+        self._election.on_heartbeat(out)
+        self._opening.ask(out)
+        self._report(out)
 
     def _connected(self, peer: int, out: list[Effect]) -> None:
         out.append(Send(peer, self.status))
-        latest = self._acceptor.latest(self._view)
+        latest = self._acceptor.latest(self.view)
         if latest is not None:
             out.append(Send(peer, latest))
         self._catch_up.on_connected(peer)
         if peer == self.leader:
             self._proposer.hand_over_again()
+            self._report(out)
 
 
 def _slot(certificate: QuorumCertificate) -> int:

@@ -12,11 +12,18 @@ from quorum import QuorumCertificate, QuorumSystem
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """``me`` counts from 0. Times in seconds."""
+    """``me`` counts from 0. Times in seconds.
+
+    ``overlooked_heartbeats``: so long a client's work may wait under one leader, without any of it being
+    decided, before the leader is suspected of censorship. A leader serves its clients in turn, so even
+    under load each gets something within a round; the default, 16 s, is a generous round.
+    """
 
     system: QuorumSystem
     me: int
     heartbeat_seconds: float = 0.5
+    view_timeout_seconds: float = 0.5
+    overlooked_heartbeats: int = 32
 
     def __post_init__(self) -> None:
         if not 0 <= self.me < self.system.member_count:
@@ -25,7 +32,7 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class RestoredEntry:
-    """An entry above the proven slots, as the journal kept it."""
+    """An accepted entry above the proven slots, as the journal kept it."""
 
     slot: int
     view: int
@@ -38,12 +45,16 @@ class RestoredEntry:
 class RestoredState:
     """The engine's memory after a restart; the default is that of a member that never ran.
 
-    ``frontier`` and ``windows`` are those of the proven log. ``entries`` follow it without a gap.
-    ``certificate`` is the newest one at or below the proven slot.
+    ``frontier`` and ``windows`` are those of the proven log. ``entries`` lie above it: those of ``view``
+    follow it without a gap, the others were accepted in earlier views. ``certificate`` is the newest one
+    at or below the proven slot, ``beyond`` a newer one, whose log is not all here.
     """
 
     view: int = 0
+    election: QuorumCertificate | None = None
+    new_view_digest: bytes | None = None
     frontier: Frontier = field(default_factory=lambda: Frontier(0, ()))
     windows: ClientWindows = field(default_factory=ClientWindows)
     certificate: QuorumCertificate | None = None
+    beyond: QuorumCertificate | None = None
     entries: tuple[RestoredEntry, ...] = ()

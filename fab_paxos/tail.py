@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fab_paxos.log import Frontier, slot_leaf
+from fab_paxos.state import RestoredEntry
 from fab_paxos.types import Batch, Entry
 from fab_paxos.windows import ClientWindows
+from quorum import AcceptedStatement
 
 
 class Tail:
     """Accepted entries without gaps, decided ones first; ``base <= decided <= tip``.
 
-    Slots up to ``base`` are certified, journalled and out of memory.
+    Slots up to ``base`` are certified, journalled and out of memory. ``remnants`` were accepted in earlier
+    views and are not part of this log: they are reported until something else is accepted in their place.
     """
 
     def __init__(self, base: Frontier, windows: ClientWindows) -> None:
         self._base = base
         self._entries: list[Entry] = []
+        self._remnants: dict[int, Entry] = {}
         self.windows = windows
         self.decided = base.size
 
@@ -59,14 +65,67 @@ class Tail:
         fresh = tuple(self.windows.admit(slot, submission) for submission in batch.submissions)
         entry = Entry(slot, view, batch, frontier.root, frontier, signature, fresh)
         self._entries.append(entry)
+        self._remnants.pop(slot, None)
+        return entry
+
+    def renew(self, slot: int, view: int) -> Entry:
+        """Accepts the entry of a slot again, in a later view."""
+        place = slot - self._base.size - 1
+        entry = self._entries[place] = replace(self._entries[place], view=view, signature=b"")
         return entry
 
     def truncate(self, slot: int) -> None:
         """Drops the accepted entries above ``slot``; decided ones never. Raises ValueError for those."""
+        self._cut(slot)
+        self._remnants.clear()
+
+    def enter_view(self) -> None:
+        """What was accepted and is not decided leaves the log, but is remembered for Reports."""
+        for entry in self._cut(self.decided):
+            self._remnants[entry.slot] = entry
+
+    def restore_remnant(self, entry: RestoredEntry) -> None:
+        """An entry of an earlier view, from the journal."""
+        frontier = Frontier(0, ())
+        self._remnants[entry.slot] = Entry(
+            entry.slot, entry.view, entry.batch, entry.root, frontier, entry.signature, ()
+        )
+
+    def recover(self, statement: AcceptedStatement) -> list[Entry]:
+        """Puts remnants back into the log when they are what a certificate proves; else does nothing."""
+        if self.tip != self.decided or statement.slot <= self.tip:
+            return []
+        frontier, found = self.frontier(self.tip), []
+        for slot in range(self.tip + 1, statement.slot + 1):
+            remnant = self._remnants.get(slot)
+            if remnant is None:
+                return []
+            frontier = frontier.append(slot_leaf(slot, remnant.batch.digest))
+            found.append((remnant.batch, frontier))
+        if frontier.root != statement.root:
+            return []
+        return [self.append(statement.view, batch, after, b"") for batch, after in found]
+
+    def accepted_above(self, slot: int) -> tuple[Entry, ...]:
+        """What this member accepted last at each slot above ``slot``, in this view or an earlier one."""
+        held = [*self._entries, *self._remnants.values()]
+        return tuple(sorted((e for e in held if e.slot > slot), key=lambda entry: entry.slot))
+
+    def batch(self, digest: bytes) -> Batch | None:
+        """A batch that this member accepted anywhere above ``base``."""
+        for entry in (*self._remnants.values(), *self._entries):
+            if entry.batch.digest == digest:
+                return entry.batch
+        return None
+
+    def _cut(self, slot: int) -> list[Entry]:
         if slot < self.decided:
             raise ValueError(f"slot {self.decided} is decided: the log cannot be cut at {slot}")
-        del self._entries[slot - self._base.size :]
+        place = slot - self._base.size
+        cut = self._entries[place:]
+        del self._entries[place:]
         self.windows.rollback(slot)
+        return cut
 
     def decide(self, slot: int) -> tuple[Entry, ...]:
         """Marks everything up to ``slot`` decided; the newly decided entries in order."""
@@ -86,3 +145,5 @@ class Tail:
             base = self.frontier(slot)
             del self._entries[: slot - self._base.size]
             self._base = base
+            for old in [old for old in self._remnants if old <= slot]:
+                del self._remnants[old]

@@ -148,6 +148,26 @@ class VoteStatement(_Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class ReportStatement(_Statement):
+    """What one acceptor accepted, on entering ``view``; ``body_digest`` is that of the whole Report."""
+
+    TAG: ClassVar[int] = 0x42
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s")
+    view: int
+    body_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewViewStatement(_Statement):
+    """The leader of ``view`` opens it with the NewView of this digest."""
+
+    TAG: ClassVar[int] = 0x43
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s")
+    view: int
+    new_view_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SubmissionStatement(_Statement):
     """A client submits commands under one of its sequence numbers."""
 

@@ -89,16 +89,18 @@ class ProveShare(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("view", "accepted", "decided", "certified")
+    __slots__ = ("view", "accepted", "decided", "certified", "active")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
     view: int
     accepted: int
     decided: int
     certified: int
-    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ...) -> None: ...
+    active: bool
+    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ...) -> None: ...
 
 class Fetch(_message.Message):
     __slots__ = ("first_slot",)
@@ -112,8 +114,62 @@ class Forward(_message.Message):
     submissions: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, submissions: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class ReportedEntry(_message.Message):
+    __slots__ = ("slot", "view", "batch_digest")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    BATCH_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    view: int
+    batch_digest: bytes
+    def __init__(self, slot: _Optional[int] = ..., view: _Optional[int] = ..., batch_digest: _Optional[bytes] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("view", "base", "entries", "signature")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    base: Certificate
+    entries: _containers.RepeatedCompositeFieldContainer[ReportedEntry]
+    signature: bytes
+    def __init__(self, view: _Optional[int] = ..., base: _Optional[_Union[Certificate, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[ReportedEntry, _Mapping]]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class MemberReport(_message.Message):
+    __slots__ = ("member", "report")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    member: int
+    report: Report
+    def __init__(self, member: _Optional[int] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+
+class NewView(_message.Message):
+    __slots__ = ("view", "reports", "vector", "signature")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    reports: _containers.RepeatedCompositeFieldContainer[MemberReport]
+    vector: _containers.RepeatedScalarFieldContainer[bytes]
+    signature: bytes
+    def __init__(self, view: _Optional[int] = ..., reports: _Optional[_Iterable[_Union[MemberReport, _Mapping]]] = ..., vector: _Optional[_Iterable[bytes]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class FetchBatches(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Batches(_message.Message):
+    __slots__ = ("batches",)
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    batches: _containers.RepeatedCompositeFieldContainer[Batch]
+    def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ...) -> None: ...
+
 class PeerMessage(_message.Message):
-    __slots__ = ("propose", "accepted", "flag", "endorsement", "certified", "prove_share", "status", "fetch", "log_frame", "forward")
+    __slots__ = ("propose", "accepted", "flag", "endorsement", "certified", "prove_share", "status", "fetch", "log_frame", "forward", "report", "new_view", "fetch_batches", "batches")
     PROPOSE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     FLAG_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +180,10 @@ class PeerMessage(_message.Message):
     FETCH_FIELD_NUMBER: _ClassVar[int]
     LOG_FRAME_FIELD_NUMBER: _ClassVar[int]
     FORWARD_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    NEW_VIEW_FIELD_NUMBER: _ClassVar[int]
+    FETCH_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
     propose: Propose
     accepted: Accepted
     flag: Flag
@@ -134,7 +194,11 @@ class PeerMessage(_message.Message):
     fetch: Fetch
     log_frame: LogFrame
     forward: Forward
-    def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., flag: _Optional[_Union[Flag, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ...) -> None: ...
+    report: Report
+    new_view: NewView
+    fetch_batches: FetchBatches
+    batches: Batches
+    def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., flag: _Optional[_Union[Flag, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., new_view: _Optional[_Union[NewView, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ...) -> None: ...
 
 class Envelope(_message.Message):
     __slots__ = ("messages",)

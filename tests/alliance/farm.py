@@ -22,6 +22,7 @@ from quorum import (
     JointStatement,
     ProposeStatement,
     QuorumCertificate,
+    SuspectStatement,
     VoteStatement,
     combine,
 )
@@ -129,6 +130,10 @@ class Chain:
             statement = AcceptedStatement(view, slot, self.root(slot))
             self._certificates[slot] = self.farm.certify(statement)
         return self._certificates[slot]
+
+    def election(self, suspected: int) -> QuorumCertificate:
+        """The proof that ends a view."""
+        return self.farm.certify(SuspectStatement(suspected))
 
     def frame(self, first: int, last: int, certified: int) -> LogFrame:
         batches = tuple(entry.batch for entry in self.entries[first - 1 : last])

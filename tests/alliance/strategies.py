@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from alliance.codec import SHARE_BYTES_MAX, SLOT_MAX
+from alliance.codec import REPORT_ENTRIES_MAX, SHARE_BYTES_MAX, SLOT_MAX
 from fab_paxos import Batch, Submission, UnsignedSubmission
 from fab_paxos.messages import (
     Accepted,
+    Batches,
     Certified,
     Endorsed,
     Fetch,
+    FetchBatches,
     Flag,
     Forward,
     LogFrame,
+    NewView,
     Propose,
     ProveShare,
+    Report,
     Status,
 )
+from fab_paxos.opening import FETCH_BATCHES_MAX
+from fab_paxos.selection import ReportedEntry
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -58,6 +64,25 @@ proofs = st.lists(digests, max_size=64).map(tuple)
 frames = st.builds(
     LogFrame, slots, st.lists(batches, min_size=1, max_size=4).map(tuple), certificates, proofs
 )
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> Report:
+    """Entries in order, above the base and within the window, accepted in earlier views."""
+    view = draw(st.integers(1, 2**64 - 1))
+    base = draw(
+        st.none() | st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares)
+    )
+    first = base.statement.slot if base is not None else 0
+    above = draw(st.lists(st.integers(1, REPORT_ENTRIES_MAX), unique=True, max_size=5).map(sorted))
+    entries = [
+        ReportedEntry(first + step, draw(st.integers(0, view - 1)), draw(digests))
+        for step in above
+        if first + step <= SLOT_MAX
+    ]
+    return Report(view, base, tuple(entries), draw(signatures))
+
+
 messages = (
     st.builds(
         Propose, u64, slots, st.lists(submissions, min_size=1, max_size=4).map(Batch.of), digests, signatures
@@ -67,7 +92,19 @@ messages = (
     | st.builds(Endorsed, st.builds(Endorsement, statements, st.just(SENDER), shares))
     | st.builds(Certified, certificates)
     | st.builds(ProveShare, statements)
-    | st.builds(lambda view, at: Status(view, at[2], at[1], at[0]), u64, positions)
+    | st.builds(
+        lambda view, at, active: Status(view, at[2], at[1], at[0], active), u64, positions, st.booleans()
+    )
+    | reports()
+    | st.builds(
+        NewView,
+        u64,
+        st.lists(st.tuples(st.integers(0, 254), reports()), max_size=3).map(tuple),
+        st.lists(digests, max_size=5).map(tuple),
+        signatures,
+    )
+    | st.builds(FetchBatches, st.lists(digests, min_size=1, max_size=FETCH_BATCHES_MAX).map(tuple))
+    | st.builds(Batches, st.tuples(batches))
     | st.builds(Fetch, slots)
     | frames
     | st.builds(Forward, st.lists(submissions, min_size=1, max_size=4).map(tuple))

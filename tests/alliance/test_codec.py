@@ -17,6 +17,7 @@ from alliance.peers import FLUSH_BYTES
 from fab_paxos import Batch, UnsignedSubmission
 from fab_paxos.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, SUBMISSION_BYTES_MAX
 from fab_paxos.messages import Forward, Message
+from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.types import submission_bytes
 from quorum import AcceptedStatement, SuspectStatement
 from tests.alliance import strategies
@@ -51,7 +52,27 @@ def valid() -> dict[str, Any]:
         "fetch": pb.Fetch(first_slot=1),
         "log_frame": pb.LogFrame(first_slot=1, batches=[batch()], certificate=certificate(), cover=[DIGEST]),
         "forward": pb.Forward(submissions=[SUBMISSION]),
+        "report": report(),
+        "new_view": pb.NewView(
+            view=2,
+            reports=[pb.MemberReport(member=1, report=report())],
+            vector=[DIGEST],
+            signature=SIGNATURE,
+        ),
+        "fetch_batches": pb.FetchBatches(digests=[DIGEST]),
+        "batches": pb.Batches(batches=[batch(SUBMISSION)]),
     }
+
+
+def reported(slot: int, view: int = 1, digest: bytes = b"d" * 32) -> pb.ReportedEntry:
+    return pb.ReportedEntry(slot=slot, view=view, batch_digest=digest)
+
+
+def report(*entries: pb.ReportedEntry, **fields: Any) -> pb.Report:
+    """Above the certificate's slot, from an earlier view."""
+    first = STATEMENT.slot
+    held = list(entries) or [reported(first + 1), reported(first + 2)]
+    return pb.Report(**{"view": 2, "base": certificate(), "entries": held, "signature": SIGNATURE, **fields})
 
 
 def spoil(kind: str, **fields: Any) -> bytes:
@@ -108,6 +129,14 @@ BAD_CERTIFICATES = [
     certificate(signature=b""),
     certificate(signature=b"q" * (codec.SHARE_BYTES_MAX + 1)),
 ]
+BAD_ENTRIES = [
+    [reported(STATEMENT.slot)],  # covered by the base
+    [reported(STATEMENT.slot + 2), reported(STATEMENT.slot + 1)],
+    [reported(STATEMENT.slot + 1), reported(STATEMENT.slot + 1)],
+    [reported(STATEMENT.slot + codec.REPORT_ENTRIES_MAX + 1)],
+    [reported(STATEMENT.slot + 1, view=2)],  # accepted in the view that is only being entered
+    *([reported(STATEMENT.slot + 1, digest=digest)] for digest in BAD_DIGESTS),
+]
 MALFORMED = [
     *(("propose", {"slot": slot}) for slot in BAD_SLOTS),
     *(("propose", {"root": root}) for root in BAD_DIGESTS),
@@ -141,6 +170,21 @@ MALFORMED = [
     ("forward", {"submissions": []}),
     *(("forward", {"submissions": [bad]}) for bad in BAD_SUBMISSIONS),
     ("forward", {"submissions": [SUBMISSION] * (BATCH_SUBMISSIONS_MAX + 1)}),
+    *(("report", {"signature": signature}) for signature in BAD_SIGNATURES),
+    *(("report", {"base": bad}) for bad in BAD_CERTIFICATES),
+    ("report", {"base": certificate(tag=SuspectStatement.TAG, fields=SuspectStatement(1).fields())}),
+    *(("report", {"entries": entries}) for entries in BAD_ENTRIES),
+    *(("new_view", {"signature": signature}) for signature in BAD_SIGNATURES),
+    *(("new_view", {"vector": [digest]}) for digest in BAD_DIGESTS),
+    ("new_view", {"vector": [DIGEST] * (codec.REPORT_ENTRIES_MAX + 1)}),
+    ("new_view", {"reports": [pb.MemberReport(report=report())] * 256}),
+    *(("new_view", {"reports": [pb.MemberReport(report=report(*entries))]}) for entries in BAD_ENTRIES),
+    ("fetch_batches", {"digests": []}),
+    ("fetch_batches", {"digests": [DIGEST] * (FETCH_BATCHES_MAX + 1)}),
+    *(("fetch_batches", {"digests": [digest]}) for digest in BAD_DIGESTS),
+    ("batches", {"batches": []}),
+    ("batches", {"batches": [batch(SUBMISSION)] * 2}),
+    *(("batches", {"batches": [bad]}) for bad in BAD_BATCHES),
 ]
 
 

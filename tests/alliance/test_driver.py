@@ -97,7 +97,7 @@ def test_the_first_event_is_started_and_every_turn_ends_drained(bench: Bench) ->
 
 
 def test_everything_is_durable_before_anything_leaves(bench: Bench, long_chain: Chain) -> None:
-    first, second = EntryRecord(long_chain.entries[0]), ProvenRecord(1, None)
+    first, second = EntryRecord(long_chain.entries[0]), ProvenRecord(1, long_chain.certificate(1))
     bench.post(Send(1, Fetch(1)), Persist(first), Broadcast(Fetch(2)))
     bench.post(Persist(second), Send(2, Fetch(3)))
     bench.driver.turn()

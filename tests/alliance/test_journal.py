@@ -15,9 +15,9 @@ import pytest
 from alliance.errors import JournalError
 from alliance.journal import Journal, Replayed, pack_batch, unpack_batch
 from fab_paxos import Batch, InvalidSubmission
-from fab_paxos.effects import EntryRecord, ProvenRecord, Record
+from fab_paxos.effects import CutRecord, EntryRecord, NewViewRecord, ProvenRecord, Record, ViewRecord
 from fab_paxos.windows import Standing
-from quorum import QuorumCertificate
+from quorum import AcceptedStatement, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
 
 ME = MEMBERS[0]
@@ -31,12 +31,25 @@ class Memory:
     root: bytes
     entries: tuple[object, ...]
     certificate: QuorumCertificate | None
+    beyond: QuorumCertificate | None
+    view: int
+    election: QuorumCertificate | None
+    new_view_digest: bytes | None
 
     @classmethod
     def of(cls, replayed: Replayed) -> Memory:
         state = replayed.state
         assert replayed.log.frontier() == state.frontier
-        return cls(state.frontier.size, state.frontier.root, state.entries, state.certificate)
+        return cls(
+            state.frontier.size,
+            state.frontier.root,
+            state.entries,
+            state.certificate,
+            state.beyond,
+            state.view,
+            state.election,
+            state.new_view_digest,
+        )
 
 
 @contextmanager
@@ -59,7 +72,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def script(chain: Chain) -> list[list[Record]]:
-    """Appends of every kind: single, grouped, proven with and without a certificate, replaced entries."""
+    """Appends of every kind: single, grouped, proven from above, replaced and cut entries, views."""
     entries = chain.entries
     other = Chain(chain.farm).grow(3)
     replaced = replace(other.add(chain.farm.submission(99)), view=3)
@@ -67,31 +80,51 @@ def script(chain: Chain) -> list[list[Record]]:
         [EntryRecord(entries[0])],
         [EntryRecord(entries[1]), EntryRecord(entries[2])],
         [ProvenRecord(2, chain.certificate(2))],
-        [EntryRecord(entries[3]), EntryRecord(entries[4]), ProvenRecord(3, None)],
-        [EntryRecord(replaced)],  # takes slot 4, and drops slot 5
+        [EntryRecord(entries[3]), EntryRecord(entries[4]), ProvenRecord(3, chain.certificate(6))],
+        [ViewRecord(3, chain.election(2))],
+        [NewViewRecord(3, b"n" * 32)],
+        [EntryRecord(replaced)],  # takes slot 4; slot 5 stays, accepted in an earlier view
+        [CutRecord(3)],
+        [ViewRecord(4, chain.election(3))],
         [EntryRecord(entries[3]), EntryRecord(entries[4])],
         [ProvenRecord(5, chain.certificate(5))],
-        [ProvenRecord(5, None)],
         [EntryRecord(entries[5])],
+        [ProvenRecord(6, chain.certificate(6))],
     ]
 
 
 def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
     """A dumb twin of the journal."""
     entries: dict[int, EntryRecord] = {}
-    proven, certificate = 0, None
+    proven, certificate, beyond = 0, None, None
+    view, election, digest = 0, None, None
     for record in (record for append in appends for record in append):
-        if isinstance(record, EntryRecord):
-            entries = {slot: held for slot, held in entries.items() if slot < record.entry.slot}
-            entries[record.entry.slot] = record
-        else:
-            proven, certificate = record.slot, record.certificate or certificate
+        match record:
+            case EntryRecord(entry):
+                entries[entry.slot] = record
+            case CutRecord(cut):
+                entries = {slot: held for slot, held in entries.items() if slot <= cut}
+            case ViewRecord():
+                view, election, digest = record.view, record.election, None
+            case NewViewRecord():
+                digest = record.digest
+            case ProvenRecord(slot, newest) if slot_of(newest) > slot:
+                proven, beyond = slot, newest
+            case ProvenRecord(slot, newest):
+                proven, certificate = slot, newest
+    if beyond is not None and slot_of(beyond) <= proven:
+        beyond = None
     above = tuple(
         (r.entry.slot, r.entry.view, r.entry.batch, r.entry.root, r.entry.signature)
         for slot, r in sorted(entries.items())
         if slot > proven
     )
-    return Memory(proven, chain.root(proven), above, certificate)
+    return Memory(proven, chain.root(proven), above, certificate, beyond, view, election, digest)
+
+
+def slot_of(certificate: QuorumCertificate) -> int:
+    assert isinstance(certificate.statement, AcceptedStatement)
+    return certificate.statement.slot
 
 
 def same(memory: Memory, twin: Memory) -> bool:
@@ -113,7 +146,9 @@ def test_what_was_appended_is_replayed(farm: Farm, long_chain: Chain, path: Path
 
 def test_the_clients_windows_come_back(farm: Farm, long_chain: Chain, path: Path) -> None:
     with opened(path, farm) as journal:
-        journal.append([*map(EntryRecord, long_chain.entries[:4]), ProvenRecord(3, None)])
+        journal.append(
+            [*map(EntryRecord, long_chain.entries[:4]), ProvenRecord(3, long_chain.certificate(3))]
+        )
         windows = journal.replay().state.windows
     assert windows.judge(farm.submission(3, b"x")).standing is Standing.CONFLICT
     assert windows.judge(farm.submission(4, b"x")).standing is Standing.FRESH

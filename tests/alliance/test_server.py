@@ -189,9 +189,9 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
 
 
 def _persist() -> Any:
-    from fab_paxos.effects import Persist, ProvenRecord
+    from fab_paxos.effects import CutRecord, Persist
 
-    return Persist(ProvenRecord(0, None))
+    return Persist(CutRecord(0))
 
 
 # -- six of them -------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ class Member:
         self.refusals: list[Refuse] = []
         self.located: list[Locate] = []
         self.turns = 0
+        self.timers: set[str] = set()
 
     @property
     def engine(self) -> Replica:
@@ -98,10 +99,13 @@ class Member:
         self.replica = None
         self.inbox.clear()
         self.jobs.clear()
+        self.timers.clear()
 
     def decided(self) -> dict[int, Entry]:
         """Everything this member ever decided, over all its runs."""
-        return {entry.slot: entry for run in self.runs for entry in run}
+        told = {entry.slot: entry for run in self.runs for entry in run}
+        proven = {slot: self.disk.entries[slot] for slot in range(1, self.disk.proven + 1)}
+        return {**proven, **told}  # a crash may come between the record and the word: the record counts
 
 
 class Cluster:
@@ -180,6 +184,13 @@ class Cluster:
         for member in self.live():
             member.inbox.append(TimerFired("heartbeat"))
 
+    def lose_patience(self) -> None:
+        """The view time-out passes for everybody whose timer is running."""
+        for member in self.live():
+            if "patience" in member.timers:
+                member.timers.discard("patience")
+                member.inbox.append(TimerFired("patience"))
+
     # -- the schedule --------------------------------------------------------------------------------
 
     def run(self, steps: int = 1_000_000) -> int:
@@ -215,6 +226,9 @@ class Cluster:
         message = link[place]
         if not (self.loss and self.random.random() < self.loss / 2):  # else it stays: delivered twice
             del link[place]
+        self.arrive(sender, to, message)
+
+    def arrive(self, sender: int, to: int, message: Message) -> None:
         if self.members[to].replica is not None:
             self.members[to].inbox.append(Received(sender, message))
 
@@ -278,7 +292,9 @@ class Cluster:
                 member.located.append(effect)
             case Blame():
                 member.blames.append(effect)
-            case Persist() | SetTimer():
+            case SetTimer(name, _):
+                member.timers.add(name)
+            case Persist():
                 pass
 
     def _send(self, sender: int, to: int, message: Message) -> None:
@@ -291,10 +307,14 @@ class Cluster:
         for said in tamper(sender, to, message) if tamper is not None else [message]:
             if self.keep_sent:
                 self.sent.append((sender, to, said))
-            lost = self.loss and self.random.random() < self.loss
-            open_link = sender not in self.silent and (sender, to) not in self.cut
-            if open_link and not lost and self.members[to].replica is not None:
-                self.links[sender, to].append(said)
+            self.transmit(sender, to, said)
+
+    def transmit(self, sender: int, to: int, said: Message) -> None:
+        """What left the sender: onto the link, if there is one and the message is not lost."""
+        lost = self.loss and self.random.random() < self.loss
+        open_link = sender not in self.silent and (sender, to) not in self.cut
+        if open_link and not lost and self.members[to].replica is not None:
+            self.links[sender, to].append(said)
 
     def _note(self, me: int, what: Event | Effect) -> None:
         if self._trace is not None:
@@ -314,3 +334,11 @@ class Cluster:
             self.run()
             self.beat()
         self.run()
+
+    def settle_views(self, rounds: int = 12) -> None:
+        """No more loss, and time passes: heartbeats and view time-outs, until all is quiet."""
+        self.loss = 0.0
+        for _ in range(rounds):
+            self.run()
+            self.lose_patience()
+            self.settle(3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fab_paxos import Batch, Entry, RestoredEntry, RestoredState
-from fab_paxos.effects import EntryRecord, ProvenRecord, Record
+from fab_paxos.effects import CutRecord, EntryRecord, NewViewRecord, ProvenRecord, Record, ViewRecord
 from fab_paxos.log import MerkleLog, slot_leaf
 from fab_paxos.messages import LogFrame
 from fab_paxos.windows import ClientWindows
@@ -18,20 +18,34 @@ class Disk:
         self.entries: dict[int, Entry] = {}
         self.proven = 0
         self.certificate: QuorumCertificate | None = None
+        self.beyond: QuorumCertificate | None = None
+        self.view = 0
+        self.election: QuorumCertificate | None = None
+        self.new_view_digest: bytes | None = None
 
     def write(self, records: Sequence[Record]) -> None:
         for record in records:
             match record:
-                case EntryRecord(entry):
-                    for slot in [slot for slot in self.entries if slot > entry.slot]:
+                case CutRecord(cut):
+                    for slot in [slot for slot in self.entries if slot > cut]:
                         del self.entries[slot]
+                case ViewRecord(view, election):
+                    require(view > self.view, "a fence never goes back")
+                    self.view, self.election, self.new_view_digest = view, election, None
+                case NewViewRecord(view, digest):
+                    require((view, self.new_view_digest) == (self.view, None), "one NewView a view")
+                    self.new_view_digest = digest
+                case EntryRecord(entry):
                     require(entry.slot > self.proven, "a proven slot is never written again")
                     self.entries[entry.slot] = entry
                 case ProvenRecord(slot, certificate):
                     require(slot >= self.proven, "what is proven stays proven")
                     require(slot in self.entries, "proven before it was journalled")
                     self.proven = slot
-                    self.certificate = certificate or self.certificate
+                    if _slot(certificate) > slot:
+                        self.beyond = certificate
+                    else:
+                        self.certificate = certificate
 
     def restore(self) -> RestoredState:
         log, windows = MerkleLog(), ClientWindows()
@@ -46,7 +60,16 @@ class Disk:
             for slot, entry in sorted(self.entries.items())
             if slot > self.proven
         )
-        return RestoredState(0, log.frontier(), windows, self.certificate, entries)
+        return RestoredState(
+            self.view,
+            self.election,
+            self.new_view_digest,
+            log.frontier(),
+            windows,
+            self.certificate,
+            self.beyond if _slot(self.beyond) > self.proven else None,
+            entries,
+        )
 
     def frame(self, first_slot: int, slots_max: int) -> LogFrame:
         """What a Supply effect asks for: the slot must be certified here."""
@@ -66,3 +89,9 @@ class Disk:
 
     def batches(self, first: int, last: int) -> tuple[Batch, ...]:
         return tuple(self.entries[slot].batch for slot in range(first, last + 1))
+
+
+def _slot(certificate: QuorumCertificate | None) -> int:
+    if certificate is None or not isinstance(certificate.statement, AcceptedStatement):
+        return 0
+    return certificate.statement.slot

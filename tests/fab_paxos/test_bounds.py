@@ -53,10 +53,10 @@ def test_endorsements_of_slots_far_and_near_are_bounded() -> None:
         for root in (b"\x01" * 32, b"\x02" * 32):
             statement = AcceptedStatement(0, slot, root)
             bench.hear(2, Endorsed(Endorsement(statement, 2, b"junk")))
-    assert len(bench.replica._certifier._collections) == 2 * WINDOW_SLOTS
-    assert all(len(c.endorsements) == 1 for c in bench.replica._certifier._collections.values())
+    assert len(bench.replica._certifier._gatherings) == 2 * WINDOW_SLOTS
+    assert all(len(c._endorsements) == 1 for c in bench.replica._certifier._gatherings.values())
     bench.hear(2, Endorsed(Endorsement(AcceptedStatement(0, 2**64 - 1, bytes(32)), 2, b"junk")))
-    assert len(bench.replica._certifier._collections) == 2 * WINDOW_SLOTS
+    assert len(bench.replica._certifier._gatherings) == 2 * WINDOW_SLOTS
 
 
 def test_accepted_of_slots_that_do_not_exist_are_bounded() -> None:
@@ -95,7 +95,7 @@ def test_a_client_that_floods_through_every_member_fills_its_own_queue() -> None
     bench = Bench(me=1)
     for member in (2, 3, 4, 5):
         bench.hear(member, Forward(tuple(submission(member % 2, seq) for seq in range(FLOOD))))
-    assert len(bench.replica._proposer._queue) == 2 * POOL_SUBMISSIONS_MAX
+    assert len(bench.replica._proposer._pending) == 2 * POOL_SUBMISSIONS_MAX
 
 
 def test_a_flood_of_every_kind_from_one_member_leaves_the_memory_flat() -> None:

@@ -76,7 +76,7 @@ def test_a_frame_that_ends_below_its_certificate_is_proven_by_the_cover() -> Non
     bench.hear(3, frame(script, 1, 4, 10))
     assert bench.decided == [1, 2, 3, 4]
     assert certified(bench.log) == []  # the certificate is about ten slots
-    assert persisted(bench.log)[-1].record == ProvenRecord(4, None)
+    assert persisted(bench.log)[-1].record == ProvenRecord(4, frame(script, 1, 4, 10).certificate)
     bench.hear(2, frame(script, 3, 10, 10))  # overlaps
     assert bench.decided == list(range(1, 11))
     assert certified(bench.log) == [10]

@@ -1,0 +1,184 @@
+"""Opening a view: Reports to the new leader, its NewView, and carrying that out slot by slot.
+
+Every member recomputes what the leader selected, and keeps the digest of the first NewView it found valid,
+so that a leader that signs two of them cannot lead it into both.
+"""
+
+from __future__ import annotations
+
+from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Persist, Send
+from fab_paxos.messages import FetchBatches, NewView, Report, is_accepted
+from fab_paxos.selection import InvalidSelection, ReportedEntry, select
+from fab_paxos.tail import Tail
+from fab_paxos.types import NOOP, Batch, Entry
+from quorum import QuorumCertificate, QuorumSystem
+
+FETCH_BATCHES_MAX = 16
+"""Missing batches that are asked for at once."""
+
+
+class Contradiction(RuntimeError):
+    """A valid NewView contradicts a decided slot: more members are faulty than the alliance tolerates."""
+
+
+class Opening:
+    """Protocol, view change, steps 3 to 5."""
+
+    def __init__(self, system: QuorumSystem, me: int, tail: Tail, view: int, digest: bytes | None) -> None:
+        """``digest`` is that of the NewView which the journal kept for ``view``."""
+        self._system = system
+        self._me = me
+        self._tail = tail
+        self._view = view
+        self._digest = digest
+        self._reports: dict[int, Report] = {}
+        self._fetched: dict[bytes, Batch] = {}
+        self._missing: list[tuple[int, bytes]] = []
+        self._requested: tuple[bytes, ...] = ()
+        self._attempt = 0
+        self.new_view: NewView | None = None
+        self.active = view == 0
+
+    def enter_view(self, view: int) -> None:
+        self._view = view
+        self._digest = None
+        self._reports.clear()
+        self._fetched.clear()
+        self._missing = []
+        self._requested = ()
+        self.new_view = None
+        self.active = False
+
+    @property
+    def top(self) -> int:
+        """The last slot that the NewView fills: what follows comes as proposals."""
+        return _slot(self.new_view.base) + len(self.new_view.vector) if self.new_view is not None else 0
+
+    # -- Reports -------------------------------------------------------------------------------------
+
+    def report(self, base: QuorumCertificate | None) -> Report | None:
+        """What this member accepted above ``base``, its newest certificate; None once it has a NewView."""
+        if self.active or self._digest is not None:
+            return None
+        accepted = self._tail.accepted_above(_slot(base))
+        entries = (ReportedEntry(entry.slot, entry.view, entry.batch.digest) for entry in accepted)
+        return Report(self._view, base, tuple(entries))
+
+    def on_report(self, member: int, report: Report) -> NewView | None:
+        """As leader of the view: the NewView, when this Report makes enough of them."""
+        if report.view != self._view or self.active or self._digest is not None:
+            return None
+        self._reports.setdefault(member, report)
+        if len(self._reports) < self._system.report:
+            return None
+        reports = tuple(sorted(self._reports.items())[: self._system.report])
+        return self._made(reports)
+
+    def _made(self, reports: tuple[tuple[int, Report], ...]) -> NewView:
+        base = max(report.base_slot for _, report in reports)
+        vector = select(self._system, [report.entries for _, report in reports], base)
+        return NewView(self._view, reports, vector)
+
+    # -- the NewView ---------------------------------------------------------------------------------
+
+    def on_new_view(self, new_view: NewView, out: list[Effect]) -> bool:
+        """Judges a NewView of this view; True when it is the one to carry out."""
+        leader = self._system.leader(self._view)
+        if self.new_view is not None and new_view.digest == self.new_view.digest:
+            return False
+        if not self._follows(new_view):
+            out.append(Blame(leader, "a NewView that does not follow from its Reports", (new_view,)))
+            return False
+        if self._digest is None:
+            self._digest = new_view.digest
+            out.append(Persist(NewViewRecord(self._view, self._digest)))
+        elif self._digest != new_view.digest:
+            evidence = (new_view,) if self.new_view is None else (self.new_view, new_view)
+            out.append(Blame(leader, f"two NewViews for view {self._view}", evidence))
+            return False
+        self.new_view = new_view
+        return True
+
+    def _follows(self, new_view: NewView) -> bool:
+        members = [member for member, _ in new_view.reports]
+        if members != sorted(set(members)) or any(r.view != self._view for _, r in new_view.reports):
+            return False
+        try:
+            return self._made(new_view.reports).vector == new_view.vector
+        except (InvalidSelection, ValueError):
+            return False
+
+    def carry_out(self, out: list[Effect]) -> list[Entry]:
+        """Accepts the NewView's slots in order, as far as the log and the batches are here.
+
+        Slots that are proven already are out of the log's memory and passed over: a certificate of this very
+        view may have proven others there, when the leader made two NewViews. Raises Contradiction when a
+        slot decided in an earlier view would be replaced.
+        """
+        if self.active or self.new_view is None or self._tail.decided < _slot(self.new_view.base):
+            return []
+        base = _slot(self.new_view.base)
+        accepted: list[Entry] = []
+        self._missing = []
+        for slot in range(max(base, self._tail.base) + 1, self.top + 1):
+            digest = self.new_view.vector[slot - base - 1]
+            held = self._tail.entry(slot)
+            if held is not None:
+                if held.batch.digest != digest:
+                    raise Contradiction(f"the NewView of view {self._view} contradicts slot {slot}")
+                if held.view == self._view:
+                    continue
+                entry = self._tail.renew(slot, self._view)
+            else:
+                batch = self._batch(digest)
+                if batch is None:
+                    self._note_missing(slot, base)
+                    return accepted
+                entry = self._tail.append(self._view, batch, self._tail.next_frontier(batch), b"")
+            accepted.append(entry)
+            out.append(Persist(EntryRecord(entry)))
+        self.active = True
+        self._fetched.clear()
+        return accepted
+
+    # -- missing batches -----------------------------------------------------------------------------
+
+    def on_batches(self, batches: tuple[Batch, ...]) -> None:
+        wanted = {digest for _, digest in self._missing}
+        self._fetched.update((batch.digest, batch) for batch in batches if batch.digest in wanted)
+
+    def ask(self, out: list[Effect]) -> None:
+        """Asks a member that reported the first missing batch; another one each time."""
+        if self.active or self.new_view is None or not self._missing:
+            return
+        slot, digest = self._missing[0]
+        holders = [
+            member
+            for member, report in self.new_view.reports
+            if member != self._me and any((e.slot, e.batch_digest) == (slot, digest) for e in report.entries)
+        ]
+        if holders:
+            holder = holders[self._attempt % len(holders)]
+            self._attempt += 1
+            self._requested = tuple(digest for _, digest in self._missing[:FETCH_BATCHES_MAX])
+            out.append(Send(holder, FetchBatches(self._requested)))
+
+    def ask_for_more(self, out: list[Effect]) -> None:
+        """The next missing batches, as soon as those asked for are all here."""
+        if self._requested and all(self._batch(digest) is not None for digest in self._requested):
+            self._requested = ()
+            self.ask(out)
+
+    def _note_missing(self, slot: int, base: int) -> None:
+        if self.new_view is not None:
+            rest = enumerate(self.new_view.vector[slot - base - 1 :], slot)
+            self._missing = [(at, digest) for at, digest in rest if self._batch(digest) is None]
+
+    def _batch(self, digest: bytes) -> Batch | None:
+        if digest == NOOP.digest:
+            return NOOP
+        return self._tail.batch(digest) or self._fetched.get(digest)
+
+
+def _slot(base: QuorumCertificate | None) -> int:
+    return base.statement.slot if base is not None and is_accepted(base.statement) else 0
