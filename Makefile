@@ -6,7 +6,7 @@ SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
 WORKERS ?= 2
 
-.PHONY: help demo test check protos bench-crypto clean
+.PHONY: help demo test check sim protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python protos/generate.py --check
 	@echo "check: ok"
+
+sim: $(SETUP_DEV) ## random schedules with a lying member: make sim SEEDS=1000 SEED=0
+	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0)
 
 protos: $(SETUP_DEV) ## generate alliance/pb from protos/
 	@$(BIN)/python protos/generate.py

@@ -1,0 +1,144 @@
+"""The gate's duties in a world without signatures: nobody speaks in another's name.
+
+Whatever a member says about itself goes on record when it leaves it. A message that carries the word of
+others (a relayed proposal, a NewView's Reports) is dropped unless they said exactly that. Certificates are
+verified, submissions must be some client's, and the form is that of the wire: the product's codec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from alliance import codec
+from fab_paxos import Batch, Submission
+from fab_paxos.messages import (
+    Accepted,
+    Batches,
+    Certified,
+    Endorsed,
+    Forward,
+    LogFrame,
+    Message,
+    NewView,
+    Propose,
+    Report,
+)
+from quorum import InvalidCertificate, QuorumCertificate, QuorumSystem, Scheme
+from tests.fab_paxos.require import require
+
+
+class Dropped(Exception):
+    """What no correct member says, or what its alleged author never said."""
+
+
+class Gate:
+    def __init__(self, system: QuorumSystem, scheme: Scheme) -> None:
+        self._system = system
+        self._scheme = scheme
+        self._said: set[tuple[object, ...]] = set()
+        self._submissions: set[bytes] = set()
+        self._roots: dict[tuple[object, ...], bytes] = {}
+
+    def know(self, submission: Submission) -> None:
+        """A client signed this."""
+        self._submissions.add(submission.encoded)
+
+    def seal(self, sender: int, message: Message, *, honest: bool) -> Message:
+        """The message with its author's signature, if the sender is its author; that goes on record."""
+        match message:
+            case Propose(view, slot, batch, root) if self._system.leader(view) == sender:
+                self._record(sender, "propose", view, slot, batch.digest, root)
+                if honest:
+                    self._one_word(("propose", sender, view, slot), root)
+                return replace(message, signature=signature(sender))
+            case Accepted(view, slot, root):
+                if honest:
+                    self._one_vote(sender, view, slot, root)
+                return replace(message, signature=signature(sender))
+            case Report():
+                return self._sealed_report(sender, message)
+            case NewView(view, reports) if self._system.leader(view) == sender:
+                own = tuple((m, self._sealed_report(m, r) if m == sender else r) for m, r in reports)
+                self._record(sender, "new view", view, message.digest)
+                if honest:
+                    self._one_word(("new view", sender, view), message.digest)
+                return replace(message, reports=own, signature=signature(sender))
+            case Endorsed(endorsement):
+                return Endorsed(replace(endorsement, member=sender))  # as the channel knows it
+            case _:
+                return message
+
+    def admit(self, sender: int, message: Message) -> Message:
+        """The message as its receiver's engine gets it; raises Dropped."""
+        try:
+            message = codec.decode(sender, codec.encode(message))
+        except (codec.Malformed, ValueError) as error:
+            raise Dropped(f"malformed: {error}") from None
+        match message:
+            case Propose(view, slot, batch, root):
+                self._check_said(self._system.leader(view), "propose", view, slot, batch.digest, root)
+                self._check_batch(batch)
+            case Certified(certificate):
+                self._check_certificate(certificate)
+            case LogFrame(_, batches, certificate, _):
+                self._check_certificate(certificate)
+                for batch in batches:
+                    self._check_batch(batch)
+            case Batches(batches):
+                for batch in batches:
+                    self._check_batch(batch)
+            case Forward(submissions):
+                self._check_batch(Batch.of(submissions))
+            case Report():
+                self._check_report(sender, message)
+            case NewView(view, reports):
+                self._check_said(self._system.leader(view), "new view", view, message.digest)
+                for member, report in reports:
+                    self._check_report(member, report)
+            case _:
+                pass
+        return message
+
+    # -- who said what -------------------------------------------------------------------------------
+
+    def _sealed_report(self, member: int, report: Report) -> Report:
+        self._record(member, "report", report.view, report.body_digest)
+        return replace(report, signature=signature(member))
+
+    def _record(self, *word: object) -> None:
+        self._said.add(word)
+
+    def _check_said(self, *word: object) -> None:
+        if word not in self._said:
+            raise Dropped(f"member {word[0]} never said {word[1:3]}")
+
+    def _one_word(self, about: tuple[object, ...], word: bytes) -> None:
+        first = self._roots.setdefault(about, word)
+        require(first == word, f"a correct member contradicts itself: {about}")
+
+    def _one_vote(self, sender: int, view: int, slot: int, root: bytes) -> None:
+        """Where the leader is correct; where it is not, a log may have been exchanged for a proven one."""
+        if ("liar", self._system.leader(view)) not in self._said:
+            self._one_word(("accepted", sender, view, slot), root)
+
+    def liar(self, member: int) -> None:
+        self._record("liar", member)
+
+    def _check_report(self, member: int, report: Report) -> None:
+        self._check_said(member, "report", report.view, report.body_digest)
+        if report.base is not None:
+            self._check_certificate(report.base)
+
+    def _check_batch(self, batch: Batch) -> None:
+        if any(submission.encoded not in self._submissions for submission in batch.submissions):
+            raise Dropped("a submission that no client signed")
+
+    def _check_certificate(self, certificate: QuorumCertificate) -> None:
+        try:
+            certificate.verify(self._scheme)
+        except InvalidCertificate as error:
+            raise Dropped("a certificate that is none") from error
+
+
+def signature(member: int) -> bytes:
+    return (b"signed by %d" % member).ljust(64)
