@@ -42,6 +42,8 @@ class Figures:
     killed: str | None = None
     decided_meanwhile: int = 0
     caught_up_seconds: float | None = None
+    leader_killed: str | None = None
+    leader_gap_ms: float | None = None
     held: dict[str, bool] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
@@ -49,7 +51,14 @@ class Figures:
         value = {
             name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("held", "failed")
         }
-        names = ("listeners_agree", "kept_deciding", "caught_up", "openssl", "tampered_refused")
+        names = (
+            "listeners_agree",
+            "kept_deciding",
+            "caught_up",
+            "leader_replaced",
+            "openssl",
+            "tampered_refused",
+        )
         value |= {name: self.held.get(name, False) for name in names}
         return {**value, "failed": self.failed, "ok": not self.failed}
 
@@ -65,9 +74,10 @@ class Demo:
         self._passphrase = passphrase
         self._story = story
         self._names = [member.name for member in config.members]
-        # The last quarter is for the time when one member is dead.
+        # The last quarter is for the times when one member is dead, half of it for when that is the leader.
         cut = max(1, len(commands) * 3 // 4)
-        self._before, self._meanwhile = commands[:cut], commands[cut:]
+        late = max(cut + 1, len(commands) * 7 // 8)
+        self._before, self._meanwhile, self._after = commands[:cut], commands[cut:late], commands[late:]
         self._proposed: list[bytes] = []
         self.cluster = Cluster(folder, passphrase)
         self.figures = Figures(config.system.member_count, config.system.faulty_max)
@@ -87,6 +97,7 @@ class Demo:
                 await self._part("listeners_agree", lambda: self._listen(first, second))
                 await self._part("kept_deciding", lambda: self._kill(first))
                 await self._part("caught_up", lambda: self._restart(first))
+                await self._part("leader_replaced", lambda: self._kill_leader(first))
             await self._prove()
         except _Over:
             pass
@@ -175,8 +186,7 @@ class Demo:
         self._story.chapter(
             "One member dies",
             f"{victim} gets SIGKILL: no farewell, no last write. {self._config.system.decision} members are"
-            " left, which is enough. (The leader stays alive here: electing another one is the next version's"
-            " work.)",
+            " left, which is enough.",
         )
         pid = await self.cluster.kill(victim)
         self.figures.killed = victim
@@ -205,6 +215,40 @@ class Demo:
             f"{victim} listens after {ready:.1f} s, and after {self.figures.caught_up_seconds:g} s it can"
             f" prove everything up to slot {slot}, as the others can"
         )
+
+    async def _kill_leader(self, client: Client) -> None:
+        leader, heir = self._names[0], self._names[1 % len(self._names)]
+        self._story.chapter(
+            "The leader dies",
+            f"{leader}, which gave every command its place, gets SIGKILL. The others miss its decisions,"
+            f" suspect it together, and report to {heir} what they accepted. What may be decided stays: each"
+            f" member computes that for itself and takes no word of {heir}'s for it.",
+        )
+        pid = await self.cluster.kill(leader)
+        begin = time.monotonic()
+        self.figures.leader_killed = leader
+        self._story.fact(f"{leader} is dead (process {pid})")
+        with self._story.waiting("the others elect another leader"):
+            receipt = await client.propose(
+                self._after[0] if self._after else b"the next leader's first order"
+            )
+        self.figures.leader_gap_ms = round(1000 * (time.monotonic() - begin), 1)
+        receipt.verify(client.public_key)
+        self._proposed.append(receipt.command)
+        views = {member.view for member in await client.status() if member.reachable}
+        if 0 in views:
+            raise PartFailed(f"{leader} is dead, and some members still wait for it")
+        self._story.fact(f"the next command has its receipt {self.figures.leader_gap_ms:g} ms later")
+        if self._after[1:]:
+            seconds = await self._propose_all(client, self._after[1:])
+            self._story.fact(
+                f"{plural(len(self._after) - 1, 'command')} more under the new leader, in {seconds:.2f} s"
+            )
+        heard = await asyncio.gather(_hear(client, heir), _hear(client, self._names[-1]))
+        if any(commands != self._proposed for commands in heard):
+            raise PartFailed("after the change of leaders, what is heard is not what was proposed")
+        self.figures.decided_commands = len(self._proposed)
+        self._story.fact(f"all {len(self._proposed)} are heard in the order in which they were proposed")
 
     async def _caught_up(self, client: Client, victim: str) -> int:
         try:

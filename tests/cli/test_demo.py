@@ -34,10 +34,19 @@ def test_all_of_it_holds_and_nothing_is_left_behind(alliance: Run, tmp_path: Pat
     report = json.loads(result.text)
     assert (report["ok"], report["failed"]) == (True, [])
     assert (report["members"], report["faults"], report["decided_commands"]) == (6, 1, 200)
-    for part in ("listeners_agree", "kept_deciding", "caught_up", "openssl", "tampered_refused"):
+    for part in (
+        "listeners_agree",
+        "kept_deciding",
+        "caught_up",
+        "leader_replaced",
+        "openssl",
+        "tampered_refused",
+    ):
         assert report[part] is True
+    assert report["leader_killed"] == "member-1"
+    assert report["leader_gap_ms"] > 0
     assert report["killed"] == "member-6"
-    assert report["decided_meanwhile"] == 50
+    assert report["decided_meanwhile"] == 25
     assert 0 < report["p50_ms"] <= report["p99_ms"]
     assert 0 < report["caught_up_seconds"] < report["seconds"] < 60
     assert list(tmp_path.iterdir()) == []
