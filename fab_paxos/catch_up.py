@@ -56,24 +56,27 @@ class CatchUp:
             if self._beats_since_asked < 2:
                 return
             self._asked = None
+        self._ask_next(out)
+
+    def progressed(self, sender: int, out: list[Effect]) -> None:
+        """The source that was asked has helped: when its answer is complete, go on with the next one.
+
+        Another one each time, so that a source that helps as little and as late as it can does not set
+        the pace. Each proposal of an answer is no reason to ask anew: that would ask for them all again.
+        """
+        if sender == self._asked and self._is_answered():
+            self._asked = None
+            self._ask_next(out)
+
+    def _ask_next(self, out: list[Effect]) -> None:
+        """The next member, in turn, that knows more."""
         count = len(self._statuses)
         for step in range(1, count + 1):
             peer = (self._turn + step) % count
             status = self._statuses[peer]
             if peer != self._me and status is not None and self._behind(status):
-                self._turn = peer
                 self._ask(peer, out)
                 return
-
-    def progressed(self, sender: int, out: list[Effect]) -> None:
-        """The source that was asked has helped: when its answer is complete, go on with it while it knows
-        more. Each proposal of an answer is no reason to ask anew: that would ask for them all again."""
-        if sender != self._asked or not self._is_answered():
-            return
-        self._asked = None
-        status = self._statuses[sender]
-        if status is not None and self._behind(status):
-            self._ask(sender, out)
 
     def _is_answered(self) -> bool:
         tip, decided = self._answered
@@ -85,7 +88,7 @@ class CatchUp:
         return accepts_more or status.certified > self._tail.decided
 
     def _ask(self, peer: int, out: list[Effect]) -> None:
-        self._asked = peer
+        self._asked = self._turn = peer
         self._beats_since_asked = 0
         status = self._statuses[peer]
         certified = status.certified if status is not None else 0

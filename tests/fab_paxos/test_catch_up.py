@@ -275,3 +275,15 @@ def test_replayed_messages_change_nothing() -> None:
     check(cluster)
     assert before == [(m.engine.status, len(m.decided()), vars(m.disk)) for m in cluster.members]
     assert not any(member.blames for member in cluster.members)
+
+
+def test_a_source_that_drips_does_not_set_the_pace() -> None:
+    """testing.md: poisoned state transfer costs a bounded delay. Member 2 gives one slot at a time."""
+    script, bench = log_of(40), Bench()
+    for peer in (2, 3, 4):
+        bench.hear(peer, Status(0, 40, 40, 40))
+    for slots in (1, 10, 10, 1):
+        source = fetches(bench.log)[-1][0]
+        first = len(bench.decided) + 1
+        bench.hear(source, frame(script, first, first + slots - 1, 40))
+    assert [peer for peer, _ in fetches(bench.log)] == [2, 3, 4, 2, 3]
