@@ -11,8 +11,6 @@ from fab_paxos.gathering import Gathering
 from fab_paxos.messages import Endorsed
 from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem, SuspectStatement
 
-TIMEOUT_DOUBLINGS_MAX = 6
-
 
 class Election:
     """Protocol, view change, steps 1 and 2. Holds one Suspect per member, its newest, and the view's."""

@@ -22,7 +22,7 @@ from fab_paxos.effects import (
     SetTimer,
     ViewRecord,
 )
-from fab_paxos.election import TIMEOUT_DOUBLINGS_MAX, Election
+from fab_paxos.election import Election
 from fab_paxos.events import (
     CombinationFailed,
     Combined,
@@ -55,6 +55,7 @@ from fab_paxos.messages import (
     Status,
 )
 from fab_paxos.opening import Opening
+from fab_paxos.patience import Patience
 from fab_paxos.proposer import Proposer
 from fab_paxos.state import EngineConfig, RestoredState
 from fab_paxos.tail import Tail
@@ -62,7 +63,6 @@ from fab_paxos.types import Entry
 from quorum import AcceptedStatement, Endorsement, QuorumCertificate, SuspectStatement
 
 HEARTBEAT = "heartbeat"
-PATIENCE = "patience"
 
 
 class Replica:
@@ -89,10 +89,7 @@ class Replica:
         self._catch_up = CatchUp(config.system, config.me, self._tail, state.view)
         # A certificate of a longer log than ours: kept until its slot is decided here.
         self._beyond = state.beyond
-        # Patience: what was the case when the timer was set, None while there is nothing to wait for.
-        self._awaited: tuple[int, bool, int, int] | None = None
-        self._decided_on_entry = self._tail.decided
-        self._doublings = 0
+        self._patience = Patience(config.view_timeout_seconds, self._tail.decided)
 
     def _restore(self, state: RestoredState) -> None:
         for entry in state.entries:
@@ -314,33 +311,21 @@ class Replica:
             self._proposer.share_pending(out)
 
     def _out_of_patience(self, out: list[Effect]) -> None:
-        """The timer ran out: if nothing has moved since it was set, the leader is suspected."""
-        if self._awaited is not None:
-            if self._awaited == self._progress:
-                self._suspect(out)
-            self._awaited = None  # and set again when the turn ends
+        if self._patience.ran_out(self._progress):
+            self._suspect(out)
 
     @property
     def _progress(self) -> tuple[int, bool, int, int]:
         return self.view, self._opening.active, self._tail.decided, self._certifier.certified
 
     def _watch(self, out: list[Effect]) -> None:
-        """Patience: runs while something is due, and begins anew with every step forward."""
         behind = self._tail.tip > self._certifier.certified  # undecided, or decided and without its proof
         due = not self._opening.active or behind or self._proposer.waiting
-        if not due:
-            self._awaited = None
-        elif self._awaited != self._progress:
-            if self._tail.decided > self._decided_on_entry:
-                self._doublings = 0
-            self._awaited = self._progress
-            out.append(SetTimer(PATIENCE, self._config.view_timeout_seconds * 2**self._doublings))
+        self._patience.watch(due, self._progress, self._tail.decided, out)
 
     def _enter_view(self, view: int, proof: QuorumCertificate, out: list[Effect]) -> None:
         """The fence first: after it is durable nothing is accepted in a lower view. Then the Report."""
-        if self._tail.decided == self._decided_on_entry:
-            self._doublings = min(self._doublings + 1, TIMEOUT_DOUBLINGS_MAX)
-        self._decided_on_entry = self._tail.decided
+        self._patience.enter_view(self._tail.decided)
         self._election.enter(view, proof)
         out.append(Persist(ViewRecord(view, proof)))
         self._tail.enter_view()
