@@ -16,8 +16,10 @@ from quorum.statement import (
     AcceptedStatement,
     CheckpointStatement,
     Context,
+    GreetingStatement,
     InvalidStatement,
     JointStatement,
+    IndividualStatement,
     NewViewStatement,
     ProgressStatement,
     ProposeStatement,
@@ -27,6 +29,7 @@ from quorum.statement import (
     SuspectStatement,
     VoteStatement,
     decode_joint,
+    decode_individual,
 )
 from quorum.system import QuorumSystem, UnsatisfiableSizes
 from quorum.tally import Tally, Verdict
@@ -39,10 +42,12 @@ __all__ = [
     "Endorsement",
     "Endorser",
     "Equivocation",
+    "GreetingStatement",
     "InvalidCertificate",
     "InvalidEndorsement",
     "InvalidStatement",
     "JointStatement",
+    "IndividualStatement",
     "NewViewStatement",
     "ProgressStatement",
     "ProposeStatement",
@@ -60,4 +65,5 @@ __all__ = [
     "VoteStatement",
     "combine",
     "decode_joint",
+    "decode_individual",
 ]

@@ -178,6 +178,21 @@ class SubmissionStatement(_Statement):
     body_digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class GreetingStatement(_Statement):
+    """``member`` tells ``peer`` that its start number ``incarnation`` is the one of this ``session``.
+
+    Members count from 0, incarnations from 1; the session is drawn at random at each start.
+    """
+
+    TAG: ClassVar[int] = 0x45
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQQ32s")
+    member: int
+    peer: int
+    incarnation: int
+    session: bytes
+
+
 JointStatement: TypeAlias = (
     AcceptedStatement | SuspectStatement | ProgressStatement | CheckpointStatement | ReplyStatement
 )
@@ -192,15 +207,37 @@ _JOINT: dict[int, type[JointStatement]] = {
     )
 }
 
+IndividualStatement: TypeAlias = (
+    ProposeStatement | VoteStatement | ReportStatement | NewViewStatement | GreetingStatement
+)
+"""What one member signs with its own key."""
+_INDIVIDUAL: dict[int, type[IndividualStatement]] = {
+    kind.TAG: kind
+    for kind in (ProposeStatement, VoteStatement, ReportStatement, NewViewStatement, GreetingStatement)
+}
+
 
 def decode_joint(tag: int, fields: bytes) -> JointStatement:
     """The jointly signed statement with this tag and these fields; raises InvalidStatement."""
     kind = _JOINT.get(tag)
     if kind is None:
         raise InvalidStatement(f"no jointly signed statement has the tag {tag}")
+    _require_size(kind, fields)
+    return kind(*kind.LAYOUT.unpack(fields))
+
+
+def decode_individual(tag: int, fields: bytes) -> IndividualStatement:
+    """The statement of one member with this tag and these fields; raises InvalidStatement."""
+    kind = _INDIVIDUAL.get(tag)
+    if kind is None:
+        raise InvalidStatement(f"no member signs a statement with the tag {tag} alone")
+    _require_size(kind, fields)
+    return kind(*kind.LAYOUT.unpack(fields))
+
+
+def _require_size(kind: type[_Statement], fields: bytes) -> None:
     if len(fields) != kind.LAYOUT.size:
         raise InvalidStatement(f"{kind.__name__} has {kind.LAYOUT.size} bytes of fields, not {len(fields)}")
-    return kind(*kind.LAYOUT.unpack(fields))
 
 
 def _require_digest(name: str, value: bytes) -> None:

@@ -77,14 +77,16 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class PeerStatus(_message.Message):
-    __slots__ = ("name", "connected", "rejected")
+    __slots__ = ("name", "connected", "rejected", "alarm")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
+    ALARM_FIELD_NUMBER: _ClassVar[int]
     name: str
     connected: bool
     rejected: int
-    def __init__(self, name: _Optional[str] = ..., connected: bool = ..., rejected: _Optional[int] = ...) -> None: ...
+    alarm: str
+    def __init__(self, name: _Optional[str] = ..., connected: bool = ..., rejected: _Optional[int] = ..., alarm: _Optional[str] = ...) -> None: ...
 
 class StatusReply(_message.Message):
     __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed")

@@ -45,8 +45,8 @@ class PeerServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Exchange(self, request_iterator, context):
-        """One stream per pair of members, dialled by the one with the higher index. Frames are Envelopes of
-        PeerMessages in both directions.
+        """One stream per pair of members, dialled by the one with the higher index. After the handshake, frames
+        are Envelopes of PeerMessages in both directions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

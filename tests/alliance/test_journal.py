@@ -13,7 +13,8 @@ from random import Random
 import pytest
 
 from alliance.errors import JournalError
-from alliance.journal import Journal, Replayed, pack_batch, unpack_batch
+from alliance.journal import Journal, Replayed
+from alliance.journal_records import pack_batch, unpack_batch
 from fab_paxos import Batch, InvalidSubmission
 from fab_paxos.effects import CutRecord, EntryRecord, NewViewRecord, ProvenRecord, Record, ViewRecord
 from fab_paxos.windows import Standing

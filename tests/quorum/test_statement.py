@@ -8,15 +8,20 @@ from quorum import (
     AcceptedStatement,
     CheckpointStatement,
     Context,
+    GreetingStatement,
     InvalidStatement,
     JointStatement,
+    IndividualStatement,
+    NewViewStatement,
     ProgressStatement,
     ProposeStatement,
     ReplyStatement,
+    ReportStatement,
     SubmissionStatement,
     SuspectStatement,
     VoteStatement,
     decode_joint,
+    decode_individual,
 )
 
 CONTEXT = Context(bytes(range(32)), 0x0102030405060708)
@@ -32,9 +37,13 @@ FROZEN = [
     (ReplyStatement(A, 6, 7, B), 0x07, "aa" * 32 + SIX + SEVEN + "bb" * 32),
     (ProposeStatement(6, 7, A, B), 0x40, SIX + SEVEN + "aa" * 32 + "bb" * 32),
     (VoteStatement(6, 7, A), 0x41, SIX + SEVEN + "aa" * 32),
+    (ReportStatement(6, A), 0x42, SIX + "aa" * 32),
+    (NewViewStatement(6, A), 0x43, SIX + "aa" * 32),
     (SubmissionStatement(A, 6, B), 0x44, "aa" * 32 + SIX + "bb" * 32),
+    (GreetingStatement(5, 6, 7, A), 0x45, "0000000000000005" + SIX + SEVEN + "aa" * 32),
 ]
 JOINT = [(statement, tag, fields) for statement, tag, fields in FROZEN if tag < 0x40]
+INDIVIDUAL = [entry for entry in FROZEN if entry[1] >= 0x40 and entry[1] != SubmissionStatement.TAG]
 
 
 @pytest.mark.parametrize(("statement", "tag", "fields"), FROZEN)
@@ -72,6 +81,22 @@ def test_joint_statements_come_back_from_their_fields(
     for wrong in (bytes.fromhex(fields)[:-1], bytes.fromhex(fields) + b"\x00", b""):
         with pytest.raises(InvalidStatement):
             decode_joint(tag, wrong)
+
+
+@pytest.mark.parametrize(("statement", "tag", "fields"), INDIVIDUAL)
+def test_a_members_own_statements_come_back_from_their_fields(
+    statement: IndividualStatement, tag: int, fields: str
+) -> None:
+    assert decode_individual(tag, bytes.fromhex(fields)) == statement
+    for wrong in (bytes.fromhex(fields)[:-1], bytes.fromhex(fields) + b"\x00", b""):
+        with pytest.raises(InvalidStatement):
+            decode_individual(tag, wrong)
+
+
+@pytest.mark.parametrize("tag", [0, 1, 7, 0x3F, 0x44, 0x46, 255, 2**31])
+def test_what_no_member_signs_alone_is_no_statement_of_one(tag: int) -> None:
+    with pytest.raises(InvalidStatement):
+        decode_individual(tag, bytes(56))
 
 
 @pytest.mark.parametrize("tag", [0, 2, 3, 8, 0x40, 0x41, 0x44, 255])

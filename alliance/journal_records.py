@@ -1,0 +1,170 @@
+"""What the journal's rows hold: how it is packed, and the digests that seal it against alteration."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from fab_paxos.state import RestoredEntry
+from fab_paxos.types import Batch, Entry, InvalidSubmission, Submission
+from quorum import AcceptedStatement, QuorumCertificate, SuspectStatement
+
+DAMAGE = (sqlite3.DatabaseError, InvalidSubmission, struct.error, ValueError, TypeError)
+"""What reading altered rows may raise."""
+
+SESSION_BYTES = 32
+STARTS_KEPT = 1024
+"""So many of its latest starts a member can tell from those of a copy of itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The highest proven slot, the last accepted one, the fence, and the certificates to be kept.
+
+    A certificate is its statement's fields and its signature: ``certificate`` the newest of the proven log,
+    ``beyond`` a newer one, ``election`` what moved this member into ``view``. ``new_view`` is the digest of
+    the NewView it keeps to in that view. ``said_view`` and ``said_slot`` are the furthest entry that was ever
+    journalled, also if it was cut later: no word of this member on a later one can have left.
+    """
+
+    proven: int = 0
+    last: int = 0
+    view: int = 0
+    said_view: int = 0
+    said_slot: int = 0
+    certificate: bytes = b""
+    beyond: bytes = b""
+    election: bytes = b""
+    new_view: bytes = b""
+
+    @property
+    def furthest(self) -> tuple[int, int]:
+        """View and slot beyond which this member has said nothing."""
+        return max((self.view, 0), (self.said_view, self.said_slot))
+
+    def accepted(self, view: int, slot: int) -> Position:
+        """After one more entry."""
+        said_view, said_slot = max((self.said_view, self.said_slot), (view, slot))
+        return replace(self, last=max(self.last, slot), said_view=said_view, said_slot=said_slot)
+
+    def pack(self) -> bytes:
+        numbers = (self.proven, self.last, self.view, self.said_view, self.said_slot)
+        parts = [struct.pack(">5Q", *numbers)]
+        for blob in (self.certificate, self.beyond, self.election, self.new_view):
+            parts += [struct.pack(">I", len(blob)), blob]
+        return b"".join(parts)
+
+    @classmethod
+    def unpack(cls, data: bytes | None) -> Position:
+        """Raises ValueError or struct.error."""
+        if data is None:
+            raise ValueError("its position is gone")
+        numbers = struct.unpack_from(">5Q", data)
+        place, blobs = 40, []
+        for _ in range(4):
+            (length,) = struct.unpack_from(">I", data, place)
+            blobs.append(data[place + 4 : place + 4 + length])
+            place += 4 + length
+        return cls(*numbers, *blobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """The starts of this member: the number of the newest, and the sessions of the latest ones in order."""
+
+    newest: int = 0
+    sessions: bytes = b""
+
+    def next(self, session: bytes) -> Starts:
+        return Starts(self.newest + 1, (self.sessions + session)[-STARTS_KEPT * SESSION_BYTES :])
+
+    def include(self, number: int, session: bytes) -> bool:
+        """Whether this start was one of this journal. One that is too old to be kept is given the doubt."""
+        back = self.newest - number
+        if back < 0:
+            return False
+        end = len(self.sessions) - back * SESSION_BYTES
+        return end <= 0 or self.sessions[end - SESSION_BYTES : end] == session
+
+    def pack(self) -> bytes:
+        return struct.pack(">Q", self.newest) + self.sessions
+
+    @classmethod
+    def unpack(cls, data: bytes | None) -> Starts:
+        """Raises ValueError or struct.error."""
+        if data is None:
+            raise ValueError("its starts are gone")
+        (newest,) = struct.unpack_from(">Q", data)
+        starts = cls(newest, data[8:])
+        if len(starts.sessions) != min(newest, STARTS_KEPT) * SESSION_BYTES:
+            raise ValueError("its starts do not count up")
+        return starts
+
+
+def pack_certificate(certificate: QuorumCertificate) -> bytes:
+    return certificate.statement.fields() + certificate.signature
+
+
+def accepted(packed: bytes) -> tuple[AcceptedStatement, bytes] | None:
+    """A kept decision certificate, in its parts; raises struct.error."""
+    if not packed:
+        return None
+    size = AcceptedStatement.LAYOUT.size
+    return AcceptedStatement(*AcceptedStatement.LAYOUT.unpack(packed[:size])), packed[size:]
+
+
+def election(packed: bytes) -> QuorumCertificate | None:
+    """A kept election proof; raises struct.error."""
+    if not packed:
+        return None
+    size = SuspectStatement.LAYOUT.size
+    return QuorumCertificate(SuspectStatement(*SuspectStatement.LAYOUT.unpack(packed[:size])), packed[size:])
+
+
+def entry_row(entry: Entry) -> tuple[int, int, bytes, bytes, bytes, bytes]:
+    """Slot, view, root, signature, batch and seal: a row of entries."""
+    seal = _entry_seal(entry.slot, entry.view, entry.root, entry.signature, entry.batch)
+    return entry.slot, entry.view, entry.root, entry.signature, pack_batch(entry.batch), seal
+
+
+def opened(row: tuple[int, int, bytes, bytes, bytes, bytes]) -> RestoredEntry:
+    """A row of entries; raises one of DAMAGE when it is not as it was written."""
+    slot, view, root, signature, packed, seal = row
+    batch = unpack_batch(packed)
+    if seal != _entry_seal(slot, view, root, signature, batch):
+        raise ValueError(f"the entry of slot {slot} was altered")
+    return RestoredEntry(slot, view, batch, root, signature)
+
+
+def _entry_seal(slot: int, view: int, root: bytes, signature: bytes, batch: Batch) -> bytes:
+    head = struct.pack(">QQI", slot, view, len(root))
+    return sha256(b"\x00" + head + root + batch.digest + signature).digest()
+
+
+def note_seal(key: str, value: bytes) -> bytes:
+    return sha256(b"\x01" + struct.pack(">I", len(key)) + key.encode() + value).digest()
+
+
+def pack_batch(batch: Batch) -> bytes:
+    """``count u32 | (length u32 | submission) x count``."""
+    parts = [struct.pack(">I", len(batch.submissions))]
+    for submission in batch.submissions:
+        parts.append(struct.pack(">I", len(submission.encoded)))
+        parts.append(submission.encoded)
+    return b"".join(parts)
+
+
+def unpack_batch(packed: bytes) -> Batch:
+    """Raises InvalidSubmission or struct.error."""
+    (count,) = struct.unpack_from(">I", packed)
+    place = 4
+    submissions = []
+    for _ in range(count):
+        (length,) = struct.unpack_from(">I", packed, place)
+        submissions.append(Submission.decode(packed[place + 4 : place + 4 + length]))
+        place += 4 + length
+    if place != len(packed):
+        raise InvalidSubmission("a batch with bytes to spare")
+    return Batch.of(submissions)
