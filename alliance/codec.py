@@ -8,7 +8,7 @@ from itertools import pairwise
 from google.protobuf.message import DecodeError
 
 from alliance.pb import peer_pb2 as pb
-from fab_paxos.limits import BATCH_SUBMISSIONS_MAX, WINDOW_SLOTS
+from fab_paxos.limits import BATCH_SUBMISSIONS_MAX, STATE_ITEMS_MAX, STATE_PART_BYTES, WINDOW_SLOTS
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -16,20 +16,33 @@ from fab_paxos.messages import (
     Endorsed,
     Fetch,
     FetchBatches,
+    FetchState,
     Flag,
     Forward,
     LogFrame,
     Message,
     NewView,
+    Offer,
+    Progress,
     Propose,
     ProveShare,
     Report,
+    StatePart,
     Status,
 )
 from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.types import Batch, InvalidSubmission, Submission
-from quorum import AcceptedStatement, Endorsement, InvalidStatement, QuorumCertificate, decode_joint
+from fab_paxos.windows import CLIENT_STATE_BYTES_MAX
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Endorsement,
+    InvalidStatement,
+    ProgressStatement,
+    QuorumCertificate,
+    decode_joint,
+)
 from quorum.system import MEMBER_COUNT_MAX
 
 ENVELOPE_BYTES_MAX = 8 * 1024 * 1024
@@ -75,11 +88,8 @@ def encode(message: Message) -> bytes:
             wire = pb.PeerMessage(certified=encode_certificate(certificate))
         case ProveShare(statement):
             wire = pb.PeerMessage(prove_share=pb.ProveShare(tag=statement.TAG, fields=statement.fields()))
-        case Status(view, accepted, decided, certified, active):
-            status = pb.Status(
-                view=view, accepted=accepted, decided=decided, certified=certified, active=active
-            )
-            wire = pb.PeerMessage(status=status)
+        case Status():
+            wire = pb.PeerMessage(status=_status(message))
         case Fetch(first_slot):
             wire = pb.PeerMessage(fetch=pb.Fetch(first_slot=first_slot))
         case LogFrame():
@@ -96,6 +106,14 @@ def encode(message: Message) -> bytes:
             wire = pb.PeerMessage(fetch_batches=pb.FetchBatches(digests=digests))
         case Batches(batches):
             wire = pb.PeerMessage(batches=pb.Batches(batches=[_batch(batch) for batch in batches]))
+        case Progress():
+            wire = pb.PeerMessage(progress=_progress(message))
+        case Offer():
+            wire = pb.PeerMessage(offer=_offer(message))
+        case FetchState(slot, first):
+            wire = pb.PeerMessage(fetch_state=pb.FetchState(slot=slot, first=first))
+        case StatePart(slot, first, items):
+            wire = pb.PeerMessage(state_part=pb.StatePart(slot=slot, first=first, items=items))
     return wire.SerializeToString()
 
 
@@ -120,6 +138,37 @@ def envelope(messages: list[bytes]) -> bytes:
 
 def _batch(batch: Batch) -> pb.Batch:
     return pb.Batch(submissions=[submission.encoded for submission in batch.submissions])
+
+
+def _status(status: Status) -> pb.Status:
+    return pb.Status(
+        view=status.view,
+        accepted=status.accepted,
+        decided=status.decided,
+        certified=status.certified,
+        active=status.active,
+        stable=status.stable,
+    )
+
+
+def _progress(progress: Progress) -> pb.Progress:
+    return pb.Progress(
+        view=progress.view,
+        reports_digest=progress.reports_digest,
+        base=encode_certificate(progress.base) if progress.base is not None else None,
+        vector=progress.vector,
+        certificate=encode_certificate(progress.certificate),
+    )
+
+
+def _offer(offer: Offer) -> pb.Offer:
+    return pb.Offer(
+        checkpoint=encode_certificate(offer.checkpoint),
+        peaks=offer.peaks,
+        leaves=offer.leaves,
+        certificate=encode_certificate(offer.certificate),
+        cover=offer.cover,
+    )
 
 
 def _report(report: Report) -> pb.Report:
@@ -179,9 +228,9 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             return ProveShare(decode_joint(wire.prove_share.tag, wire.prove_share.fields))
         case "status":
             s = wire.status
-            if not s.certified <= s.decided <= s.accepted <= SLOT_MAX:
+            if not s.certified <= s.decided <= s.accepted <= SLOT_MAX or s.stable > s.decided:
                 raise Malformed("a status out of order")
-            return Status(s.view, s.accepted, s.decided, s.certified, s.active)
+            return Status(s.view, s.accepted, s.decided, s.certified, s.active, s.stable)
         case "fetch":
             return Fetch(_slot(wire.fetch.first_slot))
         case "log_frame":
@@ -202,6 +251,14 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             if len(wire.batches.batches) != 1:
                 raise Malformed("batches are sent one at a time")
             return Batches(tuple(map(decode_batch, wire.batches.batches)))
+        case "progress":
+            return _decode_progress(wire.progress)
+        case "offer":
+            return _decode_offer(wire.offer)
+        case "fetch_state":
+            return FetchState(_slot(wire.fetch_state.slot), wire.fetch_state.first)
+        case "state_part":
+            return _decode_state_part(wire.state_part)
         case _:
             raise Malformed("a message without a known body")
 
@@ -229,6 +286,38 @@ def _new_view(wire: pb.NewView) -> NewView:
     reports = tuple((entry.member, decode_report(entry.report)) for entry in wire.reports)
     vector = tuple(map(_digest, wire.vector))
     return NewView(wire.view, reports, vector, _signature(wire.signature))
+
+
+def _decode_progress(wire: pb.Progress) -> Progress:
+    base = decode_certificate(wire.base) if wire.HasField("base") else None
+    if base is not None and not isinstance(base.statement, AcceptedStatement):
+        raise Malformed("a NewView whose base is no decision certificate")
+    if len(wire.vector) > REPORT_ENTRIES_MAX:
+        raise Malformed("a NewView of a wrong size")
+    vector = tuple(map(_digest, wire.vector))
+    certificate = decode_certificate(wire.certificate)
+    if not isinstance(certificate.statement, ProgressStatement):
+        raise Malformed("a NewView whose certificate is no progress certificate")
+    return Progress(wire.view, _digest(wire.reports_digest), base, vector, certificate)
+
+
+def _decode_offer(wire: pb.Offer) -> Offer:
+    checkpoint, certificate = decode_certificate(wire.checkpoint), decode_certificate(wire.certificate)
+    if not isinstance(checkpoint.statement, CheckpointStatement):
+        raise Malformed("an offer whose certificate is none of a checkpoint")
+    if not isinstance(certificate.statement, AcceptedStatement):
+        raise Malformed("an offer without a decision certificate")
+    if max(len(wire.peaks), len(wire.cover)) > PROOF_HASHES_MAX or len(wire.leaves) > STATE_ITEMS_MAX:
+        raise Malformed("an offer of a wrong size")
+    peaks, leaves, cover = (tuple(map(_digest, hashes)) for hashes in (wire.peaks, wire.leaves, wire.cover))
+    return Offer(checkpoint, peaks, leaves, certificate, cover)
+
+
+def _decode_state_part(wire: pb.StatePart) -> StatePart:
+    size = sum(map(len, wire.items))
+    if not 0 < len(wire.items) <= STATE_ITEMS_MAX or size > STATE_PART_BYTES + CLIENT_STATE_BYTES_MAX:
+        raise Malformed("a part of a state of a wrong size")
+    return StatePart(_slot(wire.slot), wire.first, tuple(wire.items))
 
 
 def decode_frame(wire: pb.LogFrame) -> LogFrame:

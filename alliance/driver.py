@@ -19,8 +19,11 @@ from fab_paxos.effects import (
     Decide,
     Effect,
     Endorse,
+    Leapt,
     Locate,
     Persist,
+    Present,
+    Prune,
     Record,
     Refuse,
     Send,
@@ -30,6 +33,7 @@ from fab_paxos.effects import (
 from fab_paxos.events import Drained, Event, Started
 from fab_paxos.messages import Message
 from fab_paxos.replica import Replica
+from fab_paxos.snapshot import Checkpoint
 from fab_paxos.types import Entry, Submission
 from quorum import Endorsement, JointStatement, QuorumCertificate
 
@@ -48,6 +52,9 @@ class World(Protocol):
     def decided(self, entry: Entry) -> None: ...
     def certified(self, certificate: QuorumCertificate) -> None: ...
     def supply(self, to: int, first_slot: int) -> None: ...
+    def present(self, to: int, checkpoint: Checkpoint) -> None: ...
+    def prune(self, slot: int) -> None: ...
+    def leapt(self, checkpoint: Checkpoint) -> None: ...
     def refuse(self, submission: Submission, reason: str) -> None: ...
     def locate(self, submission: Submission, slot: int) -> None: ...
     def blame(self, member: int, reason: str, evidence: Sequence[Message]) -> None: ...
@@ -121,6 +128,12 @@ class Driver:
                 world.certified(certificate)
             case Supply(to, first_slot):
                 world.supply(to, first_slot)
+            case Present(to, checkpoint):
+                world.present(to, checkpoint)
+            case Prune(slot):
+                world.prune(slot)
+            case Leapt(checkpoint):
+                world.leapt(checkpoint)
             case Refuse(submission, reason):
                 world.refuse(submission, reason.value)
             case Locate(submission, slot):

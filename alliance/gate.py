@@ -25,6 +25,8 @@ from fab_paxos.messages import (
     LogFrame,
     Message,
     NewView,
+    Offer,
+    Progress,
     Propose,
     Report,
 )
@@ -97,6 +99,13 @@ class Gate:
                 for batch in batches:
                     for submission in batch.submissions:
                         self._verify_submission(submission)
+            case Progress(base=base, certificate=certificate):
+                self._verify_certificate(certificate)
+                if base is not None:
+                    self._verify_certificate(base)
+            case Offer(checkpoint=checkpoint, certificate=certificate):
+                self._verify_certificate(checkpoint)
+                self._verify_certificate(certificate)
             case Report():
                 self._verify_report(sender, message)
             case NewView():

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from alliance.codec import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
 from alliance.journal import Journal
 from fab_paxos.log import MerkleLog, slot_leaf
-from fab_paxos.messages import LogFrame
+from fab_paxos.messages import LogFrame, Offer
+from fab_paxos.snapshot import Checkpoint
 from fab_paxos.types import Batch, Entry, Submission
 from quorum import AcceptedStatement, QuorumCertificate
 
 RECENT_BYTES_MAX = 16 * 1024 * 1024
 """Batches kept in memory for those who follow closely; older ones are read from the journal."""
+
+
+class Pruned(LookupError):
+    """What was asked for lies in a part of the log that is no longer kept here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,11 @@ class History:
             return 0
         return self._certificate.statement.slot
 
+    @property
+    def pruned(self) -> int:
+        """The log up to this slot is no longer kept here."""
+        return self._log.base.size
+
     def decided(self, entry: Entry) -> None:
         """The next slot is decided (and journalled). Raises ValueError for another one."""
         if entry.slot != self._log.size + 1:
@@ -70,16 +80,45 @@ class History:
         self._news.set()
         self._news = asyncio.Event()
 
+    def prune(self, slot: int) -> None:
+        """Forgets the log up to ``slot``, which is decided here."""
+        self._log.forget(slot)
+        self._forget_recent(slot)
+        self._journal.prune(self._log.base)
+
+    def leap(self, checkpoint: Checkpoint) -> None:
+        """The log goes on after this checkpoint, which others brought (and which is journalled)."""
+        self._log = MerkleLog(checkpoint.snapshot.frontier)
+        self._proofs = None
+        self._forget_recent(checkpoint.slot)
+        self._news.set()  # who waits for a slot below it is to hear that it will not come
+        self._news = asyncio.Event()
+
+    def _forget_recent(self, slot: int) -> None:
+        for old in [old for old in self._recent if old <= slot]:
+            self._recent_bytes -= _size(self._recent.pop(old))
+
+    def offer(self, checkpoint: Checkpoint) -> Offer:
+        """This member's stable checkpoint, for one that the log can no longer reach."""
+        certificate = self._certificate
+        if certificate is None:
+            raise LookupError("nothing is certified yet")
+        cover = self._log.right_cover(checkpoint.slot, self.certified_slot)
+        snapshot = checkpoint.snapshot
+        return Offer(checkpoint.certificate, snapshot.frontier.peaks, snapshot.leaves, certificate, cover)
+
     async def wait_beyond(self, slot: int) -> None:
-        """Returns when a slot after ``slot`` is certified."""
-        while self.certified_slot <= slot:
+        """Returns when a slot after ``slot`` is certified, or pruned."""
+        while max(self.certified_slot, self.pruned) <= slot:
             await self._news.wait()
 
     def frame(self, first_slot: int) -> LogFrame:
         """Batches from ``first_slot``, certified here, as many as fit, with their proof.
 
-        Raises LookupError when the slot is not certified.
+        Raises Pruned when the slot is no longer here, and LookupError when it is not certified.
         """
+        if first_slot <= self.pruned:
+            raise Pruned(f"slots up to {self.pruned} are no longer kept here")
         certificate = self._certificate
         if certificate is None or not 1 <= first_slot <= self.certified_slot:
             raise LookupError(f"slot {first_slot} is not certified yet")
@@ -129,6 +168,8 @@ class History:
         return Placement(slot, index, size, proofs.leaves.inclusion_proof(index, size), proofs.log_path)
 
     def _batch(self, slot: int) -> Batch:
+        if slot <= self.pruned:
+            raise Pruned(f"slot {slot} is no longer kept here")
         batch = self._recent.get(slot)
         if batch is None:
             if not 1 <= slot <= self._log.size:

@@ -4,6 +4,9 @@
 must end without having said anything. Every row carries a digest of all that it says, every root is checked
 against the Merkle log, and the last slot is written down apart from the entries, so that damage anywhere is
 found. A torn last transaction is dropped by SQLite, whose WAL is checksummed.
+
+A restart begins from the newest stable checkpoint: of the entries below it only the digests are read. What
+was pruned is gone but for the frontier that the log goes on from.
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from alliance.errors import JournalError
 from alliance.journal_marker import Marker
 from alliance.journal_records import (
     DAMAGE,
+    ENTRIES,
+    HEAD,
+    WHOLE,
     Position,
     Starts,
     accepted,
@@ -26,23 +32,35 @@ from alliance.journal_records import (
     note_seal,
     opened,
     pack_certificate,
+    pack_checkpoint,
+    pack_frontier,
+    sealed,
+    unpack_checkpoint,
+    unpack_frontier,
 )
-from fab_paxos.effects import CutRecord, EntryRecord, NewViewRecord, ProvenRecord, Record, ViewRecord
-from fab_paxos.log import MerkleLog, slot_leaf
+from fab_paxos.effects import (
+    CheckpointRecord,
+    CutRecord,
+    EntryRecord,
+    LeapRecord,
+    NewViewRecord,
+    ProvenRecord,
+    Record,
+    ViewRecord,
+)
+from fab_paxos.log import Frontier, MerkleLog, slot_leaf
+from fab_paxos.snapshot import Checkpoint
 from fab_paxos.state import RestoredEntry, RestoredState
 from fab_paxos.types import Batch
 from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, QuorumCertificate
 
 FORMAT = 2
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE entries (
-    slot INTEGER PRIMARY KEY, view INTEGER NOT NULL, root BLOB NOT NULL, signature BLOB NOT NULL,
-    batch BLOB NOT NULL, seal BLOB NOT NULL
-);
-"""
-_ROWS = "SELECT slot, view, root, signature, batch, seal FROM entries"
+_SCHEMA = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
+    ENTRIES,
+    "CREATE TABLE clients (client_id BLOB PRIMARY KEY, state BLOB NOT NULL)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,7 @@ class Journal:
         self.path = path
         self._failed = False
         self._marker = Marker(path)
+        self._written: set[bytes] = set()  # the rows of clients
         try:
             self._marker.check_files()
             path.touch(0o600)
@@ -97,9 +116,8 @@ class Journal:
             pages = self._db.execute("PRAGMA page_count").fetchone()[0]
             if self._marker.starts is not None or pages > 1:
                 raise ValueError("its tables are gone")
-            for statement in _SCHEMA.strip().split(";"):
-                if statement.strip():
-                    self._db.execute(statement)
+            for statement in _SCHEMA:
+                self._db.execute(statement)
             self._write_note("format", str(FORMAT).encode())
             self._write_note("alliance", alliance_id)
             self._write_note("member", member.encode())
@@ -171,7 +189,8 @@ class Journal:
     def _write(self, record: Record, position: Position) -> Position:
         match record:
             case EntryRecord(entry):
-                self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)", entry_row(entry))
+                values = entry_row(entry)
+                self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                 return position.accepted(entry.view, entry.slot)
             case CutRecord(slot):
                 self._db.execute("DELETE FROM entries WHERE slot > ?", (slot,))
@@ -184,6 +203,33 @@ class Journal:
                 return replace(position, view=view, election=pack_certificate(election), new_view=b"")
             case NewViewRecord(_, digest):
                 return replace(position, new_view=digest)
+            case CheckpointRecord(checkpoint):
+                self._write_checkpoint(checkpoint)
+                return position
+            case LeapRecord(checkpoint, certificate):
+                self._write_checkpoint(checkpoint)
+                self._write_base(checkpoint.snapshot.frontier)
+                slot = checkpoint.slot
+                after = replace(position, last=max(position.last, slot))
+                return self._write(ProvenRecord(slot, certificate), after)
+
+    def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """The state of the clients that have changed, and what certifies all of it."""
+        state = checkpoint.snapshot.state
+        for item in sorted(set(state) - self._written):
+            self._db.execute("INSERT OR REPLACE INTO clients VALUES (?, ?)", (item[:32], item))
+        self._written = set(state)
+        self._write_note("checkpoint", pack_checkpoint(checkpoint))
+
+    def _write_base(self, frontier: Frontier) -> None:
+        self._db.execute("DELETE FROM entries WHERE slot <= ?", (frontier.size,))
+        self._write_note("base", pack_frontier(frontier))
+
+    def prune(self, frontier: Frontier) -> None:
+        """Forgets the entries up to ``frontier``, which a stable checkpoint covers. Raises JournalError."""
+        with self._durably():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._write_base(frontier)
 
     def close(self) -> None:
         with suppress(sqlite3.Error):  # a disk that fails now takes nothing away that was acknowledged
@@ -212,7 +258,7 @@ class Journal:
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """The batches of slots ``first`` to ``last``; raises JournalError when one is not here."""
         try:
-            rows = self._db.execute(f"{_ROWS} WHERE slot BETWEEN ? AND ? ORDER BY slot", (first, last))
+            rows = self._db.execute(f"{WHOLE} WHERE slot BETWEEN ? AND ? ORDER BY slot", (first, last))
             for expected in range(first, last + 1):
                 row = rows.fetchone()
                 if row is None or row[0] != expected:
@@ -230,10 +276,19 @@ class Journal:
 
     def _replay(self) -> Replayed:
         proven, last = self._position.proven, self._position.last
-        log, windows = MerkleLog(), ClientWindows()
+        base = self._read_note("base")
+        log = MerkleLog(unpack_frontier(base) if base is not None else Frontier())
+        pruned = log.size
+        checkpoint = self._read_checkpoint()
+        windows = ClientWindows()
+        if checkpoint is not None:
+            windows = ClientWindows.read(checkpoint.snapshot.state)
+            self._read_heads(log, checkpoint)
+        elif pruned:
+            raise ValueError("its checkpoint is gone")
         entries: list[RestoredEntry] = []
-        expected = 1
-        for row in self._db.execute(f"{_ROWS} ORDER BY slot"):
+        expected = log.size + 1
+        for row in self._db.execute(f"{WHOLE} WHERE slot > ? ORDER BY slot", (log.size,)):
             if row[0] != expected:
                 raise ValueError(f"slot {expected} is missing")
             expected += 1
@@ -251,11 +306,30 @@ class Journal:
             raise ValueError(f"the entries after slot {expected - 1} are gone")
         if log.size != proven:
             raise ValueError(f"the log ends at slot {log.size}, but {proven} slots were proven")
-        return Replayed(self._state(log, windows, tuple(entries)), log)
+        state = replace(self._state(log), windows=windows, entries=tuple(entries))
+        return Replayed(replace(state, checkpoint=checkpoint, pruned=pruned), log)
 
-    def _state(
-        self, log: MerkleLog, windows: ClientWindows, entries: tuple[RestoredEntry, ...]
-    ) -> RestoredState:
+    def _read_checkpoint(self) -> Checkpoint | None:
+        packed = self._read_note("checkpoint")
+        if packed is None:
+            return None
+        rows = self._db.execute("SELECT state FROM clients ORDER BY client_id")
+        checkpoint = unpack_checkpoint(packed, tuple(state for (state,) in rows))
+        self._written = set(checkpoint.snapshot.state)
+        return checkpoint
+
+    def _read_heads(self, log: MerkleLog, checkpoint: Checkpoint) -> None:
+        """The log up to the checkpoint, from the digests of its batches alone."""
+        heads = self._db.execute(f"{HEAD} WHERE slot <= ? ORDER BY slot", (checkpoint.slot,))
+        for head in heads:
+            slot, digest = sealed(head)
+            if slot != log.size + 1:
+                raise ValueError(f"slot {log.size + 1} is missing")
+            log.append(slot_leaf(slot, digest))
+        if log.size != checkpoint.slot or log.root() != checkpoint.snapshot.frontier.root:
+            raise ValueError(f"the log up to slot {log.size} is not that of the checkpoint")
+
+    def _state(self, log: MerkleLog) -> RestoredState:
         position = self._position
         beyond = accepted(position.beyond)
         if beyond is not None and beyond[0].slot <= log.size:
@@ -265,10 +339,8 @@ class Journal:
             election=election(position.election),
             new_view_digest=position.new_view or None,
             frontier=log.frontier(),
-            windows=windows,
             certificate=self._certificate(log),
             beyond=QuorumCertificate(*beyond) if beyond is not None else None,
-            entries=entries,
         )
 
     def _certificate(self, log: MerkleLog) -> QuorumCertificate | None:
@@ -276,6 +348,8 @@ class Journal:
         if newest is None:
             return None
         statement, signature = newest
+        if statement.slot < log.base.size:
+            return None  # older than what others brought: a newer one is on its way
         if statement.slot > log.size or log.root(statement.slot) != statement.root:
             raise ValueError(f"the certificate of slot {statement.slot} is not one of this log")
         return QuorumCertificate(statement, signature)

@@ -1,4 +1,4 @@
-"""The file beside the journal that counts the starts of its member, so that a lost journal is not a new one."""
+"""The file beside the journal that counts its member's starts, so that a lost journal is not a new one."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ class Marker:
         starts = self.starts or 0
         if known < starts:
             raise JournalError(
-                f"{self._journal} knows {known} starts of this member, but there were {starts}: it is an old one,"
-                f" or its {self._wal.name} is missing. Put the newest files back; {NEW_IDENTITY}"
+                f"{self._journal} knows {known} starts of this member, but there were {starts}: it is an old"
+                f" one, or its {self._wal.name} is missing. Put the newest files back; {NEW_IDENTITY}"
             )

@@ -6,10 +6,13 @@ import sqlite3
 import struct
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import TypeAlias
 
+from fab_paxos.log import HASH_SIZE, Frontier
+from fab_paxos.snapshot import Checkpoint, Snapshot
 from fab_paxos.state import RestoredEntry
 from fab_paxos.types import Batch, Entry, InvalidSubmission, Submission
-from quorum import AcceptedStatement, QuorumCertificate, SuspectStatement
+from quorum import AcceptedStatement, CheckpointStatement, QuorumCertificate, SuspectStatement
 
 DAMAGE = (sqlite3.DatabaseError, InvalidSubmission, struct.error, ValueError, TypeError)
 """What reading altered rows may raise."""
@@ -123,24 +126,72 @@ def election(packed: bytes) -> QuorumCertificate | None:
     return QuorumCertificate(SuspectStatement(*SuspectStatement.LAYOUT.unpack(packed[:size])), packed[size:])
 
 
-def entry_row(entry: Entry) -> tuple[int, int, bytes, bytes, bytes, bytes]:
-    """Slot, view, root, signature, batch and seal: a row of entries."""
-    seal = _entry_seal(entry.slot, entry.view, entry.root, entry.signature, entry.batch)
-    return entry.slot, entry.view, entry.root, entry.signature, pack_batch(entry.batch), seal
+def pack_frontier(frontier: Frontier) -> bytes:
+    return struct.pack(">Q", frontier.size) + b"".join(frontier.peaks)
 
 
-def opened(row: tuple[int, int, bytes, bytes, bytes, bytes]) -> RestoredEntry:
-    """A row of entries; raises one of DAMAGE when it is not as it was written."""
-    slot, view, root, signature, packed, seal = row
-    batch = unpack_batch(packed)
-    if seal != _entry_seal(slot, view, root, signature, batch):
+def unpack_frontier(packed: bytes) -> Frontier:
+    """Raises ValueError or struct.error."""
+    (size,) = struct.unpack_from(">Q", packed)
+    return Frontier(size, tuple(packed[at : at + HASH_SIZE] for at in range(8, len(packed), HASH_SIZE)))
+
+
+def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
+    """The frontier and the certificate; the state has rows of its own."""
+    frontier = pack_frontier(checkpoint.snapshot.frontier)
+    return struct.pack(">I", len(frontier)) + frontier + pack_certificate(checkpoint.certificate)
+
+
+def unpack_checkpoint(packed: bytes, state: tuple[bytes, ...]) -> Checkpoint:
+    """Raises ValueError or struct.error, also when the certificate is not one of this state."""
+    (length,) = struct.unpack_from(">I", packed)
+    frontier, signed = unpack_frontier(packed[4 : 4 + length]), packed[4 + length :]
+    size = CheckpointStatement.LAYOUT.size
+    statement = CheckpointStatement(*CheckpointStatement.LAYOUT.unpack(signed[:size]))
+    return Checkpoint(Snapshot(frontier, state), QuorumCertificate(statement, signed[size:]))
+
+
+# The batch comes last: what stands before a large value is read without it.
+ENTRIES = """
+CREATE TABLE entries (
+    slot INTEGER PRIMARY KEY, view INTEGER NOT NULL, root BLOB NOT NULL, signature BLOB NOT NULL,
+    digest BLOB NOT NULL, seal BLOB NOT NULL, batch BLOB NOT NULL
+)
+"""
+HEAD = "SELECT slot, view, root, signature, digest, seal FROM entries"
+WHOLE = "SELECT slot, view, root, signature, digest, seal, batch FROM entries"
+
+Head: TypeAlias = tuple[int, int, bytes, bytes, bytes, bytes]
+
+
+def entry_row(entry: Entry) -> tuple[int, int, bytes, bytes, bytes, bytes, bytes]:
+    """A whole row of entries."""
+    digest = entry.batch.digest
+    seal = _entry_seal(entry.slot, entry.view, entry.root, digest, entry.signature)
+    return entry.slot, entry.view, entry.root, entry.signature, digest, seal, pack_batch(entry.batch)
+
+
+def sealed(head: Head) -> tuple[int, bytes]:
+    """Slot and batch digest of a row without its batch; raises one of DAMAGE when it was altered."""
+    slot, view, root, signature, digest, seal = head
+    if seal != _entry_seal(slot, view, root, digest, signature):
         raise ValueError(f"the entry of slot {slot} was altered")
+    return slot, digest
+
+
+def opened(row: tuple[int, int, bytes, bytes, bytes, bytes, bytes]) -> RestoredEntry:
+    """A whole row; raises one of DAMAGE when it is not as it was written."""
+    slot, view, root, signature, digest, seal, packed = row
+    sealed((slot, view, root, signature, digest, seal))
+    batch = unpack_batch(packed)
+    if batch.digest != digest:
+        raise ValueError(f"the batch of slot {slot} was altered")
     return RestoredEntry(slot, view, batch, root, signature)
 
 
-def _entry_seal(slot: int, view: int, root: bytes, signature: bytes, batch: Batch) -> bytes:
+def _entry_seal(slot: int, view: int, root: bytes, digest: bytes, signature: bytes) -> bytes:
     head = struct.pack(">QQI", slot, view, len(root))
-    return sha256(b"\x00" + head + root + batch.digest + signature).digest()
+    return sha256(b"\x00" + head + root + digest + signature).digest()
 
 
 def note_seal(key: str, value: bytes) -> bytes:

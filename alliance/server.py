@@ -40,6 +40,7 @@ from fab_paxos.events import (
     TimerFired,
 )
 from fab_paxos.messages import Message, Status
+from fab_paxos.snapshot import Checkpoint
 from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
 
 log = logging.getLogger("alliance.server")
@@ -204,6 +205,19 @@ class Server:
         if not link.connected or link.backlog > FRAME_BYTES_MAX:
             return  # it asks faster than it reads; frames are dear to make, and it will ask again
         self.send(to, self._history.frame(first_slot))
+
+    def present(self, to: int, checkpoint: Checkpoint) -> None:
+        link = self._peers.links[to]
+        if link.connected and link.backlog <= FRAME_BYTES_MAX:
+            self.send(to, self._history.offer(checkpoint))
+
+    def prune(self, slot: int) -> None:
+        self._history.prune(slot)
+
+    def leapt(self, checkpoint: Checkpoint) -> None:
+        log.info("brought up by a checkpoint: the log goes on after slot %d", checkpoint.slot)
+        self._history.leap(checkpoint)
+        self._sessions.leapt()
 
     def refuse(self, submission: Submission, reason: str) -> None:
         self._sessions.refused(submission, reason)

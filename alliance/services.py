@@ -14,7 +14,7 @@ from alliance.codec import SLOT_MAX, encode_frame
 from alliance.config import AllianceConfig
 from alliance.driver import Driver
 from alliance.gate import Gate
-from alliance.history import History
+from alliance.history import History, Pruned
 from alliance.pb import client_pb2 as pb
 from alliance.peers import Peers
 from alliance.sessions import Session, Sessions, refusal
@@ -142,7 +142,10 @@ class ClientService:
             slot, first = request.first_slot, True
             while True:
                 await self._history.wait_beyond(slot - 1)
-                frame = self._history.frame(slot)
+                try:
+                    frame = self._history.frame(slot)
+                except Pruned as error:
+                    await context.abort(grpc.StatusCode.OUT_OF_RANGE, str(error))
                 peaks = self._history.peaks(slot - 1) if first else ()
                 await context.write(encode_frame(frame, peaks))
                 slot, first = slot + len(frame.batches), False

@@ -6,7 +6,7 @@ import asyncio
 from typing import TypeAlias
 
 from alliance.codec import encode_certificate
-from alliance.history import History, Placement
+from alliance.history import History, Placement, Pruned
 from alliance.pb import client_pb2 as pb
 from fab_paxos.types import Entry, Submission
 
@@ -98,7 +98,12 @@ class Sessions:
     def located(self, submission: Submission, slot: int) -> None:
         """The submission was decided before: its session hears as soon as a certificate covers it."""
         sessions = self._called(submission)
-        index = self._history.locate(submission, slot) if sessions else None
+        try:
+            index = self._history.locate(submission, slot) if sessions else None
+        except Pruned:
+            for session in sessions:
+                session.put(_unproven(submission.client_seq, slot))
+            return
         if index is None:
             return
         placed = (submission.client_seq, slot, index, sessions)
@@ -106,6 +111,15 @@ class Sessions:
             self._prove([placed])
         else:
             self._placed.append(placed)
+
+    def leapt(self) -> None:
+        """The log goes on from a checkpoint: what was decided below it has no proof here any more."""
+        pruned = self._history.pruned
+        for seq, slot, _, sessions in self._placed:
+            for session in sessions:
+                if slot <= pruned:
+                    session.put(_unproven(seq, slot))
+        self._placed = [placed for placed in self._placed if placed[1] > pruned]
 
     def certified(self) -> None:
         """A newer certificate: whoever it covers gets the proof, with the certificate it leads to."""
@@ -143,6 +157,12 @@ class Sessions:
         if kept:
             self._waiting[key] = kept
         return [session for session, digest in waiting if digest == submission.body_digest]
+
+
+def _unproven(client_seq: int, slot: int) -> pb.Outcomes:
+    return refusal(
+        client_seq, "expired", f"it was decided in slot {slot}, whose proof is no longer kept here"
+    )
 
 
 def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:

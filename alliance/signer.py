@@ -23,7 +23,16 @@ from pathlib import Path
 from typing import Protocol
 
 from alliance.errors import AllianceError, KeyFileError, SignerError, require_passphrase
-from quorum import AcceptedStatement, Context, Endorser, InvalidStatement, JointStatement, decode_joint
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Context,
+    Endorser,
+    InvalidStatement,
+    JointStatement,
+    ProgressStatement,
+    decode_joint,
+)
 
 FRAME_BYTES_MAX = 64 * 1024
 REMEMBERED_MAX = 65536
@@ -37,11 +46,11 @@ class Answer(Protocol):
 
 
 class Conscience:
-    """Remembers which root was endorsed for each view and slot; refuses a second one."""
+    """Remembers what was endorsed about each slot, view and checkpoint; refuses a second, other word."""
 
     def __init__(self, context: Context) -> None:
         self._head = context.frame(0, b"")
-        self._roots: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._said: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
 
     def judge(self, message: bytes) -> None:
         """Raises InvalidStatement when these bytes must not be endorsed."""
@@ -50,14 +59,23 @@ class Conscience:
         if len(head) != len(self._head) or head[:tag_at] + b"\0" + head[tag_at + 1 :] != self._head:
             raise InvalidStatement("not a statement of this alliance and epoch")
         statement = decode_joint(head[tag_at], message[len(head) :])
-        if isinstance(statement, AcceptedStatement):
-            root = self._roots.setdefault((statement.view, statement.slot), statement.root)
-            if root != statement.root:
-                raise InvalidStatement(
-                    f"another root was endorsed for view {statement.view}, slot {statement.slot}"
+        match statement:
+            case AcceptedStatement(view, slot, root):
+                self._keep_to((statement.TAG, view, slot), root, f"root for view {view}, slot {slot}")
+            case ProgressStatement(view, digest):
+                self._keep_to((statement.TAG, view), digest, f"NewView for view {view}")
+            case CheckpointStatement(slot, root, digest):
+                self._keep_to(
+                    (statement.TAG, slot), root + digest, f"state for the checkpoint at slot {slot}"
                 )
-            if len(self._roots) > REMEMBERED_MAX:
-                self._roots.popitem(last=False)
+            case _:
+                pass
+
+    def _keep_to(self, about: tuple[int, ...], word: bytes, name: str) -> None:
+        if self._said.setdefault(about, word) != word:
+            raise InvalidStatement(f"another {name} was endorsed")
+        if len(self._said) > REMEMBERED_MAX:
+            self._said.popitem(last=False)
 
 
 class Signer:

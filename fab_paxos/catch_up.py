@@ -6,7 +6,9 @@ from fab_paxos.effects import Blame, CutRecord, Effect, EntryRecord, Persist, Pr
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.log import ProofError, root_from_cover, slot_leaf
 from fab_paxos.messages import Accepted, Certified, Fetch, LogFrame, Propose, Status
+from fab_paxos.snapshot import Checkpoint
 from fab_paxos.tail import Tail
+from fab_paxos.transfer import Transfer
 from fab_paxos.types import Entry
 from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem
 
@@ -22,8 +24,9 @@ class CatchUp:
         self._asked: int | None = None
         self._answered = (0, 0)  # the tip and the decided slot with which our request is answered
         self._beats_since_asked = 0
-        self._last = (tail.tip, tail.decided)
+        self._last = (tail.tip, tail.decided, 0)
         self._turn = me
+        self.transfer = Transfer()
 
     def enter_view(self, view: int) -> None:
         """Proposals of the old view that were asked for would be of no use."""
@@ -47,8 +50,10 @@ class CatchUp:
 
     def on_heartbeat(self, out: list[Effect]) -> None:
         """Gives up on a silent source; when nothing has moved since the last beat, asks who knows more."""
-        stalled = self._last == (self._tail.tip, self._tail.decided)
-        self._last = (self._tail.tip, self._tail.decided)
+        now = (self._tail.tip, self._tail.decided, self.transfer.received)
+        stalled = self._last == now
+        self._last = now
+        self.transfer.drop(self._tail.decided)
         if not stalled:
             return
         if self._asked is not None:
@@ -136,6 +141,10 @@ class CatchUp:
         out.append(Persist(ProvenRecord(last, frame.certificate)))
         return entries
 
+    def was_asked(self, peer: int) -> bool:
+        """Whether our request is with this peer: nobody else brings us up by a checkpoint."""
+        return peer == self._asked
+
     # -- helping others ------------------------------------------------------------------------------
 
     def help(
@@ -144,9 +153,10 @@ class CatchUp:
         status: Status,
         latest: Accepted | None,
         newest: QuorumCertificate | None,
+        stable: Checkpoint | None,
         out: list[Effect],
     ) -> None:
-        """A peer that knows less than we do gets our newest certificate and our own latest word."""
+        """A peer that knows less than we do gets our newest certificates and our own latest word."""
         statement = newest.statement if newest is not None else None
         if (
             newest is not None
@@ -154,6 +164,8 @@ class CatchUp:
             and statement.slot > status.certified
         ):
             out.append(Send(sender, Certified(newest)))
+        if stable is not None and status.stable < stable.slot <= status.decided:
+            out.append(Send(sender, Certified(stable.certificate)))
         if latest is not None and latest.slot > status.decided:
             out.append(Send(sender, latest))
 

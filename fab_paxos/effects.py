@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from fab_paxos.messages import Message
+from fab_paxos.snapshot import Checkpoint
 from fab_paxos.types import Entry, Submission
 from quorum import Endorsement, JointStatement, QuorumCertificate
 
@@ -53,7 +54,27 @@ class NewViewRecord:
     digest: bytes
 
 
-Record: TypeAlias = EntryRecord | CutRecord | ProvenRecord | ViewRecord | NewViewRecord
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """The newest stable checkpoint; a restart begins from it."""
+
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class LeapRecord:
+    """The log goes on from this checkpoint, above all that was decided here: what lies below is void.
+
+    ``certificate`` is a decision certificate at or above it. Entries above it, of earlier views, stay.
+    """
+
+    checkpoint: Checkpoint
+    certificate: QuorumCertificate
+
+
+Record: TypeAlias = (
+    EntryRecord | CutRecord | ProvenRecord | ViewRecord | NewViewRecord | CheckpointRecord | LeapRecord
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +132,28 @@ class Supply:
     first_slot: int
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Send an Offer of this checkpoint, with the newest decision certificate, to a member."""
+
+    to: int
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """The log up to ``slot`` may be forgotten: a stable checkpoint lies above it."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leapt:
+    """The decided log goes on after this checkpoint; the slots up to it were decided without us."""
+
+    checkpoint: Checkpoint
+
+
 class RefusalReason(Enum):
     CONFLICT = "conflict"
     EXPIRED = "expired"
@@ -159,6 +202,9 @@ Effect: TypeAlias = (
     | Decide
     | Certify
     | Supply
+    | Present
+    | Prune
+    | Leapt
     | Refuse
     | Locate
     | Blame

@@ -33,6 +33,15 @@ PIPELINE_SLOTS = 4
 CERTIFICATE_SLOTS = 32
 """Without any flag of the leader, members endorse at least so often."""
 
+CHECKPOINT_SLOTS = 1024
+"""Slots from one checkpoint to the next: what a restart reads again, and how far below a pruned log ends."""
+
+STATE_PART_BYTES = 1024 * 1024
+"""A checkpoint's state is sent in parts of this size; each part is checked by itself."""
+
+STATE_ITEMS_MAX = 65536
+"""Clients of which a checkpoint may speak: bounds the list of hashes that announces its state (2 MiB)."""
+
 CLIENT_WINDOW = 1024
 """Sequence numbers that are remembered for each client; older ones count as expired."""
 

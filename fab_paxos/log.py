@@ -160,7 +160,7 @@ class MerkleLog:
     It may begin from a frontier, as after the journal was pruned or a snapshot was received. Then the nodes
     left of `base` are known only as its peaks, and everything asked below refers to trees of at least
     `base.size` leaves; what would need more raises LookupError. No method changes anything but `append` and
-    `append_leaf_hash`; nothing is ever removed.
+    `append_leaf_hash`, and `forget`, which moves `base`.
     """
 
     __slots__ = ("_base", "_levels", "_peaks", "_size")
@@ -213,6 +213,17 @@ class MerkleLog:
             levels[h].extend(digest)
             index >>= 1
         peaks.append(digest)
+
+    def forget(self, size: int) -> None:
+        """Move `base` to the frontier of `size` leaves and free what lies left of it.
+
+        Raises LookupError unless base.size <= size <= self.size.
+        """
+        frontier = self.frontier(size)
+        for h, level in enumerate(self._levels):
+            gone = (size >> h & ~1) - (self._base.size >> h & ~1)
+            del level[: gone * HASH_SIZE]
+        self._base = frontier
 
     def root(self, size: int | None = None) -> bytes:
         """Give the tree head of the first `size` leaves (default: all), 32 bytes.

@@ -70,7 +70,7 @@ class ProveShare:
 class Status:
     """Where the sender stands; sent on the heartbeat and when a link comes up.
 
-    ``active``: it has the NewView of its view, and so takes part.
+    ``active``: it has the NewView of its view, and so takes part. ``stable`` is its newest checkpoint's slot.
     """
 
     view: int
@@ -78,6 +78,7 @@ class Status:
     decided: int
     certified: int
     active: bool = True
+    stable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +152,34 @@ class NewView:
         return max((report.base for _, report in self.reports), key=_base_slot, default=None)
 
     @property
+    def reports_digest(self) -> bytes:
+        """SHA-256 of who reported what."""
+        parts = [struct.pack(">I", member) + report.body_digest for member, report in self.reports]
+        return sha256(b"".join(parts)).digest()
+
+    @property
     def digest(self) -> bytes:
-        """SHA-256 of all of it: what the leader signs, and what members keep."""
-        parts = [struct.pack(">Q", self.view)]
-        for member, report in self.reports:
-            parts += [struct.pack(">I", member), report.body_digest]
-        return sha256(b"".join([*parts, struct.pack(">I", len(self.vector)), *self.vector])).digest()
+        """What the leader signs, what members keep, and what a progress certificate names."""
+        return _opening_digest(self.view, self.reports_digest, self.base, self.vector)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A NewView that a quorum has checked, without its Reports: for members that come late.
+
+    ``certificate`` is the progress certificate: a quorum's word on ``digest``.
+    """
+
+    view: int
+    reports_digest: bytes
+    base: QuorumCertificate | None
+    vector: tuple[bytes, ...]
+    certificate: QuorumCertificate
+
+    @property
+    def digest(self) -> bytes:
+        """That of the NewView."""
+        return _opening_digest(self.view, self.reports_digest, self.base, self.vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +194,38 @@ class Batches:
     """Batches that were asked for; they prove themselves by their digests."""
 
     batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The sender has pruned what was asked for and offers its stable checkpoint, whose state can be fetched.
+
+    ``peaks`` are the frontier of the log up to it, ``leaves`` the leaf hashes of the state's items, ``cover``
+    leads from there to the newest decision ``certificate``.
+    """
+
+    checkpoint: QuorumCertificate
+    peaks: tuple[bytes, ...]
+    leaves: tuple[bytes, ...]
+    certificate: QuorumCertificate
+    cover: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchState:
+    """The sender asks for the state of the checkpoint at ``slot``, from the item of index ``first`` on."""
+
+    slot: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatePart:
+    """Items of a checkpoint's state that were asked for: as many as make one message."""
+
+    slot: int
+    first: int
+    items: tuple[bytes, ...]
 
 
 Message: TypeAlias = (
@@ -188,11 +243,24 @@ Message: TypeAlias = (
     | NewView
     | FetchBatches
     | Batches
+    | Progress
+    | Offer
+    | FetchState
+    | StatePart
 )
 
 
 def is_accepted(statement: JointStatement) -> TypeGuard[AcceptedStatement]:
     return isinstance(statement, AcceptedStatement)
+
+
+def _opening_digest(
+    view: int, reports_digest: bytes, base: QuorumCertificate | None, vector: tuple[bytes, ...]
+) -> bytes:
+    """SHA-256, fixed-width. Of the base what it certifies: its signature is the same for everyone."""
+    certified = base.statement.fields() if base is not None else b""
+    parts = [struct.pack(">Q32sI", view, reports_digest, len(certified)), certified]
+    return sha256(b"".join([*parts, struct.pack(">I", len(vector)), *vector])).digest()
 
 
 def _base_slot(base: QuorumCertificate | None) -> int:

@@ -1,17 +1,19 @@
 """Opening a view: Reports to the new leader, its NewView, and carrying that out slot by slot.
 
 Every member recomputes what the leader selected, and keeps the digest of the first NewView it found valid,
-so that a leader that signs two of them cannot lead it into both.
+so that a leader that signs two of them cannot lead it into both. Members then endorse that digest: the
+progress certificate, one signature, spares late members the Reports and their checking.
 """
 
 from __future__ import annotations
 
 from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Persist, Send
-from fab_paxos.messages import FetchBatches, NewView, Report, is_accepted
+from fab_paxos.jointly import Jointly
+from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
 from fab_paxos.selection import InvalidSelection, ReportedEntry, select
 from fab_paxos.tail import Tail
 from fab_paxos.types import NOOP, Batch, Entry
-from quorum import QuorumCertificate, QuorumSystem
+from quorum import ProgressStatement, QuorumCertificate, QuorumSystem
 
 FETCH_BATCHES_MAX = 16
 """Missing batches that are asked for at once."""
@@ -22,9 +24,11 @@ class Contradiction(RuntimeError):
 
 
 class Opening:
-    """Protocol, view change, steps 3 to 5."""
+    """Protocol, view change, steps 3 to 6."""
 
-    def __init__(self, system: QuorumSystem, me: int, tail: Tail, view: int, digest: bytes | None) -> None:
+    def __init__(
+        self, system: QuorumSystem, me: int, tail: Tail, view: int, digest: bytes | None, jointly: Jointly
+    ) -> None:
         """``digest`` is that of the NewView which the journal kept for ``view``."""
         self._system = system
         self._me = me
@@ -36,7 +40,9 @@ class Opening:
         self._missing: list[tuple[int, bytes]] = []
         self._requested: tuple[bytes, ...] = ()
         self._attempt = 0
-        self.new_view: NewView | None = None
+        self.jointly = jointly
+        self.new_view: NewView | Progress | None = None
+        self.progress: Progress | None = None
         self.active = view == 0
 
     def enter_view(self, view: int) -> None:
@@ -46,7 +52,8 @@ class Opening:
         self._fetched.clear()
         self._missing = []
         self._requested = ()
-        self.new_view = None
+        self.jointly.drop()
+        self.new_view = self.progress = None
         self.active = False
 
     @property
@@ -93,10 +100,33 @@ class Opening:
             self._digest = new_view.digest
             out.append(Persist(NewViewRecord(self._view, self._digest)))
         elif self._digest != new_view.digest:
-            evidence = (new_view,) if self.new_view is None else (self.new_view, new_view)
+            evidence = (self.new_view, new_view) if isinstance(self.new_view, NewView) else (new_view,)
             out.append(Blame(leader, f"two NewViews for view {self._view}", evidence))
             return False
         self.new_view = new_view
+        self.jointly.want(ProgressStatement(self._view, new_view.digest), out)
+        return True
+
+    def on_certificate(self, certificate: QuorumCertificate) -> None:
+        """A verified progress certificate of the NewView that is here is kept for those who come late."""
+        held = self.new_view
+        if isinstance(held, NewView) and certificate.statement == ProgressStatement(held.view, held.digest):
+            self.progress = Progress(held.view, held.reports_digest, held.base, held.vector, certificate)
+            self.jointly.drop()
+
+    def on_progress(self, progress: Progress, out: list[Effect]) -> bool:
+        """A quorum has checked this NewView: True when it is the one to carry out, without its Reports."""
+        digest = progress.digest
+        if self.new_view is not None or progress.certificate.statement != ProgressStatement(
+            self._view, digest
+        ):
+            return False
+        if self._digest is None:
+            self._digest = digest
+            out.append(Persist(NewViewRecord(self._view, digest)))
+        elif self._digest != digest:
+            return False  # the leader gave us another one, to which we keep
+        self.new_view = self.progress = progress
         return True
 
     def _follows(self, new_view: NewView) -> bool:
@@ -148,20 +178,28 @@ class Opening:
         self._fetched.update((batch.digest, batch) for batch in batches if batch.digest in wanted)
 
     def ask(self, out: list[Effect]) -> None:
-        """Asks a member that reported the first missing batch; another one each time."""
+        """Asks a member that reported the first missing batch; another one each time.
+
+        Who reported what a progress certificate does not say: then anybody is asked.
+        """
         if self.active or self.new_view is None or not self._missing:
             return
         slot, digest = self._missing[0]
-        holders = [
-            member
-            for member, report in self.new_view.reports
-            if member != self._me and any((e.slot, e.batch_digest) == (slot, digest) for e in report.entries)
-        ]
+        holders = [member for member in self._holders(slot, digest) if member != self._me]
         if holders:
             holder = holders[self._attempt % len(holders)]
             self._attempt += 1
             self._requested = tuple(digest for _, digest in self._missing[:FETCH_BATCHES_MAX])
             out.append(Send(holder, FetchBatches(self._requested)))
+
+    def _holders(self, slot: int, digest: bytes) -> list[int]:
+        if not isinstance(self.new_view, NewView):
+            return list(range(self._system.member_count))
+        return [
+            member
+            for member, report in self.new_view.reports
+            if any((entry.slot, entry.batch_digest) == (slot, digest) for entry in report.entries)
+        ]
 
     def ask_for_more(self, out: list[Effect]) -> None:
         """The next missing batches, as soon as those asked for are all here."""

@@ -11,7 +11,7 @@ from fab_paxos.messages import Forward, Propose
 from fab_paxos.pool import Pool
 from fab_paxos.tail import Tail
 from fab_paxos.types import Batch, Entry, Submission
-from fab_paxos.windows import Standing
+from fab_paxos.windows import Judgement, Standing
 
 
 class Proposer:
@@ -41,7 +41,12 @@ class Proposer:
             # Accepted but not decided: no answer is true yet. The decision brings one, and if a change of
             # view drops the slot, the submission is still known here.
             self._admit(submission, out, unsent=False)
-        elif judgement.standing is Standing.REPEATED:
+        else:
+            self._answer(submission, judgement, out)
+
+    def _answer(self, submission: Submission, judgement: Judgement, out: list[Effect]) -> None:
+        """The log has judged: the submission is in it, or will never be."""
+        if judgement.standing is Standing.REPEATED:
             out.append(Locate(submission, judgement.slot))
         else:
             expired = judgement.standing is Standing.EXPIRED
@@ -137,6 +142,17 @@ class Proposer:
         if led:
             waiting = dict.fromkeys(client_id for client_id, _ in beats)
             self._overlooked = {client_id: self._overlooked.get(client_id, 0) + 1 for client_id in waiting}
+
+    def on_leap(self, out: list[Effect]) -> None:
+        """Much was decided without us: whoever waits here for what is among it hears where it is."""
+        for submission in self._pending.all():
+            judgement = self._tail.windows.judge(submission)
+            if judgement.standing is not Standing.FRESH:
+                self._pending.discard(submission.client_id, submission.client_seq)
+                self._answer(submission, judgement, out)
+        for submission in self._queue.all():
+            if self._tail.windows.judge(submission).standing is not Standing.FRESH:
+                self._queue.discard(submission.client_id, submission.client_seq)
 
     def propose(self, view: int, out: list[Effect]) -> list[Entry]:
         """The leader's turn: proposes while there is work and room; the entries, accepted by itself.

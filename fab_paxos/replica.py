@@ -9,14 +9,19 @@ from __future__ import annotations
 from fab_paxos.acceptor import Acceptor
 from fab_paxos.catch_up import CatchUp
 from fab_paxos.certifier import Certifier
+from fab_paxos.checkpoint import Checkpoints
 from fab_paxos.effects import (
     Blame,
     Broadcast,
     Certify,
+    CutRecord,
     Decide,
     Effect,
     EntryRecord,
+    LeapRecord,
+    Leapt,
     Persist,
+    Present,
     ProvenRecord,
     Send,
     SetTimer,
@@ -36,6 +41,7 @@ from fab_paxos.events import (
     Submitted,
     TimerFired,
 )
+from fab_paxos.jointly import Jointly
 from fab_paxos.learner import Learner
 from fab_paxos.messages import (
     Accepted,
@@ -44,14 +50,18 @@ from fab_paxos.messages import (
     Endorsed,
     Fetch,
     FetchBatches,
+    FetchState,
     Flag,
     Forward,
     LogFrame,
     Message,
     NewView,
+    Offer,
+    Progress,
     Propose,
     ProveShare,
     Report,
+    StatePart,
     Status,
 )
 from fab_paxos.opening import Opening
@@ -59,8 +69,17 @@ from fab_paxos.patience import Patience
 from fab_paxos.proposer import Proposer
 from fab_paxos.state import EngineConfig, RestoredState
 from fab_paxos.tail import Tail
+from fab_paxos.transfer import Brought, answer
 from fab_paxos.types import Entry
-from quorum import AcceptedStatement, Endorsement, QuorumCertificate, SuspectStatement
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Endorsement,
+    JointStatement,
+    ProgressStatement,
+    QuorumCertificate,
+    SuspectStatement,
+)
 
 HEARTBEAT = "heartbeat"
 
@@ -74,7 +93,7 @@ class Replica:
         self._system = config.system
         blamed: set[int] = set()
         self._election = Election(config.system, config.me, state.view, state.election, blamed)
-        self._tail = Tail(state.frontier, state.windows)
+        self._tail = Tail(state.frontier, state.windows, config.checkpoint_slots)
         self._restore(state)
         self._learner = Learner(config.system, self._tail)
         last = self._tail.entry(self._tail.tip)
@@ -85,7 +104,21 @@ class Replica:
         self._acceptor = Acceptor(config.system, self._tail)
         self._proposer = Proposer(self._tail)
         self._certifier = Certifier(config.system, config.me, self._tail, state.certificate, blamed)
-        self._opening = Opening(config.system, config.me, self._tail, state.view, state.new_view_digest)
+        self._opening = Opening(
+            config.system,
+            config.me,
+            self._tail,
+            state.view,
+            state.new_view_digest,
+            Jointly(config.system, config.me, blamed),
+        )
+        self._checkpoints = Checkpoints(
+            self._tail,
+            Jointly(config.system, config.me, blamed),
+            state.checkpoint,
+            state.pruned,
+            config.retain_slots,
+        )
         self._catch_up = CatchUp(config.system, config.me, self._tail, state.view)
         # A certificate of a longer log than ours: kept until its slot is decided here.
         self._beyond = state.beyond
@@ -111,8 +144,14 @@ class Replica:
 
     @property
     def status(self) -> Status:
-        certified = self._certifier.certified
-        return Status(self.view, self._tail.tip, self._tail.decided, certified, self._opening.active)
+        return Status(
+            view=self.view,
+            accepted=self._tail.tip,
+            decided=self._tail.decided,
+            certified=self._certifier.certified,
+            active=self._opening.active,
+            stable=self._checkpoints.slot,
+        )
 
     def step(self, event: Event) -> tuple[Effect, ...]:
         """Handles one event; the effects are to be carried out in order."""
@@ -125,19 +164,13 @@ class Replica:
             case Submitted(submission):
                 self._proposer.on_submitted(submission, out)
             case EndorsementMade(statement, signature, proven):
-                if isinstance(statement, AcceptedStatement):
-                    self._certifier.on_endorsement_made(self.view, statement, signature, proven, out)
-                elif isinstance(statement, SuspectStatement):
-                    self._election.on_endorsement_made(statement, signature, proven, out)
+                self._on_endorsement_made(statement, signature, proven, out)
             case EndorsementRefused(statement):
                 self._certifier.on_endorsement_refused(statement)
             case Combined(certificate):
                 self._on_certificate(certificate, out)
             case CombinationFailed(statement, culprits, unproven):
-                if isinstance(statement, SuspectStatement):
-                    self._election.on_combination_failed(statement, culprits, unproven, out)
-                else:
-                    self._certifier.on_combination_failed(statement, culprits, unproven, out)
+                self._on_combination_failed(statement, culprits, unproven, out)
             case TimerFired(name):
                 self._heartbeat(out) if name == HEARTBEAT else self._out_of_patience(out)
             case PeerConnected(peer):
@@ -167,6 +200,8 @@ class Replica:
             case ProveShare(statement):
                 self._certifier.on_prove_share(statement, out)
                 self._election.on_prove_share(statement, out)
+                self._opening.jointly.on_prove_share(statement, out)
+                self._checkpoints.jointly.on_prove_share(statement, out)
             case Status():
                 self._on_status(sender, message, out)
             case Fetch(first_slot):
@@ -189,6 +224,19 @@ class Replica:
                 self._opening.on_batches(batches)
                 self._carry_out(out)
                 self._opening.ask_for_more(out)
+            case Progress():
+                if message.view == self.view and self._opening.on_progress(message, out):
+                    self._begin(message, out)
+            case Offer():
+                if self._catch_up.was_asked(sender):
+                    transfer = self._catch_up.transfer
+                    self._on_brought(sender, transfer.on_offer(sender, message, self._tail.decided, out), out)
+            case StatePart():
+                self._on_brought(sender, self._catch_up.transfer.on_part(sender, message, out), out)
+            case FetchState():
+                part = answer(self._checkpoints.stable, message)
+                if part is not None:
+                    out.append(Send(sender, part))
 
     def _on_propose(self, sender: int, propose: Propose, out: list[Effect]) -> None:
         if propose.view != self.view or self.leader == self._config.me:
@@ -210,22 +258,62 @@ class Replica:
                     out.append(Send(sender, Certified(self._election.proof)))
                 elif self._election.on_suspect(endorsement, statement, out):
                     self._suspect(out)
+            case CheckpointStatement():
+                self._checkpoints.jointly.on_endorsed(endorsement, out)
+            case ProgressStatement():
+                self._opening.jointly.on_endorsed(endorsement, out)
             case _:
                 pass
+
+    def _on_endorsement_made(
+        self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
+    ) -> None:
+        match statement:
+            case AcceptedStatement():
+                self._certifier.on_endorsement_made(self.view, statement, signature, proven, out)
+            case SuspectStatement():
+                self._election.on_endorsement_made(statement, signature, proven, out)
+            case CheckpointStatement():
+                self._checkpoints.jointly.on_endorsement_made(statement, signature, proven, out)
+            case ProgressStatement():
+                self._opening.jointly.on_endorsement_made(statement, signature, proven, out)
+            case _:
+                pass
+
+    def _on_combination_failed(
+        self,
+        statement: JointStatement,
+        culprits: tuple[int, ...],
+        unproven: tuple[int, ...],
+        out: list[Effect],
+    ) -> None:
+        match statement:
+            case SuspectStatement():
+                self._election.on_combination_failed(statement, culprits, unproven, out)
+            case CheckpointStatement():
+                self._checkpoints.jointly.on_combination_failed(statement, culprits, unproven, out)
+            case ProgressStatement():
+                self._opening.jointly.on_combination_failed(statement, culprits, unproven, out)
+            case _:
+                self._certifier.on_combination_failed(statement, culprits, unproven, out)
 
     def _on_status(self, sender: int, status: Status, out: list[Effect]) -> None:
         """Whoever is behind in views gets the proof that moves it, and then the NewView that it lacks."""
         if status.view < self.view and self._election.proof is not None:
             out.append(Send(sender, Certified(self._election.proof)))
         elif status.view == self.view and not status.active and self._opening.new_view is not None:
-            out.append(Send(sender, self._opening.new_view))
+            out.append(Send(sender, self._opening.progress or self._opening.new_view))
         self._catch_up.on_status(sender, status, out)
         latest = self._acceptor.latest(self.view)
-        self._catch_up.help(sender, status, latest, self._certifier.newest, out)
+        self._catch_up.help(sender, status, latest, self._certifier.newest, self._checkpoints.stable, out)
 
     def _on_fetch(self, sender: int, first_slot: int, out: list[Effect]) -> None:
         """The slots of a NewView are fetched by digest, not as proposals."""
         certified = self._certifier.certified
+        stable = self._checkpoints.stable
+        if first_slot <= self._checkpoints.pruned and stable is not None:
+            out.append(Present(sender, stable))
+            return
         if first_slot > certified:
             if not self._opening.active:
                 return  # what was proposed, and what the NewView gave, is not told apart before it is here
@@ -267,6 +355,32 @@ class Replica:
         self._carry_out(out)
         self._catch_up.progressed(sender, out)
 
+    def _on_brought(self, sender: int, brought: Brought | None, out: list[Effect]) -> None:
+        """A checkpoint is here with its whole state: the log goes on from it."""
+        if brought is None:
+            return
+        checkpoint, snapshot = brought.checkpoint, brought.checkpoint.snapshot
+        if self._tail.root(snapshot.slot) == snapshot.frontier.root:
+            newly = self._tail.decide(snapshot.slot)  # our own log, which it proves
+            out.append(Persist(ProvenRecord(snapshot.slot, brought.certificate)))
+            self._decide_entries(newly, out)
+        elif snapshot.slot > self._tail.decided:
+            if self._tail.tip > snapshot.slot:
+                self._tail.truncate(self._tail.decided)
+                out.append(Persist(CutRecord(self._tail.decided)))
+            self._tail.leap(snapshot)
+            out.append(Persist(LeapRecord(checkpoint, brought.certificate)))
+            out.append(Leapt(checkpoint))
+            self._checkpoints.leap(checkpoint)
+            self._acceptor.replaced(snapshot.slot)
+            self._learner.replaced(snapshot.slot)
+            self._learner.forget(snapshot.slot)
+            self._proposer.on_leap(out)
+        self._keep_for_later(brought.certificate)
+        self._on_certificate(brought.certificate, out)
+        self._carry_out(out)
+        self._catch_up.progressed(sender, out)
+
     # -- decisions -----------------------------------------------------------------------------------
 
     def _decide(self, out: list[Effect]) -> None:
@@ -279,15 +393,28 @@ class Replica:
             self._proposer.on_decided(entry)
             out.append(Decide(entry))
         self._learner.forget(self._tail.decided)
+        if entries:
+            self._checkpoints.on_decided(out)
         if self._beyond is not None:
             self._on_certificate(self._beyond, out)
 
     def _on_certificate(self, certificate: QuorumCertificate, out: list[Effect]) -> None:
-        """A certificate decides: our own log up to its slot, if that is the certified one; or who leads."""
+        """What a quorum has said jointly: which log is decided, who leads, what may be forgotten."""
+        match certificate.statement:
+            case AcceptedStatement():
+                self._on_decision_certificate(certificate, out)
+            case SuspectStatement(view) if view >= self.view:
+                self._enter_view(view + 1, certificate, out)
+            case CheckpointStatement():
+                self._checkpoints.on_certificate(certificate, self._certifier.certified, out)
+            case ProgressStatement():
+                self._opening.on_certificate(certificate)
+            case _:
+                pass
+
+    def _on_decision_certificate(self, certificate: QuorumCertificate, out: list[Effect]) -> None:
+        """It decides our own log up to its slot, if that is the certified one."""
         statement = certificate.statement
-        if isinstance(statement, SuspectStatement) and statement.view >= self.view:
-            self._enter_view(statement.view + 1, certificate, out)
-            return
         known = max(self._certifier.certified, self._tail.base - 1)  # below the base no root can be compared
         if not isinstance(statement, AcceptedStatement) or statement.slot <= known:
             return
@@ -303,6 +430,7 @@ class Replica:
         self._decide_entries(newly, out)
         out.append(Certify(certificate))
         self._tail.forget(statement.slot)
+        self._checkpoints.on_certified(statement.slot, out)
 
     # -- views ---------------------------------------------------------------------------------------
 
@@ -360,7 +488,7 @@ class Replica:
         if new_view.view == self.view and self._opening.on_new_view(new_view, out):
             self._begin(new_view, out)
 
-    def _begin(self, new_view: NewView, out: list[Effect]) -> None:
+    def _begin(self, new_view: NewView | Progress, out: list[Effect]) -> None:
         if new_view.base is not None:
             self._on_certificate(new_view.base, out)
         self._carry_out(out)
@@ -406,6 +534,8 @@ class Replica:
             self._suspect(out)
         self._election.on_heartbeat(out)
         self._opening.ask(out)
+        self._opening.jointly.on_heartbeat(out)
+        self._checkpoints.jointly.on_heartbeat(out)
         self._report(out)
 
     def _connected(self, peer: int, out: list[Effect]) -> None:

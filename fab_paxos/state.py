@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.log import Frontier
+from fab_paxos.snapshot import Checkpoint
 from fab_paxos.types import Batch
 from fab_paxos.windows import ClientWindows
 from quorum import QuorumCertificate, QuorumSystem
@@ -24,6 +26,8 @@ class EngineConfig:
     heartbeat_seconds: float = 0.5
     view_timeout_seconds: float = 0.5
     overlooked_heartbeats: int = 32
+    checkpoint_slots: int = CHECKPOINT_SLOTS
+    retain_slots: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.me < self.system.member_count:
@@ -58,3 +62,5 @@ class RestoredState:
     certificate: QuorumCertificate | None = None
     beyond: QuorumCertificate | None = None
     entries: tuple[RestoredEntry, ...] = ()
+    checkpoint: Checkpoint | None = None
+    pruned: int = 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.log import Frontier, slot_leaf
+from fab_paxos.snapshot import Snapshot
 from fab_paxos.state import RestoredEntry
 from fab_paxos.types import Batch, Entry
 from fab_paxos.windows import ClientWindows
@@ -18,7 +20,11 @@ class Tail:
     views and are not part of this log: they are reported until something else is accepted in their place.
     """
 
-    def __init__(self, base: Frontier, windows: ClientWindows) -> None:
+    def __init__(
+        self, base: Frontier, windows: ClientWindows, checkpoint_slots: int = CHECKPOINT_SLOTS
+    ) -> None:
+        self._checkpoint_slots = checkpoint_slots
+        self._snapshots: dict[int, Snapshot] = {}
         self._base = base
         self._entries: list[Entry] = []
         self._remnants: dict[int, Entry] = {}
@@ -66,6 +72,8 @@ class Tail:
         entry = Entry(slot, view, batch, frontier.root, frontier, signature, fresh)
         self._entries.append(entry)
         self._remnants.pop(slot, None)
+        if slot % self._checkpoint_slots == 0:  # now or never: the windows go on with the next slot
+            self._snapshots[slot] = Snapshot(frontier, self.windows.state())
         return entry
 
     def renew(self, slot: int, view: int) -> Entry:
@@ -125,7 +133,37 @@ class Tail:
         cut = self._entries[place:]
         del self._entries[place:]
         self.windows.rollback(slot)
+        for void in [void for void in self._snapshots if void > slot]:
+            del self._snapshots[void]
         return cut
+
+    # -- checkpoints ---------------------------------------------------------------------------------
+
+    def newest_snapshot(self) -> Snapshot | None:
+        """The newest snapshot of the decided log."""
+        return self._snapshots.get(max((slot for slot in self._snapshots if slot <= self.decided), default=0))
+
+    def snapshot(self, slot: int) -> Snapshot | None:
+        return self._snapshots.get(slot)
+
+    def drop_snapshots(self, slot: int) -> None:
+        """Those up to ``slot`` are not needed any more."""
+        for old in [old for old in self._snapshots if old <= slot]:
+            del self._snapshots[old]
+
+    def leap(self, snapshot: Snapshot) -> None:
+        """Goes on from a snapshot above everything decided here; what was accepted in its place is void.
+
+        Raises ValueError when its state cannot be read, and then changes nothing. Remnants above it stay:
+        their log may be the one that the snapshot continues.
+        """
+        windows = ClientWindows.read(snapshot.state)
+        self._cut(self.decided)
+        self.windows = windows
+        self._base = snapshot.frontier
+        self.decided = snapshot.slot
+        self._entries.clear()
+        self._drop_remnants(snapshot.slot)
 
     def decide(self, slot: int) -> tuple[Entry, ...]:
         """Marks everything up to ``slot`` decided; the newly decided entries in order."""
@@ -145,5 +183,8 @@ class Tail:
             base = self.frontier(slot)
             del self._entries[: slot - self._base.size]
             self._base = base
-            for old in [old for old in self._remnants if old <= slot]:
-                del self._remnants[old]
+            self._drop_remnants(slot)
+
+    def _drop_remnants(self, slot: int) -> None:
+        for old in [old for old in self._remnants if old <= slot]:
+            del self._remnants[old]

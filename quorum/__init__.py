@@ -17,9 +17,9 @@ from quorum.statement import (
     CheckpointStatement,
     Context,
     GreetingStatement,
+    IndividualStatement,
     InvalidStatement,
     JointStatement,
-    IndividualStatement,
     NewViewStatement,
     ProgressStatement,
     ProposeStatement,
@@ -28,8 +28,8 @@ from quorum.statement import (
     SubmissionStatement,
     SuspectStatement,
     VoteStatement,
-    decode_joint,
     decode_individual,
+    decode_joint,
 )
 from quorum.system import QuorumSystem, UnsatisfiableSizes
 from quorum.tally import Tally, Verdict
@@ -43,11 +43,11 @@ __all__ = [
     "Endorser",
     "Equivocation",
     "GreetingStatement",
+    "IndividualStatement",
     "InvalidCertificate",
     "InvalidEndorsement",
     "InvalidStatement",
     "JointStatement",
-    "IndividualStatement",
     "NewViewStatement",
     "ProgressStatement",
     "ProposeStatement",
@@ -64,6 +64,6 @@ __all__ = [
     "VerifiedEndorsement",
     "VoteStatement",
     "combine",
-    "decode_joint",
     "decode_individual",
+    "decode_joint",
 ]

@@ -89,18 +89,20 @@ class ProveShare(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("view", "accepted", "decided", "certified", "active")
+    __slots__ = ("view", "accepted", "decided", "certified", "active", "stable")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
     view: int
     accepted: int
     decided: int
     certified: int
     active: bool
-    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ...) -> None: ...
+    stable: int
+    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ..., stable: _Optional[int] = ...) -> None: ...
 
 class Fetch(_message.Message):
     __slots__ = ("first_slot",)
@@ -168,8 +170,54 @@ class Batches(_message.Message):
     batches: _containers.RepeatedCompositeFieldContainer[Batch]
     def __init__(self, batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ...) -> None: ...
 
+class Progress(_message.Message):
+    __slots__ = ("view", "reports_digest", "base", "vector", "certificate")
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    view: int
+    reports_digest: bytes
+    base: Certificate
+    vector: _containers.RepeatedScalarFieldContainer[bytes]
+    certificate: Certificate
+    def __init__(self, view: _Optional[int] = ..., reports_digest: _Optional[bytes] = ..., base: _Optional[_Union[Certificate, _Mapping]] = ..., vector: _Optional[_Iterable[bytes]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ...) -> None: ...
+
+class Offer(_message.Message):
+    __slots__ = ("checkpoint", "peaks", "leaves", "certificate", "cover")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    PEAKS_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    COVER_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: Certificate
+    peaks: _containers.RepeatedScalarFieldContainer[bytes]
+    leaves: _containers.RepeatedScalarFieldContainer[bytes]
+    certificate: Certificate
+    cover: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, checkpoint: _Optional[_Union[Certificate, _Mapping]] = ..., peaks: _Optional[_Iterable[bytes]] = ..., leaves: _Optional[_Iterable[bytes]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., cover: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class FetchState(_message.Message):
+    __slots__ = ("slot", "first")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    first: int
+    def __init__(self, slot: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
+
+class StatePart(_message.Message):
+    __slots__ = ("slot", "first", "items")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    first: int
+    items: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, slot: _Optional[int] = ..., first: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class PeerMessage(_message.Message):
-    __slots__ = ("propose", "accepted", "flag", "endorsement", "certified", "prove_share", "status", "fetch", "log_frame", "forward", "report", "new_view", "fetch_batches", "batches")
+    __slots__ = ("propose", "accepted", "flag", "endorsement", "certified", "prove_share", "status", "fetch", "log_frame", "forward", "report", "new_view", "fetch_batches", "batches", "progress", "offer", "fetch_state", "state_part")
     PROPOSE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     FLAG_FIELD_NUMBER: _ClassVar[int]
@@ -184,6 +232,10 @@ class PeerMessage(_message.Message):
     NEW_VIEW_FIELD_NUMBER: _ClassVar[int]
     FETCH_BATCHES_FIELD_NUMBER: _ClassVar[int]
     BATCHES_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    FETCH_STATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_PART_FIELD_NUMBER: _ClassVar[int]
     propose: Propose
     accepted: Accepted
     flag: Flag
@@ -198,7 +250,11 @@ class PeerMessage(_message.Message):
     new_view: NewView
     fetch_batches: FetchBatches
     batches: Batches
-    def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., flag: _Optional[_Union[Flag, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., new_view: _Optional[_Union[NewView, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ...) -> None: ...
+    progress: Progress
+    offer: Offer
+    fetch_state: FetchState
+    state_part: StatePart
+    def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., flag: _Optional[_Union[Flag, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., new_view: _Optional[_Union[NewView, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., fetch_state: _Optional[_Union[FetchState, _Mapping]] = ..., state_part: _Optional[_Union[StatePart, _Mapping]] = ...) -> None: ...
 
 class Envelope(_message.Message):
     __slots__ = ("messages",)

@@ -15,6 +15,8 @@ from fab_paxos import Batch, Entry, Submission, UnsignedSubmission
 from fab_paxos.effects import EntryRecord, ProvenRecord
 from fab_paxos.log import EMPTY, Frontier, MerkleLog, slot_leaf
 from fab_paxos.messages import Accepted, LogFrame, Propose
+from fab_paxos.snapshot import Checkpoint, Snapshot
+from fab_paxos.windows import ClientWindows
 from quorum import (
     AcceptedStatement,
     Context,
@@ -130,6 +132,15 @@ class Chain:
             statement = AcceptedStatement(view, slot, self.root(slot))
             self._certificates[slot] = self.farm.certify(statement)
         return self._certificates[slot]
+
+    def checkpoint(self, slot: int) -> Checkpoint:
+        """A stable checkpoint of the first ``slot`` entries."""
+        windows = ClientWindows()
+        for entry in self.entries[:slot]:
+            for submission in entry.batch.submissions:
+                windows.admit(entry.slot, submission)
+        snapshot = Snapshot(self.entries[slot - 1].frontier, windows.state())
+        return Checkpoint(snapshot, self.farm.certify(snapshot.statement))
 
     def election(self, suspected: int) -> QuorumCertificate:
         """The proof that ends a view."""

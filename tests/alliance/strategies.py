@@ -13,13 +13,17 @@ from fab_paxos.messages import (
     Endorsed,
     Fetch,
     FetchBatches,
+    FetchState,
     Flag,
     Forward,
     LogFrame,
     NewView,
+    Offer,
+    Progress,
     Propose,
     ProveShare,
     Report,
+    StatePart,
     Status,
 )
 from fab_paxos.opening import FETCH_BATCHES_MAX
@@ -59,7 +63,7 @@ statements = (
     | st.builds(ReplyStatement, digests, u64, u64, digests)
 )
 certificates = st.builds(QuorumCertificate, statements, shares)
-positions = st.lists(st.integers(0, SLOT_MAX), min_size=3, max_size=3).map(sorted)
+positions = st.lists(st.integers(0, SLOT_MAX), min_size=4, max_size=4).map(sorted)
 proofs = st.lists(digests, max_size=64).map(tuple)
 frames = st.builds(
     LogFrame, slots, st.lists(batches, min_size=1, max_size=4).map(tuple), certificates, proofs
@@ -93,7 +97,10 @@ messages = (
     | st.builds(Certified, certificates)
     | st.builds(ProveShare, statements)
     | st.builds(
-        lambda view, at, active: Status(view, at[2], at[1], at[0], active), u64, positions, st.booleans()
+        lambda view, at, on: Status(view, at[3], at[2], at[1], on, at[0]),
+        u64,
+        positions,
+        st.booleans(),
     )
     | reports()
     | st.builds(
@@ -106,6 +113,26 @@ messages = (
     | st.builds(FetchBatches, st.lists(digests, min_size=1, max_size=FETCH_BATCHES_MAX).map(tuple))
     | st.builds(Batches, st.tuples(batches))
     | st.builds(Fetch, slots)
+    | st.builds(
+        Progress,
+        u64,
+        digests,
+        st.none() | st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares),
+        st.lists(digests, max_size=5).map(tuple),
+        st.builds(QuorumCertificate, st.builds(ProgressStatement, u64, digests), shares),
+    )
+    | st.builds(
+        Offer,
+        st.builds(QuorumCertificate, st.builds(CheckpointStatement, u64, digests, digests), shares),
+        proofs,
+        st.lists(digests, max_size=5).map(tuple),
+        st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares),
+        proofs,
+    )
+    | st.builds(FetchState, slots, st.integers(0, 2**32 - 1))
+    | st.builds(
+        StatePart, slots, st.integers(0, 2**32 - 1), st.lists(st.binary(), min_size=1, max_size=5).map(tuple)
+    )
     | frames
     | st.builds(Forward, st.lists(submissions, min_size=1, max_size=4).map(tuple))
 )

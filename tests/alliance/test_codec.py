@@ -15,11 +15,17 @@ from alliance.codec import Malformed
 from alliance.pb import peer_pb2 as pb
 from alliance.peers import FLUSH_BYTES
 from fab_paxos import Batch, UnsignedSubmission
-from fab_paxos.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, SUBMISSION_BYTES_MAX
+from fab_paxos.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_SUBMISSIONS_MAX,
+    STATE_ITEMS_MAX,
+    STATE_PART_BYTES,
+    SUBMISSION_BYTES_MAX,
+)
 from fab_paxos.messages import Forward, Message
 from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.types import submission_bytes
-from quorum import AcceptedStatement, SuspectStatement
+from quorum import AcceptedStatement, CheckpointStatement, JointStatement, ProgressStatement, SuspectStatement
 from tests.alliance import strategies
 from tests.alliance.strategies import SENDER
 
@@ -33,6 +39,10 @@ DIGEST, SIGNATURE = b"d" * 32, b"s" * 64
 def certificate(**changes: Any) -> pb.Certificate:
     fields = {"tag": STATEMENT.TAG, "fields": STATEMENT.fields(), "signature": b"q" * 256}
     return pb.Certificate(**(fields | changes))
+
+
+def certificate_of(statement: JointStatement) -> pb.Certificate:
+    return certificate(tag=statement.TAG, fields=statement.fields())
 
 
 def batch(*submissions: bytes) -> pb.Batch:
@@ -61,6 +71,22 @@ def valid() -> dict[str, Any]:
         ),
         "fetch_batches": pb.FetchBatches(digests=[DIGEST]),
         "batches": pb.Batches(batches=[batch(SUBMISSION)]),
+        "progress": pb.Progress(
+            view=2,
+            reports_digest=DIGEST,
+            base=certificate(),
+            vector=[DIGEST],
+            certificate=certificate_of(ProgressStatement(2, DIGEST)),
+        ),
+        "offer": pb.Offer(
+            checkpoint=certificate_of(CheckpointStatement(4, DIGEST, DIGEST)),
+            peaks=[DIGEST],
+            leaves=[DIGEST],
+            certificate=certificate(),
+            cover=[DIGEST],
+        ),
+        "fetch_state": pb.FetchState(slot=1, first=0),
+        "state_part": pb.StatePart(slot=1, first=0, items=[b"item"]),
     }
 
 
@@ -103,6 +129,31 @@ def test_the_bodies_that_are_spoilt_below_are_valid_themselves(kind: str) -> Non
 
 def test_every_kind_of_message_is_among_them() -> None:
     assert set(valid()) == {field.name for field in pb.PeerMessage.DESCRIPTOR.fields}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("status", {"stable": 3}),
+        ("progress", {"certificate": certificate()}),
+        ("progress", {"base": certificate_of(SuspectStatement(1))}),
+        ("progress", {"reports_digest": b"d"}),
+        ("progress", {"vector": [DIGEST] * (codec.REPORT_ENTRIES_MAX + 1)}),
+        ("offer", {"checkpoint": certificate()}),
+        ("offer", {"certificate": certificate_of(SuspectStatement(1))}),
+        ("offer", {"peaks": [DIGEST] * 65}),
+        ("offer", {"cover": [DIGEST] * 65}),
+        ("offer", {"leaves": [b"d"]}),
+        ("offer", {"leaves": [DIGEST] * (STATE_ITEMS_MAX + 1)}),
+        ("fetch_state", {"slot": 0}),
+        ("state_part", {"slot": 0}),
+        ("state_part", {"items": []}),
+        ("state_part", {"items": [bytes(STATE_PART_BYTES), bytes(50_000)]}),
+    ],
+)
+def test_what_no_correct_member_says_about_checkpoints_is_refused(kind: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(codec.Malformed):
+        codec.decode(SENDER, spoil(kind, **fields))
 
 
 BAD_DIGESTS = [b"", b"d" * 31, b"d" * 33]

@@ -20,9 +20,12 @@ from fab_paxos.effects import (
     Effect,
     Endorse,
     EntryRecord,
+    Leapt,
     Locate,
     Persist,
+    Present,
     ProvenRecord,
+    Prune,
     RefusalReason,
     Refuse,
     Send,
@@ -118,7 +121,7 @@ def test_without_records_nothing_is_synced(bench: Bench) -> None:
 def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Chain) -> None:
     entry, submission = long_chain.entries[0], farm.submission(1)
     certificate, statement = long_chain.certificate(20), SuspectStatement(1)
-    endorsement = farm.endorse(0, statement)
+    endorsement, checkpoint = farm.endorse(0, statement), long_chain.checkpoint(20)
     effects = [
         (Send(1, Fetch(1)), ("send", 1, Fetch(1))),
         (Broadcast(Fetch(1)), ("broadcast", Fetch(1))),
@@ -127,6 +130,9 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
         (Decide(entry), ("decided", entry)),
         (Certify(certificate), ("certified", certificate)),
         (Supply(3, 7), ("supply", 3, 7)),
+        (Present(3, checkpoint), ("present", 3, checkpoint)),
+        (Prune(5), ("prune", 5)),
+        (Leapt(checkpoint), ("leapt", checkpoint)),
         (Refuse(submission, RefusalReason.BUSY), ("refuse", submission, "busy")),
         (Locate(submission, 4), ("locate", submission, 4)),
         (Blame(2, "lies", (Fetch(1),)), ("blame", 2, "lies", (Fetch(1),))),

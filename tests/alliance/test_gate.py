@@ -24,6 +24,8 @@ from fab_paxos.messages import (
     LogFrame,
     Message,
     NewView,
+    Offer,
+    Progress,
     Propose,
     ProveShare,
     Report,
@@ -234,7 +236,7 @@ def corpus(farm: Farm, long_chain: Chain) -> list[Callable[[], Message]]:
     ]
 
 
-SIGNED = (Propose, Accepted, Certified, LogFrame, Forward, Report, NewView)
+SIGNED = (Offer, Progress, Propose, Accepted, Certified, LogFrame, Forward, Report, NewView)
 
 
 @settings(

@@ -11,6 +11,7 @@ from alliance import history as module
 from alliance.errors import JournalError
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
 from fab_paxos import Batch
+from fab_paxos.effects import LeapRecord
 from fab_paxos.log import MerkleLog, root_from_cover, slot_leaf
 from fab_paxos.messages import LogFrame
 from quorum import AcceptedStatement
@@ -224,3 +225,57 @@ def test_after_a_restart_it_tells_the_same(chain: Chain, told: Told) -> None:
     again = Told(told.journal.path, chain)
     assert (again.history.frame(2), again.history.placement(4, 0), again.history.peaks(5)) == before
     again.journal.close()
+
+
+# -- pruned ------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_after_pruning_is_proven(farm: Farm, chain: Chain, told: Told, source: str) -> None:
+    chain.grow(20)
+    told.tell_all()
+    peaks = told.history.peaks(12)
+    told.history.prune(11)
+    for first in (1, 11):
+        with pytest.raises(module.Pruned, match="no longer kept"):
+            told.history.frame(first)
+    verify(farm, told.history.frame(13), peaks)
+    with pytest.raises(module.Pruned):
+        told.history.locate(chain.entries[10].batch.submissions[0], 11)
+    place = told.history.placement(12, 0)
+    assert place.log_path == chain.log.inclusion_proof(11, 20)
+    chain.grow(1, first_seq=21)
+    told.decide(chain.entries[-1])
+    told.certify(21)
+    verify(farm, told.history.frame(13), peaks)
+
+
+def test_an_offer_leads_from_the_checkpoint_to_the_certificate(farm: Farm, chain: Chain, told: Told) -> None:
+    chain.grow(20)
+    told.tell_all()
+    checkpoint = chain.checkpoint(16)
+    offer = told.history.offer(checkpoint)
+    assert offer.peaks == chain.frontiers[16].peaks
+    assert root_from_cover(chain.frontiers[16], 20, offer.cover) == chain.root(20)
+
+
+def test_after_a_leap_the_history_goes_on(farm: Farm, chain: Chain, told: Told, run: Run) -> None:
+    chain.grow(20)
+    for entry in chain.entries[:3]:
+        told.decide(entry)
+    told.certify(3)
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(told.history.wait_beyond(5))
+        await asyncio.sleep(0)
+        checkpoint = chain.checkpoint(16)
+        told.journal.append([LeapRecord(checkpoint, chain.certificate(18))])
+        told.history.leap(checkpoint)
+        await asyncio.wait_for(waiting, 5)
+
+    run(scenario())
+    with pytest.raises(module.Pruned):
+        told.history.frame(6)
+    for entry in chain.entries[16:]:
+        told.decide(entry)
+    told.certify(20)
+    verify(farm, told.history.frame(17), chain.frontiers[16].peaks)

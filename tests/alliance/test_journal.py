@@ -16,7 +16,17 @@ from alliance.errors import JournalError
 from alliance.journal import Journal, Replayed
 from alliance.journal_records import pack_batch, unpack_batch
 from fab_paxos import Batch, InvalidSubmission
-from fab_paxos.effects import CutRecord, EntryRecord, NewViewRecord, ProvenRecord, Record, ViewRecord
+from fab_paxos.effects import (
+    CheckpointRecord,
+    CutRecord,
+    EntryRecord,
+    LeapRecord,
+    NewViewRecord,
+    ProvenRecord,
+    Record,
+    ViewRecord,
+)
+from fab_paxos.snapshot import Snapshot
 from fab_paxos.windows import Standing
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
@@ -36,6 +46,8 @@ class Memory:
     view: int
     election: QuorumCertificate | None
     new_view_digest: bytes | None
+    snapshot: Snapshot | None
+    pruned: int
 
     @classmethod
     def of(cls, replayed: Replayed) -> Memory:
@@ -50,6 +62,8 @@ class Memory:
             state.view,
             state.election,
             state.new_view_digest,
+            state.checkpoint.snapshot if state.checkpoint is not None else None,
+            state.pruned,
         )
 
 
@@ -94,11 +108,25 @@ def script(chain: Chain) -> list[list[Record]]:
     ]
 
 
+def long_script(chain: Chain) -> list[list[Record]]:
+    """The same, then checkpoints, and leaps to those that others brought."""
+    entries = chain.entries
+    return [
+        *script(chain),
+        [CheckpointRecord(chain.checkpoint(4))],
+        [EntryRecord(entries[6]), CheckpointRecord(chain.checkpoint(6))],
+        [LeapRecord(chain.checkpoint(12), chain.certificate(12))],
+        [EntryRecord(entries[12])],
+        [LeapRecord(chain.checkpoint(15), chain.certificate(17))],
+    ]
+
+
 def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
     """A dumb twin of the journal."""
     entries: dict[int, EntryRecord] = {}
     proven, certificate, beyond = 0, None, None
     view, election, digest = 0, None, None
+    checkpoint = pruned = 0
     for record in (record for append in appends for record in append):
         match record:
             case EntryRecord(entry):
@@ -109,6 +137,15 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
                 view, election, digest = record.view, record.election, None
             case NewViewRecord():
                 digest = record.digest
+            case CheckpointRecord():
+                checkpoint = record.checkpoint.slot
+            case LeapRecord():
+                checkpoint = pruned = proven = record.checkpoint.slot
+                entries = {slot: held for slot, held in entries.items() if slot > pruned}
+                if slot_of(record.certificate) > proven:
+                    beyond = record.certificate
+                else:
+                    certificate = record.certificate
             case ProvenRecord(slot, newest) if slot_of(newest) > slot:
                 proven, beyond = slot, newest
             case ProvenRecord(slot, newest):
@@ -120,7 +157,20 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
         for slot, r in sorted(entries.items())
         if slot > proven
     )
-    return Memory(proven, chain.root(proven), above, certificate, beyond, view, election, digest)
+    if certificate is not None and slot_of(certificate) < pruned:
+        certificate = None
+    return Memory(
+        proven,
+        chain.root(proven),
+        above,
+        certificate,
+        beyond,
+        view,
+        election,
+        digest,
+        chain.checkpoint(checkpoint).snapshot if checkpoint else None,
+        pruned,
+    )
 
 
 def slot_of(certificate: QuorumCertificate) -> int:
@@ -137,7 +187,7 @@ def same(memory: Memory, twin: Memory) -> bool:
 
 
 def test_what_was_appended_is_replayed(farm: Farm, long_chain: Chain, path: Path) -> None:
-    appends = script(long_chain)
+    appends = long_script(long_chain)
     for count in range(len(appends) + 1):
         if count:
             with opened(path, farm) as journal:
@@ -194,7 +244,7 @@ def test_a_kill_at_any_point_leaves_a_prefix(
     farm: Farm, long_chain: Chain, path: Path, tmp_path: Path
 ) -> None:
     """The WAL is cut anywhere, as a torn write would: what was acknowledged before the cut is there."""
-    appends = script(long_chain)
+    appends = long_script(long_chain)
     wal = path.with_name(path.name + "-wal")
     sizes = []
     with opened(path, farm) as journal:
@@ -337,3 +387,66 @@ def test_what_is_read_for_others_is_checked_too(farm: Farm, long_chain: Chain, p
         assert len(list(journal.batches(1, 2))) == 2
         with pytest.raises(JournalError, match="altered"):
             list(journal.batches(1, 4))
+
+
+# -- checkpoints -------------------------------------------------------------------------------------
+
+
+def decided(journal: Journal, chain: Chain, slots: int, checkpoint: int) -> None:
+    """So many proven slots, with a checkpoint below."""
+    journal.append([EntryRecord(entry) for entry in chain.entries[:slots]])
+    journal.append([ProvenRecord(slots, chain.certificate(slots))])
+    journal.append([CheckpointRecord(chain.checkpoint(checkpoint))])
+
+
+def test_a_restart_begins_from_the_checkpoint(farm: Farm, long_chain: Chain, path: Path) -> None:
+    with opened(path, farm) as journal:
+        decided(journal, long_chain, 18, 16)
+    with opened(path, farm) as journal:
+        journal._db.execute("UPDATE entries SET batch = x'00' WHERE slot <= 16")
+        state = journal.replay().state  # what lies below is not read before somebody asks for it
+        assert state.frontier.size == 18
+        assert state.windows.state() == long_chain.checkpoint(18).snapshot.state
+        with pytest.raises(JournalError, match="damaged"):
+            list(journal.batches(16, 16))
+
+
+def test_what_is_pruned_is_gone_and_the_log_goes_on(farm: Farm, long_chain: Chain, path: Path) -> None:
+    with opened(path, farm) as journal:
+        decided(journal, long_chain, 18, 16)
+        journal.prune(long_chain.frontiers[10])
+    with opened(path, farm) as journal:
+        restored = journal.replay()
+        assert restored.log.base == long_chain.frontiers[10]
+        assert restored.log.root() == long_chain.root(18)
+        assert restored.state.pruned == 10
+        assert len(list(journal.batches(11, 18))) == 8
+        with pytest.raises(JournalError, match="slot 10 is missing"):
+            list(journal.batches(10, 11))
+        journal.append([EntryRecord(long_chain.entries[18])])
+        journal.prune(long_chain.frontiers[16])
+    with opened(path, farm) as journal:
+        assert journal.replay().log.root(18) == long_chain.root(18)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM clients",
+        "UPDATE clients SET state = substr(state, 1, length(state) - 1)",
+        "INSERT INTO clients VALUES (zeroblob(32), zeroblob(92))",
+        "DELETE FROM meta WHERE key = 'checkpoint'",
+        "DELETE FROM meta WHERE key = 'base'",
+        "UPDATE entries SET digest = zeroblob(32) WHERE slot = 12",
+        "UPDATE entries SET seal = zeroblob(32) WHERE slot = 12",
+        "DELETE FROM entries WHERE slot = 11",
+        "DELETE FROM entries WHERE slot = 16",
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(farm: Farm, long_chain: Chain, path: Path, damage: str) -> None:
+    with opened(path, farm) as journal:
+        decided(journal, long_chain, 18, 16)
+        journal.prune(long_chain.frontiers[10])
+        journal._db.execute(damage)
+    with opened(path, farm) as journal, pytest.raises(JournalError, match="damaged"):
+        journal.replay()

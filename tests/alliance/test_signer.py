@@ -88,12 +88,25 @@ def test_foreign_bytes_are_never_endorsed(context: Context) -> None:
             conscience.judge(message)
 
 
+def test_a_second_new_view_or_state_is_refused(context: Context) -> None:
+    conscience = Conscience(context)
+    for statement, other in (
+        (ProgressStatement(3, ROOT), ProgressStatement(3, OTHER_ROOT)),
+        (CheckpointStatement(8, ROOT, ROOT), CheckpointStatement(8, ROOT, OTHER_ROOT)),
+    ):
+        conscience.judge(statement.encode(context))
+        conscience.judge(statement.encode(context))
+        with pytest.raises(InvalidStatement, match="another"):
+            conscience.judge(other.encode(context))
+    conscience.judge(ProgressStatement(4, OTHER_ROOT).encode(context))
+
+
 def test_the_memory_of_the_conscience_is_bounded(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED_MAX", 10)
     conscience = Conscience(context)
     for slot in range(50):
         conscience.judge(AcceptedStatement(0, slot, ROOT).encode(context))
-    assert len(conscience._roots) == 10
+    assert len(conscience._said) == 10
     with pytest.raises(InvalidStatement):
         conscience.judge(AcceptedStatement(0, 49, OTHER_ROOT).encode(context))
 

@@ -22,8 +22,11 @@ from fab_paxos.effects import (
     Decide,
     Effect,
     Endorse,
+    Leapt,
     Locate,
     Persist,
+    Present,
+    Prune,
     Refuse,
     Send,
     SetTimer,
@@ -41,6 +44,7 @@ from fab_paxos.events import (
     Submitted,
     TimerFired,
 )
+from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Accepted, Message, Propose
 from quorum import CombineFailed, Endorser, QuorumCertificate, QuorumSystem, Scheme, combine
 from tests.fab_paxos.disk import Disk
@@ -69,9 +73,10 @@ class Crash(Exception):
 class Member:
     """One run after another of one member: engine and inbox die in a crash, the disk stays."""
 
-    def __init__(self, me: int, system: QuorumSystem) -> None:
+    def __init__(self, me: int, system: QuorumSystem, config: EngineConfig | None = None) -> None:
         self.me = me
         self.system = system
+        self.config = config or EngineConfig(system, me)
         self.disk = Disk()
         self.replica: Replica | None = None
         self.inbox: deque[Event] = deque()
@@ -81,6 +86,8 @@ class Member:
         self.blames: list[Blame] = []
         self.refusals: list[Refuse] = []
         self.located: list[Locate] = []
+        self.leaps: list[int] = []
+        self.pruned: dict[int, Entry] = {}
         self.turns = 0
         self.timers: set[str] = set()
 
@@ -91,7 +98,7 @@ class Member:
         return self.replica
 
     def start(self) -> None:
-        self.replica = Replica(EngineConfig(self.system, self.me), self.disk.restore())
+        self.replica = Replica(self.config, self.disk.restore())
         self.runs.append([])
         self.inbox.append(Started())
 
@@ -104,8 +111,12 @@ class Member:
     def decided(self) -> dict[int, Entry]:
         """Everything this member ever decided, over all its runs."""
         told = {entry.slot: entry for run in self.runs for entry in run}
-        proven = {slot: self.disk.entries[slot] for slot in range(1, self.disk.proven + 1)}
-        return {**proven, **told}  # a crash may come between the record and the word: the record counts
+        proven = {slot: entry for slot, entry in self.disk.entries.items() if slot <= self.disk.proven}
+        return {
+            **self.pruned,
+            **proven,
+            **told,
+        }  # a crash may come between the record and the word: the record counts
 
 
 class Cluster:
@@ -119,6 +130,8 @@ class Cluster:
         scheme: Scheme | None = None,
         endorsers: list[Endorser] | None = None,
         traced: bool = False,
+        checkpoint_slots: int = CHECKPOINT_SLOTS,
+        retain_slots: int | None = None,
     ) -> None:
         count = system.member_count
         self.system = system
@@ -128,7 +141,14 @@ class Cluster:
         self.frame_slots = frame_slots
         self.scheme: Scheme = scheme or StandInScheme(system.decision)
         self.endorsers = endorsers or [StandInEndorser(member) for member in range(count)]
-        self.members = [Member(me, system) for me in range(count)]
+        self.members = [
+            Member(
+                me,
+                system,
+                EngineConfig(system, me, checkpoint_slots=checkpoint_slots, retain_slots=retain_slots),
+            )
+            for me in range(count)
+        ]
         self.links: dict[tuple[int, int], deque[Message]] = {
             (a, b): deque() for a in range(count) for b in range(count) if a != b
         }
@@ -286,6 +306,14 @@ class Cluster:
                 member.certificates.append(certificate)
             case Supply(to, first_slot):
                 self._send(member.me, to, member.disk.frame(first_slot, self.frame_slots))
+            case Present(to, checkpoint):
+                self._send(member.me, to, member.disk.offer(checkpoint))
+            case Prune(slot):
+                member.pruned.update({s: e for s, e in member.disk.entries.items() if s <= slot})
+                member.disk.prune(slot)
+            case Leapt(checkpoint):
+                member.leaps.append(checkpoint.slot)
+                member.runs.append([])
             case Refuse():
                 member.refusals.append(effect)
             case Locate():

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fab_paxos import Batch, Entry, RestoredEntry, RestoredState
-from fab_paxos.effects import CutRecord, EntryRecord, NewViewRecord, ProvenRecord, Record, ViewRecord
-from fab_paxos.log import MerkleLog, slot_leaf
-from fab_paxos.messages import LogFrame
+from fab_paxos.effects import (
+    CheckpointRecord,
+    CutRecord,
+    EntryRecord,
+    LeapRecord,
+    NewViewRecord,
+    ProvenRecord,
+    Record,
+    ViewRecord,
+)
+from fab_paxos.log import Frontier, MerkleLog, slot_leaf
+from fab_paxos.messages import LogFrame, Offer
+from fab_paxos.snapshot import Checkpoint
 from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.fab_paxos.require import require
@@ -22,6 +32,8 @@ class Disk:
         self.view = 0
         self.election: QuorumCertificate | None = None
         self.new_view_digest: bytes | None = None
+        self.checkpoint: Checkpoint | None = None
+        self.base = Frontier()
 
     def write(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -40,19 +52,48 @@ class Disk:
                     self.entries[entry.slot] = entry
                 case ProvenRecord(slot, certificate):
                     require(slot >= self.proven, "what is proven stays proven")
-                    require(slot in self.entries, "proven before it was journalled")
+                    known = slot in self.entries or slot == self.base.size
+                    require(known, "proven before it was journalled")
                     self.proven = slot
-                    if _slot(certificate) > slot:
-                        self.beyond = certificate
-                    else:
-                        self.certificate = certificate
+                    self._keep(certificate)
+                case CheckpointRecord(checkpoint):
+                    require(checkpoint.slot <= self.proven, "a checkpoint above what is proven")
+                    self.checkpoint = checkpoint
+                case LeapRecord(checkpoint, certificate):
+                    require(checkpoint.slot > self.proven, "a leap that leads back")
+                    self.checkpoint, self.base = checkpoint, checkpoint.snapshot.frontier
+                    self.proven = checkpoint.slot
+                    self._drop(checkpoint.slot)
+                    self._keep(certificate)
+
+    def _keep(self, certificate: QuorumCertificate) -> None:
+        if _slot(certificate) > self.proven:
+            self.beyond = certificate
+        else:
+            self.certificate = certificate
+
+    def prune(self, slot: int) -> None:
+        """What lies up to ``slot`` is forgotten."""
+        require(self.checkpoint is not None and slot <= self.checkpoint.slot, f"pruned at {slot}: too far")
+        self.base = self._log(slot).frontier()
+        self._drop(slot)
+
+    def _drop(self, slot: int) -> None:
+        for old in [old for old in self.entries if old <= slot]:
+            del self.entries[old]
+
+    def _log(self, last: int) -> MerkleLog:
+        log = MerkleLog(self.base)
+        for slot in range(self.base.size + 1, last + 1):
+            log.append(slot_leaf(slot, self.entries[slot].batch.digest))
+        return log
 
     def restore(self) -> RestoredState:
-        log, windows = MerkleLog(), ClientWindows()
-        for slot in range(1, self.proven + 1):
-            batch = self.entries[slot].batch
-            log.append(slot_leaf(slot, batch.digest))
-            for submission in batch.submissions:
+        log, windows, first = self._log(self.proven), ClientWindows(), 1
+        if self.checkpoint is not None:
+            windows, first = ClientWindows.read(self.checkpoint.snapshot.state), self.checkpoint.slot + 1
+        for slot in range(first, self.proven + 1):
+            for submission in self.entries[slot].batch.submissions:
                 windows.admit(slot, submission)
             windows.settle(slot)
         entries = tuple(
@@ -69,7 +110,18 @@ class Disk:
             self.certificate,
             self.beyond if _slot(self.beyond) > self.proven else None,
             entries,
+            self.checkpoint,
+            self.base.size,
         )
+
+    def offer(self, checkpoint: Checkpoint) -> Offer:
+        """What a Present effect asks for."""
+        certificate = self.certificate
+        if certificate is None:
+            raise AssertionError("asked to offer a checkpoint without a certificate")
+        cover = self._log(self.proven).right_cover(checkpoint.slot, _slot(certificate))
+        snapshot = checkpoint.snapshot
+        return Offer(checkpoint.certificate, snapshot.frontier.peaks, snapshot.leaves, certificate, cover)
 
     def frame(self, first_slot: int, slots_max: int) -> LogFrame:
         """What a Supply effect asks for: the slot must be certified here."""
@@ -79,9 +131,7 @@ class Disk:
             raise AssertionError("asked to supply what is not certified")
         certified = statement.slot
         require(1 <= first_slot <= certified, f"asked to supply slot {first_slot}, certified are {certified}")
-        log = MerkleLog()
-        for slot in range(1, certified + 1):
-            log.append(slot_leaf(slot, self.entries[slot].batch.digest))
+        log = self._log(certified)
         last = min(certified, first_slot + slots_max - 1)
         return LogFrame(
             first_slot, self.batches(first_slot, last), certificate, log.right_cover(last, certified)

@@ -595,3 +595,26 @@ def test_errors_say_what_was_expected_and_what_came() -> None:
         root_from_cover(LOG.frontier(4), 8, [bytes(31)])
     with pytest.raises(LookupError, match="knows the sizes 0 to 40"):
         LOG.root(41)
+
+
+@pytest.mark.parametrize("begin", [0, 1, 5, 8])
+def test_a_log_that_forgets_is_one_that_began_later(begin: int) -> None:
+    """For every size to forget: the same proofs as a log that was begun from that frontier."""
+    leaves = [bytes([number]) for number in range(40)]
+    for size in range(begin, 41):
+        forgetful = MerkleLog(Frontier().extend(leaves[:begin]))
+        for leaf in leaves[begin:]:
+            forgetful.append(leaf)
+        forgetful.forget(size)
+        later = MerkleLog(Frontier().extend(leaves[:size]))
+        for leaf in leaves[size:]:
+            later.append(leaf)
+        assert forgetful.base == later.base
+        for log in (forgetful, later):
+            log.append(b"one more")
+        assert forgetful.root() == later.root()
+        for at in range(size, 41):
+            assert forgetful.right_cover(at, 41) == later.right_cover(at, 41)
+            assert forgetful.inclusion_proof(at, 41) == later.inclusion_proof(at, 41)
+        with pytest.raises(LookupError):
+            forgetful.forget(size - 1)

@@ -9,9 +9,9 @@ from quorum import (
     CheckpointStatement,
     Context,
     GreetingStatement,
+    IndividualStatement,
     InvalidStatement,
     JointStatement,
-    IndividualStatement,
     NewViewStatement,
     ProgressStatement,
     ProposeStatement,
@@ -20,8 +20,8 @@ from quorum import (
     SubmissionStatement,
     SuspectStatement,
     VoteStatement,
-    decode_joint,
     decode_individual,
+    decode_joint,
 )
 
 CONTEXT = Context(bytes(range(32)), 0x0102030405060708)

@@ -20,6 +20,8 @@ from fab_paxos.messages import (
     LogFrame,
     Message,
     NewView,
+    Offer,
+    Progress,
     Propose,
     Report,
 )
@@ -89,6 +91,13 @@ class Gate:
                     self._check_batch(batch)
             case Forward(submissions):
                 self._check_batch(Batch.of(submissions))
+            case Progress(base=base, certificate=certificate):
+                self._check_certificate(certificate)
+                if base is not None:
+                    self._check_certificate(base)
+            case Offer(checkpoint=checkpoint, certificate=certificate):
+                self._check_certificate(checkpoint)
+                self._check_certificate(certificate)
             case Report():
                 self._check_report(sender, message)
             case NewView(view, reports):

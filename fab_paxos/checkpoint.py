@@ -1,0 +1,76 @@
+"""Checkpoints: every so many slots members certify the log and the state that it leaves.
+
+A stable checkpoint (one with its certificate) lets a member forget the log below it, and brings up another
+that the log can no longer reach (``transfer``). What is endorsed follows from decided, journalled entries
+alone, so nothing else needs to be durable before the share leaves.
+"""
+
+from __future__ import annotations
+
+from fab_paxos.effects import CheckpointRecord, Effect, Persist, Prune
+from fab_paxos.jointly import Jointly
+from fab_paxos.snapshot import Checkpoint
+from fab_paxos.tail import Tail
+from quorum import CheckpointStatement, QuorumCertificate
+
+
+class Checkpoints:
+    """The newest stable checkpoint, and the one that is becoming stable."""
+
+    def __init__(
+        self, tail: Tail, jointly: Jointly, stable: Checkpoint | None, pruned: int, retain_slots: int | None
+    ) -> None:
+        """``retain_slots``: how much of the log below a checkpoint is kept; None keeps all of it."""
+        self._tail = tail
+        self._retain_slots = retain_slots
+        self.jointly = jointly
+        self.stable = stable
+        self.pruned = pruned
+        self._early: QuorumCertificate | None = None
+
+    @property
+    def slot(self) -> int:
+        """The slot of the stable checkpoint; 0 if there is none."""
+        return self.stable.slot if self.stable is not None else 0
+
+    def on_decided(self, out: list[Effect]) -> None:
+        """Endorses the newest snapshot that lies within what is decided."""
+        snapshot = self._tail.newest_snapshot()
+        if snapshot is not None and snapshot.slot > self.slot:
+            self.jointly.want(snapshot.statement, out)
+
+    def on_certificate(self, certificate: QuorumCertificate, certified: int, out: list[Effect]) -> None:
+        """A verified certificate: news if we hold its snapshot; else the log brings us further first.
+
+        It waits until the log up to there is ``certified`` here: what is forgotten must be proven.
+        """
+        statement = certificate.statement
+        if not isinstance(statement, CheckpointStatement) or statement.slot <= self.slot:
+            return
+        if statement.slot > certified:
+            self._early = certificate
+            return
+        snapshot = self._tail.snapshot(statement.slot)
+        if snapshot is not None and snapshot.statement == statement:
+            checkpoint = Checkpoint(snapshot, certificate)
+            self._adopt(checkpoint)
+            out.append(Persist(CheckpointRecord(checkpoint)))
+            if self._retain_slots is not None and self.slot - self._retain_slots > self.pruned:
+                self.pruned = self.slot - self._retain_slots
+                out.append(Prune(self.pruned))
+
+    def on_certified(self, certified: int, out: list[Effect]) -> None:
+        """The log is proven further than before."""
+        early, self._early = self._early, None
+        if early is not None:
+            self.on_certificate(early, certified, out)
+
+    def leap(self, checkpoint: Checkpoint) -> None:
+        """The log here begins after this checkpoint, which others brought."""
+        self._adopt(checkpoint)
+        self.pruned = checkpoint.slot
+
+    def _adopt(self, checkpoint: Checkpoint) -> None:
+        self.stable = checkpoint
+        self.jointly.drop()
+        self._tail.drop_snapshots(checkpoint.slot)

@@ -1,0 +1,76 @@
+"""What a checkpoint certifies: the log up to a slot, and the ordering state after it (protocol, section 7).
+
+The state is a list of items, one for each client (``windows``). Its digest binds their number and, through a
+Merkle tree, each of them, so that items can be fetched one after another and checked alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+
+from fab_paxos.log import Frontier, MerkleLog, leaf_hash
+from quorum import CheckpointStatement, QuorumCertificate
+
+
+def state_digest(leaves: Sequence[bytes]) -> bytes:
+    """SHA-256 of ``0x03 | count u64 | tree head``, from the RFC 6962 leaf hashes of the items.
+
+    0x03 keeps it apart from leaves, nodes and batch digests.
+    """
+    tree = MerkleLog()
+    for leaf in leaves:
+        tree.append_leaf_hash(leaf)
+    return sha256(b"\x03" + len(leaves).to_bytes(8, "big") + tree.root()).digest()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The frontier of the log up to a slot, and the items of the state after it."""
+
+    frontier: Frontier
+    state: tuple[bytes, ...]
+
+    @property
+    def slot(self) -> int:
+        return self.frontier.size
+
+    @cached_property
+    def leaves(self) -> tuple[bytes, ...]:
+        """The leaf hashes of the items."""
+        return tuple(map(leaf_hash, self.state))
+
+    @cached_property
+    def statement(self) -> CheckpointStatement:
+        """What members sign jointly."""
+        return CheckpointStatement(self.slot, self.frontier.root, state_digest(self.leaves))
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A snapshot, and the certificate that makes it stable. Raises ValueError when it is another's."""
+
+    snapshot: Snapshot
+    certificate: QuorumCertificate
+
+    def __post_init__(self) -> None:
+        if self.certificate.statement != self.snapshot.statement:
+            raise ValueError(f"the certificate is not one of this snapshot at slot {self.snapshot.slot}")
+
+    @property
+    def slot(self) -> int:
+        return self.snapshot.slot
+
+
+def part(items: Sequence[bytes], first: int, bytes_max: int) -> tuple[bytes, ...]:
+    """The items from index ``first`` on that make one message: at least one, then as many as fit."""
+    taken: list[bytes] = []
+    room = bytes_max
+    for item in items[first:]:
+        if taken and len(item) > room:
+            break
+        taken.append(item)
+        room -= len(item)
+    return tuple(taken)

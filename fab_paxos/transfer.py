@@ -1,0 +1,126 @@
+"""Being brought up by a checkpoint, when everybody has pruned the log that this member lacks.
+
+The Offer proves itself: the certificate names the frontier's root and the digest of the list of leaf hashes.
+Each part is then checked against that list alone, so a source can lie about nothing and only be slow;
+catching up (``catch_up``) asks another one then, and what was fetched before is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fab_paxos.effects import Blame, Effect, Send
+from fab_paxos.limits import STATE_PART_BYTES
+from fab_paxos.log import Frontier, ProofError, leaf_hash, root_from_cover
+from fab_paxos.messages import FetchState, Offer, StatePart, is_accepted
+from fab_paxos.snapshot import Checkpoint, Snapshot, part, state_digest
+from fab_paxos.windows import CLIENT_STATE_BYTES_MAX
+from quorum import CheckpointStatement, QuorumCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A complete checkpoint, and a decision certificate at or above it."""
+
+    checkpoint: Checkpoint
+    certificate: QuorumCertificate
+
+
+class Transfer:
+    """At most one checkpoint's state is being fetched; memory is bounded by what its certificate names."""
+
+    def __init__(self) -> None:
+        self._offer: Offer | None = None
+        self._slot = 0
+        self._next = 0  # index of the first item that is missing
+        self._items: dict[bytes, bytes] = {}  # by leaf hash: most outlive a change to a newer checkpoint
+        self.source: int | None = None
+
+    @property
+    def received(self) -> int:
+        """Grows while a transfer makes progress."""
+        return len(self._items)
+
+    def on_offer(self, sender: int, offer: Offer, decided: int, out: list[Effect]) -> Brought | None:
+        """A checkpoint above ``decided`` is taken up; a newer one takes the place of an older."""
+        statement = offer.checkpoint.statement
+        if not isinstance(statement, CheckpointStatement) or statement.slot <= max(decided, self._slot - 1):
+            return None
+        if not _follows(offer, statement):
+            out.append(
+                Blame(
+                    sender, f"an offer of a checkpoint at slot {statement.slot} without its proof", (offer,)
+                )
+            )
+            return None
+        self._offer, self._slot, self._next, self.source = offer, statement.slot, 0, sender
+        wanted = set(offer.leaves)
+        self._items = {leaf: item for leaf, item in self._items.items() if leaf in wanted}
+        return self._go_on(out)
+
+    def on_part(self, sender: int, state_part: StatePart, out: list[Effect]) -> Brought | None:
+        """Items of the state, from the source that was asked."""
+        offer = self._offer
+        if offer is None or sender != self.source or state_part.slot != self._slot:
+            return None
+        leaves = tuple(map(leaf_hash, state_part.items))
+        first, end = state_part.first, state_part.first + len(leaves)
+        if not leaves or leaves != offer.leaves[first:end]:
+            self._refuse(
+                sender, f"a part of the state at slot {self._slot} that is not the certified one", out
+            )
+            return None
+        size = sum(map(len, state_part.items))
+        if end < len(offer.leaves) and size + CLIENT_STATE_BYTES_MAX < STATE_PART_BYTES:
+            self._refuse(
+                sender, f"a part of the state at slot {self._slot} that is smaller than need be", out
+            )
+            return None
+        self._items.update(zip(leaves, state_part.items, strict=True))
+        return self._go_on(out)
+
+    def drop(self, decided: int) -> None:
+        """The log has come this far without it."""
+        if self._slot <= decided:
+            self._offer, self._slot, self.source = None, 0, None
+            self._items.clear()
+
+    def _refuse(self, sender: int, reason: str, out: list[Effect]) -> None:
+        self.source = None  # until somebody offers it again
+        out.append(Blame(sender, reason))
+
+    def _go_on(self, out: list[Effect]) -> Brought | None:
+        """Asks for the first missing item, or hands over what is complete."""
+        offer = self._offer
+        if offer is None:
+            return None
+        while self._next < len(offer.leaves):
+            if offer.leaves[self._next] not in self._items:
+                if self.source is not None:
+                    out.append(Send(self.source, FetchState(self._slot, self._next)))
+                return None
+            self._next += 1
+        frontier = Frontier.from_parts(self._slot, offer.peaks)
+        snapshot = Snapshot(frontier, tuple(self._items[leaf] for leaf in offer.leaves))
+        return Brought(Checkpoint(snapshot, offer.checkpoint), offer.certificate)
+
+
+def answer(checkpoint: Checkpoint | None, fetch: FetchState) -> StatePart | None:
+    """The part of our stable checkpoint that is asked for, if that is the one."""
+    if checkpoint is None or checkpoint.slot != fetch.slot or fetch.first >= len(checkpoint.snapshot.state):
+        return None
+    return StatePart(fetch.slot, fetch.first, part(checkpoint.snapshot.state, fetch.first, STATE_PART_BYTES))
+
+
+def _follows(offer: Offer, statement: CheckpointStatement) -> bool:
+    newest = offer.certificate.statement
+    if not is_accepted(newest) or newest.slot < statement.slot:
+        return False
+    try:
+        frontier = Frontier.from_parts(statement.slot, offer.peaks)
+        leads_on = root_from_cover(frontier, newest.slot, offer.cover) == newest.root
+    except (ProofError, ValueError):
+        return False
+    return (
+        frontier.root == statement.root and leads_on and state_digest(offer.leaves) == statement.state_digest
+    )
