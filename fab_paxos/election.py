@@ -29,6 +29,11 @@ class Election:
         self._mine: Endorsement | None = None
         self._proof_for: JointStatement | None = None
 
+    @property
+    def suspecting(self) -> bool:
+        """Whether this member has lost its patience with the view."""
+        return self._suspected == self.view
+
     def suspect(self, out: list[Effect]) -> bool:
         """This member's patience with the view is over; True the first time, when others should know why."""
         if self._suspected < self.view:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from fab_paxos.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, POOL_BYTES_MAX, POOL_SUBMISSIONS_MAX
+from fab_paxos.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_SUBMISSIONS_MAX,
+    POOL_BYTES_MAX,
+    POOL_SUBMISSIONS_MAX,
+    POOLS_BYTES_MAX,
+)
 from fab_paxos.types import Submission
 
 
@@ -13,6 +19,7 @@ class Pool:
         # Insertion order is the order of service: a client that was served goes to the end.
         self._queues: dict[bytes, dict[int, Submission]] = {}
         self._bytes: dict[bytes, int] = {}
+        self._total = 0
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
@@ -22,12 +29,16 @@ class Pool:
 
     def add(self, submission: Submission) -> bool:
         """Queues a submission whose number is not in use here; False when the client's share is full."""
-        queue = self._queues.setdefault(submission.client_id, {})
-        held = self._bytes.get(submission.client_id, 0)
-        if len(queue) >= POOL_SUBMISSIONS_MAX or held + len(submission.encoded) > POOL_BYTES_MAX:
+        queue = self._queues.get(submission.client_id, {})
+        held, size = self._bytes.get(submission.client_id, 0), len(submission.encoded)
+        if len(queue) >= POOL_SUBMISSIONS_MAX or held + size > POOL_BYTES_MAX:
+            return False
+        if queue and self._total + size > POOLS_BYTES_MAX:
             return False
         queue[submission.client_seq] = submission
-        self._bytes[submission.client_id] = held + len(submission.encoded)
+        self._queues[submission.client_id] = queue
+        self._bytes[submission.client_id] = held + size
+        self._total += size
         return True
 
     def discard(self, client_id: bytes, client_seq: int) -> None:
@@ -36,6 +47,7 @@ class Pool:
         submission = queue.pop(client_seq, None) if queue else None
         if submission is not None:
             self._bytes[client_id] -= len(submission.encoded)
+            self._total -= len(submission.encoded)
         if queue is not None and not queue:
             del self._queues[client_id]
             self._bytes.pop(client_id, None)

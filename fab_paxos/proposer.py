@@ -100,12 +100,17 @@ class Proposer:
             if waiting is None and fresh and self._pending.add(submission):
                 self._unsent.append(submission)
 
-    def hand_over(self, leader: int, me: int, out: list[Effect]) -> None:
-        """New submissions go to the leader's queue, here or there."""
+    def hand_over(self, leader: int, me: int, suspecting: bool, out: list[Effect]) -> None:
+        """New submissions go to the leader's queue, here or there; to all while the leader is suspected.
+
+        Others then see for themselves what the leader does with them.
+        """
         unsent, self._unsent = self._unsent, []
         if leader == me:
             for submission in unsent:
                 self._enqueue(submission)
+        elif suspecting:
+            out.extend(Broadcast(Forward(part)) for part in _parts(unsent))
         else:
             out.extend(Send(leader, Forward(part)) for part in _parts(unsent))
 

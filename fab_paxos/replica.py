@@ -65,6 +65,7 @@ from fab_paxos.messages import (
     Status,
 )
 from fab_paxos.opening import Opening
+from fab_paxos.pace import Pace
 from fab_paxos.patience import Patience
 from fab_paxos.proposer import Proposer
 from fab_paxos.state import EngineConfig, RestoredState
@@ -122,7 +123,9 @@ class Replica:
         self._catch_up = CatchUp(config.system, config.me, self._tail, state.view)
         # A certificate of a longer log than ours: kept until its slot is decided here.
         self._beyond = state.beyond
-        self._patience = Patience(config.view_timeout_seconds, self._tail.decided)
+        timeout, decided = config.view_timeout_seconds, self._tail.decided
+        self._patience = Patience(timeout, decided)
+        self._pace = Pace(config.system, config.me, state.view, decided, timeout, config.tenure_slots)
 
     def _restore(self, state: RestoredState) -> None:
         for entry in state.entries:
@@ -171,8 +174,12 @@ class Replica:
                 self._on_certificate(certificate, out)
             case CombinationFailed(statement, culprits, unproven):
                 self._on_combination_failed(statement, culprits, unproven, out)
-            case TimerFired(name):
-                self._heartbeat(out) if name == HEARTBEAT else self._out_of_patience(out)
+            case TimerFired("heartbeat"):
+                self._heartbeat(out)
+            case TimerFired("pace"):
+                self._pace.on_time(self._ordered)
+            case TimerFired():
+                self._out_of_patience(out)
             case PeerConnected(peer):
                 self._connected(peer, out)
             case Started():
@@ -391,7 +398,10 @@ class Replica:
     def _decide_entries(self, entries: tuple[Entry, ...], out: list[Effect]) -> None:
         for entry in entries:
             self._proposer.on_decided(entry)
+            self._pace.on_decided(entry)
             out.append(Decide(entry))
+        if entries and (self._pace.too_slow() or self._pace.over_tenure(self._tail.decided)):
+            self._suspect(out)
         self._learner.forget(self._tail.decided)
         if entries:
             self._checkpoints.on_decided(out)
@@ -443,6 +453,11 @@ class Replica:
             self._suspect(out)
 
     @property
+    def _ordered(self) -> tuple[int, int]:
+        """What the leader has brought about."""
+        return self.view, self._tail.decided
+
+    @property
     def _progress(self) -> tuple[int, bool, int, int]:
         return self.view, self._opening.active, self._tail.decided, self._certifier.certified
 
@@ -450,10 +465,12 @@ class Replica:
         behind = self._tail.tip > self._certifier.certified  # undecided, or decided and without its proof
         due = not self._opening.active or behind or self._proposer.waiting
         self._patience.watch(due, self._progress, self._tail.decided, out)
+        self._pace.watch(self._opening.active and self._proposer.waiting, self._ordered, out)
 
     def _enter_view(self, view: int, proof: QuorumCertificate, out: list[Effect]) -> None:
         """The fence first: after it is durable nothing is accepted in a lower view. Then the Report."""
         self._patience.enter_view(self._tail.decided)
+        self._pace.enter_view(view, self._tail.decided)
         self._election.enter(view, proof)
         out.append(Persist(ViewRecord(view, proof)))
         self._tail.enter_view()
@@ -511,7 +528,7 @@ class Replica:
 
     def _drained(self, out: list[Effect]) -> None:
         me, view = self._config.me, self.view
-        self._proposer.hand_over(self.leader, me, out)
+        self._proposer.hand_over(self.leader, me, self._election.suspecting, out)
         if self.leader == me and self._opening.active:
             self._acceptor.announce(view, out)  # what a NewView gave it; its proposals speak for themselves
             entries = self._proposer.propose(view, out)
@@ -526,6 +543,7 @@ class Replica:
     def _heartbeat(self, out: list[Effect]) -> None:
         out.append(SetTimer(HEARTBEAT, self._config.heartbeat_seconds))
         out.append(Broadcast(self.status))
+        self._pace.on_heartbeat()
         self._catch_up.on_heartbeat(out)
         self._certifier.flag_again(self.view, out)
         leading = self.leader == self._config.me

@@ -19,6 +19,8 @@ class EngineConfig:
     ``overlooked_heartbeats``: so long a client's work may wait under one leader, without any of it being
     decided, before the leader is suspected of censorship. A leader serves its clients in turn, so even
     under load each gets something within a round; the default, 16 s, is a generous round.
+    ``tenure_slots``: a leader is replaced after so many decided slots; None for no such cap.
+    ``retain_slots``: how much of the log is kept below the stable checkpoint; None for all of it.
     """
 
     system: QuorumSystem
@@ -26,6 +28,7 @@ class EngineConfig:
     heartbeat_seconds: float = 0.5
     view_timeout_seconds: float = 0.5
     overlooked_heartbeats: int = 32
+    tenure_slots: int | None = None
     checkpoint_slots: int = CHECKPOINT_SLOTS
     retain_slots: int | None = None
 
