@@ -8,9 +8,9 @@ leader's Propose stands for its own Accepted; decision certificates are single t
 Merkle roots, made beside the path to a decision; members that fell behind are brought up by certificates
 and by the leader's signed proposals, from any peer.
 
-Changing views: ``election`` (suspicion and the proof that ends a view), ``opening`` (Reports, the NewView,
-carrying it out), ``selection`` (the rule that keeps what may have been decided). Not implemented yet:
-progress certificates, checkpoints with pruning, and profile lean.
+Changing views: ``election`` (suspicion and the proof that ends a view), ``patience`` and ``pace`` (when to
+suspect), ``opening`` (Reports, the NewView, carrying it out), ``selection`` (the rule that keeps what may have
+been decided). Forgetting and coming back: ``checkpoint``, ``transfer``. Not implemented yet: profile lean.
 """
 
 from fab_paxos.replica import Replica
