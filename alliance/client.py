@@ -61,6 +61,8 @@ class MemberStatus:
     uptime_seconds: float = 0.0
     connected: tuple[str, ...] = ()
     blamed: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    """Members whose identity is in doubt, each with what was seen: an old disk, or two machines."""
 
 
 class Client:
@@ -247,6 +249,11 @@ class Client:
             uptime_seconds=reply.uptime_seconds,
             connected=tuple(peer.name for peer in reply.peers if peer.connected and peer.name in names),
             blamed=tuple(name for name in reply.blamed if name in names),
+            alarms=tuple(
+                f"{peer.name}: {one_line(peer.alarm)}"
+                for peer in reply.peers
+                if peer.alarm and peer.name in names
+            ),
         )
 
 

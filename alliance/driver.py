@@ -72,6 +72,7 @@ class Driver:
         self._wake.set()
         self._room = asyncio.Event()
         self._room.set()
+        self._halted = False
 
     def post(self, event: Event) -> None:
         """Hands over an event; it is handled in one of the next turns."""
@@ -99,10 +100,17 @@ class Driver:
         for effect in effects:
             self._carry_out(effect)
 
+    def halt(self) -> None:
+        """No turn begins any more: this member says nothing from now on."""
+        self._halted = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Turns as long as there is anything to do. Ends only by an error, which is fatal."""
+        """Turns as long as there is anything to do. Ends by ``halt``, or by an error, which is fatal."""
         while True:
             await self._wake.wait()
+            if self._halted:
+                return
             self.turn()
             if not self._events:
                 self._wake.clear()

@@ -49,6 +49,12 @@ class JournalError(AllianceError):
     exit_code = 4
 
 
+class IdentityConflict(AllianceError):
+    """This member's identity said what its journal does not know: an old disk, or a second machine."""
+
+    exit_code = 7
+
+
 class SignerError(AllianceError):
     """The signer process could not be started or has ended."""
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance import codec
 from alliance.config import AllianceConfig
+from alliance.words import Words
 from fab_paxos.events import Received
 from fab_paxos.messages import (
     Accepted,
@@ -32,6 +33,7 @@ from fab_paxos.messages import (
 )
 from fab_paxos.types import InvalidSubmission, Submission
 from quorum import (
+    IndividualStatement,
     InvalidCertificate,
     NewViewStatement,
     ProposeStatement,
@@ -63,6 +65,7 @@ class Gate:
         self._client_keys = {client.client_id: client.identity_key for client in config.clients}
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
+        self.words = Words(len(config.members))
 
     def admit(self, sender: int, data: bytes) -> Received | Rejected:
         """Everything that ``sender`` said, verified, or why not."""
@@ -89,7 +92,7 @@ class Gate:
             case Propose():
                 self._verify_propose(message)
             case Accepted(view, slot, root, signature):
-                self._verify_member(sender, signature, VoteStatement(view, slot, root).encode(self._context))
+                self._verify_member(sender, signature, VoteStatement(view, slot, root))
             case Certified(certificate) | LogFrame(certificate=certificate):
                 self._verify_certificate(certificate)
             case Forward(submissions):
@@ -116,30 +119,31 @@ class Gate:
     def _verify_propose(self, propose: Propose) -> None:
         leader = self._config.system.leader(propose.view)
         statement = ProposeStatement(propose.view, propose.slot, propose.batch.digest, propose.root)
-        self._verify_member(leader, propose.signature, statement.encode(self._context))
+        self._verify_member(leader, propose.signature, statement)
         for submission in propose.batch.submissions:
             self._verify_submission(submission)
 
     def _verify_report(self, member: int, report: Report) -> None:
         statement = ReportStatement(report.view, report.body_digest)
-        self._verify_member(member, report.signature, statement.encode(self._context))
+        self._verify_member(member, report.signature, statement)
         if report.base is not None:
             self._verify_certificate(report.base)
 
     def _verify_new_view(self, new_view: NewView) -> None:
         leader = self._config.system.leader(new_view.view)
         statement = NewViewStatement(new_view.view, new_view.digest)
-        self._verify_member(leader, new_view.signature, statement.encode(self._context))
+        self._verify_member(leader, new_view.signature, statement)
         for member, report in new_view.reports:
             if member >= len(self._member_keys):
                 raise _Unverified(f"a Report of member {member + 1}, whom nobody knows")
             self._verify_report(member, report)
 
-    def _verify_member(self, member: int, signature: bytes, message: bytes) -> None:
+    def _verify_member(self, member: int, signature: bytes, statement: IndividualStatement) -> None:
         try:
-            self._member_keys[member].verify(signature, message)
+            self._member_keys[member].verify(signature, statement.encode(self._context))
         except InvalidSignature:
             raise _Unverified(f"not signed by member {member + 1}") from None
+        self.words.heard(member, statement, signature)
 
     def _verify_submission(self, submission: Submission) -> None:
         digest = sha256(submission.encoded).digest()

@@ -1,4 +1,4 @@
-"""The file beside the journal that counts its member's starts, so that a lost journal is not a new one."""
+"""The file beside the journal that counts its member's starts: a lost journal is not taken for a new one."""
 
 from __future__ import annotations
 

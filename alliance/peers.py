@@ -1,7 +1,7 @@
 """Links between members: one long-lived stream per pair, an outbox that leaves as one envelope.
 
-The member with the higher index dials. What is lost with a link is not repeated here: the engine is told
-when a link comes up, and brings the peer up to date.
+The member with the higher index dials. A stream begins with a handshake (``incarnation``). What is lost with
+a link is not repeated here: the engine is told when a link comes up, and brings the peer up to date.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import grpc.aio
 from alliance.channels import NotServed, established, one_line, open_channel
 from alliance.codec import ENVELOPE_BYTES_MAX, ENVELOPE_MESSAGES_MAX, Malformed, envelope, open_envelope
 from alliance.config import AllianceConfig
+from alliance.errors import AllianceError, IdentityConflict, JournalError
+from alliance.incarnation import Doubt, Incarnation, farewell
 from alliance.keys import Credentials
 from alliance.tasks import until_first
 
@@ -28,7 +30,8 @@ OUTBOX_BYTES_MAX = 32 * 1024 * 1024
 
 FLUSH_BYTES = ENVELOPE_BYTES_MAX // 2
 EXCHANGE = "/alliance.v1.Peer/Exchange"
-BACKOFF_SECONDS = (0.1, 2.0)
+BACKOFF_SECONDS = (0.1, 1.0)
+"""First and longest. A member that starts votes only when most of its peers have found it."""
 BREATH_BYTES = 256 * 1024
 """After messages of so many bytes others get their turn: checking a peer's full envelope takes seconds."""
 
@@ -39,6 +42,9 @@ class Receiver(Protocol):
     def received(self, sender: int, data: bytes) -> None: ...
     def rejected_frame(self, sender: int, reason: str) -> None: ...
     def connected(self, peer: int) -> None: ...
+    def lost(self, peer: int) -> None: ...
+    def doubted(self, peer: int, reason: str) -> None: ...
+    def failed(self, error: AllianceError) -> None: ...
     async def room(self) -> None: ...
 
 
@@ -69,21 +75,31 @@ class Link:
         """Bytes that wait for the peer."""
         return self._bytes
 
-    def open(self) -> int:
-        """A new stream takes over; what waited for the old one is stale. Returns its number."""
+    def take_over(self) -> int:
+        """A new stream ends the one before it. Returns its number, with which it is opened and closed."""
         self._successor.set()
         self._successor = asyncio.Event()
         self._stream += 1
-        self._outbox.clear()
-        self._bytes = 0
-        self.connected = True
+        self._disconnect()
         return self._stream
 
-    def close(self, stream: int) -> None:
+    def open(self, stream: int) -> None:
+        """The handshake is done; what is sent from now on leaves."""
         if stream == self._stream:
-            self.connected = False
-            self._outbox.clear()
-            self._bytes = 0
+            self.connected = True
+
+    def close(self, stream: int) -> bool:
+        """Whether a connection ends by this: not if a newer stream has taken over, or none was open."""
+        ends = self.connected and stream == self._stream
+        if stream == self._stream:
+            self._disconnect()
+        return ends
+
+    def _disconnect(self) -> None:
+        """What waits is for a stream that is no more."""
+        self.connected = False
+        self._outbox.clear()
+        self._bytes = 0
 
     async def succeeded(self, stream: int) -> None:
         """Returns when a newer stream has taken over from ``stream``."""
@@ -114,8 +130,16 @@ class Link:
 class Peers:
     """All links of one member."""
 
-    def __init__(self, config: AllianceConfig, me: int, mine: Credentials, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        config: AllianceConfig,
+        me: int,
+        mine: Credentials,
+        incarnation: Incarnation,
+        receiver: Receiver,
+    ) -> None:
         self._config = config
+        self._incarnation = incarnation
         self._me = me
         self._mine = mine
         self._receiver = receiver
@@ -163,17 +187,34 @@ class Peers:
             wait = min(wait * 2, longest)
 
     async def _exchange(self, peer: int, read: Callable[[], Any], write: Callable[[bytes], Any]) -> None:
-        link = self.links[peer]
-        stream = link.open()
-        self._receiver.connected(peer)
+        link, was_connected = self.links[peer], self.links[peer].connected
+        stream = link.take_over()
+        if was_connected:
+            self._receiver.lost(peer)
         try:
-            await until_first(
-                self._read(peer, read), self._write(link, stream, write), link.succeeded(stream)
-            )
+            await until_first(self._converse(link, stream, read, write), link.succeeded(stream))
         except Malformed as error:
             self._receiver.rejected_frame(peer, str(error))
+        except NotServed as error:
+            log.debug("link to %s: %s", self._config.members[peer].name, error)
+        except Doubt as doubt:
+            self._receiver.doubted(peer, str(doubt))
+        except JournalError as error:
+            self._receiver.failed(error)
+        except IdentityConflict as conflict:
+            self._receiver.failed(conflict)  # first of all: nothing leaves any more
+            await farewell(read, write, str(conflict))
         finally:
-            link.close(stream)
+            if link.close(stream):
+                self._receiver.lost(peer)
+
+    async def _converse(
+        self, link: Link, stream: int, read: Callable[[], Any], write: Callable[[bytes], Any]
+    ) -> None:
+        await self._incarnation.shake_hands(link.peer, read, write)
+        link.open(stream)
+        self._receiver.connected(link.peer)
+        await until_first(self._read(link.peer, read), self._write(link, stream, write))
 
     async def _read(self, peer: int, read: Callable[[], Any]) -> None:
         while (frame := await read()) is not grpc.aio.EOF:

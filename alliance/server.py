@@ -20,9 +20,10 @@ from alliance.channels import SERVER_OPTIONS, Identities, server_credentials
 from alliance.codec import FRAME_BYTES_MAX
 from alliance.config import AllianceConfig
 from alliance.driver import Driver
-from alliance.errors import AllianceError, PortTaken
+from alliance.errors import AllianceError, IdentityConflict, PortTaken
 from alliance.gate import Gate, Rejected, Seal
 from alliance.history import History
+from alliance.incarnation import FAREWELL_SECONDS, Incarnation
 from alliance.journal import Journal
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
 from alliance.peers import Peers
@@ -30,7 +31,7 @@ from alliance.services import ClientService, PeerService
 from alliance.sessions import Sessions
 from alliance.signer import Signer
 from fab_paxos import EngineConfig, Entry, Replica, Submission
-from fab_paxos.effects import Record
+from fab_paxos.effects import Record, ViewRecord
 from fab_paxos.events import (
     CombinationFailed,
     Combined,
@@ -68,16 +69,20 @@ class Server:
         self._driver = Driver(self._replica, self)
         self._gate = Gate(config)
         self._seal = Seal(config, me, credentials.signing_key)
+        self._incarnation = Incarnation(config, me, credentials.signing_key, self._journal, self._gate.words)
         self._sessions = Sessions(self._history)
-        self._peers = Peers(config, me, credentials, self)
+        self._peers = Peers(config, me, credentials, self._incarnation, self)
         self._signer = Signer(config.context, self._endorsed)
         self._credentials = credentials
         self._folder = folder
         self._grpc: grpc.aio.Server | None = None
         self._rejected: Counter[int] = Counter()
-        self._complaints: dict[tuple[int, int], float] = {}
+        self._said: dict[tuple[str, int], float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._blamed: dict[int, str] = {}
+        self._alarms: dict[int, str] = {}
+        self._error: AllianceError | None = None
+        self._ended = asyncio.Event()
 
     @classmethod
     def open(cls, folder: Path, passphrase: bytes) -> Server:
@@ -135,11 +140,26 @@ class Server:
         """Serves until cancelled; an error that ends it is raised as the AllianceError that it is."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._driver.run(), name="driver")
+                tasks.create_task(self._take_part(), name="driver")
+                tasks.create_task(self._fail(), name="failure")
                 tasks.create_task(self._signer.run(), name="signer")
                 tasks.create_task(self._peers.dial(), name="peers")
         except BaseExceptionGroup as group:
             raise _root(group) from None
+
+    async def _take_part(self) -> None:
+        """Nothing that the engine says leaves before n - f members know of this start."""
+        number, needed = self._incarnation.number, self._config.system.report
+        log.info("start %d: votes when %d members, itself included, know of it", number, needed)
+        await self._incarnation.settled.wait()
+        log.info("start %d: votes from now on", number)
+        await self._driver.run()
+
+    async def _fail(self) -> None:
+        """Raises what ``failed`` was told."""
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
 
     async def stop(self) -> None:
         """Ends cleanly; whatever was acknowledged is in the journal already."""
@@ -156,17 +176,37 @@ class Server:
         admitted = self._gate.admit(sender, data)
         if isinstance(admitted, Rejected):
             self._rejected[sender] += 1
-            self._tell(logging.WARNING, sender, f"a message was refused: {admitted.reason}")
+            self._accuse(sender, f"a message was refused: {admitted.reason}")
         else:
             self._driver.post(admitted)
 
     def rejected_frame(self, sender: int, reason: str) -> None:
         self._rejected[sender] += 1
-        self._tell(logging.WARNING, sender, f"the link was closed: it sent {reason}")
+        self._accuse(sender, f"the link was closed: it sent {reason}")
 
     def connected(self, peer: int) -> None:
-        self._tell(logging.INFO, peer, "connected")
+        if self._is_due("connected", peer):
+            log.info("connected to %s", self._name(peer))
         self._driver.post(PeerConnected(peer))
+
+    def lost(self, peer: int) -> None:
+        if self._is_due("lost", peer):
+            log.info("lost %s", self._name(peer))
+
+    def doubted(self, peer: int, reason: str) -> None:
+        self._alarms[peer] = reason
+        self._accuse(peer, f"the link was refused: {reason}")
+
+    def failed(self, error: AllianceError) -> None:
+        """This member must not go on: it says nothing more from this moment, and ``run`` raises the error.
+
+        After a conflict it lets the peer hear the farewell first.
+        """
+        if self._error is None:
+            self._error = error
+            self._driver.halt()
+            delay = FAREWELL_SECONDS if isinstance(error, IdentityConflict) else 0.0
+            self._timers["end"] = asyncio.get_running_loop().call_later(delay, self._ended.set)
 
     async def room(self) -> None:
         await self._driver.room()
@@ -175,6 +215,10 @@ class Server:
 
     def persist(self, records: Sequence[Record]) -> None:
         self._journal.append(records)
+        entered = [record.view for record in records if isinstance(record, ViewRecord)]
+        if entered:
+            leader = self._config.system.leader(entered[-1])
+            log.info("view %d: leader is now %s", entered[-1], self._name(leader))
 
     def send(self, to: int, message: Message) -> None:
         self._peers.send(to, self._seal.close(message))
@@ -227,7 +271,7 @@ class Server:
 
     def blame(self, member: int, reason: str, evidence: Sequence[Message]) -> None:
         self._blamed[member] = reason
-        self._tell(logging.WARNING, member, reason)
+        self._accuse(member, reason)
 
     def set_timer(self, name: str, seconds: float) -> None:
         if name in self._timers:
@@ -246,19 +290,30 @@ class Server:
     def rejected(self, peer: int) -> int:
         return self._rejected[peer]
 
+    def alarm(self, peer: int) -> str:
+        return self._alarms.get(peer, "")
+
     def _endorsed(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
         if signature is None:
             self._driver.post(EndorsementRefused(statement))
         else:
             self._driver.post(EndorsementMade(statement, signature, proven))
 
-    def _tell(self, level: int, member: int, text: str) -> None:
-        """At most one line per level, member and second: a flood must not fill the disk."""
+    def _name(self, member: int) -> str:
+        return self._config.members[member].name
+
+    def _accuse(self, member: int, text: str) -> None:
+        if self._is_due("accused", member):
+            log.warning("%s: %s", self._name(member), text)
+
+    def _is_due(self, kind: str, member: int) -> bool:
+        """At most one line per kind, member and second: a flood must not fill the disk."""
         now = time.monotonic()
-        last = self._complaints.get((level, member))
-        if last is None or now - last >= 1.0:
-            self._complaints[level, member] = now
-            log.log(level, "%s: %s", self._config.members[member].name, text)
+        last = self._said.get((kind, member))
+        due = last is None or now - last >= 1.0
+        if due:
+            self._said[kind, member] = now
+        return due
 
 
 def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:

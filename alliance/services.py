@@ -13,6 +13,7 @@ from alliance.channels import GREETING, Identities
 from alliance.codec import SLOT_MAX, encode_frame
 from alliance.config import AllianceConfig
 from alliance.driver import Driver
+from alliance.errors import AllianceError, JournalError
 from alliance.gate import Gate
 from alliance.history import History, Pruned
 from alliance.pb import client_pb2 as pb
@@ -38,6 +39,8 @@ class Standing(Protocol):
     def status(self) -> Status: ...
     def blamed(self) -> list[int]: ...
     def rejected(self, peer: int) -> int: ...
+    def alarm(self, peer: int) -> str: ...
+    def failed(self, error: AllianceError) -> None: ...
 
 
 class PeerService:
@@ -149,6 +152,9 @@ class ClientService:
                 peaks = self._history.peaks(slot - 1) if first else ()
                 await context.write(encode_frame(frame, peaks))
                 slot, first = slot + len(frame.batches), False
+        except JournalError as error:  # what it cannot read back it must not vote on
+            self._standing.failed(error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "this member's journal is damaged")
         finally:
             self._streams[holder] -= 1
 
@@ -171,6 +177,7 @@ class ClientService:
                     name=members[peer].name,
                     connected=link.connected,
                     rejected=self._standing.rejected(peer),
+                    alarm=self._standing.alarm(peer),
                 )
                 for peer, link in self._peers.links.items()
             ],

@@ -24,7 +24,8 @@ EPILOG = lesson(
     alliance serve farm/members/member-1 --listen 0.0.0.0:7400 --log-level debug
     """,
     "0 ended by SIGTERM or SIGINT  ·  2 folder, key, passphrase, clock or port is wrong  ·  4 the journal or"
-    " the signer failed: nothing was acknowledged that is not on disk",
+    " the signer failed: nothing was acknowledged that is not on disk  ·  7 the disk was rolled back, or"
+    " another machine has this identity, too: this one must not vote",
 )
 
 

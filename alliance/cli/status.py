@@ -96,7 +96,7 @@ def _table(config: AllianceConfig, members: list[MemberStatus]) -> None:
                 str(member.decided),
                 str(member.certified),
                 f"{len(member.connected)}/{len(members) - 1}",
-                ", ".join(member.blamed),
+                "; ".join((*member.blamed, *member.alarms)),
             )
         else:
             table.add_row(member.name, member.address, "[red]down[/red]", "", "", "", "", "", member.problem)

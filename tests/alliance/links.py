@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import shutil
+import tempfile
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
 
 from alliance.channels import Identities, open_channel
+from alliance.errors import AllianceError
+from alliance.incarnation import Incarnation
+from alliance.journal import Journal
+from alliance.pb import peer_pb2 as pb
 from alliance.peers import EXCHANGE, Peers
 from alliance.services import PeerService
+from alliance.words import Word, Words
+from quorum import GreetingStatement
 from tests.alliance.farm import Farm
 from tests.alliance.net import at
 
 LOW, HIGH = 0, 5
+_STARTS = itertools.count(1)
 
 
 class Ear:
@@ -26,6 +38,9 @@ class Ear:
         self.messages: list[tuple[int, bytes]] = []
         self.rejections: list[tuple[int, str]] = []
         self.connections: list[int] = []
+        self.losses: list[int] = []
+        self.doubts: list[tuple[int, str]] = []
+        self.errors: list[AllianceError] = []
         self._news = asyncio.Event()
 
     def received(self, sender: int, data: bytes) -> None:
@@ -40,6 +55,18 @@ class Ear:
         self.connections.append(peer)
         self._news.set()
 
+    def lost(self, peer: int) -> None:
+        self.losses.append(peer)
+        self._news.set()
+
+    def doubted(self, peer: int, reason: str) -> None:
+        self.doubts.append((peer, reason))
+        self._news.set()
+
+    def failed(self, error: AllianceError) -> None:
+        self.errors.append(error)
+        self._news.set()
+
     async def room(self) -> None:
         pass
 
@@ -50,14 +77,28 @@ class Ear:
 
 
 class Side:
-    """One member's links."""
+    """One start of a member, and its links; a new member's, unless its journal is given."""
 
-    def __init__(self, farm: Farm, me: int, ports: dict[int, int] | None = None, dead: int = 1) -> None:
+    def __init__(
+        self,
+        farm: Farm,
+        me: int,
+        ports: dict[int, int] | None = None,
+        dead: int = 1,
+        journal: Path | None = None,
+    ) -> None:
         members = tuple(at(farm.config, i, (ports or {}).get(i, dead)) for i in range(6))
         self.config = replace(farm.config, members=members)
         self.me = me
         self.ear = Ear()
-        self.peers = Peers(self.config, me, farm.members[me], self.ear)
+        self.words = Words(6)
+        folder = Path(tempfile.mkdtemp())
+        weakref.finalize(self, shutil.rmtree, folder)
+        path = journal or folder / "journal.sqlite"
+        self.journal = Journal(path, farm.config.alliance_id, self.config.members[me].name)
+        key = farm.members[me].signing_key
+        self.incarnation = Incarnation(self.config, me, key, self.journal, self.words)
+        self.peers = Peers(self.config, me, farm.members[me], self.incarnation, self.ear)
         self.service = PeerService(Identities(self.config), me, self.peers)
 
     def serve(self, server: grpc.aio.Server) -> None:
@@ -74,12 +115,35 @@ async def dialling(side: Side) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
+def greeting(farm: Farm, member: int, peer: int, number: int, session: bytes = b"s" * 32) -> Word:
+    """A member's word that this is its start of that number."""
+    statement = GreetingStatement(member, peer, number, session)
+    return Word(statement, farm.members[member].signing_key.sign(statement.encode(farm.config.context)))
+
+
+def step(**what: Any) -> bytes:
+    """A frame of the handshake."""
+    return pb.Handshake(**what).SerializeToString()
+
+
+async def shake_hands(farm: Farm, call: Any, member: int) -> None:
+    """What a member does that was started just now, and remembers nobody."""
+    assert pb.Handshake.FromString(await call.read()).WhichOneof("step") == "memory"
+    await call.write(step(memory=pb.Memory()))
+    assert pb.Handshake.FromString(await call.read()).WhichOneof("step") == "greeting"
+    await call.write(step(greeting=greeting(farm, member, LOW, next(_STARTS)).encode()))
+    assert pb.Handshake.FromString(await call.read()).WhichOneof("step") == "welcome"
+    await call.write(step(welcome=pb.Welcome()))
+
+
 @asynccontextmanager
-async def raw(farm: Farm, port: int, member: int = HIGH) -> AsyncIterator[Any]:
-    """A stream that the test itself opens under a member's name."""
+async def raw(farm: Farm, port: int, member: int = HIGH, *, greets: bool = True) -> AsyncIterator[Any]:
+    """A stream to the low member that the test itself opens under a member's name."""
     async with open_channel(at(farm.config, LOW, port), farm.members[member]) as channel:
         exchange: Any = channel.stream_stream(EXCHANGE)
         call = exchange()
         await call.initial_metadata()
+        if greets:
+            await shake_hands(farm, call, member)
         yield call
         call.cancel()

@@ -13,6 +13,7 @@ import grpc.aio
 
 from alliance.channels import GREETING, SERVER_OPTIONS, open_channel, server_credentials
 from alliance.config import AllianceConfig
+from alliance.errors import AllianceError
 from alliance.gate import Gate
 from alliance.keys import Credentials
 from alliance.pb import client_pb2 as pb
@@ -40,6 +41,7 @@ class Office(Told):
         self.me = me
         self.certifies = True
         self.posted: list[Submission] = []
+        self.error: AllianceError | None = None
         self.sessions = Sessions(self.history)
         self.windows = ClientWindows()
         config = chain.farm.config
@@ -84,6 +86,12 @@ class Office(Told):
 
     def rejected(self, peer: int) -> int:
         return 0
+
+    def alarm(self, peer: int) -> str:
+        return ""
+
+    def failed(self, error: AllianceError) -> None:
+        self.error = error
 
     def serve(self, server: grpc.aio.Server) -> None:
         client_pb2_grpc.add_ClientServicer_to_server(self.service, server)  # type: ignore[no-untyped-call]

@@ -25,23 +25,33 @@ def waiting(link: Link) -> list[bytes]:
     return list(link._outbox)
 
 
+def opened(link: Link) -> int:
+    """A new stream, its handshake done; its number."""
+    stream = link.take_over()
+    link.open(stream)
+    return stream
+
+
 def test_nothing_waits_for_who_is_not_connected() -> None:
     link = Link(1)
     link.send(b"lost")
     assert not waiting(link)
-    assert link.dropped == 1
-    stream = link.open()
+    stream = link.take_over()
+    link.send(b"lost, too: the handshake is not done")
+    link.open(stream)
     link.send(b"kept")
     assert waiting(link) == [b"kept"]
-    link.close(stream)
+    assert link.close(stream)
+    assert not link.close(stream)
     link.send(b"lost")
     assert not waiting(link)
+    assert link.dropped == 3
 
 
 def test_a_peer_that_does_not_read_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OUTBOX_BYTES_MAX", 100)
     link = Link(1)
-    link.open()
+    opened(link)
     for _ in range(50):
         link.send(b"x" * 30)
     assert waiting(link) == [b"x" * 30] * 3
@@ -53,11 +63,12 @@ def test_a_peer_that_does_not_read_costs_bounded_memory(monkeypatch: pytest.Monk
 def test_what_waited_for_an_old_stream_is_not_for_the_new_one(run: Run) -> None:
     async def scenario() -> None:
         link = Link(1)
-        first = link.open()
+        first = opened(link)
         link.send(b"stale")
-        second = link.open()
+        second = opened(link)
         link.send(b"fresh")
-        link.close(first)  # too late to matter
+        assert not link.close(first)  # too late to matter
+        link.open(first)
         assert link.connected
         assert await link.next_frame(first) is None
         assert open_envelope(await link.next_frame(second) or b"") == [b"fresh"]
@@ -70,9 +81,9 @@ def test_a_stream_that_was_taken_over_takes_no_frame(run: Run) -> None:
 
     async def scenario() -> None:
         link = Link(1)
-        old = asyncio.create_task(link.next_frame(link.open()))
+        old = asyncio.create_task(link.next_frame(opened(link)))
         await asyncio.wait([old], timeout=0.01)
-        second = link.open()
+        second = opened(link)
         new = asyncio.create_task(link.next_frame(second))
         link.send(b"for the new one")
         assert await old is None
@@ -86,7 +97,7 @@ def test_frames_keep_the_order_and_the_bounds(run: Run, monkeypatch: pytest.Monk
 
     async def scenario() -> None:
         link = Link(1)
-        stream = link.open()
+        stream = opened(link)
         sent = [b"%03d" % number + b"x" * (number % 70) for number in range(200)] + [b"y" * 500, b"z"]
         for message in sent:
             link.send(message)
@@ -192,7 +203,7 @@ def test_a_link_comes_back_after_its_server_did(farm: Farm, run: Run) -> None:
                 low.peers.links[HIGH].send(b"one")
                 await high.ear.until(lambda ear: ear.messages)
                 # The low member throws the stream away, as after a malformed frame.
-                low.peers.links[HIGH].open()
+                low.peers.links[HIGH].take_over()
                 await high.ear.until(lambda ear: len(ear.connections) == 2)
                 await low.ear.until(lambda ear: len(ear.connections) == 2)
                 low.peers.links[HIGH].send(b"two")

@@ -104,12 +104,12 @@ def test_a_peer_that_asks_without_reading_costs_few_frames(
             monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * len(codec.encode(frame)))
             server.supply(3, 1)
             assert made == []  # nobody is there
-            server._peers.links[3].open()
+            server._peers.links[3].open(server._peers.links[3].take_over())
             for _ in range(1000):
                 server.supply(3, 1)
             assert len(made) == 4
             server.supply(4, 1)
-            server._peers.links[4].open()
+            server._peers.links[4].open(server._peers.links[4].take_over())
             server.supply(4, 1)
             assert len(made) == 5
 
@@ -166,6 +166,7 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
     async def scenario(end: Any, error: type[Exception]) -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             await server.start(PASSPHRASE, "127.0.0.1:0")
+            server._incarnation.settled.set()  # nobody else is there to know of it
             running = asyncio.create_task(server.run())
             await asyncio.wait([running], timeout=0.05)
             end(server)
