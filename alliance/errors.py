@@ -54,6 +54,11 @@ class IdentityConflict(AllianceError):
 
     exit_code = 7
 
+    def __init__(self, message: str, unknown: str) -> None:
+        """``unknown`` names what the journal does not know."""
+        super().__init__(message)
+        self.unknown = unknown
+
 
 class SignerError(AllianceError):
     """The signer process could not be started or has ended."""

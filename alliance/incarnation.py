@@ -106,7 +106,8 @@ class Incarnation:
                     f"{self._config.members[peer].name} shows, signed by this member, {what}, of which the"
                     " journal here knows nothing: the disk was rolled back, or another machine has this"
                     " identity, too. This member has stopped: end the other one, or put the newest journal"
-                    " back; if that is lost, the member needs a new identity"
+                    " back; if that is lost, the member needs a new identity",
+                    what,
                 )
 
     def _greeting(self, peer: int) -> Word:
@@ -156,11 +157,11 @@ class Incarnation:
             raise self._journal.damaged(f"its {_key(peer)}: {error}") from None
 
 
-async def farewell(read: Read, write: Write, reason: str) -> None:
+async def farewell(read: Read, write: Write, conflict: IdentityConflict) -> None:
     """Tells a peer, instead of greeting it, why not; waits a moment until it has heard."""
     with suppress(TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
         async with asyncio.timeout(FAREWELL_SECONDS):
-            await write(pb.Handshake(farewell=reason).SerializeToString())
+            await write(pb.Handshake(farewell=conflict.unknown).SerializeToString())
             while await read() is not grpc.aio.EOF:
                 pass
 
@@ -176,7 +177,10 @@ async def _next(read: Read, step: str) -> pb.Handshake:
         raise Malformed("no step of a handshake") from None
     came = handshake.WhichOneof("step")
     if came == "farewell":
-        raise Doubt(f"it says farewell: {one_line(handshake.farewell)}")
+        raise Doubt(
+            f"its journal does not know {one_line(handshake.farewell)}: its disk was rolled back, or two"
+            " machines have its identity"
+        )
     if came != step:
         raise Malformed(f"{came or 'nothing'} where its {step} was due")
     return handshake

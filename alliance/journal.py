@@ -95,8 +95,7 @@ class Journal:
             self._claim(alliance_id, member)
             self._marker.check_starts(self._starts.newest)
             self._db.execute("COMMIT")
-            if self._marker.starts is None:  # a member that loses its journal from now on is not a new one
-                self._marker.write(0)
+            self._marker.touch()  # a member that loses its journal from now on is not a new one
         except BaseException as error:
             self._db.close()
             if isinstance(error, sqlite3.OperationalError | OSError):

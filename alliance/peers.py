@@ -203,7 +203,7 @@ class Peers:
             self._receiver.failed(error)
         except IdentityConflict as conflict:
             self._receiver.failed(conflict)  # first of all: nothing leaves any more
-            await farewell(read, write, str(conflict))
+            await farewell(read, write, conflict)
         finally:
             if link.close(stream):
                 self._receiver.lost(peer)

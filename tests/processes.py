@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import shutil
 import signal
@@ -78,7 +79,15 @@ def founding(
 class ServerProcess:
     """One ``alliance serve``; made when it is started."""
 
-    def __init__(self, folder: Path, *arguments: str, passphrase: str = PASSPHRASE) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, passphrase: str = PASSPHRASE, file_bytes_max: int | None = None
+    ) -> None:
+        """``file_bytes_max`` is its disk's size, so to speak: no file of it grows beyond that."""
+
+        def limit() -> None:
+            if file_bytes_max is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+
         self.folder = folder
         self.log = folder / "stderr.log"
         with self.log.open("ab") as log:
@@ -90,6 +99,7 @@ class ServerProcess:
                 stderr=log,
                 env=environment(passphrase),
                 start_new_session=True,
+                preexec_fn=limit,
             )
 
     @property
@@ -203,11 +213,13 @@ class Cluster:
         for server in started:
             server.await_ready()
 
-    def launch(self, name: str, *arguments: str) -> ServerProcess:
+    def launch(self, name: str, *arguments: str, file_bytes_max: int | None = None) -> ServerProcess:
         """Starts a member without waiting."""
         if name in self.servers:
             self.servers[name].close()
-        server = ServerProcess(self.member(name), *arguments, passphrase=self.passphrase)
+        server = ServerProcess(
+            self.member(name), *arguments, passphrase=self.passphrase, file_bytes_max=file_bytes_max
+        )
         self.servers[name] = server
         return server
 
@@ -228,6 +240,19 @@ class Cluster:
             server = self.servers.pop(name)
             code = server.wait()
             assert code == 0, f"{name} ended with {code}:\n{server.stderr()}"
+
+    def keep_disk(self, name: str, folder: Path) -> None:
+        """Copies what the member remembers, as a backup or a snapshot would; it may be running."""
+        folder.mkdir()
+        for path in sorted(self.member(name).glob("journal.*")):
+            shutil.copy(path, folder)
+
+    def put_disk(self, name: str, folder: Path) -> None:
+        """Puts that in place of what the member, which is not running, remembers now."""
+        for path in self.member(name).glob("journal.*"):
+            path.unlink()
+        for path in folder.glob("journal.*"):
+            shutil.copy(path, self.member(name))
 
     def wipe(self, name: str) -> None:
         """The member's journal is lost, as with a new disk."""

@@ -84,7 +84,7 @@ async def meet(one: Member, other: Member) -> tuple[Exception | None, Exception 
         try:
             await member.incarnation.shake_hands(peer.index, read.read, write.write)
         except IdentityConflict as conflict:
-            await write.write(step(farewell=str(conflict)))
+            await write.write(step(farewell=conflict.unknown))
             return conflict
         except Exception as error:
             await write.write(grpc.aio.EOF)
@@ -423,7 +423,7 @@ def test_a_peer_that_greets_wrongly_is_not_taken_for_anybody(farm: Farm, tmp_pat
                 with pytest.raises(Doubt, match="was seen"):
                     await hear(me, NOTHING, step(greeting=stale.encode()), WELCOME)
             assert me.incarnation._held[PEER] == good
-            with pytest.raises(Doubt, match="farewell: I am two lines"):
+            with pytest.raises(Doubt, match="does not know I am two lines"):
                 await hear(me, NOTHING, step(farewell="I am\ntwo lines" + "x" * 10_000))
 
     run(scenario())
@@ -439,7 +439,7 @@ def test_a_silent_peer_is_given_up(
             with pytest.raises(NotServed, match="no handshake within"):
                 await me.incarnation.shake_hands(PEER, Pipe().read, Pipe().write)
             monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.01)
-            await farewell(Pipe().read, Pipe().write, "nobody listens")
+            await farewell(Pipe().read, Pipe().write, IdentityConflict("", ""))
 
     run(scenario())
 

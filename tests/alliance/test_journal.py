@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -301,6 +302,57 @@ def test_a_full_disk_acknowledges_nothing(farm: Farm, long_chain: Chain, path: P
     assert same(replayed(path, farm), expected([[EntryRecord(long_chain.entries[0])]], long_chain))
 
 
+class FailingDisk:
+    """A connection whose ``at``-th statement from now on fails, with all that follow."""
+
+    def __init__(self, db: Any, at: int) -> None:
+        self._db = db
+        self._left = at
+
+    def execute(self, *arguments: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._db.execute(*arguments)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def test_an_error_at_any_statement_acknowledges_nothing(
+    farm: Farm, long_chain: Chain, path: Path, tmp_path: Path
+) -> None:
+    """What was said to have failed may be there or not, whole; what was acknowledged before is there."""
+    entries = list(map(EntryRecord, long_chain.entries))
+    writes: dict[str, Callable[[Journal], Any]] = {
+        "append": lambda journal: journal.append([entries[1], entries[2]]),
+        "begin": lambda journal: journal.begin(b"2" * 32),
+        "keep": lambda journal: journal.keep("x", b"y"),
+    }
+    for name, write in writes.items():
+        failures = 0
+        while True:
+            victim = tmp_path / f"{name} {failures}.sqlite"
+            with opened(victim, farm) as journal:
+                journal.append([entries[0]])
+                assert journal.begin(b"1" * 32) == 1
+                disk: Any = FailingDisk(journal._db, failures)
+                journal._db = disk
+                try:
+                    write(journal)
+                except JournalError:
+                    failures += 1
+                else:
+                    break
+                for other in writes.values():
+                    with pytest.raises(JournalError, match="stops before it says anything"):
+                        other(journal)
+            with opened(victim, farm) as journal:
+                assert len(journal.replay().state.entries) == 1
+                assert journal.begin(b"3" * 32) == 2
+        assert failures >= 3, name
+
+
 # -- damage ------------------------------------------------------------------------------------------
 
 
@@ -364,6 +416,8 @@ def test_a_flipped_bit_is_refused_or_harmless(
         "UPDATE meta SET key = 'positiom' WHERE key = 'position'",
         "DELETE FROM meta WHERE key = 'position'",
         "DELETE FROM meta WHERE key = 'alliance'",
+        "DELETE FROM meta WHERE key = 'starts'",
+        "UPDATE meta SET value = zeroblob(9) WHERE key = 'starts'",
         "DELETE FROM meta WHERE key = 'format'",
         "DROP TABLE meta",
         "DROP TABLE entries",

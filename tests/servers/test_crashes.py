@@ -162,13 +162,3 @@ def test_a_paused_member_holds_nobody_up_and_catches_up(running: Cluster) -> Non
         server.resume()
     await_level(running, "member-5")
     check_log(running, receipts)
-
-
-def test_a_lost_journal_is_refused(running: Cluster) -> None:
-    """Protocol, persist before you speak: amnesia is a fault, so the member must not vote."""
-    running.stop("member-6")
-    running.wipe("member-6")
-    server = running.launch("member-6")
-    assert server.wait() == 4
-    assert "new identity" in server.stderr().splitlines()[-1]
-    del running.servers["member-6"]

@@ -1,0 +1,163 @@
+"""Servers whose disk was lost, put back, copied, damaged or filled: they do not vote, and say why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alliance.cli.demo_cluster import free_addresses
+from tests.processes import Cluster, ServerProcess
+from tests.servers.test_crashes import await_level
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster.found(tmp_path_factory.mktemp("refusals") / "farm") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def running(cluster: Cluster) -> Iterator[Cluster]:
+    """All six serve, and have decided something together."""
+    cluster.start(*(name for name in cluster.names if name not in cluster.servers))
+    try:
+        decide(cluster, 2)
+        yield cluster
+    except BaseException:
+        print(cluster.logs())  # noqa: T201
+        raise
+
+
+def decide(cluster: Cluster, count: int, size: int = 20) -> None:
+    with cluster.client("client-1") as client:
+        for number in range(count):
+            client.propose(b"%d" % number * (size // 2))
+
+
+def alarms(cluster: Cluster) -> list[str]:
+    with cluster.client("client-2") as client:
+        return [alarm for member in client.status() for alarm in member.alarms]
+
+
+def refused(cluster: Cluster, name: str, code: int) -> str:
+    """What a server says that must not vote."""
+    server = cluster.launch(name)
+    assert server.wait() == code, server.stderr()
+    del cluster.servers[name]
+    return last_line(server)
+
+
+def last_line(server: ServerProcess) -> str:
+    """What it says when it ends: one error, in the form for programs, and no traceback."""
+    assert "Traceback" not in server.stderr()
+    return str(json.loads(server.stderr().splitlines()[-1])["error"])
+
+
+def test_a_disk_from_before_the_last_start(running: Cluster, tmp_path: Path) -> None:
+    running.stop("member-6")
+    running.keep_disk("member-6", tmp_path / "old")
+    running.start("member-6")
+    await_level(running, "member-6")
+    running.stop("member-6")
+    running.keep_disk("member-6", tmp_path / "new")
+    running.put_disk("member-6", tmp_path / "old")
+    for _ in range(2):  # trying again does not help
+        assert "its start number" in refused(running, "member-6", 7)
+    assert any("member-6: its journal does not know its start number" in alarm for alarm in alarms(running))
+    assert "WARNING member-6: the link was refused" in running.logs()
+    decide(running, 2)  # the others go on
+    running.put_disk("member-6", tmp_path / "new")
+    running.start("member-6")
+    await_level(running, "member-6")
+
+
+def test_a_disk_from_a_moment_within_the_last_start(running: Cluster, tmp_path: Path) -> None:
+    """Its greetings are all known; what it said afterwards is not."""
+    await_level(running, "member-2")
+    running.keep_disk("member-2", tmp_path / "old")
+    decide(running, 3)
+    await_level(running, "member-2")
+    running.kill("member-2")
+    running.keep_disk("member-2", tmp_path / "new")
+    running.put_disk("member-2", tmp_path / "old")
+    assert "its word for view" in refused(running, "member-2", 7)
+    running.put_disk("member-2", tmp_path / "new")
+    running.start("member-2")
+    await_level(running, "member-2")
+
+
+def test_a_cloned_machine(running: Cluster, tmp_path: Path) -> None:
+    """Two processes with one identity and one past: one of them votes, the other one stops at once."""
+    original = running.servers.pop("member-6")
+    clone_folder = tmp_path / "member-6"
+    shutil.copytree(running.member("member-6"), clone_folder)
+    (address,) = free_addresses(1)
+    clone = ServerProcess(clone_folder, "--listen", address)
+    try:
+        clone.await_ready()
+        assert original.wait() == 7
+        assert "another machine has this identity" in last_line(original)
+        assert any("two machines have its identity" in alarm for alarm in alarms(running))
+        running.stop("member-1")
+        decide(running, 2)  # five are needed: the clone is a member like any other now
+        assert "its start number" in refused(running, "member-6", 7)
+        assert clone.stop() == 0
+    finally:
+        clone.close()
+    running.put_disk("member-6", clone_folder)
+    running.start("member-6")
+    await_level(running, "member-6")
+
+
+def test_a_full_disk(running: Cluster) -> None:
+    """Nothing is acknowledged that is not on disk; with space again the member goes on."""
+    running.stop("member-5")
+    journal = running.member("member-5") / "journal.sqlite"
+    for room in (1_000, journal.stat().st_size + 100_000):  # not even a start fits, or some slots do
+        server = running.launch("member-5", file_bytes_max=room)
+        decide(running, 20, size=20_000)
+        assert server.wait() == 4
+        line = last_line(server)
+        assert "cannot be written" in line
+        assert "free space or replace the disk, then start it again" in line
+    running.start("member-5")
+    await_level(running, "member-5")
+
+
+def test_lost_halved_and_damaged_journals(running: Cluster, tmp_path: Path) -> None:
+    """Protocol, persist before you speak: amnesia is a fault, so the member must not vote."""
+    running.kill("member-4")  # so that what it said last is in the WAL
+    running.keep_disk("member-4", tmp_path / "kept")
+    journal = running.member("member-4") / "journal.sqlite"
+    wal, marker = journal.with_name("journal.sqlite-wal"), journal.with_name("journal.started")
+
+    def flip() -> None:
+        data = bytearray(journal.read_bytes())
+        data[data.rindex(b"0000000000")] ^= 1  # within a command that a client sent
+        journal.write_bytes(data)
+
+    for damage, says in (
+        (lambda: running.wipe("member-4"), "is gone, but this member has run before"),
+        (wal.unlink, "its journal.sqlite-wal is missing"),
+        (lambda: (journal.unlink(), marker.unlink()), "is gone, but its journal.sqlite-wal is here"),
+        (flip, "is damaged"),
+    ):
+        damage()  # type: ignore[no-untyped-call]
+        line = refused(running, "member-4", 4)
+        assert says in line
+        assert "new identity" in line
+        running.put_disk("member-4", tmp_path / "kept")
+    running.start("member-4")
+    await_level(running, "member-4")
+
+
+def test_nothing_of_this_left_a_traceback(running: Cluster) -> None:
+    """All end at once, and are dialled while they end."""
+    names = list(running.servers)
+    running.stop()
+    for name in names:
+        assert "Traceback" not in (running.member(name) / "stderr.log").read_text()
