@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from alliance.gate import Gate, Rejected, Seal
 from alliance.history import History
 from alliance.incarnation import FAREWELL_SECONDS, Incarnation
 from alliance.journal import Journal
+from alliance.member_log import MemberLog
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
 from alliance.peers import Peers
 from alliance.services import ClientService, PeerService
@@ -77,7 +77,7 @@ class Server:
         self._folder = folder
         self._grpc: grpc.aio.Server | None = None
         self._rejected: Counter[int] = Counter()
-        self._said: dict[tuple[str, int], float] = {}
+        self._log = MemberLog(config)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._blamed: dict[int, str] = {}
         self._alarms: dict[int, str] = {}
@@ -176,26 +176,24 @@ class Server:
         admitted = self._gate.admit(sender, data)
         if isinstance(admitted, Rejected):
             self._rejected[sender] += 1
-            self._accuse(sender, f"a message was refused: {admitted.reason}")
+            self._log.accuse(sender, f"a message was refused: {admitted.reason}")
         else:
             self._driver.post(admitted)
 
     def rejected_frame(self, sender: int, reason: str) -> None:
         self._rejected[sender] += 1
-        self._accuse(sender, f"the link was closed: it sent {reason}")
+        self._log.accuse(sender, f"the link was closed: it sent {reason}")
 
     def connected(self, peer: int) -> None:
-        if self._is_due("connected", peer):
-            log.info("connected to %s", self._name(peer))
+        self._log.connected(peer)
         self._driver.post(PeerConnected(peer))
 
     def lost(self, peer: int) -> None:
-        if self._is_due("lost", peer):
-            log.info("lost %s", self._name(peer))
+        self._log.lost(peer)
 
     def doubted(self, peer: int, reason: str) -> None:
         self._alarms[peer] = reason
-        self._accuse(peer, f"the link was refused: {reason}")
+        self._log.accuse(peer, f"the link was refused: {reason}")
 
     def failed(self, error: AllianceError) -> None:
         """This member must not go on: it says nothing more from this moment, and ``run`` raises the error.
@@ -217,8 +215,7 @@ class Server:
         self._journal.append(records)
         entered = [record.view for record in records if isinstance(record, ViewRecord)]
         if entered:
-            leader = self._config.system.leader(entered[-1])
-            log.info("view %d: leader is now %s", entered[-1], self._name(leader))
+            self._log.leads(entered[-1], self._config.system.leader(entered[-1]))
 
     def send(self, to: int, message: Message) -> None:
         self._peers.send(to, self._seal.close(message))
@@ -271,7 +268,7 @@ class Server:
 
     def blame(self, member: int, reason: str, evidence: Sequence[Message]) -> None:
         self._blamed[member] = reason
-        self._accuse(member, reason)
+        self._log.accuse(member, reason)
 
     def set_timer(self, name: str, seconds: float) -> None:
         if name in self._timers:
@@ -298,22 +295,6 @@ class Server:
             self._driver.post(EndorsementRefused(statement))
         else:
             self._driver.post(EndorsementMade(statement, signature, proven))
-
-    def _name(self, member: int) -> str:
-        return self._config.members[member].name
-
-    def _accuse(self, member: int, text: str) -> None:
-        if self._is_due("accused", member):
-            log.warning("%s: %s", self._name(member), text)
-
-    def _is_due(self, kind: str, member: int) -> bool:
-        """At most one line per kind, member and second: a flood must not fill the disk."""
-        now = time.monotonic()
-        last = self._said.get((kind, member))
-        due = last is None or now - last >= 1.0
-        if due:
-            self._said[kind, member] = now
-        return due
 
 
 def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:

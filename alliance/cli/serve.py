@@ -117,4 +117,8 @@ async def _serve(folder: Path, secret: bytes, listen: str | None, ready: Callabl
             task.cancel()
         await asyncio.gather(life, end, return_exceptions=True)
         await server.stop()
+        # Streams that gRPC has not quite ended yet would print tracebacks if the loop's end cancelled them.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left, timeout=1.0)
     logging.getLogger("alliance").info("ended")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,10 +14,12 @@ import pytest
 
 from alliance import peers as module
 from alliance.codec import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
+from alliance.errors import IdentityConflict, JournalError
+from alliance.pb import peer_pb2 as pb
 from alliance.peers import Link
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
-from tests.alliance.links import HIGH, LOW, Side, dialling, raw
+from tests.alliance.links import HIGH, LOW, Side, dialling, greeting, raw, step
 from tests.alliance.net import Doors, serving
 
 # -- the outbox --------------------------------------------------------------------------------------
@@ -281,6 +285,98 @@ def test_a_member_that_hangs_up_is_disconnected(farm: Farm, run: Run) -> None:
             assert not low.peers.links[HIGH].connected
 
     run(scenario())
+
+
+# -- the handshake -----------------------------------------------------------------------------------
+
+
+def test_nothing_passes_before_the_handshake(farm: Farm, run: Run) -> None:
+    """Whatever is said before is refused, and whatever is to be sent is dropped."""
+
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, raw(farm, port, greets=False) as call:
+            assert pb.Handshake.FromString(await call.read()).WhichOneof("step") == "memory"
+            low.peers.send(HIGH, b"a vote")
+            await call.write(envelope([b"a vote"]))
+            assert await call.read() is grpc.aio.EOF
+            assert [sender for sender, _ in low.ear.rejections] == [HIGH]
+            assert low.ear.messages == []
+            assert low.ear.connections == []
+            assert low.peers.links[HIGH].dropped == 1
+
+    run(scenario())
+
+
+def test_an_old_start_is_not_let_in_and_is_told_about(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port:
+            async with raw(farm, port):
+                await low.ear.until(lambda ear: ear.connections)
+            async with raw(farm, port, greets=False) as call:
+                await call.read()
+                await call.write(step(memory=pb.Memory()))
+                await call.read()
+                await call.write(step(greeting=greeting(farm, HIGH, LOW, 0).encode()))
+                assert await call.read() is grpc.aio.EOF
+            await low.ear.until(lambda ear: ear.doubts)
+            assert low.ear.doubts[0][0] == HIGH
+            assert low.ear.connections == low.ear.losses == [HIGH]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("original", [LOW, HIGH])
+def test_of_two_machines_with_one_identity_one_stops_and_its_peer_alarms(
+    farm: Farm, run: Run, tmp_path: Path, original: int
+) -> None:
+    """Also while it is connected: its copy takes the link over, and when it dials again, it is told."""
+    journal = tmp_path / "journal.sqlite"
+
+    async def scenario() -> None:
+        Side(farm, HIGH, journal=journal).journal.close()
+        shutil.copy(journal, tmp_path / "copy.sqlite")
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port, journal)
+            async with dialling(high):
+                await low.ear.until(lambda ear: ear.connections)
+                copy = Side(farm, HIGH, {LOW: port}, doors.dead_port, tmp_path / "copy.sqlite")
+                if original == LOW:  # the peer that both of them know hears from the second one
+                    async with dialling(copy):
+                        await copy.ear.until(lambda ear: ear.errors)
+                        await low.ear.until(lambda ear: ear.doubts)
+                    assert copy.ear.connections == []
+                    stopped = copy
+                else:  # the copy was started once more, alone: its number is the higher one
+                    low.incarnation._held[HIGH] = greeting(farm, HIGH, LOW, 9)
+                    low.peers.links[HIGH].take_over()
+                    await high.ear.until(lambda ear: ear.errors)
+                    await low.ear.until(lambda ear: ear.doubts)
+                    stopped = high
+            (conflict, *_) = stopped.ear.errors
+            assert isinstance(conflict, IdentityConflict)
+            assert "member-1 shows, signed by this member, its start number" in str(conflict)
+            assert "does not know its start number" in low.ear.doubts[0][1]
+
+    run(scenario())
+
+
+def test_a_journal_that_cannot_be_written_is_fatal_on_either_side(farm: Farm, run: Run) -> None:
+    async def scenario(broken: int) -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port)
+            side = low if broken == LOW else high
+            side.journal._db.execute("PRAGMA query_only = 1")
+            async with dialling(high):
+                await side.ear.until(lambda ear: ear.errors)
+            assert isinstance(side.ear.errors[0], JournalError)
+            assert side.ear.connections == []
+
+    run(scenario(LOW))
+    run(scenario(HIGH))
 
 
 def test_a_large_envelope_lets_others_have_their_turn(

@@ -17,8 +17,9 @@ import pytest
 from alliance import codec
 from alliance import server as module
 from alliance.client import Client
-from alliance.errors import JournalError, PortTaken, SignerError
+from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
 from alliance.server import JOURNAL, Server
+from fab_paxos.effects import EntryRecord, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, TimerFired
 from fab_paxos.messages import Status
 from quorum import AcceptedStatement, Endorsement
@@ -193,6 +194,68 @@ def _persist() -> Any:
     from fab_paxos.effects import CutRecord, Persist
 
     return Persist(CutRecord(0))
+
+
+def test_nothing_is_said_before_a_quorum_knows(home: Path, run: Run) -> None:
+    """Events wait, the start among them; whatever a member alone might decide."""
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            await server.start(PASSPHRASE, "127.0.0.1:0")
+            running = asyncio.create_task(server.run())
+            server._driver.post(TimerFired("x"))
+            await asyncio.wait([running], timeout=0.1)
+            assert posted(server) == [TimerFired("x")]
+            server._incarnation.settled.set()
+            while server._driver._events:
+                await asyncio.wait([running], timeout=0.01)
+            running.cancel()
+            await asyncio.wait([running])
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_conflict_silences_at_once_and_ends_with_it(home: Path, run: Run, settled: bool) -> None:
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            await server.start(PASSPHRASE, "127.0.0.1:0")
+            if settled:
+                server._incarnation.settled.set()
+            running = asyncio.create_task(server.run())
+            await asyncio.wait([running], timeout=0.05)
+            server.failed(IdentityConflict("two of me", "itself"))
+            server.failed(JournalError("another one, later"))
+            server._driver.post(TimerFired("x"))
+            server._incarnation.settled.set()
+            with pytest.raises(IdentityConflict):
+                await running
+            assert TimerFired("x") in server._driver._events
+
+    run(scenario())
+
+
+def test_links_and_leaders_are_told_once(
+    home: Path, run: Run, caplog: pytest.LogCaptureFixture, long_chain: Chain
+) -> None:
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            with caplog.at_level(logging.INFO, "alliance.server"):
+                for _ in range(100):
+                    server.connected(4)
+                    server.lost(4)
+                server.persist([ViewRecord(7, long_chain.election(6)), ViewRecord(8, long_chain.election(7))])
+                server.persist([EntryRecord(long_chain.entries[0])])
+                server.doubted(5, "it forgot")
+            assert caplog.messages == [
+                "connected to member-5",
+                "lost member-5",
+                "view 8: leader is now member-3",
+                "member-6: the link was refused: it forgot",
+            ]
+            assert [server.alarm(peer) for peer in range(1, 6)] == ["", "", "", "", "it forgot"]
+
+    run(scenario())
 
 
 # -- six of them -------------------------------------------------------------------------------------

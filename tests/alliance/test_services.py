@@ -15,6 +15,7 @@ import pytest
 from alliance import services, sessions
 from alliance.channels import established, open_channel
 from alliance.codec import SLOT_MAX
+from alliance.errors import JournalError
 from alliance.pb import client_pb2 as pb
 from alliance.pb import peer_pb2
 from fab_paxos import Submission
@@ -119,6 +120,29 @@ def test_when_the_client_hangs_up_nothing_is_kept(farm: Farm, office: Office, ru
                 await again(pb.StatusRequest())
         assert not office.sessions._waiting
         assert not any(waiting for *_, waiting in office.sessions._placed)
+
+    run(scenario())
+
+
+# -- damage ------------------------------------------------------------------------------------------
+
+
+def test_damage_that_a_listener_comes_upon_ends_the_member(farm: Farm, office: Office, run: Run) -> None:
+    """What it cannot read back it must not go on from, whoever found that out."""
+    for number in range(1, 4):
+        office.decide(office.chain.add(farm.submission(number)))
+    office.certify(3)
+    office.history._recent.clear()
+    office.journal._db.execute("UPDATE entries SET signature = zeroblob(64) WHERE slot = 2")
+
+    async def scenario() -> None:
+        async with as_client(farm, office) as channel:
+            call = door(channel, "Listen", "unary_stream", peer_pb2.LogFrame)(pb.ListenRequest(first_slot=1))
+            with pytest.raises(grpc.aio.AioRpcError) as refusal:
+                await call.read()
+            assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert isinstance(office.error, JournalError)
+        assert not +office.service._streams
 
     run(scenario())
 

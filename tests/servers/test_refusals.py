@@ -65,8 +65,10 @@ def test_a_disk_from_before_the_last_start(running: Cluster, tmp_path: Path) -> 
     running.stop("member-6")
     running.keep_disk("member-6", tmp_path / "new")
     running.put_disk("member-6", tmp_path / "old")
-    for _ in range(2):  # trying again does not help
-        assert "its start number" in refused(running, "member-6", 7)
+    assert "its start number" in refused(running, "member-6", 7)
+    running.wipe("member-6")
+    (running.member("member-6") / "journal.started").unlink()  # only its keys came back, it seems
+    assert "its start number" in refused(running, "member-6", 7)
     assert any("member-6: its journal does not know its start number" in alarm for alarm in alarms(running))
     assert "WARNING member-6: the link was refused" in running.logs()
     decide(running, 2)  # the others go on
@@ -117,13 +119,12 @@ def test_a_full_disk(running: Cluster) -> None:
     """Nothing is acknowledged that is not on disk; with space again the member goes on."""
     running.stop("member-5")
     journal = running.member("member-5") / "journal.sqlite"
-    for room in (1_000, journal.stat().st_size + 100_000):  # not even a start fits, or some slots do
-        server = running.launch("member-5", file_bytes_max=room)
-        decide(running, 20, size=20_000)
-        assert server.wait() == 4
-        line = last_line(server)
-        assert "cannot be written" in line
-        assert "free space or replace the disk, then start it again" in line
+    server = running.launch("member-5", file_bytes_max=journal.stat().st_size + 100_000)
+    decide(running, 20, size=20_000)
+    assert server.wait() == 4
+    line = last_line(server)
+    assert "cannot be written" in line
+    assert "free space or replace the disk, then start it again" in line
     running.start("member-5")
     await_level(running, "member-5")
 
