@@ -9,8 +9,8 @@ Merkle roots, made beside the path to a decision; members that fell behind are b
 and by the leader's signed proposals, from any peer.
 
 Changing views: ``election`` (suspicion and the proof that ends a view), ``patience`` and ``pace`` (when to
-suspect), ``opening`` (Reports, the NewView, carrying it out), ``selection`` (the rule that keeps what may have
-been decided). Forgetting and coming back: ``checkpoint``, ``transfer``. Not implemented yet: profile lean.
+suspect), ``opening`` (Reports, the NewView, carrying it out), ``selection`` (what may have been decided is
+kept). Forgetting and coming back: ``checkpoint``, ``transfer``. Not implemented yet: profile lean.
 """
 
 from fab_paxos.replica import Replica
