@@ -14,7 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -63,6 +63,7 @@ class MemberStatus:
     blamed: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
     """Members whose identity is in doubt, each with what was seen: an old disk, or two machines."""
+    evidence: dict[str, int] = field(default_factory=dict)
 
 
 class Client:
@@ -236,6 +237,7 @@ class Client:
         if reply is None:
             return MemberStatus(who.name, who.address, False, "its answer is none: another program?")
         names = {other.name for other in self.config.members}
+        parties = names | {client.name for client in self.config.clients}
         return MemberStatus(
             name=who.name,
             address=who.address,
@@ -254,6 +256,7 @@ class Client:
                 for peer in reply.peers
                 if peer.alarm and peer.name in names
             ),
+            evidence={kept.culprit: kept.files for kept in reply.evidence if kept.culprit in parties},
         )
 
 

@@ -284,6 +284,8 @@ def _new_view(wire: pb.NewView) -> NewView:
     if len(wire.reports) > MEMBER_COUNT_MAX or len(wire.vector) > REPORT_ENTRIES_MAX:
         raise Malformed("a NewView of a wrong size")
     reports = tuple((entry.member, decode_report(entry.report)) for entry in wire.reports)
+    if any(report.view != wire.view for _, report in reports):
+        raise Malformed("a NewView with a Report for another view")
     vector = tuple(map(_digest, wire.vector))
     return NewView(wire.view, reports, vector, _signature(wire.signature))
 

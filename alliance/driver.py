@@ -13,6 +13,7 @@ from typing import Protocol
 
 from fab_paxos.effects import (
     Blame,
+    BlameClient,
     Broadcast,
     Certify,
     Combine,
@@ -31,6 +32,7 @@ from fab_paxos.effects import (
     Supply,
 )
 from fab_paxos.events import Drained, Event, Started
+from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
 from fab_paxos.replica import Replica
 from fab_paxos.snapshot import Checkpoint
@@ -57,7 +59,8 @@ class World(Protocol):
     def leapt(self, checkpoint: Checkpoint) -> None: ...
     def refuse(self, submission: Submission, reason: str) -> None: ...
     def locate(self, submission: Submission, slot: int) -> None: ...
-    def blame(self, member: int, reason: str, evidence: Sequence[Message]) -> None: ...
+    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None: ...
+    def blame_client(self, evidence: TwoSubmissions) -> None: ...
     def set_timer(self, name: str, seconds: float) -> None: ...
 
 
@@ -148,5 +151,7 @@ class Driver:
                 world.locate(submission, slot)
             case Blame(member, reason, evidence):
                 world.blame(member, reason, evidence)
+            case BlameClient(evidence):
+                world.blame_client(evidence)
             case SetTimer(name, seconds):
                 world.set_timer(name, seconds)

@@ -97,6 +97,12 @@ class InvalidReceipt(AllianceError):
     exit_code = 1
 
 
+class InvalidEvidence(AllianceError):
+    """A file convicts nobody: it was altered, is of another alliance, or is no evidence."""
+
+    exit_code = 1
+
+
 class ServerLied(AllianceError):
     """A server sent what no correct server sends. Clients pass on to the next server by themselves."""
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from alliance import jsonform
 from alliance.codec import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
 from alliance.journal import Journal
-from fab_paxos.log import MerkleLog, slot_leaf
+from fab_paxos.log import MerkleLog, inclusion_from_cover, root_from_inclusion, slot_leaf
 from fab_paxos.messages import LogFrame, Offer
 from fab_paxos.snapshot import Checkpoint
-from fab_paxos.types import Batch, Entry, Submission
+from fab_paxos.types import Batch, Entry, Submission, batch_digest
 from quorum import AcceptedStatement, QuorumCertificate
 
 RECENT_BYTES_MAX = 16 * 1024 * 1024
@@ -34,6 +37,32 @@ class Placement:
     batch_size: int
     batch_path: tuple[bytes, ...]
     log_path: tuple[bytes, ...]
+
+    def root(self, submission: Submission, size: int) -> bytes:
+        """The root of the log of ``size`` slots that holds the submission here. Raises ValueError."""
+        head = root_from_inclusion(submission.encoded, self.index, self.batch_size, self.batch_path)
+        leaf = slot_leaf(self.slot, batch_digest(self.batch_size, head))
+        return root_from_inclusion(leaf, self.slot - 1, size, self.log_path)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "slot": self.slot,
+            "index": self.index,
+            "batch_size": self.batch_size,
+            "batch_path": [node.hex() for node in self.batch_path],
+            "log_path": [node.hex() for node in self.log_path],
+        }
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Placement:
+        """Raises ValueError or KeyError."""
+        return cls(
+            jsonform.whole(table, "slot"),
+            jsonform.whole(table, "index"),
+            jsonform.whole(table, "batch_size"),
+            jsonform.path(table, "batch_path"),
+            jsonform.path(table, "log_path"),
+        )
 
 
 class History:
@@ -148,7 +177,7 @@ class History:
 
     def locate(self, submission: Submission, slot: int) -> int | None:
         """The index of a submission within the batch of a decided slot."""
-        for index, held in enumerate(self._batch(slot).submissions):
+        for index, held in enumerate(self.batch(slot).submissions):
             if held.client_id == submission.client_id and held.client_seq == submission.client_seq:
                 return index
         return None
@@ -160,14 +189,33 @@ class History:
         if proofs is None or (proofs.slot, proofs.certified_slot) != (slot, certified):
             # Kept for the others of the same batch: a tree for each of them would take quadratic time.
             leaves = MerkleLog()
-            for submission in self._batch(slot).submissions:
+            for submission in self.batch(slot).submissions:
                 leaves.append(submission.encoded)
             path = self._log.inclusion_proof(slot - 1, certified)
             proofs = self._proofs = _SlotProofs(slot, certified, leaves, path)
         size = proofs.leaves.size
         return Placement(slot, index, size, proofs.leaves.inclusion_proof(index, size), proofs.log_path)
 
-    def _batch(self, slot: int) -> Batch:
+    @property
+    def slot(self) -> int:
+        """The last decided slot."""
+        return self._log.size
+
+    def path_beyond(self, slot: int, later: Sequence[bytes]) -> tuple[bytes, ...]:
+        """The path from a slot to the root of this log as continued by batches of these digests.
+
+        Raises LookupError for a slot that is in neither.
+        """
+        end = self._log.size
+        longer = MerkleLog(self._log.frontier())
+        for number, digest in enumerate(later, end + 1):
+            longer.append(slot_leaf(number, digest))
+        if slot > end:
+            return longer.inclusion_proof(slot - 1, longer.size)
+        return inclusion_from_cover(self._log, slot - 1, longer.size, longer.right_cover(end, longer.size))
+
+    def batch(self, slot: int) -> Batch:
+        """The batch of a decided slot. Raises LookupError."""
         if slot <= self.pruned:
             raise Pruned(f"slot {slot} is no longer kept here")
         batch = self._recent.get(slot)

@@ -191,25 +191,26 @@ class Journal:
                 values = entry_row(entry)
                 self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                 return position.accepted(entry.view, entry.slot)
-            case CutRecord(slot):
+            case CutRecord(slot, silent):
                 self._db.execute("DELETE FROM entries WHERE slot > ?", (slot,))
-                return replace(position, last=min(position.last, slot))
+                return replace(position, last=min(position.last, slot), silent=silent)
             case ProvenRecord(slot, certificate):
                 if isinstance(certificate.statement, AcceptedStatement) and certificate.statement.slot > slot:
                     return replace(position, proven=slot, beyond=pack_certificate(certificate))
                 return replace(position, proven=slot, certificate=pack_certificate(certificate))
             case ViewRecord(view, election):
-                return replace(position, view=view, election=pack_certificate(election), new_view=b"")
+                proof = pack_certificate(election)
+                return replace(position, view=view, election=proof, new_view=b"", silent=0)
             case NewViewRecord(_, digest):
                 return replace(position, new_view=digest)
             case CheckpointRecord(checkpoint):
                 self._write_checkpoint(checkpoint)
                 return position
-            case LeapRecord(checkpoint, certificate):
+            case LeapRecord(checkpoint, certificate, silent):
                 self._write_checkpoint(checkpoint)
                 self._write_base(checkpoint.snapshot.frontier)
                 slot = checkpoint.slot
-                after = replace(position, last=max(position.last, slot))
+                after = replace(position, last=max(position.last, slot), silent=silent)
                 return self._write(ProvenRecord(slot, certificate), after)
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -340,6 +341,7 @@ class Journal:
             frontier=log.frontier(),
             certificate=self._certificate(log),
             beyond=QuorumCertificate(*beyond) if beyond is not None else None,
+            silent=position.silent,
         )
 
     def _certificate(self, log: MerkleLog) -> QuorumCertificate | None:

@@ -28,8 +28,9 @@ class Position:
 
     A certificate is its statement's fields and its signature: ``certificate`` the newest of the proven log,
     ``beyond`` a newer one, ``election`` what moved this member into ``view``. ``new_view`` is the digest of
-    the NewView it keeps to in that view. ``said_view`` and ``said_slot`` are the furthest entry that was ever
-    journalled, also if it was cut later: no word of this member on a later one can have left.
+    the NewView it keeps to in that view; up to ``silent`` it says nothing there any more. ``said_view`` and
+    ``said_slot`` are the furthest entry that was ever journalled, also if it was cut later: no word of this
+    member on a later one can have left.
     """
 
     proven: int = 0
@@ -37,6 +38,7 @@ class Position:
     view: int = 0
     said_view: int = 0
     said_slot: int = 0
+    silent: int = 0
     certificate: bytes = b""
     beyond: bytes = b""
     election: bytes = b""
@@ -53,8 +55,8 @@ class Position:
         return replace(self, last=max(self.last, slot), said_view=said_view, said_slot=said_slot)
 
     def pack(self) -> bytes:
-        numbers = (self.proven, self.last, self.view, self.said_view, self.said_slot)
-        parts = [struct.pack(">5Q", *numbers)]
+        numbers = (self.proven, self.last, self.view, self.said_view, self.said_slot, self.silent)
+        parts = [struct.pack(">6Q", *numbers)]
         for blob in (self.certificate, self.beyond, self.election, self.new_view):
             parts += [struct.pack(">I", len(blob)), blob]
         return b"".join(parts)
@@ -64,8 +66,8 @@ class Position:
         """Raises ValueError or struct.error."""
         if data is None:
             raise ValueError("its position is gone")
-        numbers = struct.unpack_from(">5Q", data)
-        place, blobs = 40, []
+        numbers = struct.unpack_from(">6Q", data)
+        place, blobs = 48, []
         for _ in range(4):
             (length,) = struct.unpack_from(">I", data, place)
             blobs.append(data[place + 4 : place + 4 + length])

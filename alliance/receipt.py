@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.errors import InvalidReceipt
 from alliance.history import Placement
-from fab_paxos.log import ProofError, root_from_inclusion, slot_leaf
-from fab_paxos.types import InvalidSubmission, Submission, batch_digest
+from alliance.jsonform import octets, whole
+from fab_paxos.types import InvalidSubmission, Submission
 from quorum import AcceptedStatement, Context, InvalidStatement, QuorumCertificate
 
 FORMAT = "alliance-receipt/1"
@@ -84,16 +84,11 @@ class Receipt:
     def verify_placement(self) -> None:
         """The Merkle part alone: the command is under the certificate's root. Raises InvalidReceipt."""
         statement = self.certificate.statement
-        place = self.placement
         if not isinstance(statement, AcceptedStatement):
             raise InvalidReceipt("the receipt's statement does not certify a log")
         try:
-            head = root_from_inclusion(
-                self.submission.encoded, place.index, place.batch_size, place.batch_path
-            )
-            leaf = slot_leaf(place.slot, batch_digest(place.batch_size, head))
-            root = root_from_inclusion(leaf, place.slot - 1, statement.slot, place.log_path)
-        except (ProofError, ValueError) as error:
+            root = self.placement.root(self.submission, statement.slot)
+        except ValueError as error:
             raise InvalidReceipt(f"a Merkle path of the receipt is broken: {error}") from None
         if root != statement.root:
             raise InvalidReceipt("the command is not in the log that was signed: the receipt was altered")
@@ -116,11 +111,7 @@ class Receipt:
             "certified_slot": statement.slot,
             "root": statement.root.hex(),
             "signature": self.signature.hex(),
-            "slot": self.placement.slot,
-            "index": self.placement.index,
-            "batch_size": self.placement.batch_size,
-            "batch_path": [node.hex() for node in self.placement.batch_path],
-            "log_path": [node.hex() for node in self.placement.log_path],
+            **self.placement.to_dict(),
             "submission": self.submission.encoded.hex(),
             "command_index": self.command_index,
         }
@@ -144,25 +135,19 @@ class Receipt:
     @classmethod
     def _from_dict(cls, table: dict[str, Any]) -> Receipt:
         statement = AcceptedStatement(
-            _whole(table, "view"), _whole(table, "certified_slot"), _bytes(table["root"])
+            whole(table, "view"), whole(table, "certified_slot"), octets(table["root"])
         )
-        placement = Placement(
-            _whole(table, "slot"),
-            _whole(table, "index"),
-            _whole(table, "batch_size"),
-            _path(table, "batch_path"),
-            _path(table, "log_path"),
-        )
-        submission = Submission.decode(_bytes(table["submission"]))
-        command_index = _whole(table, "command_index")
+        placement = Placement.from_dict(table)
+        submission = Submission.decode(octets(table["submission"]))
+        command_index = whole(table, "command_index")
         if command_index >= len(submission.commands()):
             raise ValueError(f"no command {command_index} in the submission")
         fingerprint = table["key_fingerprint"]
         if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
             raise ValueError("'key_fingerprint' is not 64 hex digits")
         return cls(
-            Context(_bytes(table["alliance_id"]), _whole(table, "epoch")),
-            QuorumCertificate(statement, _bytes(table["signature"])),
+            Context(octets(table["alliance_id"]), whole(table, "epoch")),
+            QuorumCertificate(statement, octets(table["signature"])),
             placement,
             submission,
             command_index,
@@ -185,22 +170,3 @@ def load_public_key(pem: bytes) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey):
         raise InvalidReceipt("the key file holds no RSA key: name the alliance's public.pem")
     return key
-
-
-def _bytes(value: object) -> bytes:
-    if not isinstance(value, str):
-        raise ValueError("what should be hex digits is no text")
-    return bytes.fromhex(value)
-
-
-def _path(table: dict[str, Any], key: str) -> tuple[bytes, ...]:
-    if not isinstance(table[key], list):
-        raise ValueError(f"'{key}' is no list")
-    return tuple(map(_bytes, table[key]))
-
-
-def _whole(table: dict[str, Any], key: str) -> int:
-    value = table[key]
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**62:
-        raise ValueError(f"'{key}' is not a whole number")
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import grpc.aio
@@ -20,6 +20,7 @@ from alliance.codec import FRAME_BYTES_MAX
 from alliance.config import AllianceConfig
 from alliance.driver import Driver
 from alliance.errors import AllianceError, IdentityConflict, PortTaken
+from alliance.evidence_folder import EvidenceFolder
 from alliance.gate import Gate, Rejected, Seal
 from alliance.history import History
 from alliance.incarnation import FAREWELL_SECONDS, Incarnation
@@ -40,6 +41,7 @@ from fab_paxos.events import (
     PeerConnected,
     TimerFired,
 )
+from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message, Status
 from fab_paxos.snapshot import Checkpoint
 from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
@@ -83,6 +85,7 @@ class Server:
         self._alarms: dict[int, str] = {}
         self._error: AllianceError | None = None
         self._ended = asyncio.Event()
+        self._evidence = EvidenceFolder(folder, config)
 
     @classmethod
     def open(cls, folder: Path, passphrase: bytes) -> Server:
@@ -266,9 +269,24 @@ class Server:
     def locate(self, submission: Submission, slot: int) -> None:
         self._sessions.located(submission, slot)
 
-    def blame(self, member: int, reason: str, evidence: Sequence[Message]) -> None:
+    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None:
         self._blamed[member] = reason
-        self._log.accuse(member, reason)
+        name = self._config.members[member].name
+        if evidence is None or not self._keep(name, reason, evidence):
+            self._log.accuse(member, reason)
+
+    def blame_client(self, evidence: TwoSubmissions) -> None:
+        client_id = evidence.first.client_id
+        for client in self._config.clients:
+            if client.client_id == client_id:
+                self._keep(client.name, f"two contents under number {evidence.first.client_seq}", evidence)
+
+    def _keep(self, culprit: str, reason: str, evidence: Evidence | TwoSubmissions) -> bool:
+        """A line for each new file: there are no more than the folder takes."""
+        path = self._evidence.keep(culprit, evidence, self._history)
+        if path is not None:
+            log.warning("%s: %s; evidence: %s", culprit, reason, path)
+        return path is not None
 
     def set_timer(self, name: str, seconds: float) -> None:
         if name in self._timers:
@@ -283,6 +301,9 @@ class Server:
 
     def blamed(self) -> list[int]:
         return sorted(self._blamed)
+
+    def evidence(self) -> Mapping[str, int]:
+        return self._evidence.counts
 
     def rejected(self, peer: int) -> int:
         return self._rejected[peer]

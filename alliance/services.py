@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import grpc
@@ -38,6 +39,7 @@ class Standing(Protocol):
 
     def status(self) -> Status: ...
     def blamed(self) -> list[int]: ...
+    def evidence(self) -> Mapping[str, int]: ...
     def rejected(self, peer: int) -> int: ...
     def alarm(self, peer: int) -> str: ...
     def failed(self, error: AllianceError) -> None: ...
@@ -182,6 +184,10 @@ class ClientService:
                 for peer, link in self._peers.links.items()
             ],
             blamed=[members[member].name for member in self._standing.blamed()],
+            evidence=[
+                pb.Evidence(culprit=name, files=files)
+                for name, files in sorted(self._standing.evidence().items())
+            ],
         )
 
     async def _known(self, context: Context) -> bytes:

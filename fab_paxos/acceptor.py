@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fab_paxos.effects import Blame, Broadcast, Effect, EntryRecord, Persist
+from fab_paxos.evidence import BrokenLog, Repetition, TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
 from fab_paxos.tail import Tail
 from fab_paxos.types import Entry
+from fab_paxos.windows import Standing
 from quorum import QuorumSystem
 
 
@@ -65,7 +67,7 @@ class Acceptor:
     def latest(self, view: int) -> Accepted | None:
         """This member's cumulative word in ``view``, if it accepted anything in it that is not certified."""
         entry = self._tail.entry(self._tail.tip)
-        if entry is None or entry.view != view:
+        if entry is None or entry.view != view or entry.slot <= self._tail.silent:
             return None
         return Accepted(view, entry.slot, entry.root)
 
@@ -81,12 +83,13 @@ class Acceptor:
         leader = self._system.leader(propose.view)
         frontier = self._tail.next_frontier(propose.batch)
         if frontier.root != propose.root:
-            # Not evidence by itself: the root depends on earlier proposals, of which a lying leader
-            # may have shown us others than it showed the rest.
-            out.append(Blame(leader, f"the root proposed for slot {propose.slot} is not that of the log"))
+            reason = f"the root proposed for slot {propose.slot} is not that of the log"
+            out.append(Blame(leader, reason, self._broken_log(propose)))
             return None
-        if not all(self._tail.windows.preview(propose.slot, propose.batch.submissions)):
-            out.append(Blame(leader, f"slot {propose.slot} repeats a submission", (propose,)))
+        fresh = self._tail.windows.preview(propose.slot, propose.batch.submissions)
+        if not all(fresh):
+            repetition = self._repetition(propose, fresh.index(False))
+            out.append(Blame(leader, f"slot {propose.slot} repeats a submission", repetition))
             return None
         entry = self._tail.append(propose.view, propose.batch, frontier, propose.signature)
         out.append(Persist(EntryRecord(entry)))
@@ -99,6 +102,36 @@ class Acceptor:
         first = Propose(entry.view, entry.slot, entry.batch, entry.root, entry.signature)
         self._blame_for_two(first, propose, out)
 
+    def _broken_log(self, propose: Propose) -> BrokenLog | None:
+        """Evidence if our log, too, is what this leader proposed; a NewView or a certificate may differ."""
+        frontier = self._tail.frontier(self._tail.tip)
+        entry = self._tail.entry(self._tail.tip)
+        if frontier.size == 0:
+            return BrokenLog(None, frontier, propose)
+        if entry is None or entry.view != propose.view or not entry.signature:
+            return None
+        before = Propose(entry.view, entry.slot, entry.batch, entry.root, entry.signature)
+        return BrokenLog(before, frontier, propose)
+
+    def _repetition(self, propose: Propose, index: int) -> Repetition | None:
+        """Evidence if it is known where the log holds the number; of an expired one that is forgotten."""
+        repeated = propose.batch.submissions[index]
+        judgement = self._tail.windows.judge(repeated)
+        within = judgement.standing is Standing.FRESH  # so that something earlier in the batch makes it stale
+        key = (repeated.client_id, repeated.client_seq)
+        used = any((s.client_id, s.client_seq) == key for s in propose.batch.submissions[:index])
+        if judgement.standing is Standing.EXPIRED or (within and not used):
+            return None
+        slot = propose.slot if within else judgement.slot
+        held = self._tail.entry(slot)
+        batch = propose.batch if within else held.batch if held is not None else None
+        base = self._tail.base
+        entries = filter(None, map(self._tail.entry, range(base + 1, propose.slot)))
+        digests = (*(entry.batch.digest for entry in entries), propose.batch.digest)
+        return Repetition(propose, index, slot, batch, base, digests)
+
     def _blame_for_two(self, first: Propose, second: Propose, out: list[Effect]) -> None:
         leader = self._system.leader(second.view)
-        out.append(Blame(leader, f"two proposals for slot {second.slot}", (first, second)))
+        # What a NewView or a certificate put into our log bears no signature of the leader.
+        evidence = TwoWords(first, second) if first.signature else None
+        out.append(Blame(leader, f"two proposals for slot {second.slot}", evidence))

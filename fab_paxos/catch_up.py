@@ -125,14 +125,14 @@ class CatchUp:
         except ProofError:
             proven = False
         if not proven:
-            out.append(Blame(sender, f"a log frame from slot {frame.first_slot} without a proof", (frame,)))
+            out.append(Blame(sender, f"a log frame from slot {frame.first_slot} without a proof"))
             return []
         entries = []
         for slot, (batch, frontier) in enumerate(zip(batches, frontiers, strict=True), decided + 1):
             held = self._tail.entry(slot)
             if held is not None and held.root != frontier.root:
                 self._tail.truncate(slot - 1)
-                out.append(Persist(CutRecord(slot - 1)))
+                out.append(Persist(CutRecord(slot - 1, self._tail.silent)))
                 held = None
             if held is None:
                 held = self._tail.append(statement.view, batch, frontier, b"")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
 from fab_paxos.snapshot import Checkpoint
 from fab_paxos.types import Entry, Submission
@@ -25,9 +26,13 @@ class EntryRecord:
 
 @dataclass(frozen=True, slots=True)
 class CutRecord:
-    """What was accepted above ``slot`` followed another log than the decided one: it is void."""
+    """What was accepted above ``slot`` followed another log than the decided one: it is void.
+
+    In this view the member says nothing any more about slots up to ``silent``: it spoke of them before.
+    """
 
     slot: int
+    silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,12 @@ class LeapRecord:
     """The log goes on from this checkpoint, above all that was decided here: what lies below is void.
 
     ``certificate`` is a decision certificate at or above it. Entries above it, of earlier views, stay.
+    ``silent`` is as in CutRecord.
     """
 
     checkpoint: Checkpoint
     certificate: QuorumCertificate
+    silent: int = 0
 
 
 Record: TypeAlias = (
@@ -178,11 +185,22 @@ class Locate:
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """A member did what a correct one never does. ``evidence`` are the contradicting words, if any."""
+    """A member did what a correct one does not do, as far as this member can tell.
+
+    With ``evidence`` anybody can tell. Without it, this is suspicion: nobody else can check it, or a third
+    one may have brought it about.
+    """
 
     member: int
     reason: str
-    evidence: tuple[Message, ...] = ()
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlameClient:
+    """A client used one of its numbers twice."""
+
+    evidence: TwoSubmissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,5 +226,6 @@ Effect: TypeAlias = (
     | Refuse
     | Locate
     | Blame
+    | BlameClient
     | SetTimer
 )

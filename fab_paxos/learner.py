@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from fab_paxos.effects import Blame, Effect, Send
+from fab_paxos.evidence import TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
+from fab_paxos.messages import Accepted, Propose
 from fab_paxos.tail import Tail
 from quorum import QuorumSystem
 
@@ -11,50 +14,69 @@ class Learner:
     """Cumulative support within one view (protocol.md, normal case, step 3).
 
     Member i supports slot s when its Accepted names a slot at or above s whose root is the root of our
-    own log there. Memory: one number and at most WINDOW_SLOTS waiting roots per member.
+    own log there. Each member's first word on a slot is kept: until our log gets there, and to lay it beside
+    a second one. Memory: one number and at most 2 * WINDOW_SLOTS words per member.
     """
 
     def __init__(self, system: QuorumSystem, tail: Tail) -> None:
         self._system = system
         self._tail = tail
         self._support = [0] * system.member_count
-        self._waiting: list[dict[int, bytes]] = [{} for _ in range(system.member_count)]
+        self._words: list[dict[int, Accepted]] = [{} for _ in range(system.member_count)]
+        self._forgotten = tail.base
+        self._shown: set[int] = set()
 
-    def on_accepted(self, member: int, slot: int, root: bytes) -> bool:
-        """Counts a member's word in the current view; False when it contradicts our own log."""
-        if slot <= self._tail.decided:
-            return True
-        if slot <= self._tail.tip:
-            if self._tail.root(slot) != root:
-                return False
-            self._support[member] = max(self._support[member], slot)
-            return True
-        waiting = self._waiting[member]
-        if slot <= self._tail.base + 2 * WINDOW_SLOTS and len(waiting) < WINDOW_SLOTS:
-            waiting.setdefault(slot, root)
-        return True
+    def on_accepted(self, member: int, accepted: Accepted, out: list[Effect]) -> None:
+        """Counts a member's first word on a slot in the current view."""
+        slot = accepted.slot
+        if not self._tail.base < slot <= self._tail.base + 2 * WINDOW_SLOTS:
+            return
+        first = self._words[member].setdefault(slot, accepted)
+        if first.root != accepted.root:
+            out.append(Blame(member, f"two votes for slot {slot}", TwoWords(first, accepted)))
+        elif self._tail.decided < slot <= self._tail.tip:
+            self._count(member, accepted, out)
+
+    def _count(self, member: int, accepted: Accepted, out: list[Effect]) -> None:
+        """A word on a slot that our log has reached."""
+        if self._tail.root(accepted.slot) == accepted.root:
+            self._support[member] = max(self._support[member], accepted.slot)
+            return
+        proposed = self._proposed(accepted)
+        if proposed is not None and member == self._system.leader(accepted.view):
+            reason = f"a vote against its own proposal for slot {accepted.slot}"
+            out.append(Blame(member, reason, TwoWords(proposed, accepted)))
+            return
+        told = "it lies, or the leader told it another"
+        out.append(Blame(member, f"its log differs from ours at slot {accepted.slot}: {told}"))
+        if proposed is not None and member not in self._shown:
+            # If the leader did, the two proposals are in one hand now: there it is convicted.
+            self._shown.add(member)
+            out.append(Send(member, proposed))
+
+    def _proposed(self, accepted: Accepted) -> Propose | None:
+        """The leader's proposal that we accepted at the slot, if it was one."""
+        entry = self._tail.entry(accepted.slot)
+        if entry is None or entry.view != accepted.view or not entry.signature:
+            return None
+        return Propose(entry.view, entry.slot, entry.batch, entry.root, entry.signature)
 
     def enter_view(self) -> None:
         """Support is counted within one view."""
         self._support = [0] * len(self._support)
-        self._waiting = [{} for _ in self._waiting]
+        self._words = [{} for _ in self._words]
+        self._shown.clear()
 
     def on_own(self, member: int, slot: int) -> None:
         """This member accepted up to ``slot``, or the leader, whose proposal is its word, did."""
         self._support[member] = max(self._support[member], slot)
 
-    def on_extended(self, slot: int, root: bytes) -> list[int]:
-        """Our log has reached ``slot``: counts who spoke of it before; those who contradict it."""
-        liars = []
-        for member, waiting in enumerate(self._waiting):
-            said = waiting.pop(slot, None)
-            if said is None:
-                continue
-            if said == root:
-                self._support[member] = max(self._support[member], slot)
-            else:
-                liars.append(member)
-        return liars
+    def on_extended(self, slot: int, out: list[Effect]) -> None:
+        """Our log has reached ``slot``: counts who spoke of it before."""
+        for member, words in enumerate(self._words):
+            accepted = words.get(slot)
+            if accepted is not None:
+                self._count(member, accepted, out)
 
     def replaced(self, slot: int) -> None:
         """Our log above ``slot`` was exchanged for another: who supported the old one says nothing of it."""
@@ -65,8 +87,10 @@ class Learner:
         ranked = sorted(self._support, reverse=True)
         return min(ranked[self._system.decision - 1], self._tail.tip)
 
-    def forget(self, slot: int) -> None:
-        """Drops what waits for slots up to ``slot``: they are decided."""
-        for waiting in self._waiting:
-            for old in [old for old in waiting if old <= slot]:
-                del waiting[old]
+    def forget(self) -> None:
+        """Drops the words on slots that are certified, and can be compared with nothing any more."""
+        if self._forgotten < self._tail.base:
+            self._forgotten = self._tail.base
+            for words in self._words:
+                for old in [old for old in words if old <= self._forgotten]:
+                    del words[old]

@@ -15,6 +15,8 @@ from fab_paxos.selection import ReportedEntry
 from fab_paxos.types import Batch, Submission
 from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertificate
 
+_ENTRY = struct.Struct(">QQ32s")
+
 
 @dataclass(frozen=True, slots=True)
 class Propose:
@@ -126,11 +128,29 @@ class Report:
 
     @property
     def body_digest(self) -> bytes:
-        """SHA-256 of the base certificate and the entries, fixed-width: what the reporter signs."""
+        """SHA-256 of ``body``: what the reporter signs."""
+        return sha256(self.body).digest()
+
+    @property
+    def body(self) -> bytes:
+        """Base certificate and entries: ``length u32 | fields, signature | (slot, view, digest)*``."""
         base = self.base.statement.fields() + self.base.signature if self.base is not None else b""
         parts = [struct.pack(">I", len(base)), base]
-        parts += [struct.pack(">QQ32s", e.slot, e.view, e.batch_digest) for e in self.entries]
-        return sha256(b"".join(parts)).digest()
+        parts += [_ENTRY.pack(e.slot, e.view, e.batch_digest) for e in self.entries]
+        return b"".join(parts)
+
+    @classmethod
+    def of_body(cls, view: int, body: bytes) -> Report:
+        """The Report, without its signature, whose ``body`` this is. Raises ValueError."""
+        begin = 4 + int.from_bytes(body[:4], "big")
+        fields, base = AcceptedStatement.LAYOUT, None
+        if begin > len(body) or (len(body) - begin) % _ENTRY.size or 4 < begin < 4 + fields.size:
+            raise ValueError("the body of a Report has another length")
+        if begin > 4:
+            base = QuorumCertificate(
+                AcceptedStatement(*fields.unpack(body[4 : 4 + fields.size])), body[4 + fields.size : begin]
+            )
+        return cls(view, base, tuple(ReportedEntry(*entry) for entry in _ENTRY.iter_unpack(body[begin:])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ progress certificate, one signature, spares late members the Reports and their c
 from __future__ import annotations
 
 from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Persist, Send
+from fab_paxos.evidence import TwoNewViews, TwoReports, WrongNewView, disagree
 from fab_paxos.jointly import Jointly
 from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
 from fab_paxos.selection import InvalidSelection, ReportedEntry, select
@@ -71,11 +72,16 @@ class Opening:
         entries = (ReportedEntry(entry.slot, entry.view, entry.batch.digest) for entry in accepted)
         return Report(self._view, base, tuple(entries))
 
-    def on_report(self, member: int, report: Report) -> NewView | None:
+    def on_report(self, member: int, report: Report, out: list[Effect]) -> NewView | None:
         """As leader of the view: the NewView, when this Report makes enough of them."""
-        if report.view != self._view or self.active or self._digest is not None:
+        if report.view != self._view:
             return None
-        self._reports.setdefault(member, report)
+        first = self._reports.setdefault(member, report)
+        if disagree(first, report):
+            reason = f"two Reports for view {self._view} that cannot both be true"
+            out.append(Blame(member, reason, TwoReports(member, first, report)))
+        if self.active or self._digest is not None:
+            return None
         if len(self._reports) < self._system.report:
             return None
         reports = tuple(sorted(self._reports.items())[: self._system.report])
@@ -94,13 +100,16 @@ class Opening:
         if self.new_view is not None and new_view.digest == self.new_view.digest:
             return False
         if not self._follows(new_view):
-            out.append(Blame(leader, "a NewView that does not follow from its Reports", (new_view,)))
+            reason = "a NewView that does not follow from its Reports"
+            out.append(Blame(leader, reason, WrongNewView(new_view)))
             return False
         if self._digest is None:
             self._digest = new_view.digest
             out.append(Persist(NewViewRecord(self._view, self._digest)))
         elif self._digest != new_view.digest:
-            evidence = (self.new_view, new_view) if isinstance(self.new_view, NewView) else (new_view,)
+            # After a restart, or from a progress certificate, only the digest of the first is here.
+            first = self.new_view
+            evidence = TwoNewViews(first, new_view) if isinstance(first, NewView) else None
             out.append(Blame(leader, f"two NewViews for view {self._view}", evidence))
             return False
         self.new_view = new_view

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import compress
 
-from fab_paxos.effects import Broadcast, Effect, EntryRecord, Locate, Persist, RefusalReason, Refuse, Send
+from fab_paxos.effects import (
+    BlameClient,
+    Broadcast,
+    Effect,
+    EntryRecord,
+    Locate,
+    Persist,
+    RefusalReason,
+    Refuse,
+    Send,
+)
+from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
 from fab_paxos.messages import Forward, Propose
 from fab_paxos.pool import Pool
@@ -51,12 +62,14 @@ class Proposer:
         else:
             expired = judgement.standing is Standing.EXPIRED
             out.append(Refuse(submission, RefusalReason.EXPIRED if expired else RefusalReason.CONFLICT))
+        self._compare_with_log(submission, judgement, out)
 
     def _admit(self, submission: Submission, out: list[Effect], *, unsent: bool = True) -> None:
         waiting = self._pending.get(submission.client_id, submission.client_seq)
         if waiting is not None:
             if waiting.body_digest != submission.body_digest:
                 out.append(Refuse(submission, RefusalReason.CONFLICT))
+            _compare(waiting, submission, out)
             return
         if not self._pending.add(submission):
             out.append(Refuse(submission, RefusalReason.BUSY))
@@ -64,16 +77,29 @@ class Proposer:
         if unsent:
             self._unsent.append(submission)
 
-    def on_forwarded(self, submissions: tuple[Submission, ...]) -> None:
+    def _compare_with_log(self, submission: Submission, judgement: Judgement, out: list[Effect]) -> None:
+        """The content that used the number first is looked up while its slot is in memory."""
+        entry = self._tail.entry(judgement.slot)
+        if judgement.standing is Standing.CONFLICT and entry is not None:
+            for used in entry.batch.submissions:
+                if (used.client_id, used.client_seq) == (submission.client_id, submission.client_seq):
+                    _compare(used, submission, out)
+
+    def on_forwarded(self, submissions: tuple[Submission, ...], out: list[Effect]) -> None:
         """Another member's clients. What does not fit is dropped: that member forwards it again."""
         for submission in submissions:
-            self._enqueue(submission)
+            self._enqueue(submission, out)
 
-    def _enqueue(self, submission: Submission) -> None:
-        if self._tail.windows.judge(submission).standing is not Standing.FRESH:
+    def _enqueue(self, submission: Submission, out: list[Effect]) -> None:
+        judgement = self._tail.windows.judge(submission)
+        if judgement.standing is not Standing.FRESH:
+            self._compare_with_log(submission, judgement, out)
             return
-        if self._queue.get(submission.client_id, submission.client_seq) is None:
+        waiting = self._queue.get(submission.client_id, submission.client_seq)
+        if waiting is None:
             self._queue.add(submission)
+        else:
+            _compare(waiting, submission, out)
 
     @property
     def waiting(self) -> bool:
@@ -92,13 +118,15 @@ class Proposer:
         fresh = (s for s in self._pending.all() if self._tail.windows.judge(s).standing is Standing.FRESH)
         out.extend(Broadcast(Forward(part)) for part in _parts(fresh))
 
-    def on_shared(self, submissions: tuple[Submission, ...]) -> None:
+    def on_shared(self, submissions: tuple[Submission, ...], out: list[Effect]) -> None:
         """Another member suspects the leader over these: they are watched here, too."""
         for submission in submissions:
             waiting = self._pending.get(submission.client_id, submission.client_seq)
             fresh = self._tail.windows.judge(submission).standing is Standing.FRESH
             if waiting is None and fresh and self._pending.add(submission):
                 self._unsent.append(submission)
+            elif waiting is not None:
+                _compare(waiting, submission, out)
 
     def hand_over(self, leader: int, me: int, suspecting: bool, out: list[Effect]) -> None:
         """New submissions go to the leader's queue, here or there; to all while the leader is suspected.
@@ -108,7 +136,7 @@ class Proposer:
         unsent, self._unsent = self._unsent, []
         if leader == me:
             for submission in unsent:
-                self._enqueue(submission)
+                self._enqueue(submission, out)
         elif suspecting:
             out.extend(Broadcast(Forward(part)) for part in _parts(unsent))
         else:
@@ -163,11 +191,12 @@ class Proposer:
         """The leader's turn: proposes while there is work and room; the entries, accepted by itself.
 
         The Propose leaves only when the entry is durable, so that a restarted leader repeats itself
-        and never contradicts itself.
+        and never contradicts itself. A leader whose log was exchanged proposes no more: its view is over.
         """
         entries: list[Entry] = []
         while (
-            self._tail.tip < self._tail.decided + PIPELINE_SLOTS
+            not self._tail.silent
+            and self._tail.tip < self._tail.decided + PIPELINE_SLOTS
             and self._tail.tip < self._tail.base + PROPOSE_AHEAD_SLOTS
             and (submissions := self._queue.take())
         ):
@@ -187,6 +216,12 @@ class Proposer:
             self._pending.discard(submission.client_id, submission.client_seq)
             self._queue.discard(submission.client_id, submission.client_seq)
             self._overlooked.pop(submission.client_id, None)
+
+
+def _compare(first: Submission, second: Submission, out: list[Effect]) -> None:
+    """Two submissions of one client under one number."""
+    if first.body_digest != second.body_digest:
+        out.append(BlameClient(TwoSubmissions(first, second)))
 
 
 def _parts(submissions: Iterable[Submission]) -> Iterator[tuple[Submission, ...]]:

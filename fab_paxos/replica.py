@@ -11,7 +11,6 @@ from fab_paxos.catch_up import CatchUp
 from fab_paxos.certifier import Certifier
 from fab_paxos.checkpoint import Checkpoints
 from fab_paxos.effects import (
-    Blame,
     Broadcast,
     Certify,
     CutRecord,
@@ -128,6 +127,7 @@ class Replica:
         self._pace = Pace(config.system, config.me, state.view, decided, timeout, config.tenure_slots)
 
     def _restore(self, state: RestoredState) -> None:
+        self._tail.silent = state.silent
         for entry in state.entries:
             if entry.view != state.view:
                 self._tail.restore_remnant(entry)
@@ -191,9 +191,9 @@ class Replica:
 
     def _received(self, sender: int, message: Message, out: list[Effect]) -> None:
         match message:
-            case Accepted(view, slot, root):
-                if view == self.view and not self._learner.on_accepted(sender, slot, root):
-                    out.append(Blame(sender, _differs(slot), (message,)))
+            case Accepted(view):
+                if view == self.view:
+                    self._learner.on_accepted(sender, message, out)
                 self._decide(out)
             case Propose():
                 self._on_propose(sender, message, out)
@@ -217,9 +217,9 @@ class Replica:
                 self._on_frame(sender, message, out)
             case Forward(submissions):
                 if self.leader == self._config.me:
-                    self._proposer.on_forwarded(submissions)
+                    self._proposer.on_forwarded(submissions, out)
                 else:
-                    self._proposer.on_shared(submissions)
+                    self._proposer.on_shared(submissions, out)
             case Report():
                 self._on_report(sender, message, out)
             case NewView():
@@ -325,7 +325,7 @@ class Replica:
             if not self._opening.active:
                 return  # what was proposed, and what the NewView gave, is not told apart before it is here
             first_slot = max(first_slot, self._opening.top + 1)
-        leading = self.leader == self._config.me
+        leading = self.leader == self._config.me and not self._tail.silent
         self._catch_up.on_fetch(sender, first_slot, certified, self.view, leading, out)
 
     def _proposed(self, entries: list[Entry], out: list[Effect]) -> None:
@@ -338,8 +338,7 @@ class Replica:
         """Our accepted log has grown by these entries."""
         for entry in entries:
             self._certifier.on_accepted(entry.slot)
-            for liar in self._learner.on_extended(entry.slot, entry.root):
-                out.append(Blame(liar, _differs(entry.slot)))
+            self._learner.on_extended(entry.slot, out)
         if entries:
             self._learner.on_own(self._config.me, entries[-1].slot)
             self._decide(out)
@@ -374,14 +373,14 @@ class Replica:
         elif snapshot.slot > self._tail.decided:
             if self._tail.tip > snapshot.slot:
                 self._tail.truncate(self._tail.decided)
-                out.append(Persist(CutRecord(self._tail.decided)))
+                out.append(Persist(CutRecord(self._tail.decided, self._tail.silent)))
             self._tail.leap(snapshot)
-            out.append(Persist(LeapRecord(checkpoint, brought.certificate)))
+            out.append(Persist(LeapRecord(checkpoint, brought.certificate, self._tail.silent)))
             out.append(Leapt(checkpoint))
             self._checkpoints.leap(checkpoint)
             self._acceptor.replaced(snapshot.slot)
             self._learner.replaced(snapshot.slot)
-            self._learner.forget(snapshot.slot)
+            self._learner.forget()
             self._proposer.on_leap(out)
         self._keep_for_later(brought.certificate)
         self._on_certificate(brought.certificate, out)
@@ -402,7 +401,7 @@ class Replica:
             out.append(Decide(entry))
         if entries and (self._pace.too_slow() or self._pace.over_tenure(self._tail.decided)):
             self._suspect(out)
-        self._learner.forget(self._tail.decided)
+        self._learner.forget()
         if entries:
             self._checkpoints.on_decided(out)
         if self._beyond is not None:
@@ -496,7 +495,7 @@ class Replica:
     def _on_report(self, sender: int, report: Report, out: list[Effect]) -> None:
         if self.leader != self._config.me:
             return
-        new_view = self._opening.on_report(sender, report)
+        new_view = self._opening.on_report(sender, report, out)
         if new_view is not None and self._opening.on_new_view(new_view, out):
             out.append(Broadcast(new_view))
             self._begin(new_view, out)
@@ -570,7 +569,3 @@ class Replica:
 def _slot(certificate: QuorumCertificate) -> int:
     statement = certificate.statement
     return statement.slot if isinstance(statement, AcceptedStatement) else 0
-
-
-def _differs(slot: int) -> str:
-    return f"its log differs from ours at slot {slot}: it lies, or the leader told it another"

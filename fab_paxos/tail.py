@@ -18,6 +18,9 @@ class Tail:
 
     Slots up to ``base`` are certified, journalled and out of memory. ``remnants`` were accepted in earlier
     views and are not part of this log: they are reported until something else is accepted in their place.
+
+    Of slots up to ``silent`` this member has spoken in this view, of another log than it has now. It says
+    nothing more about them, and as leader proposes nothing more: its words must never contradict each other.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Tail:
         self._remnants: dict[int, Entry] = {}
         self.windows = windows
         self.decided = base.size
+        self.silent = 0
 
     @property
     def base(self) -> int:
@@ -91,6 +95,7 @@ class Tail:
         """What was accepted and is not decided leaves the log, but is remembered for Reports."""
         for entry in self._cut(self.decided):
             self._remnants[entry.slot] = entry
+        self.silent = 0
 
     def restore_remnant(self, entry: RestoredEntry) -> None:
         """An entry of an earlier view, from the journal."""
@@ -131,6 +136,8 @@ class Tail:
             raise ValueError(f"slot {self.decided} is decided: the log cannot be cut at {slot}")
         place = slot - self._base.size
         cut = self._entries[place:]
+        if cut:
+            self.silent = max(self.silent, self.tip)
         del self._entries[place:]
         self.windows.rollback(slot)
         for void in [void for void in self._snapshots if void > slot]:

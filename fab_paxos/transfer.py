@@ -47,11 +47,7 @@ class Transfer:
         if not isinstance(statement, CheckpointStatement) or statement.slot <= max(decided, self._slot - 1):
             return None
         if not _follows(offer, statement):
-            out.append(
-                Blame(
-                    sender, f"an offer of a checkpoint at slot {statement.slot} without its proof", (offer,)
-                )
-            )
+            out.append(Blame(sender, f"an offer of a checkpoint at slot {statement.slot} without its proof"))
             return None
         self._offer, self._slot, self._next, self.source = offer, statement.slot, 0, sender
         wanted = set(offer.leaves)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alliance.cli import demo, init, listen, propose, receipts, rekey, serve, status
+from alliance.cli import demo, evidence, init, listen, propose, receipts, rekey, serve, status
 from alliance.version import VERSION
 
 EXIT_CODES = """[bold]Exit codes[/bold]
@@ -51,4 +51,5 @@ status.register(app)
 propose.register(app)
 listen.register(app)
 receipts.register(app)
+evidence.register(app)
 rekey.register(app)

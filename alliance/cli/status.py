@@ -41,8 +41,9 @@ def status(
     """Ask every member how it is.
 
     'decided' is the newest slot a member knows the decision of, 'certified' the newest one that it can prove
-    with the alliance's signature; a member that lags behind in them is catching up. What is shown is what
-    the members say, a faulty one may lie.
+    with the alliance's signature; a member that lags behind in them is catching up. 'blamed' names who, as
+    far as the member saw, did what a correct party does not, and how many files of evidence it keeps in its
+    folder 'evidence'. What is shown is what the members say, a faulty one may lie.
     """
     config, members = asyncio.run(_ask(folder, unlock(folder, passphrase_file)))
     reachable, needed = sum(member.reachable for member in members), config.system.decision
@@ -71,6 +72,13 @@ async def _ask(folder: Path, secret: bytes) -> tuple[AllianceConfig, list[Member
         return client.config, await client.status()
 
 
+def _accused(member: MemberStatus) -> str:
+    """Names, with the number of files of evidence where there are any."""
+    names = [*member.blamed, *(name for name in member.evidence if name not in member.blamed)]
+    kept = member.evidence
+    return ", ".join(f"{name} (evidence: {kept[name]})" if name in kept else name for name in names)
+
+
 def _table(config: AllianceConfig, members: list[MemberStatus]) -> None:
     from rich import box
     from rich.console import Console
@@ -96,7 +104,7 @@ def _table(config: AllianceConfig, members: list[MemberStatus]) -> None:
                 str(member.decided),
                 str(member.certified),
                 f"{len(member.connected)}/{len(members) - 1}",
-                "; ".join((*member.blamed, *member.alarms)),
+                "; ".join(filter(None, (_accused(member), *member.alarms))),
             )
         else:
             table.add_row(member.name, member.address, "[red]down[/red]", "", "", "", "", "", member.problem)

@@ -88,8 +88,16 @@ class PeerStatus(_message.Message):
     alarm: str
     def __init__(self, name: _Optional[str] = ..., connected: bool = ..., rejected: _Optional[int] = ..., alarm: _Optional[str] = ...) -> None: ...
 
+class Evidence(_message.Message):
+    __slots__ = ("culprit", "files")
+    CULPRIT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    culprit: str
+    files: int
+    def __init__(self, culprit: _Optional[str] = ..., files: _Optional[int] = ...) -> None: ...
+
 class StatusReply(_message.Message):
-    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed")
+    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed", "evidence")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +108,7 @@ class StatusReply(_message.Message):
     UPTIME_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PEERS_FIELD_NUMBER: _ClassVar[int]
     BLAMED_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     view: int
@@ -110,4 +119,5 @@ class StatusReply(_message.Message):
     uptime_seconds: float
     peers: _containers.RepeatedCompositeFieldContainer[PeerStatus]
     blamed: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ...) -> None: ...
+    evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ...) -> None: ...

@@ -84,6 +84,9 @@ class Office(Told):
     def blamed(self) -> list[int]:
         return []
 
+    def evidence(self) -> dict[str, int]:
+        return {}
+
     def rejected(self, peer: int) -> int:
         return 0
 

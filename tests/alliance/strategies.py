@@ -71,9 +71,9 @@ frames = st.builds(
 
 
 @st.composite
-def reports(draw: st.DrawFn) -> Report:
+def reports(draw: st.DrawFn, view: int | None = None) -> Report:
     """Entries in order, above the base and within the window, accepted in earlier views."""
-    view = draw(st.integers(1, 2**64 - 1))
+    view = view or draw(st.integers(1, 2**64 - 1))
     base = draw(
         st.none() | st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares)
     )
@@ -85,6 +85,15 @@ def reports(draw: st.DrawFn) -> Report:
         if first + step <= SLOT_MAX
     ]
     return Report(view, base, tuple(entries), draw(signatures))
+
+
+@st.composite
+def new_views(draw: st.DrawFn) -> NewView:
+    """Its Reports are for its own view."""
+    view = draw(st.integers(1, 2**64 - 1))
+    members = draw(st.lists(st.integers(0, 254), max_size=3))
+    said = tuple((member, draw(reports(view))) for member in members)
+    return NewView(view, said, tuple(draw(st.lists(digests, max_size=5))), draw(signatures))
 
 
 messages = (
@@ -103,13 +112,7 @@ messages = (
         st.booleans(),
     )
     | reports()
-    | st.builds(
-        NewView,
-        u64,
-        st.lists(st.tuples(st.integers(0, 254), reports()), max_size=3).map(tuple),
-        st.lists(digests, max_size=5).map(tuple),
-        signatures,
-    )
+    | new_views()
     | st.builds(FetchBatches, st.lists(digests, min_size=1, max_size=FETCH_BATCHES_MAX).map(tuple))
     | st.builds(Batches, st.tuples(batches))
     | st.builds(Fetch, slots)

@@ -229,6 +229,7 @@ MALFORMED = [
     *(("new_view", {"vector": [digest]}) for digest in BAD_DIGESTS),
     ("new_view", {"vector": [DIGEST] * (codec.REPORT_ENTRIES_MAX + 1)}),
     ("new_view", {"reports": [pb.MemberReport(report=report())] * 256}),
+    ("new_view", {"view": 3}),  # its Report is for another view: nobody would know who said so
     *(("new_view", {"reports": [pb.MemberReport(report=report(*entries))]}) for entries in BAD_ENTRIES),
     ("fetch_batches", {"digests": []}),
     ("fetch_batches", {"digests": [DIGEST] * (FETCH_BATCHES_MAX + 1)}),

@@ -13,6 +13,7 @@ from alliance.driver import TURN_EVENTS_MAX, Driver
 from alliance.errors import JournalError
 from fab_paxos.effects import (
     Blame,
+    BlameClient,
     Broadcast,
     Certify,
     Combine,
@@ -33,7 +34,8 @@ from fab_paxos.effects import (
     Supply,
 )
 from fab_paxos.events import Drained, Event, Started, TimerFired
-from fab_paxos.messages import Fetch
+from fab_paxos.evidence import TwoSubmissions, TwoWords
+from fab_paxos.messages import Accepted, Fetch
 from quorum import SuspectStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
@@ -122,6 +124,7 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
     entry, submission = long_chain.entries[0], farm.submission(1)
     certificate, statement = long_chain.certificate(20), SuspectStatement(1)
     endorsement, checkpoint = farm.endorse(0, statement), long_chain.checkpoint(20)
+    word = Accepted(0, 1, bytes(32))
     effects = [
         (Send(1, Fetch(1)), ("send", 1, Fetch(1))),
         (Broadcast(Fetch(1)), ("broadcast", Fetch(1))),
@@ -135,7 +138,11 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
         (Leapt(checkpoint), ("leapt", checkpoint)),
         (Refuse(submission, RefusalReason.BUSY), ("refuse", submission, "busy")),
         (Locate(submission, 4), ("locate", submission, 4)),
-        (Blame(2, "lies", (Fetch(1),)), ("blame", 2, "lies", (Fetch(1),))),
+        (Blame(2, "lies", TwoWords(word, word)), ("blame", 2, "lies", TwoWords(word, word))),
+        (
+            BlameClient(TwoSubmissions(submission, submission)),
+            ("blame_client", TwoSubmissions(submission, submission)),
+        ),
         (SetTimer("heartbeat", 0.5), ("set_timer", "heartbeat", 0.5)),
     ]
     assert {type(effect) for effect, _ in effects} | {Persist} == set(Effect.__args__)  # type: ignore[attr-defined]

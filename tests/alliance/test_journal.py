@@ -49,6 +49,7 @@ class Memory:
     new_view_digest: bytes | None
     snapshot: Snapshot | None
     pruned: int
+    silent: int
 
     @classmethod
     def of(cls, replayed: Replayed) -> Memory:
@@ -65,6 +66,7 @@ class Memory:
             state.new_view_digest,
             state.checkpoint.snapshot if state.checkpoint is not None else None,
             state.pruned,
+            state.silent,
         )
 
 
@@ -100,7 +102,7 @@ def script(chain: Chain) -> list[list[Record]]:
         [ViewRecord(3, chain.election(2))],
         [NewViewRecord(3, b"n" * 32)],
         [EntryRecord(replaced)],  # takes slot 4; slot 5 stays, accepted in an earlier view
-        [CutRecord(3)],
+        [CutRecord(3, 5)],
         [ViewRecord(4, chain.election(3))],
         [EntryRecord(entries[3]), EntryRecord(entries[4])],
         [ProvenRecord(5, chain.certificate(5))],
@@ -126,21 +128,22 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
     """A dumb twin of the journal."""
     entries: dict[int, EntryRecord] = {}
     proven, certificate, beyond = 0, None, None
-    view, election, digest = 0, None, None
+    view, election, digest, silent = 0, None, None, 0
     checkpoint = pruned = 0
     for record in (record for append in appends for record in append):
         match record:
             case EntryRecord(entry):
                 entries[entry.slot] = record
-            case CutRecord(cut):
+            case CutRecord(cut, silent):
                 entries = {slot: held for slot, held in entries.items() if slot <= cut}
             case ViewRecord():
-                view, election, digest = record.view, record.election, None
+                view, election, digest, silent = record.view, record.election, None, 0
             case NewViewRecord():
                 digest = record.digest
             case CheckpointRecord():
                 checkpoint = record.checkpoint.slot
             case LeapRecord():
+                silent = record.silent
                 checkpoint = pruned = proven = record.checkpoint.slot
                 entries = {slot: held for slot, held in entries.items() if slot > pruned}
                 if slot_of(record.certificate) > proven:
@@ -171,6 +174,7 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
         digest,
         chain.checkpoint(checkpoint).snapshot if checkpoint else None,
         pruned,
+        silent,
     )
 
 

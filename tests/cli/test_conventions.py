@@ -15,7 +15,18 @@ from alliance.version import VERSION
 from tests.cli.conftest import Run
 from tests.processes import Cluster, command, environment
 
-COMMANDS = ["demo", "init", "serve", "status", "propose", "listen", "verify", "receipt export", "rekey"]
+COMMANDS = [
+    "demo",
+    "init",
+    "serve",
+    "status",
+    "propose",
+    "listen",
+    "verify",
+    "verify-evidence",
+    "receipt export",
+    "rekey",
+]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -51,6 +62,7 @@ def test_version(inside: Run) -> None:
         (["init"], "Missing argument 'DIR'; see 'alliance init --help'"),
         (["listen", "x", "--start", "0"], "'--start'"),
         (["verify", "r.json"], "Missing option '--key'"),
+        (["verify-evidence", "e.json"], "Missing option '--alliance'"),
         (["status", "x", "-o", "xml"], "xml"),
         (["serve", "x", "--frob"], "--frob"),
     ],
@@ -88,7 +100,14 @@ def test_json_is_recognised_in_raw_arguments(arguments: str, expected: bool) -> 
     assert wants_json(arguments.split()) is expected
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["verify", "--key", "none.pem", "none.json"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["verify", "--key", "none.pem", "none.json"],
+        ["verify-evidence", "e.json", "--alliance", "none"],
+    ],
+)
 def test_help_and_verification_do_not_wait_for_grpc(arguments: list[str]) -> None:
     program = (
         "import sys; from alliance.cli import run; run(sys.argv[1:]);"

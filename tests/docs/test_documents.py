@@ -13,6 +13,8 @@ import pytest
 import alliance.errors
 import quorum.statement
 from alliance.errors import AllianceError
+from alliance.evidence import BESIDES, PortableEvidence
+from alliance.evidence_folder import FILES_PER_CULPRIT_MAX
 from alliance.pb import client_pb2
 from alliance.receipt import RECEIPT_BYTES_MAX, Receipt
 from fab_paxos import limits
@@ -22,6 +24,7 @@ from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
 
 PROTOCOL = ROOT / "docs" / "protocol.md"
+EVIDENCE = ROOT / "docs" / "evidence.md"
 RECEIPTS = ROOT / "docs" / "receipts.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ids = {"ids": lambda path: str(path.relative_to(ROOT))}
@@ -135,6 +138,19 @@ def test_the_signed_message_is_laid_out_as_stated(archive: Archive) -> None:
         expected += part
     assert receipt.message == expected
     assert f"{len(expected)} bytes, numbers big-endian" in RECEIPTS.read_text("utf-8")
+
+
+# -- evidence.md -------------------------------------------------------------------------------------
+
+
+def test_the_kinds_of_evidence_and_their_fields_are_those_of_the_code() -> None:
+    kinds = [row[0] for row in table(EVIDENCE, "kind", "what was signed", "why no correct party signs it")]
+    assert kinds == list(BESIDES)
+    more = {kind: tuple(keys.split(", ")) for kind, keys, _ in table(EVIDENCE, "kind", "also has", "content")}
+    assert more == {kind: keys for kind, keys in BESIDES.items() if keys}
+    piece = PortableEvidence(Context(bytes(32), 0), "two-words", "member-1", ())
+    assert [row[0] for row in table(EVIDENCE, "field", "content")] == list(piece.to_dict())
+    assert f"nor more than {FILES_PER_CULPRIT_MAX} against one party" in EVIDENCE.read_text("utf-8")
 
 
 # -- operations.md -----------------------------------------------------------------------------------

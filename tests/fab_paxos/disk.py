@@ -34,16 +34,18 @@ class Disk:
         self.new_view_digest: bytes | None = None
         self.checkpoint: Checkpoint | None = None
         self.base = Frontier()
+        self.silent = 0
 
     def write(self, records: Sequence[Record]) -> None:
         for record in records:
             match record:
-                case CutRecord(cut):
+                case CutRecord(cut, silent):
+                    self.silent = silent
                     for slot in [slot for slot in self.entries if slot > cut]:
                         del self.entries[slot]
                 case ViewRecord(view, election):
                     require(view > self.view, "a fence never goes back")
-                    self.view, self.election, self.new_view_digest = view, election, None
+                    self.view, self.election, self.new_view_digest, self.silent = view, election, None, 0
                 case NewViewRecord(view, digest):
                     require((view, self.new_view_digest) == (self.view, None), "one NewView a view")
                     self.new_view_digest = digest
@@ -59,7 +61,8 @@ class Disk:
                 case CheckpointRecord(checkpoint):
                     require(checkpoint.slot <= self.proven, "a checkpoint above what is proven")
                     self.checkpoint = checkpoint
-                case LeapRecord(checkpoint, certificate):
+                case LeapRecord(checkpoint, certificate, silent):
+                    self.silent = silent
                     require(checkpoint.slot > self.proven, "a leap that leads back")
                     self.checkpoint, self.base = checkpoint, checkpoint.snapshot.frontier
                     self.proven = checkpoint.slot
@@ -112,6 +115,7 @@ class Disk:
             entries,
             self.checkpoint,
             self.base.size,
+            self.silent,
         )
 
     def offer(self, checkpoint: Checkpoint) -> Offer:

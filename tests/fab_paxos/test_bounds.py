@@ -63,7 +63,7 @@ def test_accepted_of_slots_that_do_not_exist_are_bounded() -> None:
     bench = Bench()
     for slot in range(1, FLOOD):
         bench.hear(2, Accepted(0, slot, bytes(32)), Accepted(0, 2**63 + slot, bytes(32)))
-    assert [len(waiting) for waiting in bench.replica._learner._waiting] == [0, 0, WINDOW_SLOTS, 0, 0, 0]
+    assert [len(words) for words in bench.replica._learner._words] == [0, 0, 2 * WINDOW_SLOTS, 0, 0, 0]
 
 
 def test_a_member_that_fills_its_own_room_does_not_take_that_of_others() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fab_paxos import Batch, InvalidSubmission, Submission, UnsignedSubmission
-from fab_paxos.effects import Locate, RefusalReason, Refuse, Send
+from fab_paxos.effects import BlameClient, Locate, RefusalReason, Refuse, Send
 from fab_paxos.events import PeerConnected, TimerFired
+from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.limits import (
     BATCH_BYTES_MAX,
     BATCH_SUBMISSIONS_MAX,
@@ -58,14 +59,17 @@ def test_a_repetition_is_located_when_it_is_decided_and_not_before() -> None:
         bench.hear(member, script.accepted(1))
     assert bench.submit(submission(1, 0)) == [Locate(submission(1, 0), 1)]
     other = submission(1, 0, b"another content")
-    assert bench.submit(other) == [Refuse(other, RefusalReason.CONFLICT)]
+    proof = BlameClient(TwoSubmissions(submission(1, 0), other))
+    assert bench.submit(other) == [Refuse(other, RefusalReason.CONFLICT), proof]
 
 
 def test_two_contents_at_one_member_before_any_decision() -> None:
     bench = Bench()
     bench.submit(submission(1, 0, b"a"))
     assert bench.submit(submission(1, 0, b"a")) == []
-    assert bench.submit(submission(1, 0, b"b")) == [Refuse(submission(1, 0, b"b"), RefusalReason.CONFLICT)]
+    first, second = submission(1, 0, b"a"), submission(1, 0, b"b")
+    proof = BlameClient(TwoSubmissions(first, second))
+    assert bench.submit(second) == [Refuse(second, RefusalReason.CONFLICT), proof]
 
 
 def test_a_client_that_floods_its_member_is_told_that_it_is_busy_and_others_are_not() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from inspect import signature
 from types import ModuleType
 
-from tests.simulation import test_scenarios, test_scenarios_more
+from tests.simulation import test_evidence, test_scenarios, test_scenarios_more
 from tests.simulation.campaign import campaign
 from tests.simulation.planted import planted
 
@@ -15,7 +15,7 @@ CONTROL = "test_24_one_liar_too_many_is_detected"
 
 def scenarios() -> Iterator[tuple[str, Callable[[], None]]]:
     """The named ones, but for the control, which expects a disagreement itself."""
-    modules: tuple[ModuleType, ...] = (test_scenarios, test_scenarios_more)
+    modules: tuple[ModuleType, ...] = (test_scenarios, test_scenarios_more, test_evidence)
     for module in modules:
         for name, function in vars(module).items():
             if name.startswith("test_") and name != CONTROL and not signature(function).parameters:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from alliance import codec
 from fab_paxos import Batch, Submission
+from fab_paxos.evidence import disagree
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -25,7 +26,7 @@ from fab_paxos.messages import (
     Propose,
     Report,
 )
-from quorum import InvalidCertificate, QuorumCertificate, QuorumSystem, Scheme
+from quorum import InvalidCertificate, QuorumCertificate, QuorumSystem, Scheme, SubmissionStatement
 from tests.fab_paxos.require import require
 
 
@@ -39,11 +40,21 @@ class Gate:
         self._scheme = scheme
         self._said: set[tuple[object, ...]] = set()
         self._submissions: set[bytes] = set()
+        self._contents: set[SubmissionStatement] = set()
+        self._reports: dict[tuple[int, int], list[Report]] = {}
         self._roots: dict[tuple[object, ...], bytes] = {}
 
     def know(self, submission: Submission) -> None:
         """A client signed this."""
         self._submissions.add(submission.encoded)
+        self._contents.add(submission.statement())
+
+    def knows(self, statement: SubmissionStatement) -> bool:
+        return statement in self._contents
+
+    def has_said(self, *word: object) -> bool:
+        """Whether it is on record: member, kind, and what else was said."""
+        return word in self._said
 
     def seal(self, sender: int, message: Message, *, honest: bool) -> Message:
         """The message with its author's signature, if the sender is its author; that goes on record."""
@@ -51,13 +62,18 @@ class Gate:
             case Propose(view, slot, batch, root) if self._system.leader(view) == sender:
                 self._record(sender, "propose", view, slot, batch.digest, root)
                 if honest:
-                    self._one_word(("propose", sender, view, slot), root)
+                    self._one_word(("word", sender, view, slot), root)
                 return replace(message, signature=signature(sender))
             case Accepted(view, slot, root):
-                if honest:
-                    self._one_vote(sender, view, slot, root)
+                self._record(sender, "accepted", view, slot, root)
+                if honest:  # and a proposal is the leader's vote
+                    self._one_word(("word", sender, view, slot), root)
                 return replace(message, signature=signature(sender))
-            case Report():
+            case Report(view):
+                if honest:
+                    earlier = self._reports.setdefault((sender, view), [])
+                    require(not any(disagree(one, message) for one in earlier), "two Reports disagree")
+                    earlier.append(message)
                 return self._sealed_report(sender, message)
             case NewView(view, reports) if self._system.leader(view) == sender:
                 own = tuple((m, self._sealed_report(m, r) if m == sender else r) for m, r in reports)
@@ -124,14 +140,6 @@ class Gate:
     def _one_word(self, about: tuple[object, ...], word: bytes) -> None:
         first = self._roots.setdefault(about, word)
         require(first == word, f"a correct member contradicts itself: {about}")
-
-    def _one_vote(self, sender: int, view: int, slot: int, root: bytes) -> None:
-        """Where the leader is correct; where it is not, a log may have been exchanged for a proven one."""
-        if ("liar", self._system.leader(view)) not in self._said:
-            self._one_word(("accepted", sender, view, slot), root)
-
-    def liar(self, member: int) -> None:
-        self._record("liar", member)
 
     def _check_report(self, member: int, report: Report) -> None:
         self._check_said(member, "report", report.view, report.body_digest)

@@ -158,11 +158,23 @@ def _root_not_checked() -> Patches:
 
 
 def _votes_from_any_log() -> Patches:
-    def on_accepted(self: Any, member: int, slot: int, root: bytes) -> bool:
-        self._support[member] = max(self._support[member], slot)
-        return True
+    def on_accepted(self: Any, member: int, accepted: Any, _: Any) -> None:
+        self._support[member] = max(self._support[member], accepted.slot)
 
     return [patch.object(Learner, "on_accepted", on_accepted)]
+
+
+def _never_silent() -> Patches:
+    return [patch.object(Tail, "silent", property(lambda _: 0, lambda _, __: None), create=True)]
+
+
+def _silence_forgotten() -> Patches:
+    true = Replica._restore
+
+    def restore(self: Replica, state: Any) -> None:
+        true(self, replace(state, silent=0))
+
+    return [patch.object(Replica, "_restore", restore)]
 
 
 def _vector_not_in_order() -> Patches:
@@ -200,6 +212,8 @@ PLANTED: dict[str, Callable[[], Patches]] = {
     "Suspects for other views are not joined": lambda: [
         patch.object(Election, "on_suspect", lambda *_: False)
     ],
+    "exchanged slots are spoken of again": _never_silent,
+    "the silence is not journalled": _silence_forgotten,
     "shares of an earlier view are kept": lambda: [patch.object(Certifier, "enter_view", lambda _: None)],
 }
 

@@ -17,6 +17,8 @@ SCENARIO = {
     "exact (view, digest) pairs are counted": "test_03_votes_for_one_digest_split_over_views",
     "the vector is not recomputed": "test_07_a_new_view_that_ignores_a_forced_digest",
     "one Suspect is joined": "test_17_suspect_spam_for_far_future_views",
+    "exchanged slots are spoken of again": "test_a_leader_whose_log_was_exchanged_proposes_no_more",
+    "the silence is not journalled": "test_a_leader_whose_log_was_exchanged_proposes_no_more",
     "duplicate Reports are counted": "test_05_lying_oversized_and_duplicate_reports",
 }
 

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from random import Random
 
 from fab_paxos import Submission
-from fab_paxos.effects import Blame
+from fab_paxos.effects import Blame, BlameClient, Effect
 from fab_paxos.events import Received
 from fab_paxos.messages import Certified, Message
 from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem, SuspectStatement, combine
 from tests.fab_paxos.checkers import check, check_live
 from tests.fab_paxos.cluster import SIX, Cluster, Member
 from tests.fab_paxos.require import require
+from tests.simulation.court import Court
 from tests.simulation.gate import Dropped, Gate
 
 SPEECHES_MAX = 4000
@@ -74,13 +75,13 @@ class World(Cluster):
     ) -> None:
         super().__init__(system, seed, loss=loss, traced=traced)
         self.gate = Gate(system, self.scheme)
+        self.court = Court(system, self.gate)
         self.adversaries: dict[int, Adversary] = {}
         self.quiet = False  # the clients of the liars have nothing more to order
 
     def corrupt(self, adversary: Adversary) -> None:
         self.adversaries[adversary.me] = adversary
         self.tampers[adversary.me] = adversary.tamper
-        self.gate.liar(adversary.me)
 
     @property
     def honest(self) -> list[Member]:
@@ -108,6 +109,11 @@ class World(Cluster):
         adversary = self.adversaries.get(to)
         for heard in adversary.hear(sender, message) if adversary is not None else [message]:
             super().arrive(sender, to, heard)
+
+    def _carry_out(self, member: Member, effect: Effect) -> None:
+        super()._carry_out(member, effect)
+        if isinstance(effect, Blame | BlameClient) and member.me not in self.adversaries:
+            self.court.hear(member, effect)
 
     # -- time ----------------------------------------------------------------------------------------
 
@@ -164,6 +170,9 @@ class World(Cluster):
             for blame in member.blames:
                 harmless = blame.member in self.adversaries or "differs from ours" in blame.reason
                 require(harmless, f"seed {self.seed}: member {member.me} accuses {_text(blame)}")
+        for (witness, _), verdict in self.court.convictions.items():
+            lied = verdict.is_client or int(verdict.culprit[7:]) in self.adversaries
+            require(lied, f"seed {self.seed}: the evidence of member {witness} convicts {verdict}")
 
 
 def _text(blame: Blame) -> str:
