@@ -33,8 +33,10 @@ SERVER_OPTIONS: list[tuple[str, Any]] = [
 CLIENT_OPTIONS: list[tuple[str, Any]] = [
     *_COMMON,
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Not a pause, but how long one attempt may take: some round trips to the other side of the world.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    # Also how much longer a program may take to end, since gRPC waits for the pause that it is in.
+    ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 ]

@@ -11,8 +11,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,18 +28,14 @@ from alliance.errors import Unreachable
 from alliance.keys import Credentials
 from alliance.listener import Listener, LogEntry
 from alliance.pb import client_pb2 as pb
+from alliance.problems import plainly
+from alliance.proposals import Proposals, chunks
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.sequence import Sequence
 from alliance.submitter import Submitter
-from fab_paxos import Submission, UnsignedSubmission
-from fab_paxos.limits import SUBMISSION_BYTES_MAX
-from fab_paxos.types import submission_bytes
+from fab_paxos import Submission
 
 TIMEOUT_SECONDS = 30.0
-CHUNK_COMMANDS = 1024
-"""Commands in one submission of ``propose_all``: large enough to be cheap, small enough to show progress."""
-
-IN_FLIGHT_MAX = 4
 STATUS_SECONDS = 3.0
 
 
@@ -83,9 +78,7 @@ class Client:
             self,
             self._fingerprint,
         )
-        self._queue: deque[tuple[bytes, asyncio.Future[Receipt], float]] = deque()
-        self._in_flight: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._proposals = Proposals(self._submitter)
 
     async def __aenter__(self) -> Client:
         return self
@@ -97,13 +90,7 @@ class Client:
 
     async def close(self) -> None:
         """Ends the streams. What was proposed and has no receipt yet may still be ordered."""
-        self._closed = True
-        in_flight = list(self._in_flight)
-        for task in in_flight:
-            task.cancel()
-        await asyncio.gather(*in_flight, return_exceptions=True)
-        while self._queue:
-            self._queue.popleft()[1].cancel()
+        await self._proposals.close()
         await self._submitter.close()
         for channel in self._channels.values():
             await channel.close()
@@ -120,59 +107,12 @@ class Client:
     async def propose(self, command: bytes, timeout: float = TIMEOUT_SECONDS) -> Receipt:
         """Has one command ordered; returns its verified receipt.
 
-        Concurrent calls share submissions, so that many of them cost little more than one. Raises
-        InvalidSubmission (over the size limit), Unreachable, SubmissionRefused, and OutcomeUnknown when
-        no receipt came within ``timeout`` seconds: then the command may or may not be ordered.
+        Concurrent calls share submissions, so that many of them cost little more than one. ``timeout`` is in
+        seconds and counts from the call. Raises InvalidSubmission (over the size limit), Unreachable (then
+        nothing was sent), SubmissionRefused, and OutcomeUnknown when no receipt came in time: then the
+        command may or may not be ordered.
         """
-        UnsignedSubmission(bytes(32), 0, [command])  # refuse what no server would take, before it is mixed
-        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            raise Unreachable("this client is closed: make another one with alliance.connect")
-        self._queue.append((command, future, timeout))
-        self._flush(timeout)
-        return await future
-
-    def _flush(self, timeout: float) -> None:
-        if self._queue and len(self._in_flight) < IN_FLIGHT_MAX and not self._closed:
-            # Begun on the next turn of the loop: calls made in this one travel together.
-            task = asyncio.create_task(self._submit_queued(timeout))
-            self._in_flight.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
-        if self._queue:
-            self._flush(self._queue[0][2])
-
-    async def _submit_queued(self, timeout: float) -> None:
-        futures: list[asyncio.Future[Receipt]] = []
-        commands: list[bytes] = []
-        size = submission_bytes(())
-        while self._queue and len(commands) < CHUNK_COMMANDS:
-            command, future, _ = self._queue[0]
-            size += 4 + len(command)
-            if commands and size > SUBMISSION_BYTES_MAX:
-                break
-            self._queue.popleft()
-            if not future.done():
-                commands.append(command)
-                futures.append(future)
-        if not commands:
-            return
-        try:
-            receipts = await self._submitter.submit(self._submitter.sign(commands), timeout)
-        except Exception as error:  # whatever it is, it is for those who wait
-            for future in futures:
-                if not future.done():
-                    future.set_exception(error)
-        else:
-            for future, receipt in zip(futures, receipts, strict=True):
-                if not future.done():
-                    future.set_result(receipt)
-        finally:
-            for future in futures:
-                if not future.done():
-                    future.cancel()
+        return await self._proposals.propose(command, timeout)
 
     async def propose_all(
         self, commands: Iterable[bytes], timeout: float = TIMEOUT_SECONDS
@@ -182,7 +122,7 @@ class Client:
         One submission is under way at a time, so that nothing overtakes. ``timeout`` is for each. Raises
         as ``propose``; the commands whose receipts were yielded are ordered.
         """
-        for chunk in _chunks(commands):
+        for chunk in chunks(commands):
             for receipt in await self._submitter.submit(self._submitter.sign(chunk), timeout):
                 yield receipt
 
@@ -271,25 +211,7 @@ async def connect(folder: str | Path, passphrase: bytes) -> Client:
     return Client(config, keys.load_credentials(home, party, passphrase), home)
 
 
-def _chunks(commands: Iterable[bytes]) -> Iterator[list[bytes]]:
-    chunk: list[bytes] = []
-    size = submission_bytes(())
-    for command in commands:
-        if chunk and (len(chunk) == CHUNK_COMMANDS or size + 4 + len(command) > SUBMISSION_BYTES_MAX // 2):
-            yield chunk
-            chunk, size = [], submission_bytes(())
-        chunk.append(command)
-        size += 4 + len(command)
-    if chunk:
-        yield chunk
-
-
 def _problem(error: grpc.aio.AioRpcError) -> str:
-    details = error.details() or ""
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"no answer within {STATUS_SECONDS:g} s"
-    if "refused" in details.lower():
-        return "connection refused"
-    if any(word in details.lower() for word in ("ssl", "handshake", "certificate", "tls")):
-        return "TLS handshake failed: another alliance, or a clock that is wrong"
-    return one_line(details) or error.code().name.lower()
+    return plainly(one_line(f"{error.code().name.lower()}: {error.details() or 'without a reason'}"))

@@ -1,18 +1,17 @@
 """What an alliance is: its members, clients, sizes and public key, as one TOML file that all share.
 
 The file is public. Its ``alliance_id`` binds name, sizes, members and key, so that members who hold
-different files notice; addresses and clients may change without founding another alliance.
+different files notice; addresses, clients and timing may change without founding another alliance.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 import re
 import struct
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.errors import ConfigError
+from alliance.fields import only, suggest, tables, value
+from alliance.timing import DEFAULT_TIMING, Timing
 from quorum import Context, QuorumSystem, UnsatisfiableSizes
 from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaScheme
 
@@ -77,6 +78,7 @@ class AllianceConfig:
     key: AgreementKey
     members: tuple[Member, ...]
     clients: tuple[Party, ...]
+    timing: Timing = DEFAULT_TIMING
 
     @property
     def alliance_id(self) -> bytes:
@@ -103,13 +105,13 @@ class AllianceConfig:
         for index, member in enumerate(self.members):
             if member.name == name:
                 return index
-        raise ConfigError(f"{FILE} knows no member '{name}'{_suggest(name, (m.name for m in self.members))}")
+        raise ConfigError(f"{FILE} knows no member '{name}'{suggest(name, (m.name for m in self.members))}")
 
     def client(self, name: str) -> Party:
         for client in self.clients:
             if client.name == name:
                 return client
-        raise ConfigError(f"{FILE} knows no client '{name}'{_suggest(name, (c.name for c in self.clients))}")
+        raise ConfigError(f"{FILE} knows no client '{name}'{suggest(name, (c.name for c in self.clients))}")
 
     def to_toml(self) -> str:
         """The file's text; ``from_toml`` gives back an equal value."""
@@ -122,6 +124,7 @@ class AllianceConfig:
             f"epoch = {self.epoch}",
             f"faulty_max = {self.system.faulty_max}",
             f'agreement_key = "{base64.b64encode(self.key.to_bytes()).decode()}"',
+            *self.timing.to_lines(),
         ]
         for member in self.members:
             lines += ["", "[[members]]", f'name = "{member.name}"', f'address = "{member.address}"']
@@ -137,31 +140,32 @@ class AllianceConfig:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{FILE} is not TOML: {error}; get a fresh copy from another member") from None
-        _only(table, _TOP_KEYS, FILE)
+        only(table, _TOP_KEYS, FILE)
         if table.get("format") != FORMAT:
             raise ConfigError(f"{FILE} has format {table.get('format')}, this version reads format {FORMAT}")
-        members = tuple(_member(entry) for entry in _tables(table, "members"))
-        clients = tuple(_client(entry) for entry in _tables(table, "clients"))
+        members = tuple(_member(entry) for entry in tables(table, "members", FILE))
+        clients = tuple(_client(entry) for entry in tables(table, "clients", FILE))
         _distinct("members", [*members])
         _distinct("clients", [*clients])
         try:
-            system = QuorumSystem(len(members), _value(table, "faulty_max", int, FILE))
+            system = QuorumSystem(len(members), value(table, "faulty_max", int, FILE))
         except UnsatisfiableSizes as error:
             raise ConfigError(f"{FILE}: {error}") from None
-        created = _value(table, "created", str, FILE)
+        created = value(table, "created", str, FILE)
         if not CREATED.fullmatch(created):
             raise ConfigError(f"{FILE}: 'created' must be a time like 2026-01-31T12:00:00Z")
         config = cls(
             name=_name(table, FILE),
             created=created,
-            epoch=_value(table, "epoch", int, FILE),
+            epoch=value(table, "epoch", int, FILE),
             system=system,
-            key=_agreement_key(_value(table, "agreement_key", str, FILE)),
+            key=_agreement_key(value(table, "agreement_key", str, FILE)),
             members=members,
             clients=clients,
+            timing=Timing.from_table(table.get("timing", {}), f"{FILE}, timing"),
         )
         config._check_key()
-        if _value(table, "alliance_id", str, FILE) != config.alliance_id.hex():
+        if value(table, "alliance_id", str, FILE) != config.alliance_id.hex():
             raise ConfigError(
                 f"{FILE} was altered: its alliance_id does not fit its members, sizes and key;"
                 " get a fresh copy from another member"
@@ -205,6 +209,7 @@ _TOP_KEYS = (
     "epoch",
     "faulty_max",
     "agreement_key",
+    "timing",
     "members",
     "clients",
 )
@@ -217,8 +222,8 @@ def _party_lines(party: Party) -> list[str]:
 
 def _member(table: Mapping[str, Any]) -> Member:
     where = f"{FILE}, members"
-    _only(table, ("name", "address", "identity", "certificate"), where)
-    address = _value(table, "address", str, where)
+    only(table, ("name", "address", "identity", "certificate"), where)
+    address = value(table, "address", str, where)
     if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
         raise ConfigError(f"{where}: {address!r:.80} is no address: write host:port")
     return Member(_name(table, where), _identity(table, where), _certificate(table, where), address)
@@ -226,40 +231,12 @@ def _member(table: Mapping[str, Any]) -> Member:
 
 def _client(table: Mapping[str, Any]) -> Party:
     where = f"{FILE}, clients"
-    _only(table, ("name", "identity", "certificate"), where)
+    only(table, ("name", "identity", "certificate"), where)
     return Party(_name(table, where), _identity(table, where), _certificate(table, where))
 
 
-def _tables(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise ConfigError(f"{FILE}: {key} must be a list of tables: write [[{key}]]")
-    return value
-
-
-def _only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r:.80}{_suggest(key, known)}")
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f"; did you mean '{near[0]}'?" if near else ""
-
-
-def _value(table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
-    value = table.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ConfigError(f"{where}: '{key}' is missing or not {_KINDS[kind]}")
-    return value
-
-
-_KINDS = {int: "a whole number", str: "a text"}
-
-
 def _name(table: Mapping[str, Any], where: str) -> str:
-    name: str = _value(table, "name", str, where)
+    name: str = value(table, "name", str, where)
     if not NAME.fullmatch(name):
         raise ConfigError(
             f"{where}: {name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at the most"
@@ -269,7 +246,7 @@ def _name(table: Mapping[str, Any], where: str) -> str:
 
 def _identity(table: Mapping[str, Any], where: str) -> bytes:
     try:
-        identity = bytes.fromhex(_value(table, "identity", str, where))
+        identity = bytes.fromhex(value(table, "identity", str, where))
         Ed25519PublicKey.from_public_bytes(identity)
     except ValueError:
         raise ConfigError(f"{where}: 'identity' must be an Ed25519 public key, 64 hex digits") from None
@@ -278,7 +255,7 @@ def _identity(table: Mapping[str, Any], where: str) -> bytes:
 
 def _certificate(table: Mapping[str, Any], where: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(_value(table, "certificate", str, where).encode())
+        return x509.load_pem_x509_certificate(value(table, "certificate", str, where).encode())
     except ValueError:
         raise ConfigError(f"{where}: 'certificate' is no X.509 certificate in PEM") from None
 

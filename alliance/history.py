@@ -47,7 +47,7 @@ class Placement:
     def to_dict(self) -> dict[str, Any]:
         return {
             "slot": self.slot,
-            "index": self.index,
+            "position": self.index,
             "batch_size": self.batch_size,
             "batch_path": [node.hex() for node in self.batch_path],
             "log_path": [node.hex() for node in self.log_path],
@@ -58,7 +58,7 @@ class Placement:
         """Raises ValueError or KeyError."""
         return cls(
             jsonform.whole(table, "slot"),
-            jsonform.whole(table, "index"),
+            jsonform.whole(table, "position"),
             jsonform.whole(table, "batch_size"),
             jsonform.path(table, "batch_path"),
             jsonform.path(table, "log_path"),

@@ -192,18 +192,28 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def load_name(folder: Path, kind: str) -> str:
-    """Whose folder this is: the name in its ``member.name`` or ``client.name``. Raises ConfigError."""
-    path = folder / f"{kind}.name"
-    try:
-        return path.read_text("utf-8")[:100].strip()
-    except (OSError, UnicodeDecodeError):
-        other = "client" if kind == "member" else "member"
-        if (folder / f"{other}.name").exists():
-            raise ConfigError(f"{folder} is a {other}'s folder; name one of {kind}s/…") from None
-        raise ConfigError(
-            f"{folder} is no {kind}'s folder: name one of those that 'alliance init' made"
-        ) from None
+def load_name(folder: Path, *kinds: str) -> str:
+    """Whose folder this is, a "member" or "client" as ``kinds`` allows: the name in its ``member.name`` or
+    ``client.name``. Raises ConfigError."""
+    for kind in kinds:
+        try:
+            return (folder / f"{kind}.name").read_text("utf-8")[:100].strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+    others = [
+        kind for kind in ("member", "client") if (folder / f"{kind}.name").exists() and kind not in kinds
+    ]
+    whose = f"a {others[0]}'s" if others else "no " + " or ".join(f"{kind}'s" for kind in kinds)
+    raise ConfigError(f"{folder} is {whose} folder: name {_example(folder, kinds[0])}")
+
+
+def _example(folder: Path, kind: str) -> str:
+    """A folder that might have been meant instead of this one."""
+    for home in (folder, folder.parent.parent):
+        found = sorted((home / f"{kind}s").glob(f"*/{kind}.name"))
+        if found:
+            return f"one such as {found[0].parent}"
+    return f"one of those that 'alliance init' made, …/{kind}s/NAME"
 
 
 def member_party(config: AllianceConfig, folder: Path) -> tuple[int, Member]:

@@ -170,8 +170,8 @@ class Listener:
             while True:
                 # A read that is cancelled leaks, so it is waited for and, when idle, the call is ended.
                 read = asyncio.ensure_future(call.read())
-                done, _ = await asyncio.wait([read], timeout=IDLE_SECONDS)
-                if not done:
+                await asyncio.wait([read], timeout=IDLE_SECONDS)
+                if not read.done():
                     raise _Idle
                 frame = read.result()
                 if frame is grpc.aio.EOF:
@@ -183,6 +183,7 @@ class Listener:
             call.cancel()
             if read is not None:
                 await asyncio.gather(read, return_exceptions=True)
+                read = None  # what it raised holds this frame: together they would outlive their use
 
     def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Proof, list[tuple[int, Batch]]]:
         """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""

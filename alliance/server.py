@@ -55,8 +55,19 @@ STOP_GRACE_SECONDS = 1.0
 class Server:
     """One member. It is the driver's ``World`` and the links' ``Receiver``: effects leave through it."""
 
-    def __init__(self, config: AllianceConfig, me: int, credentials: keys.Credentials, folder: Path) -> None:
-        """Opens and replays the journal. Raises JournalError."""
+    def __init__(
+        self,
+        config: AllianceConfig,
+        me: int,
+        credentials: keys.Credentials,
+        folder: Path,
+        *,
+        keep_slots: int | None = None,
+    ) -> None:
+        """Opens and replays the journal. Raises JournalError.
+
+        ``keep_slots``: how much of the log is kept below the stable checkpoint; None keeps all of it.
+        """
         self._config = config
         self._me = me
         self._scheme = config.scheme
@@ -65,7 +76,7 @@ class Server:
         replayed = self._journal.replay()
         self._history = History(self._journal, replayed.log, replayed.state.certificate)
         try:
-            self._replica = Replica(EngineConfig(config.system, me), replayed.state)
+            self._replica = Replica(_engine_config(config, me, keep_slots), replayed.state)
         except ValueError as error:
             raise self._journal.damaged(str(error)) from None
         self._driver = Driver(self._replica, self)
@@ -88,11 +99,12 @@ class Server:
         self._evidence = EvidenceFolder(folder, config)
 
     @classmethod
-    def open(cls, folder: Path, passphrase: bytes) -> Server:
+    def open(cls, folder: Path, passphrase: bytes, *, keep_slots: int | None = None) -> Server:
         """The member whose folder this is. Raises ConfigError, KeyFileError, ClockError, JournalError."""
         config = config_file.load(folder)
         me, member = keys.member_party(config, folder)
-        return cls(config, me, keys.load_credentials(folder, member, passphrase), folder)
+        credentials = keys.load_credentials(folder, member, passphrase)
+        return cls(config, me, credentials, folder, keep_slots=keep_slots)
 
     @property
     def name(self) -> str:
@@ -316,6 +328,18 @@ class Server:
             self._driver.post(EndorsementRefused(statement))
         else:
             self._driver.post(EndorsementMade(statement, signature, proven))
+
+
+def _engine_config(config: AllianceConfig, me: int, keep_slots: int | None) -> EngineConfig:
+    timing = config.timing
+    return EngineConfig(
+        config.system,
+        me,
+        heartbeat_seconds=timing.heartbeat_seconds,
+        view_timeout_seconds=timing.view_timeout_seconds,
+        tenure_slots=timing.tenure_slots,
+        retain_slots=keep_slots,
+    )
 
 
 def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -29,6 +29,7 @@ from alliance.errors import (
 )
 from alliance.history import Placement
 from alliance.pb import client_pb2 as pb
+from alliance.problems import plainly
 from alliance.receipt import Receipt
 from alliance.sequence import Sequence
 from alliance.tasks import until_first
@@ -37,8 +38,9 @@ from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement, Quor
 
 log = logging.getLogger(__name__)
 
-STALL_SECONDS = 2.0
-"""Without any outcome for so long while something is pending, the next server is tried."""
+STALL_TIMEOUTS = 4
+"""Without any outcome for so many view time-outs while something is pending, the next server is tried. No
+server can help before the members have replaced a leader that failed, which takes two or three."""
 
 LOOKS_MAX = 4
 """A single submission that is pending for so many stall times while others get through is tried elsewhere."""
@@ -123,12 +125,12 @@ class Submitter:
             async with asyncio.timeout(timeout):
                 certificate, placement = await asyncio.shield(pending.outcome)
         except TimeoutError:
+            within = f" within {round(timeout, 1):g} s"
             if not pending.sent:
-                raise Unreachable(self._unreachable(timeout)) from None
+                raise Unreachable(self._unreachable(within)) from None
             raise OutcomeUnknown(
-                f"no receipt within {timeout:g} s: what was sent under sequence number"
-                f" {submission.client_seq} may or may not be ordered; look for it with 'alliance listen', or"
-                " ask again with Client.resume",
+                f"no receipt{within}: what was sent under sequence number {submission.client_seq} may"
+                " or may not be ordered; look for it with 'alliance listen', or ask again with Client.resume",
                 submission,
             ) from None
         finally:
@@ -146,9 +148,11 @@ class Submitter:
         ]
 
     async def close(self) -> None:
+        """Ends the stream, and leaves nothing of it to the garbage collector: see ``until_first``."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            task, self._task = self._task, None
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     # -- the stream ----------------------------------------------------------------------------------
 
@@ -166,7 +170,7 @@ class Submitter:
             try:
                 await self._stream(member)
             except NotServed as error:
-                self._problem = f"{name}: {error}"
+                self._problem = f"{name}: {plainly(str(error))}"
                 log.debug("%s: %s", name, error)
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError, _TryNext) as error:
                 unconnected = 0
@@ -186,7 +190,7 @@ class Submitter:
     def _give_up(self) -> None:
         for pending in self._pending.values():
             if not pending.sent and not pending.outcome.done():
-                pending.outcome.set_exception(Unreachable(self._unreachable(None)))
+                pending.outcome.set_exception(Unreachable(self._unreachable()))
 
     async def _stream(self, member: int) -> None:
         """Ends by raising: NotServed, AioRpcError, InvalidStateError (both: broken), _TryNext, ServerLied."""
@@ -216,15 +220,16 @@ class Submitter:
 
     async def _watch(self) -> None:
         """Ends when what was pending at one look is all still pending at the next, or some of it for long."""
+        stall = STALL_TIMEOUTS * self._config.timing.view_timeout_seconds
         looks: dict[int, int] = {}
         while True:
             before = set(self._pending)
-            await asyncio.sleep(STALL_SECONDS)
+            await asyncio.sleep(stall)
             looks = {seq: looks.get(seq, 0) + 1 for seq in before if seq in self._pending}
             if before and len(looks) == len(before):
-                raise _TryNext(f"no outcome within {STALL_SECONDS} s")
+                raise _TryNext(f"no outcome within {stall:g} s")
             if max(looks.values(), default=0) >= LOOKS_MAX:
-                raise _TryNext(f"an outcome is missing for {LOOKS_MAX * STALL_SECONDS} s")
+                raise _TryNext(f"an outcome is missing for {LOOKS_MAX * stall:g} s")
 
     async def _read(self, member: int, call: Any) -> None:
         while (outcomes := await call.read()) is not grpc.aio.EOF:
@@ -278,8 +283,7 @@ class Submitter:
         self._server = (member + 1) % len(self._config.members)
         raise _TryNext(f"refused: {reason}")
 
-    def _unreachable(self, timeout: float | None) -> str:
-        within = f" within {timeout:g} s" if timeout is not None else ""
+    def _unreachable(self, within: str = "") -> str:
         addresses = ", ".join(member.address for member in self._config.members[:3])
         more = ", …" if len(self._config.members) > 3 else ""
         last = f"; the last answer was: {self._problem}" if self._problem else ""

@@ -6,11 +6,14 @@ One event loop, in a background thread, serves all such clients of the process.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -22,17 +25,39 @@ from alliance.receipt import Receipt
 from fab_paxos import Submission
 
 T = TypeVar("T")
+END_SECONDS = 1.0
+"""How long the end of the program waits for what is left in the background."""
+
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_clients: WeakSet[asynchronous.Client] = WeakSet()
 
 
 def _background() -> asyncio.AbstractEventLoop:
     global _loop
     with _lock:
         if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="alliance", daemon=True).start()
+            begun: Future[asyncio.AbstractEventLoop] = Future()
+            threading.Thread(target=asyncio.run, args=(_live(begun),), name="alliance", daemon=True).start()
+            _loop = begun.result()
         return _loop
+
+
+async def _live(begun: Future[asyncio.AbstractEventLoop]) -> None:
+    """The background's life, until the program ends: then clients are closed that were left open.
+
+    If the interpreter ends in the midst of gRPC's work, it waits for two seconds.
+    """
+    loop, thread, end = asyncio.get_running_loop(), threading.current_thread(), asyncio.Event()
+
+    def finish() -> None:
+        loop.call_soon_threadsafe(end.set)
+        thread.join(END_SECONDS)
+
+    atexit.register(finish)
+    begun.set_result(loop)
+    await end.wait()
+    await asyncio.gather(*(client.close() for client in list(_clients)), return_exceptions=True)
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:
@@ -49,6 +74,7 @@ class Client:
 
     def __init__(self, client: asynchronous.Client) -> None:
         self._client = client
+        _clients.add(client)
 
     @property
     def config(self) -> AllianceConfig:

@@ -21,6 +21,11 @@ async def until_first(*work: Coroutine[Any, Any, Any]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        if not task.cancelled():
-            task.result()
+    try:
+        for task in done:
+            if not task.cancelled():
+                task.result()
+    finally:
+        # What is raised holds this frame, and the frame would hold it: a circle, and in it whatever the work
+        # was using, such as a call of gRPC, until the garbage collector comes by.
+        del task, tasks, done

@@ -11,8 +11,7 @@ SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")  # RFC 801
 
 
 def check(holds, problem):
-    if not holds:
-        sys.exit(f"not verified: {problem}")
+    return holds or sys.exit(f"not verified: {problem}")
 
 
 def der(tag, content):  # an element of DER with 256 to 65535 bytes
@@ -43,18 +42,19 @@ def verify(pem, r):
     n, s, expected = (int.from_bytes(number, "big") for number in (modulus, signature, padded))
     check(s < n and pow(s, 65537, n) == expected, "the quorum did not sign this")
     submission, k = bytes.fromhex(r["submission"]), r["command_index"]
-    head = climb(submission, r["index"], r["batch_size"], r["batch_path"])
+    head = climb(submission, r["position"], r["batch_size"], r["batch_path"])
     leaf = struct.pack(">Q", r["slot"]) + sha256(b"\x02" + struct.pack(">Q", r["batch_size"]) + head).digest()
     root = climb(leaf, r["slot"] - 1, r["certified_slot"], r["log_path"])
     check(root.hex() == r["root"], "the command is not in the log that the quorum signed")
     lengths = struct.unpack_from(f">{int.from_bytes(submission[40:44], 'big')}I", submission, 44)
     check(0 <= k < len(lengths), f"there is no command {k} in the submission")
     command = submission[44 + 4 * len(lengths) + sum(lengths[:k]) :][: lengths[k]]
-    return f"verified: slot {r['slot']}, submission {r['index']}, command {k}: {command}"
+    return f"verified: slot {r['slot']}, position {r['position']}, command {k}: {command}"
 
 
 try:
+    check(len(sys.argv) == 3, "usage: python verify_receipt.py public.pem receipt.json")
     with open(sys.argv[1]) as key, open(sys.argv[2]) as receipt:
         sys.stdout.write(verify(key.read(), json.load(receipt)) + "\n")
 except Exception as error:
-    sys.exit(f"not verified, for the input is malformed: {error!r}")
+    sys.exit(f"not verified: {error if isinstance(error, OSError) else f'the input is malformed: {error!r}'}")

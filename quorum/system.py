@@ -61,7 +61,7 @@ class QuorumSystem:
             tolerate = "tolerates" if self.member_count == 1 else "tolerate"
             raise UnsatisfiableSizes(
                 f"{_count(self.member_count, 'member')} {tolerate} {_count(tolerated, 'fault')}, "
-                f"not {self.faulty_max}: {self.profile} needs n >= 5f+1 = {5 * self.faulty_max + 1} members "
+                f"not {self.faulty_max}: n >= 5f+1 = {5 * self.faulty_max + 1} members are needed "
                 f"for {_count(self.faulty_max, 'fault')}"
             )
 

@@ -7,7 +7,6 @@ this package import the rest of alliance inside their functions, so that ``--hel
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import os
@@ -26,11 +25,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names and commands may not fit the locale
-    code = run(sys.argv[1:])
-    if "grpc" in sys.modules:
-        # Calls that only the end of the interpreter would collect make grpc's own end wait for 2 seconds.
-        gc.collect()
-    sys.exit(code)
+    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from alliance.cli import demo, evidence, init, listen, propose, receipts, rekey,
 from alliance.version import VERSION
 
 EXIT_CODES = """[bold]Exit codes[/bold]
-  0  done                              4  a server's journal or signer failed
+  0  done                              4  a server's journal or signer fails
   1  not proven; demo: a part failed   5  too few servers reachable
   2  wrong usage, folder, key, port    6  refused by the servers
   3  unknown whether it was ordered    130  interrupted"""

@@ -46,7 +46,7 @@ def init(
     members: Annotated[
         int | None, typer.Option("--members", min=1, max=255, help="Number of members.", show_default="6")
     ] = None,
-    faults: Annotated[int, typer.Option("--faults", help="Byzantine members to withstand: n >= 5f+1.")] = 1,
+    faults: Annotated[int, typer.Option("--faults", help="Members that may fail or lie; f take 5f+1.")] = 1,
     bits: Annotated[int, typer.Option("--bits", help="Size of the RSA key.")] = 2048,
     host: Annotated[str, typer.Option("--host", help="Host of all addresses.")] = "127.0.0.1",
     base_port: Annotated[

@@ -37,7 +37,13 @@ def listen(
     start: Annotated[int, typer.Option("--start", min=1, metavar="SLOT", help="The first slot wanted.")] = 1,
     count: Annotated[
         int | None,
-        typer.Option("--count", min=1, metavar="N", help="End after N commands.", show_default=False),
+        typer.Option(
+            "--count",
+            min=1,
+            metavar="N",
+            help="End after N commands; with --follow, wait for them.",
+            show_default=False,
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is decided from now on.")] = False,
     server: Annotated[
@@ -97,7 +103,7 @@ def _json_line(entry: LogEntry) -> bytes:
     value = {
         "slot": entry.slot,
         "position": entry.position,
-        "index": entry.command_index,
+        "command_index": entry.command_index,
         "client": entry.client,
         "seq": entry.client_seq,
         **as_json(entry.command),

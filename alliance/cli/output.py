@@ -32,7 +32,7 @@ class Format(StrEnum):
 Output = Annotated[
     Format, typer.Option("--output", "-o", help="text for people, json for programs.", metavar="text|json")
 ]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)]
 ClientFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A client's folder: …/clients/NAME.", show_default=False)
 ]
@@ -90,6 +90,11 @@ def _safe(character: str) -> str:
     if character in '"\\':
         return f"\\{character}"
     return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def place(slot: int, position: int, command_index: int) -> str:
+    """A command's place in the alliance's order, in the words of all commands and documents."""
+    return f"slot {slot}, position {position}, command {command_index}"
 
 
 def as_json(command: bytes) -> dict[str, str]:

@@ -24,9 +24,11 @@ from alliance.cli.output import (
     check_writable,
     emit,
     lesson,
+    place,
     plural,
     prose,
     say,
+    shown,
     talker,
     write_file,
 )
@@ -94,7 +96,10 @@ def propose(
         ),
     ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, metavar="S", help="Seconds for each submission.")
+        float,
+        typer.Option(
+            "--timeout", min=0.1, metavar="S", help="Seconds to wait for the proof, for every 1,024 commands."
+        ),
     ] = 30.0,
     force: Force = False,
     passphrase_file: passphrase.PassphraseFile = None,
@@ -104,10 +109,11 @@ def propose(
 
     A command is any bytes. From a file or standard input each line is one command, without its newline; an
     empty line is an empty command; a newline at the end begins no further one. All of the input is read and
-    checked before anything is sent. Each command's place in the alliance's order is slot, position and
-    index. With --receipt, the receipt of the last command (of the only one, if there is one) is kept: it
-    proves that command to anybody who has public.pem.
+    checked before anything is sent. A command's place in the alliance's order is its slot, the position of
+    its submission in the slot, and its number in the submission. With --receipt, the receipt of the last
+    command (of the only one, if there is one) is kept: it proves that command to anybody who has public.pem.
     """
+    _check_folder(folder, values or [], file)
     if receipt is not None:
         check_writable(receipt, force=force)
     commands = _commands(values or [], file)
@@ -144,6 +150,17 @@ async def _propose(
         async for receipt in client.propose_all(commands, timeout):
             outcome.add(receipt)
             advance(len(outcome.places))
+
+
+def _check_folder(folder: Path, values: list[str], file: str | None) -> None:
+    """Raises ConfigError for a first argument that is rather a command, the folder having been forgotten."""
+    if not folder.exists():
+        given = shown(os.fsencode(folder))
+        rest = given if not values and file is None else "…"
+        raise ConfigError(
+            f"{given} does not exist: the client's folder comes first, then what to propose, as in"
+            f" 'alliance propose …/clients/NAME {rest}'"
+        )
 
 
 def _commands(values: list[str], file: str | None) -> list[bytes]:
@@ -209,7 +226,7 @@ def _finish(outcome: Outcome, file: Path | None, output: Format, seconds: float)
         return
     if count <= LISTED_MAX:
         for slot, position, index in outcome.places:
-            say(f"ordered: slot {slot}, position {position}, index {index}")
+            say(f"ordered: {place(slot, position, index)}")
     else:
         say(f"ordered: {plural(count, 'command')} in {outcome.slots()}, {seconds:.1f} s")
     if file is not None:
@@ -219,7 +236,8 @@ def _finish(outcome: Outcome, file: Path | None, output: Format, seconds: float)
 def _report(outcome: Outcome, file: Path | None, seconds: float) -> dict[str, Any]:
     return {
         "commands": [
-            {"slot": slot, "position": position, "index": index} for slot, position, index in outcome.places
+            {"slot": slot, "position": position, "command_index": index}
+            for slot, position, index in outcome.places
         ],
         "count": len(outcome.places),
         "proposed": outcome.total,

@@ -16,10 +16,12 @@ from alliance.cli.output import (
     check_writable,
     emit,
     lesson,
+    place,
     prose,
     read_file,
     say,
     shown,
+    talk,
     write_file,
 )
 from alliance.errors import ConfigError, InvalidReceipt
@@ -36,7 +38,7 @@ VERIFY_EPILOG = lesson(
 )
 EXPORT_EPILOG = lesson(
     """
-    alliance receipt export receipt.json --message M.bin --signature S.bin
+    alliance receipt export receipt.json --message M.bin --signature S.bin --key farm/public.pem
     openssl dgst -sha256 -verify farm/public.pem -signature S.bin M.bin
     """,
     "0 written  ·  1 not a receipt, or its parts do not fit together  ·  2 a file cannot be read or written",
@@ -90,7 +92,7 @@ def verify(
                 "valid": True,
                 "slot": receipt.slot,
                 "position": receipt.position,
-                "index": receipt.command_index,
+                "command_index": receipt.command_index,
                 "client_id": client,
                 "seq": receipt.submission.client_seq,
                 "certified_slot": certified,
@@ -102,9 +104,10 @@ def verify(
         )
     else:
         say(
-            f"proven: {shown(receipt.command)} is at slot {receipt.slot}, position {receipt.position}, index"
-            f" {receipt.command_index}; proposed by client {client[:16]}…; certified by the quorum's"
-            f" signature on the log up to slot {certified}, key {receipt.key_fingerprint[:16]}…"
+            f"proven: {shown(receipt.command)} is at"
+            f" {place(receipt.slot, receipt.position, receipt.command_index)}; proposed by client"
+            f" {client[:16]}…; certified by the quorum's signature on the log up to slot {certified}, key"
+            f" {receipt.key_fingerprint[:16]}…"
         )
 
 
@@ -118,6 +121,12 @@ def export(
         Path,
         typer.Option("--signature", metavar="S.bin", help="Where the signature goes.", show_default=False),
     ],
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key", metavar="public.pem", help="The alliance's public key, for the command that is printed."
+        ),
+    ] = Path("public.pem"),
     force: Force = False,
     output: Output = Format.TEXT,
 ) -> None:
@@ -137,11 +146,13 @@ def export(
         check_writable(path, force=force)
     write_file(message, receipt.message)
     write_file(signature, receipt.signature)
-    command = f"openssl dgst -sha256 -verify public.pem -signature {_word(signature)} {_word(message)}"
+    command = f"openssl dgst -sha256 -verify {_word(key)} -signature {_word(signature)} {_word(message)}"
     if output is Format.JSON:
         emit({"message": str(message), "signature": str(signature), "command": command})
     else:
         say(command)
+        if not key.is_file():
+            talk(f"{key} is not here: give the path of the alliance's public key instead, or with --key")
 
 
 def _word(path: Path) -> str:

@@ -48,9 +48,8 @@ def rekey(
     """
     from alliance import config, keys
 
-    kind = "member" if (folder / "member.name").exists() else "client"
     alliance = config.load(folder)
-    name = keys.load_name(folder, kind)
+    name = keys.load_name(folder, "member", "client")
     old = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {name}, as it is")
     new = passphrase.obtain(
         new_passphrase_file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -23,9 +24,9 @@ EPILOG = lesson(
     alliance serve farm/members/member-1
     alliance serve farm/members/member-1 --listen 0.0.0.0:7400 --log-level debug
     """,
-    "0 ended by SIGTERM or SIGINT  ·  2 folder, key, passphrase, clock or port is wrong  ·  4 the journal or"
-    " the signer failed: nothing was acknowledged that is not on disk  ·  7 the disk was rolled back, or"
-    " another machine has this identity, too: this one must not vote",
+    "0 ended by SIGTERM or SIGINT  ·  2 folder, key, passphrase, clock or port is wrong  ·  4 the journal is"
+    " in use or damaged or cannot be written, or the signer failed; what was acknowledged is on disk"
+    "  ·  7 the disk was rolled back, or another machine has this identity, too: this one must not vote",
 )
 
 
@@ -48,6 +49,15 @@ def serve(
         str | None,
         typer.Option(
             "--listen", metavar="HOST:PORT", help="Where to listen, if not at the address in alliance.toml."
+        ),
+    ] = None,
+    keep_slots: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-slots",
+            metavar="N",
+            min=0,
+            help="Keep N slots of the log below the stable checkpoint and forget the rest; all by default.",
         ),
     ] = None,
     log_level: Annotated[
@@ -86,7 +96,11 @@ def serve(
             say(f"ready: {member.name} listens on {address}, pid {os.getpid()}")
         sys.stdout.flush()
 
-    asyncio.run(_serve(folder, secret, listen, ready))
+    try:
+        asyncio.run(_serve(folder, secret, listen, keep_slots, ready))
+    finally:
+        # The calls of the links to peers lie in circles; left to the interpreter's end, they delay it by 2 s.
+        gc.collect()
 
 
 def _no_cancellation(record: logging.LogRecord) -> bool:
@@ -94,14 +108,16 @@ def _no_cancellation(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
-async def _serve(folder: Path, secret: bytes, listen: str | None, ready: Callable[[str], None]) -> None:
+async def _serve(
+    folder: Path, secret: bytes, listen: str | None, keep_slots: int | None, ready: Callable[[str], None]
+) -> None:
     from alliance.server import Server
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    server = Server.open(folder, secret)
+    server = Server.open(folder, secret, keep_slots=keep_slots)
 
     async def live() -> None:
         ready(await server.start(secret, listen))

@@ -61,9 +61,11 @@ def status(
     else:
         _table(config, members)
     if reachable < needed:
+        answer = f"{reachable} of {len(members)} members answer" if reachable else "no member answers"
+        others = "the others" if reachable else "the members"
         raise Unreachable(
-            f"{reachable} of {len(members)} members answer, {needed} are needed to decide: start the others"
-            " with 'alliance serve', or look at what their column 'problem' says"
+            f"{answer}, {needed} are needed to decide: start {others} with 'alliance serve', or look at what"
+            " the column 'problem' says"
         )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import alliance
-from alliance import client as module
 from alliance import keys, sync
+from alliance import proposals as module
 from alliance.channels import one_line
 from alliance.client import Client
 from alliance.errors import AllianceError, ConfigError, KeyFileError, OutcomeUnknown, Unreachable
@@ -73,7 +73,7 @@ def test_many_proposals_keep_few_submissions_in_flight(
                 seen.add(len(client._submitter._pending))
             assert {task.result().command for task in tasks} == {b"%d" % number for number in range(21)}
             assert max(seen) <= module.IN_FLIGHT_MAX
-            assert not client._in_flight
+            assert not client._proposals._in_flight
 
     run(scenario())
 

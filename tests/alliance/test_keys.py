@@ -189,12 +189,14 @@ def test_a_failed_resealing_changes_nothing(farm: Farm, home: Path, monkeypatch:
 
 def test_a_folder_of_the_wrong_kind_is_named(farm: Farm, tmp_path: Path) -> None:
     assert keys.load_name(farm.member_home(0), "member") == "member-1"
-    with pytest.raises(ConfigError, match="is a client's folder; name one of members/"):
+    with pytest.raises(ConfigError, match=r"is a client's folder: name one such as .*/members/member-1$"):
         keys.load_name(farm.client_home(0), "member")
-    with pytest.raises(ConfigError, match="is a member's folder; name one of clients/"):
+    with pytest.raises(ConfigError, match=r"is a member's folder: name one such as .*/clients/client-1$"):
         keys.load_name(farm.member_home(0), "client")
-    with pytest.raises(ConfigError, match="is no member's folder"):
+    with pytest.raises(ConfigError, match="is no member's folder: name one of those"):
         keys.load_name(tmp_path, "member")
+    with pytest.raises(ConfigError, match="is no member's or client's folder: name one such as"):
+        keys.load_name(farm.folder, "member", "client")
     (tmp_path / "member.name").write_bytes(b"\xff")
     with pytest.raises(AllianceError):
         keys.member_party(farm.config, tmp_path)

@@ -153,7 +153,7 @@ def test_one_useless_server_is_left_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
     behaviour: Handler,
 ) -> None:
-    monkeypatch.setattr(submitter, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(submitter, "STALL_TIMEOUTS", 0.4)
 
     async def scenario() -> None:
         async with world.client({0: Villain(behaviour), 1: office}) as client:
@@ -182,7 +182,7 @@ def test_a_submission_that_is_held_back_while_others_get_through_goes_elsewhere(
     world: World, office: Office, key: RSAPublicKey, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A censor that keeps the rest flowing does not look stalled."""
-    monkeypatch.setattr(submitter, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(submitter, "STALL_TIMEOUTS", 0.1)
     monkeypatch.setattr(submitter, "LOOKS_MAX", 2)
     shadow = Chain(world.farm)
 

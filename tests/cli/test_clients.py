@@ -36,7 +36,7 @@ def test_two_listeners_on_different_servers_hear_the_file_line_by_line(
     lines = TEXT.read_bytes().splitlines()
     report = json.loads(proposed.text)
     assert report["count"] == len(report["commands"]) == len(lines)
-    places = [(place["slot"], place["position"], place["index"]) for place in report["commands"]]
+    places = [(place["slot"], place["position"], place["command_index"]) for place in report["commands"]]
     assert places == sorted(set(places))
     heard = [
         alliance("listen", cluster.client_folder(client), "--server", server, "--start", start)
@@ -65,7 +65,7 @@ def test_json_entries_say_where_who_and_what(cluster: Cluster, alliance: Run) ->
     entries = [json.loads(line) for line in heard.text.splitlines()]
     assert [entry.get("command") for entry in entries] == ["open the gate", "grün", None]
     assert base64.b64decode(entries[2]["command_base64"]) == b"\xff\x00x"
-    assert [entry["index"] for entry in entries] == [0, 1, 0]
+    assert [entry["command_index"] for entry in entries] == [0, 1, 0]
     assert all(entry["client"] == "client-2" and entry["slot"] >= int(start) for entry in entries)
     assert entries[0]["seq"] == entries[1]["seq"] != entries[2]["seq"]
 
@@ -86,6 +86,7 @@ def test_a_slot_that_is_not_there_yet_is_nothing_to_hear(cluster: Cluster, allia
 def test_many_are_summed_up_for_people(cluster: Cluster, alliance: Run) -> None:
     few = alliance("propose", cluster.client_folder("client-1"), "a", "b")
     assert [line[:14] for line in few.text.splitlines()] == ["ordered: slot "] * 2
+    assert [line[-11:] for line in few.text.splitlines()] == [", command 0", ", command 1"]
     many = alliance("propose", cluster.client_folder("client-1"), "--file", "-", stdin=b"x\n" * 2000)
     assert many.code == 0
     assert many.text.startswith("ordered: 2,000 commands in slot")
@@ -114,8 +115,8 @@ def test_wrong_folders_and_passphrases(inside: Run, home: Cluster, tmp_path: Pat
     for folder, passphrase, says in [
         (tmp_path / "nowhere", "x", "does not exist"),
         (tmp_path / "file", "x", "is not a folder"),
-        (home.folder, "x", "is no client's folder"),
-        (home.member("member-1"), "x", "is a member's folder; name one of clients/"),
+        (home.folder, "x", f"is no client's folder: name one such as {home.client_folder('client-1')}"),
+        (home.member("member-1"), "x", f"is a member's folder: name one such as {home.folder}/clients/"),
         (home.client_folder("client-1"), "guess", "wrong passphrase"),
         (home.client_folder("client-1"), None, "set ALLIANCE_PASSPHRASE"),
         (home.client_folder("client-1"), "", "is empty"),
@@ -131,7 +132,9 @@ def test_no_server_is_reachable(alliance: Run, founded: Cluster, name: str) -> N
     more = ["x"] if name == "propose" else []
     result = alliance(name, founded.client_folder("client-1"), *more)
     assert result.code == 5
-    assert "alliance serve" in result.error or "reached" in result.error
+    assert "start the members with 'alliance serve'" in result.error or "reached" in result.error
+    assert "connection refused" in result.error + result.text
+    assert "ipv4" not in result.error  # as gRPC would tell it
     assert time.monotonic() - begin < BOUNDED_SECONDS
 
 
@@ -180,6 +183,13 @@ def test_what_cannot_be_proposed(inside: Run, founded: Cluster, arguments: list[
     assert says in result.error
 
 
+def test_a_folder_that_was_forgotten(inside: Run) -> None:
+    result = inside("propose", "open the gate")
+    assert (result.code, result.out) == (2, b"")
+    assert "the client's folder comes first" in result.error
+    assert """alliance propose …/clients/NAME "open the gate\"""" in result.error
+
+
 def test_an_unknown_server_and_an_unwritable_sequence(inside: Run, home: Cluster) -> None:
     result = inside("listen", home.client_folder("client-1"), "--server", "member-66")
     assert result.code == 2
@@ -199,7 +209,7 @@ def test_too_few_members_leave_the_outcome_unknown_and_nothing_is_lost(alliance:
         home.kill("member-5", "member-6")
         status = alliance("status", folder)
         assert status.code == 5
-        assert "4 of 6 members answer, 5 are needed" in status.error
+        assert "4 of 6 members answer, 5 are needed to decide: start the others" in status.error
         result = alliance("propose", folder, "second", "--timeout", "1")
         assert result.code == 3
         assert "may or may not be ordered" in result.error

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +115,13 @@ def test_help_and_verification_do_not_wait_for_grpc(arguments: list[str]) -> Non
         " sys.exit('grpc' in sys.modules or 'alliance.server' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_beside_a_clone_finds_the_package_and_not_the_clones_folder(tmp_path: Path) -> None:
+    (tmp_path / "alliance").mkdir()
+    (tmp_path / "program.py").write_text("import alliance; alliance.connect")
+    done = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True)
     assert done.returncode == 0, done.stderr
 
 

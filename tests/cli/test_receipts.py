@@ -53,10 +53,15 @@ def test_a_genuine_receipt_is_proven(inside: Run, receipt: Path, key: Path) -> N
     table = json.loads(receipt.read_text())
     assert result.text.startswith(rf'proven: "open\x1b the gate" is at slot {table["slot"]}, position')
     assert f"up to slot {table['certified_slot']}" in result.text
+    assert f"slot {table['slot']}, position {table['position']}, command 2;" in result.text
     assert len(result.text.splitlines()) == 1
     report = json.loads(inside("verify", "--key", key, receipt, "-o", "json").text)
     assert (report["valid"], report["command"]) == (True, "open\x1b the gate")
-    assert (report["slot"], report["index"]) == (table["slot"], 2)
+    assert (report["slot"], report["position"], report["command_index"]) == (
+        table["slot"],
+        table["position"],
+        2,
+    )
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -80,6 +85,20 @@ def test_openssl_checks_what_is_exported(
     assert refused.code == 2
     assert "M.bin exists" in refused.error
     assert json.loads(inside(*arguments, "--force", "-o", "json").text)["command"] == result.text.strip()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_printed_command_names_the_key_that_was_named_and_says_if_it_is_not_there(
+    inside: Run, receipt: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ("receipt", "export", receipt, "--message", "M.bin", "--signature", "S.bin")
+    named = inside(*arguments, "--key", key)
+    assert (named.code, named.err) == (0, "")
+    assert subprocess.run(shlex.split(named.text), capture_output=True).returncode == 0
+    unnamed = inside(*arguments, "--force")
+    assert unnamed.code == 0
+    assert unnamed.error.startswith("public.pem is not here")
 
 
 def test_export_does_not_write_over_itself_or_into_nowhere(
@@ -146,6 +165,7 @@ def test_a_file_that_is_no_receipt(inside: Run, key: Path, tmp_path: Path, conte
     result = inside("verify", "--key", key, path)
     assert (result.code, result.out) == (1, b"")
     assert "receipt" in result.error
+    assert "column" not in result.error  # what a parser of JSON says helps nobody
 
 
 def _changed(table: dict[str, Any], field: str) -> list[Any]:
@@ -165,7 +185,7 @@ def _changed(table: dict[str, Any], field: str) -> list[Any]:
     "field",
     [
         *("format", "alliance_id", "epoch", "key_fingerprint", "view", "certified_slot", "root", "signature"),
-        *("slot", "index", "batch_size", "batch_path", "log_path", "submission", "command_index"),
+        *("slot", "position", "batch_size", "batch_path", "log_path", "submission", "command_index"),
     ],
 )
 def test_every_field_matters(inside: Run, receipt: Path, key: Path, tmp_path: Path, field: str) -> None:

@@ -58,7 +58,7 @@ def test_when_it_is_refused_nothing_changes(
         (inside("rekey", folder, *new, passphrase="guess"), "wrong passphrase"),
         (inside("rekey", folder, "--new-passphrase-file", tmp_path / "empty"), "empty"),
         (alliance("rekey", folder), "set ALLIANCE_NEW_PASSPHRASE, or use --new-passphrase-file F"),
-        (inside("rekey", home.folder, *new), "is no client's folder"),
+        (inside("rekey", home.folder, *new), "is no member's or client's folder: name one such as"),
         (inside("rekey", tmp_path, *new), "does not exist"),
     ]:
         assert (result.code, result.out) == (2, b"")

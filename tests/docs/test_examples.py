@@ -84,7 +84,7 @@ def test_the_shell_examples_of_receipts_md_do_what_they_say(archive: Archive, tm
             assert done.returncode == 0, f"{block.name}: {done.stderr}"
             output += done.stdout
     assert 'proven: "slot 3, submission 4, command 1"' in output
-    assert "verified: slot 3, submission 4, command 1: b'slot 3, submission 4, command 1'\n" in output
+    assert "verified: slot 3, position 4, command 1: b'slot 3, submission 4, command 1'\n" in output
     assert "\nVerified OK\n" in output
     assert receipt.key_fingerprint in output
     assert (tmp_path / "M.bin").read_bytes() == receipt.message

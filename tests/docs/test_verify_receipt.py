@@ -21,8 +21,9 @@ from alliance.receipt import Receipt, load_public_key
 from tests.docs.conftest import SCRIPT, SIZES, Archive, make_archive
 
 LINES_MAX = 60
+USAGE = "not verified: usage: python verify_receipt.py public.pem receipt.json\n"
 Table = dict[str, Any]
-NUMBERS = ("epoch", "view", "certified_slot", "slot", "index", "batch_size", "command_index")
+NUMBERS = ("epoch", "view", "certified_slot", "slot", "position", "batch_size", "command_index")
 TEXTS = ("format", "alliance_id", "key_fingerprint", "root", "signature", "submission")
 PATHS = ("batch_path", "log_path")
 FIELDS = (*NUMBERS, *TEXTS, *PATHS)
@@ -92,7 +93,7 @@ def test_every_command_of_the_log_verifies(archive: Archive, script: Callable[[b
     assert {receipt.slot for receipt in archive.receipts} == set(range(1, len(SIZES) + 1))
     for receipt in archive.receipts:
         line = script(archive.public_pem, receipt.to_dict())
-        place = f"slot {receipt.slot}, submission {receipt.position}, command {receipt.command_index}"
+        place = f"slot {receipt.slot}, position {receipt.position}, command {receipt.command_index}"
         assert line == f"verified: {place}: {receipt.command!r}"
         assert accepted_by_library(archive.public_pem, receipt.to_dict())
 
@@ -100,7 +101,7 @@ def test_every_command_of_the_log_verifies(archive: Archive, script: Callable[[b
 def test_run_as_a_program_it_prints_place_and_command(archive: Archive, tmp_path: Path) -> None:
     done = run(tmp_path, archive.public_pem, archive.at(3, 2, 1).to_json())
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "verified: slot 3, submission 2, command 1: b'slot 3, submission 2, command 1'\n"
+    assert done.stdout == "verified: slot 3, position 2, command 1: b'slot 3, submission 2, command 1'\n"
 
 
 # -- what is not true fails --------------------------------------------------------------------------
@@ -182,7 +183,7 @@ def test_no_other_place_fits_a_receipt(archive: Archive, script: Callable[[bytes
             table = archive.at(slot, position).to_dict()
             for other_size in range(10):
                 for other in range(other_size):
-                    changed = {**table, "index": other, "batch_size": other_size}
+                    changed = {**table, "position": other, "batch_size": other_size}
                     same = (other, other_size) == (position, size)
                     assert accepted_by_script(script, archive.public_pem, changed) is same
                     assert accepted_by_library(archive.public_pem, changed) is same
@@ -283,12 +284,23 @@ def test_what_is_no_key_is_refused(archive: Archive, tmp_path: Path) -> None:
         assert done.stderr.startswith("not verified")
 
 
-def test_missing_files_and_arguments_are_an_error_in_one_line(tmp_path: Path) -> None:
-    for arguments in ([], ["public.pem"], ["public.pem", "receipt.json"]):
-        command = [sys.executable, "-I", "-S", str(SCRIPT), *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], USAGE),
+        (["public.pem"], USAGE),
+        (["none.pem", "receipt.json"], "not verified: [Errno 2] No such file or directory: 'none.pem'\n"),
+        (["public.pem", "none.json"], "not verified: [Errno 2] No such file or directory: 'none.json'\n"),
+        (["public.pem", "."], "not verified: [Errno 21] Is a directory: '.'\n"),
+    ],
+)
+def test_missing_files_and_arguments_are_an_error_in_one_line(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    (tmp_path / "public.pem").touch()
+    command = [sys.executable, "-I", "-S", str(SCRIPT), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, says)
 
 
 # -- what openssl checks ------------------------------------------------------------------------------

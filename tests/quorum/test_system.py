@@ -164,10 +164,10 @@ def test_the_bound_is_where_no_decision_size_is_both_safe_and_live(n: int) -> No
 @pytest.mark.parametrize(
     ("n", "f", "sentence"),
     [
-        (6, 2, "6 members tolerate 1 fault, not 2: classic needs n >= 5f+1 = 11 members for 2 faults"),
-        (5, 1, "5 members tolerate 0 faults, not 1: classic needs n >= 5f+1 = 6 members for 1 fault"),
-        (1, 1, "1 member tolerates 0 faults, not 1: classic needs n >= 5f+1 = 6 members for 1 fault"),
-        (15, 3, "15 members tolerate 2 faults, not 3: classic needs n >= 5f+1 = 16 members for 3 faults"),
+        (6, 2, "6 members tolerate 1 fault, not 2: n >= 5f+1 = 11 members are needed for 2 faults"),
+        (5, 1, "5 members tolerate 0 faults, not 1: n >= 5f+1 = 6 members are needed for 1 fault"),
+        (1, 1, "1 member tolerates 0 faults, not 1: n >= 5f+1 = 6 members are needed for 1 fault"),
+        (15, 3, "15 members tolerate 2 faults, not 3: n >= 5f+1 = 16 members are needed for 3 faults"),
         (6, -1, "the number of tolerated faults is 0 or more, not -1"),
         (0, 0, "an alliance has 1 to 255 members, not 0"),
         (-6, 0, "an alliance has 1 to 255 members, not -6"),
