@@ -26,7 +26,7 @@ $(SETUP_DEV): setup.cfg | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(SETUP)
 
-demo: $(SETUP) ## six organisations decide; a member dies, then the leader; openssl verifies a receipt
+demo: $(SETUP) ## six organisations decide; members die, the leader too; one lies; openssl verifies
 	@$(BIN)/alliance demo
 	@echo "demo: ok"
 

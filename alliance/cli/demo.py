@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alliance.cli.demo_plots import Attack
 from alliance.cli.output import Format, Output, emit, lesson, plural, prose, talk, write_file
 from alliance.errors import AllianceError, ConfigError
 
 if TYPE_CHECKING:
     from alliance.ceremony import Founding
-    from alliance.cli.demo_run import Demo
+    from alliance.cli.demo_course import Course
     from alliance.cli.demo_story import Story
 
 EPILOG = lesson(
     """
     alliance demo
     alliance demo --file /usr/share/common-licenses/GPL-3
+    alliance demo --attack equivocate
     alliance demo -o json | jq .p50_ms
     """,
     "0 all of it held  ·  1 a part did not, and is named  ·  2 the sizes satisfy no profile",
@@ -46,21 +48,33 @@ def demo(
         Path | None,
         typer.Option("--file", "-f", metavar="F", help="Propose the lines of F.", show_default=False),
     ] = None,
+    attack: Annotated[
+        Attack | None,
+        typer.Option(
+            "--attack", help="Show one way to lie, and what it costs the others.", show_default=False
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the alliance's folder to play with.")] = False,
     members: Annotated[int, typer.Option("--members", min=1, max=255, help="Number of members.")] = 6,
-    faults: Annotated[int, typer.Option("--faults", help="Byzantine members to withstand.")] = 1,
+    faults: Annotated[int, typer.Option("--faults", min=1, help="Byzantine members to withstand.")] = 1,
     output: Output = Format.TEXT,
 ) -> None:
-    """Show everything: six organisations decide, one dies, openssl checks the proof.
+    """Show everything: six organisations decide; members die, one lies; openssl checks the proof.
 
     Founds an alliance in a temporary folder and starts a server process for each member on this machine.
-    Commands are ordered; two listeners hear the same; one member is killed and comes back; a receipt is
-    checked by openssl, and a tampered one is refused. Nothing is left behind.
+    Commands are ordered; two listeners hear the same; one member is killed and comes back; the leader is
+    killed and replaced; the next leader lies, is replaced and blamed; a receipt is checked by openssl, and a
+    tampered one is refused. Nothing is left behind.
+
+    With --attack one lying leader is shown more closely: it tells two stories, falls silent, is as slow as it
+    can be, ignores a client, or spoils signatures.
     """
     from alliance import ceremony
     from alliance.cli.demo_cluster import free_addresses
     from alliance.cli.demo_story import Story
 
+    if attack is not None and file is not None:
+        raise ConfigError("the attacks propose commands of their own: leave out --file or --attack")
     commands = _commands(file)
     names = [f"member-{number}" for number in range(1, members + 1)]
     founding = ceremony.Founding(
@@ -73,7 +87,7 @@ def demo(
     begin = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="alliance-demo-"))
     try:
-        run = _found(founding, folder / "alliance", commands, story)
+        run = _found(founding, folder / "alliance", commands, attack, story)
         try:
             asyncio.run(_live(run))
         except asyncio.CancelledError:
@@ -89,7 +103,7 @@ def demo(
     _conclude(run, story, output)
 
 
-async def _live(run: Demo) -> None:
+async def _live(run: Course) -> None:
     """Cancelled, so that it cleans up, by the signals that would end the process."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     for number in ENDING:
@@ -117,8 +131,12 @@ def _commands(file: Path | None) -> list[bytes]:
     return given
 
 
-def _found(founding: Founding, folder: Path, commands: list[bytes], story: Story) -> Demo:
+def _found(
+    founding: Founding, folder: Path, commands: list[bytes], attack: Attack | None, story: Story
+) -> Course:
     from alliance import ceremony
+    from alliance.cli.demo_attack import Attacked
+    from alliance.cli.demo_plots import PLOTS
     from alliance.cli.demo_run import Demo
 
     count, faults = len(founding.member_names), founding.faulty_max
@@ -139,10 +157,12 @@ def _found(founding: Founding, folder: Path, commands: list[bytes], story: Story
         f"{plural(count, 'member')}, of which {config.system.decision} together sign with a key of"
         f" {founding.key_size} bits; any {config.system.decision} of them give the same signature"
     )
+    if attack is not None:
+        return Attacked(folder, config, passphrase, PLOTS[attack], story)
     return Demo(folder, config, passphrase, commands, story)
 
 
-def _conclude(run: Demo, story: Story, output: Format) -> None:
+def _conclude(run: Course, story: Story, output: Format) -> None:
     figures = run.figures
     if output is Format.JSON:
         emit(figures.report())
@@ -152,7 +172,7 @@ def _conclude(run: Demo, story: Story, output: Format) -> None:
             f" {figures.seconds:.0f} seconds altogether.",
             good=True,
         )
-        story.fact("next, an alliance of your own: alliance init --help")
+        story.remark("Next, an alliance of your own: alliance init --help")
     if figures.failed:
         raise DemoFailed(f"{plural(len(figures.failed), 'part')} did not hold: {'; '.join(figures.failed)}")
 

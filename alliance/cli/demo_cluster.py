@@ -1,4 +1,4 @@
-"""The demo's servers: real processes, started, killed and started again."""
+"""The demo's servers: real processes, started, killed and started again; one of them may be a liar."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from alliance import config
 from alliance.errors import AllianceError
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 5.0
+LOG = "server.log"
+PLAYGROUND = "only-for-the-demo"
+"""The file in a member's folder without which nobody may let it lie."""
 
 
 class ServerFailed(AllianceError):
@@ -34,16 +38,44 @@ class Cluster:
 
     async def start(self, names: Sequence[str]) -> None:
         """Returns when all of them listen. Raises ServerFailed."""
-        await asyncio.gather(*(self._start(name) for name in names))
+        options = ("-o", "json", "--log-level", "warning")
+        await asyncio.gather(
+            *(self._start(name, "alliance", "serve", str(self.home(name)), *options) for name in names)
+        )
 
-    async def _start(self, name: str) -> None:
-        home = self._folder / "members" / name
-        arguments = ["-m", "alliance", "serve", str(home), "-o", "json", "--log-level", "warning"]
-        with (home / "server.log").open("ab") as log:
+    async def start_liar(self, name: str, attack: str) -> None:
+        """The member's keys and journal in the hands of ``alliance.hostile``. Raises ServerFailed."""
+        home = self.home(name)
+        (home / PLAYGROUND).write_text(config.load(home).alliance_id.hex(), "ascii")
+        await self._start(name, "alliance.hostile", str(home), attack)
+
+    async def end_liar(self, name: str) -> dict[str, int]:
+        """SIGTERM to a liar; how often it did what. Raises ServerFailed."""
+        process = self._processes.pop(name)
+        _signal(process, signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                said, _ = await process.communicate()
+            lies: dict[str, int] = json.loads(said.splitlines()[-1])["lies"]
+        except (TimeoutError, ValueError, LookupError):
+            raise ServerFailed(f"{name} does not say what it did: {self._last_line(name)}") from None
+        finally:
+            _signal(process, signal.SIGKILL)
+        return lies
+
+    def home(self, name: str) -> Path:
+        return self._folder / "members" / name
+
+    def log(self, name: str) -> Path:
+        """What its servers say on standard error."""
+        return self.home(name) / LOG
+
+    async def _start(self, name: str, module: str, *arguments: str) -> None:
+        with self.log(name).open("ab") as log:
             # A session of its own: Ctrl-C is for the demo, which then ends its servers in order.
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *arguments,
+                *("-m", module, *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -60,7 +92,7 @@ class Cluster:
             raise ServerFailed(f"{name} was not ready within {READY_SECONDS:g} s") from None
         if not line or json.loads(line).get("event") != "ready":
             await process.wait()
-            raise ServerFailed(f"{name} ended with code {process.returncode}: {_last_line(home)}")
+            raise ServerFailed(f"{name} ended with code {process.returncode}: {self._last_line(name)}")
 
     async def kill(self, name: str) -> int:
         """SIGKILL: no farewell, no last write. Returns the process id that was killed."""
@@ -82,6 +114,10 @@ class Cluster:
         """Ends what is left at once, without waiting."""
         for process in self._processes.values():
             _signal(process, signal.SIGKILL)
+
+    def _last_line(self, name: str) -> str:
+        lines = self.log(name).read_text("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
 
 
 def free_addresses(count: int) -> list[str]:
@@ -115,8 +151,3 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(number)
-
-
-def _last_line(home: Path) -> str:
-    lines = (home / "server.log").read_text("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"

@@ -1,4 +1,7 @@
-"""The demo's narration: what happens and why it matters; reads well with and without a terminal."""
+"""The demo's narration: what happens and why it matters; reads well with and without a terminal.
+
+The story is on standard output. That something is under way is shown on standard error, on a terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 WIDTH_MAX = 96
@@ -19,6 +21,7 @@ class Story:
     def __init__(self, *, silent: bool) -> None:
         self._console = Console(quiet=silent, highlight=False)
         self._console.width = min(self._console.width, WIDTH_MAX)
+        self._progress = Console(stderr=True, highlight=False)
         self._chapters = 0
 
     def title(self, text: str, under: str) -> None:
@@ -41,6 +44,10 @@ class Story:
         """Something that did not hold."""
         self._say(Text.assemble(("✗ ", "bold red"), text))
 
+    def remark(self, text: str) -> None:
+        """What to think of it, or what to do next: nothing that was checked."""
+        self._say(Text(text, "dim"))
+
     def quote(self, text: str) -> None:
         """Something to look at: a line of output, a command."""
         self._say(Text(text, "cyan"), 2)
@@ -51,12 +58,15 @@ class Story:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """A spinner, if that is a terminal."""
-        if not self._console.is_terminal or self._console.quiet:
+        """A spinner, if there is a terminal to show it on."""
+        if not self._progress.is_terminal:
             yield
             return
-        with self._console.status(Text(text, "dim")):
+        with self._progress.status(Text(text, "dim")):
             yield
 
     def _say(self, text: Text, more: int = 0) -> None:
-        self._console.print(Padding(text, (0, 0, 0, INDENT + more), expand=False))
+        indent = " " * (INDENT + more)
+        for line in text.wrap(self._console, self._console.width - len(indent)):
+            line.rstrip()
+            self._console.print(Text(indent) + line)

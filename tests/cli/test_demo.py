@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from alliance.cli import demo
+from alliance.cli.demo_run import DemoFigures
 from tests.cli.conftest import Run
 from tests.processes import command, environment
 
@@ -33,36 +34,43 @@ def test_all_of_it_holds_and_nothing_is_left_behind(alliance: Run, tmp_path: Pat
     assert len(result.text.splitlines()) == 1
     report = json.loads(result.text)
     assert (report["ok"], report["failed"]) == (True, [])
-    assert (report["members"], report["faults"], report["decided_commands"]) == (6, 1, 200)
-    for part in (
-        "listeners_agree",
-        "kept_deciding",
-        "caught_up",
-        "leader_replaced",
-        "openssl",
-        "tampered_refused",
-    ):
+    assert (report["members"], report["faults"]) == (6, 1)
+    for part in DemoFigures.PARTS:
         assert report[part] is True
     assert report["leader_killed"] == "member-1"
     assert report["leader_gap_ms"] > 0
     assert report["killed"] == "member-6"
     assert report["decided_meanwhile"] == 25
     assert 0 < report["p50_ms"] <= report["p99_ms"]
-    assert 0 < report["caught_up_seconds"] < report["seconds"] < 60
+    assert 0 < report["caught_up_seconds"] < report["seconds"]
+    liar = report["liar"]
+    assert liar["member"] == "member-2"
+    assert list(liar["blamed"]) == ["member-2"]
+    assert all(count > 0 for count in liar["lies"].values())
+    assert liar["during"]["commands"] > 0
+    assert report["decided_commands"] == 200 + liar["before"]["commands"] + liar["during"]["commands"]
+    assert len(liar["log_sha256"]) == 64
     assert list(tmp_path.iterdir()) == []
     assert _processes_of(tmp_path) == []
 
 
-def test_a_missing_openssl_is_admitted_with_what_to_install(alliance: Run, tmp_path: Path) -> None:
-    (tmp_path / "lines").write_bytes(b"from\nmy\nfile")
-    result = alliance("demo", "--file", tmp_path / "lines", passphrase=None, PATH=str(tmp_path))
+def test_an_attack_is_told_and_a_missing_openssl_is_admitted_with_what_to_install(
+    alliance: Run, tmp_path: Path
+) -> None:
+    result = alliance("demo", "--attack", "equivocate", passphrase=None, PATH=str(tmp_path))
     assert result.code == 1
-    assert 'from "my' not in result.text
-    assert '1  "from"' in result.text
-    assert "✓ alliance verify, which contacts nobody: proven" in result.text
-    assert "✗ openssl is not installed" in result.text
-    assert "All of it held" not in result.text
-    assert result.err.splitlines()[-1].startswith("alliance: 2 parts did not hold: openssl: openssl is not")
+    lines = result.text.splitlines()
+    assert lines == [line.rstrip() for line in lines]
+    told = " ".join(result.text.split())
+    assert "4 The leader tells two stories" in told
+    assert "slots proposed in two versions: " in told
+    assert "replaced member-1 as leader after" in told
+    assert 'blame member-1: "two proposals"' in told
+    assert "✓ the 5 correct members tell one log" in told
+    assert "✓ alliance verify, which contacts nobody: proven" in told
+    assert "✗ openssl is not installed" in told
+    assert "All of it held" not in told
+    assert result.err.splitlines()[-1].startswith("alliance: 1 part did not hold: openssl: openssl is not")
     assert "apt-get install openssl" in result.err
 
 
@@ -95,6 +103,9 @@ def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -
         (["--members", "5"], "n >= 5f+1"),
         (["--faults", "2"], "11 members"),
         (["--file", "nowhere.txt"], "nowhere.txt cannot be read"),
+        (["--file", "any.txt", "--attack", "slow"], "leave out --file or --attack"),
+        (["--attack", "rumour"], "'--attack'"),
+        (["--faults", "0"], "'--faults'"),
     ],
 )
 def test_what_cannot_be_shown(inside: Run, arguments: list[str], says: str) -> None:

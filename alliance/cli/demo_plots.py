@@ -1,0 +1,87 @@
+"""The attacks that the demo shows: what it tells of each, and what is to become of the liar."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from alliance.cli.demo_siege import Plot
+
+_SEAT = (
+    "{leader}, the leader, is exchanged: the same keys, the same journal, the same share of the key, but a"
+    " program of its owner's making. "
+)
+
+
+class Attack(StrEnum):
+    EQUIVOCATE = "equivocate"
+    SILENT = "silent"
+    SLOW = "slow"
+    CENSOR = "censor"
+    BAD_SHARES = "bad-shares"
+
+
+ALL = Plot(
+    "all",
+    "One member lies",
+    _SEAT + "As leader it signs two logs and tells each to one half of the others. Replaced, it lies about"
+    " what it had accepted, and tries to spoil every signature that the quorum makes.",
+    "Two words of one member that contradict each other, both signed, and a share of a signature that is"
+    " none: a correct member says neither.",
+    seconds=4.0,
+    replaced=True,
+    blamed=True,
+)
+PLOTS = {
+    Attack.EQUIVOCATE: Plot(
+        "equivocate",
+        "The leader tells two stories",
+        _SEAT + "It signs two logs with the same commands in another order, tells each to one half of the"
+        " others, and supports both with its share of the key. Then it tries to talk each half over."
+        " Replaced, it lies to its successor about what it had accepted.",
+        "Neither log could find a quorum. Who was shown both proposals holds two signatures of the liar's.",
+        seconds=5.0,
+        replaced=True,
+        blamed=True,
+    ),
+    Attack.SILENT: Plot(
+        "silent",
+        "The leader falls silent",
+        _SEAT + "It lets the others in, listens to all they say, and says nothing.",
+        "Silence proves nothing, so nobody is blamed; the others are enough without it.",
+        seconds=5.0,
+        replaced=True,
+        blamed=False,
+    ),
+    Attack.SLOW: Plot(
+        "slow",
+        "The leader takes its time",
+        _SEAT + "It proposes one batch at a time, and each just before the others' patience ends.",
+        "Slowness proves nothing, so nobody is blamed.",
+        seconds=6.0,
+        replaced=None,
+        blamed=False,
+    ),
+    Attack.CENSOR: Plot(
+        "censor",
+        "The leader does not know one client",
+        _SEAT + "It orders what client-2 proposes, and whatever client-1 proposes, to whichever server, it"
+        " ignores. The log grows, so nobody's time-out ends.",
+        "Each member counts how long a client is passed over while others are served. That proves nothing to"
+        " a third party, so nobody is blamed; but the leader has to go.",
+        seconds=3.0,
+        replaced=True,
+        blamed=False,
+    ),
+    Attack.BAD_SHARES: Plot(
+        "bad-shares",
+        "A member spoils the signatures",
+        _SEAT + "It leads as it should, but its share of each signature is bad, and the first to arrive:"
+        " at first of another statement, without the proof that the others then ask for; later with a proof,"
+        " which does not fit, or plain garbage.",
+        "The others combine first and look at proofs only if that fails. A share with a wrong proof convicts"
+        " its sender; from then on its shares are not looked at.",
+        seconds=5.0,
+        replaced=None,
+        blamed=True,
+    ),
+}

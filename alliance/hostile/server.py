@@ -1,0 +1,88 @@
+"""The process of a lying member: a real server whose engine is in a liar's hands."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import cast
+
+from alliance import config as config_file
+from alliance import keys
+from alliance.cli.demo_cluster import PLAYGROUND
+from alliance.cli.output import emit
+from alliance.config import AllianceConfig
+from alliance.driver import Driver
+from alliance.errors import AllianceError, ConfigError
+from alliance.hostile.attacks import ATTACKS
+from alliance.hostile.liar import Means
+from alliance.server import Server
+from fab_paxos import EngineConfig, Replica
+from quorum import JointStatement
+
+
+class HostileServer(Server):
+    """The member of ``folder``, with its own keys and its own share, conducted by the liar ``attack``."""
+
+    def __init__(self, folder: Path, attack: str, passphrase: bytes) -> None:
+        """Raises ConfigError unless the demo has given the folder over to this; else what Server raises."""
+        config = config_file.load(folder)
+        _require_playground(folder, config)
+        me, member = keys.member_party(config, folder)
+        endorser = keys.load_endorser(folder, config, me, passphrase)
+        super().__init__(config, me, keys.load_credentials(folder, member, passphrase), folder)
+
+        def share(statement: JointStatement, proven: bool) -> bytes:
+            return endorser.endorse(statement.encode(config.context), proven=proven)
+
+        self.lies: Counter[str] = Counter()
+        victim = config.clients[0].client_id
+        means = Means(EngineConfig(config.system, me), victim, share, self.lies)
+        liar = ATTACKS[attack](self._replica, means)
+        self._driver = Driver(cast(Replica, liar), self)  # it asks nothing of it but step
+
+
+def _require_playground(folder: Path, config: AllianceConfig) -> None:
+    """Only members of an alliance that lives on this machine, whose folder says that it is the demo's."""
+    try:
+        marked = (folder / PLAYGROUND).read_text("ascii") == config.alliance_id.hex()
+    except (OSError, UnicodeDecodeError):
+        marked = False
+    if not marked or not all(member.address.startswith("127.0.0.1:") for member in config.members):
+        raise ConfigError(f"{folder} is not of a demo: only 'alliance demo' runs a member that lies")
+
+
+async def serve(folder: Path, attack: str, passphrase: bytes) -> None:
+    """Until SIGTERM; says on standard output when it listens, and at the end what it did."""
+    server = HostileServer(folder, attack, passphrase)
+    life = asyncio.current_task()
+    if life is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.cancel)
+    try:
+        address = await server.start(passphrase)
+        emit({"event": "ready", "member": server.name, "address": address, "pid": os.getpid()})
+        sys.stdout.flush()
+        await server.run()
+    except asyncio.CancelledError:
+        emit({"event": "ended", "lies": server.lies})
+    finally:
+        await server.stop()
+
+
+def main(arguments: list[str]) -> int:
+    import logging
+
+    usage = f"usage: python -m alliance.hostile DIR {'|'.join(ATTACKS)}: for 'alliance demo' alone"
+    passphrase = os.environ.get("ALLIANCE_PASSPHRASE", "").encode()
+    try:
+        if len(arguments) != 2 or arguments[1] not in ATTACKS:
+            raise ConfigError(usage)
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+        asyncio.run(serve(Path(arguments[0]), arguments[1], passphrase))
+    except AllianceError as error:
+        sys.stderr.write(f"alliance: {error}\n")
+        return error.exit_code
+    return 0

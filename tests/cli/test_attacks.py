@@ -1,0 +1,171 @@
+"""Each way to lie, in short, by a real process against real servers of one alliance; and who may not lie."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alliance import ceremony, client
+from alliance import config as config_file
+from alliance.cli.demo_cluster import PLAYGROUND
+from alliance.cli.demo_course import Course
+from alliance.cli.demo_plots import ALL, PLOTS, Attack
+from alliance.cli.demo_siege import Outcome, Plot, Siege
+from alliance.cli.demo_story import Story
+from alliance.hostile.attacks import ATTACKS
+from tests.processes import PASSPHRASE, Cluster, environment, founding
+
+Play = Callable[[Plot], Outcome]
+
+
+class Scene(Course):
+    """An alliance at work, on which one attack after the other is played."""
+
+    async def live(self, first: client.Client, second: client.Client) -> None:
+        self.clients = first, second
+
+    async def play(self, plot: Plot) -> Outcome:
+        # Where nobody else's work is ordered, a censored client is missed as soon as its time-out is over.
+        first, second = self.clients
+        siege = Siege(self, [first, first if plot.attack == "censor" else second], plot)
+        await siege.begin()
+        await siege.endure()
+        await siege.agree()
+        await siege.judge()
+        await self._heal(siege.outcome)
+        return siege.outcome
+
+    async def _heal(self, outcome: Outcome) -> None:
+        """All members honest, and nobody's shares ignored: that is remembered as long as a server runs."""
+        if outcome.attack == "bad-shares":
+            await self.cluster.stop()
+            await self.cluster.start(self.names)
+        else:
+            await self.cluster.start([outcome.member or ""])
+        # A view whose every member was restarted is left for the next one; who gets a receipt is in that.
+        self.receipts.append(await self.clients[0].propose(b"all is well"))
+        await self.settled(self.clients[0], self.names, self.names)
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """A function that plays an attack and returns its figures."""
+    folder = tmp_path_factory.mktemp("attacked") / "farm"
+    scene = Scene(
+        folder, ceremony.found(founding(), folder, PASSPHRASE.encode()), PASSPHRASE, Story(silent=True)
+    )
+    stack = AsyncExitStack()
+
+    async def open_scene() -> None:
+        await scene.cluster.start(scene.names)
+        homes = [folder / "clients" / f"client-{number}" for number in (1, 2)]
+        first, second = [
+            await stack.enter_async_context(await client.connect(home, PASSPHRASE.encode())) for home in homes
+        ]
+        await scene.live(first, second)
+
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(open_scene())
+            yield lambda plot: runner.run(scene.play(plot))
+        finally:
+            runner.run(stack.aclose())
+            runner.run(scene.cluster.stop())
+
+
+def _in_short(attack: Attack, seconds: float = 1.0) -> Plot:
+    return replace(PLOTS[attack], seconds=seconds)
+
+
+def test_a_silent_leader_is_missed_and_replaced(play: Play) -> None:
+    outcome = play(_in_short(Attack.SILENT))
+    assert outcome.lies["messages kept back"] > 0
+    assert outcome.replaced_after_ms is not None
+    assert outcome.during.gap_ms > 500  # nobody's patience ends before
+
+
+def test_a_slow_leader_slows_everybody_down(play: Play) -> None:
+    outcome = play(_in_short(Attack.SLOW))
+    assert outcome.lies["proposals held back"] > 0
+    assert outcome.during.gap_ms > 350
+    assert outcome.blamed == {}
+
+
+def test_a_censored_client_gets_through(play: Play) -> None:
+    outcome = play(_in_short(Attack.CENSOR))
+    assert outcome.lies["submissions ignored"] > 0
+    assert outcome.replaced_after_ms is not None
+    assert outcome.during.first_client_ms > 500
+    assert outcome.blamed == {}
+
+
+def test_an_equivocator_is_convicted_and_replaced_and_lies_in_its_reports(play: Play) -> None:
+    outcome = play(_in_short(Attack.EQUIVOCATE))
+    assert outcome.lies["slots proposed in two versions"] > 0
+    assert outcome.lies["lying Reports"] > 0
+    assert outcome.replaced_after_ms is not None
+    assert set(outcome.blamed[outcome.member]) == {"two proposals"}
+    assert json.loads(json.dumps(outcome.report()))["log_sha256"] == outcome.log_sha256
+
+
+def test_a_spoiler_of_signatures_is_convicted_and_certificates_are_made(play: Play) -> None:
+    outcome = play(_in_short(Attack.BAD_SHARES, 3.0))
+    assert outcome.lies["bad shares"] > 0
+    assert set(outcome.blamed) == {outcome.member}
+    assert set(outcome.blamed[outcome.member]) == {"a bad signature share"}
+
+
+def test_every_attack_of_the_demo_is_one_of_the_liars() -> None:
+    plots = [*PLOTS.values(), ALL]
+    assert {plot.attack for plot in plots} == set(ATTACKS)
+    assert all(plot.attack == attack.value for attack, plot in PLOTS.items())
+
+
+# -- who may lie -------------------------------------------------------------------------------------
+
+
+def _hostile(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "alliance.hostile", *([str(folder), *arguments] if arguments else [])],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("mark", [None, "", "0" * 64, "\u00e9"])
+def test_no_member_outside_of_a_demo_lies(home: Cluster, mark: str | None) -> None:
+    folder = home.member("member-1")
+    if mark is not None:
+        (folder / PLAYGROUND).write_text(mark, "utf-8")
+    done = _hostile(folder, "silent")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "only 'alliance demo' runs a member that lies" in done.stderr
+    assert not (folder / "journal.sqlite").exists()
+
+
+def test_no_member_among_real_ones_lies(home: Cluster) -> None:
+    folder = home.member("member-1")
+    config = config_file.load(folder)
+    (folder / PLAYGROUND).write_text(config.alliance_id.hex(), "ascii")
+    path = folder / "alliance.toml"
+    path.write_text(path.read_text("utf-8").replace(config.members[3].address, "dora.example:7400"), "utf-8")
+    done = _hostile(folder, "silent")
+    assert done.returncode == 2
+    assert "only 'alliance demo' runs a member that lies" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["honest"], ["silent", "more"]])
+def test_the_liar_says_how_it_is_started(founded: Cluster, arguments: list[str]) -> None:
+    done = _hostile(founded.member("member-1"), *arguments)
+    assert done.returncode == 2
+    assert "for 'alliance demo' alone" in done.stderr
