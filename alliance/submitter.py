@@ -1,8 +1,8 @@
 """The proposing half of a client: submissions on their way, retried until a receipt or the end of time.
 
-One stream at a time, to the leader if it is known; when the stream breaks, stalls, or brings something
-that no correct server sends, everything pending goes to the next server under the same numbers, so that
-nothing is ordered twice.
+One stream at a time, to the leader if it is known and quick; when the stream breaks, stalls, or brings
+something that no correct server sends, everything pending goes to the next server under the same numbers, so
+that nothing is ordered twice.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from alliance.pb import client_pb2 as pb
 from alliance.problems import plainly
 from alliance.receipt import Receipt
 from alliance.sequence import Sequence
+from alliance.server_choice import ServerChoice
 from alliance.tasks import until_first
 from fab_paxos import Submission, UnsignedSubmission
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement, QuorumCertificate
@@ -64,9 +65,13 @@ class Pending:
         self.outcome: asyncio.Future[tuple[QuorumCertificate, Placement]] = (
             asyncio.get_running_loop().create_future()
         )
-        self.sent = False
+        self.sent_at: float | None = None
         self.waiters = 0
         self.refusals: dict[int, tuple[pb.Refusal.Reason, str]] = {}
+
+    @property
+    def sent(self) -> bool:
+        return self.sent_at is not None
 
 
 class Submitter:
@@ -92,7 +97,7 @@ class Submitter:
         self._pending: dict[int, Pending] = {}
         self._unsent: list[Pending] = []
         self._news = asyncio.Event()
-        self._server = 0
+        self._choice = ServerChoice(config.system, config.timing.view_timeout_seconds)
         self.proven_slot = 0  # the highest certified slot that an outcome has shown us
         self._helped = False
         self._problem = ""
@@ -163,7 +168,7 @@ class Submitter:
             while not self._pending:
                 self._news.clear()
                 await self._news.wait()
-            member = self._server
+            member = self._choice.server
             name = self._config.members[member].name
             self._helped = False
             unconnected += 1
@@ -178,8 +183,7 @@ class Submitter:
             except ServerLied as error:
                 unconnected = 0
                 log.warning("%s", error)
-            if self._server == member:
-                self._server = (member + 1) % count
+            self._choice.pass_over(member)
             if unconnected >= ROUNDS_MAX * count:
                 self._give_up()
                 unconnected = 0
@@ -215,7 +219,7 @@ class Submitter:
             unsent, self._unsent = self._unsent, []
             for pending in unsent:
                 if not pending.outcome.done():
-                    pending.sent = True
+                    pending.sent_at = asyncio.get_running_loop().time()
                     await call.write(pb.Submissions(submissions=[pending.submission.encoded]))
 
     async def _watch(self) -> None:
@@ -244,6 +248,7 @@ class Submitter:
 
     def _take(self, member: int, outcomes: pb.Outcomes) -> None:
         certificate: QuorumCertificate | None = None
+        slow = False
         for outcome in outcomes.outcomes:
             pending = self._pending.get(outcome.client_seq)
             if pending is None or pending.outcome.done():
@@ -265,11 +270,21 @@ class Submitter:
             receipt.verify_placement()
             pending.outcome.set_result((certificate, placement))
             self._helped = True
+            slow = self._is_slow(member, pending, certificate) or slow
+        if slow:
+            raise _TryNext("its clients wait for long")
+
+    def _is_slow(self, member: int, pending: Pending, certificate: QuorumCertificate) -> bool:
+        statement = certificate.statement
+        if pending.sent_at is None or not isinstance(statement, AcceptedStatement):
+            return False
+        took = asyncio.get_running_loop().time() - pending.sent_at
+        return self._choice.served(member, statement.view, took)
 
     def _follow_leader(self, certificate: QuorumCertificate) -> None:
         """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
         if isinstance(certificate.statement, AcceptedStatement):
-            self._server = self._config.system.leader(certificate.statement.view)
+            self._choice.follow(certificate.statement.view)
             self.proven_slot = max(self.proven_slot, certificate.statement.slot)
 
     def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:
@@ -280,7 +295,8 @@ class Submitter:
             pending.outcome.set_exception(_final(pending))
             return
         # One server may be lying, or be full: ask another one.
-        self._server = (member + 1) % len(self._config.members)
+        self._choice.server = member
+        self._choice.pass_over(member)
         raise _TryNext(f"refused: {reason}")
 
     def _unreachable(self, within: str = "") -> str:

@@ -371,7 +371,7 @@ class Replica:
             out.append(Persist(ProvenRecord(snapshot.slot, brought.certificate)))
             self._decide_entries(newly, out)
         elif snapshot.slot > self._tail.decided:
-            if self._tail.tip > snapshot.slot:
+            if self._tail.tip >= snapshot.slot:
                 self._tail.truncate(self._tail.decided)
                 out.append(Persist(CutRecord(self._tail.decided, self._tail.silent)))
             self._tail.leap(snapshot)

@@ -327,11 +327,11 @@ def test_the_next_stream_goes_to_the_leader_that_certificates_name(
     async def scenario() -> None:
         async with world.client({3: office}) as client:
             await client.submit(client.sign([b"one"]), 20.0)
-            assert client._server == 0
+            assert client._choice.server == 0
             client._follow_leader(
                 QuorumCertificate(AcceptedStatement(10, 1, b"r" * 32), b"checked by the caller")
             )
-            assert client._server == 4
+            assert client._choice.server == 4
 
     run(scenario())
 
