@@ -349,6 +349,8 @@ def test_the_furthest_word_of_each_member_is_shown_to_it(farm: Farm, tmp_path: P
             for view, slot in [(0, 1), (0, 7), (2, 3), (0, 9), (2, 2)]:
                 accepted = farm.accepted(view, slot, b"r" * 32, ME)
                 gate.admit(ME, Seal(farm.config, ME, farm.members[ME].signing_key).close(accepted))
+            forged = farm.accepted(9, 9, b"r" * 32, PEER)
+            gate.admit(ME, Seal(farm.config, ME, farm.members[ME].signing_key).close(forged))
             with started(farm, ME, tmp_path / "me") as me:
                 mine, _ = await meet(me, peer)
                 assert isinstance(mine, IdentityConflict)
