@@ -11,7 +11,7 @@ from pathlib import Path
 from alliance import evidence as kinds
 from alliance.config import AllianceConfig
 from alliance.errors import AllianceError
-from alliance.evidence import DecidedLog, export
+from alliance.evidence import DecidedLog, PortableEvidence, export
 from alliance.keys import write_private
 from alliance.verdict import verify
 from fab_paxos.evidence import (
@@ -39,35 +39,43 @@ class EvidenceFolder:
     def __init__(self, home: Path, config: AllianceConfig) -> None:
         self._folder = home / FOLDER
         self._config = config
-        self._kept: set[str] = set()
+        # Of earlier runs, too; a failed attempt counts as well, so that a full disk fills no log.
+        self._tried: set[str] = set()
+        self._attempts: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         """How many files are kept against whom, those of earlier runs included."""
-        names = {party.name for party in (*config.members, *config.clients)}
-        if self._folder.is_dir():
-            for path in self._folder.iterdir():
-                match = _NAME.fullmatch(path.name)
-                if match and match[1] in names:
-                    self._note(path.name, match[1])
+        parties = {party.name for party in (*config.members, *config.clients)}
+        try:
+            names = os.listdir(self._folder) if self._folder.is_dir() else []
+        except OSError as error:
+            log.error("%s cannot be read: %s", self._folder, error)
+            names = []
+        for name in names:
+            match = _NAME.fullmatch(name)
+            if match and match[1] in parties:
+                self._try(name, match[1])
+                self.counts[match[1]] += 1
 
     def keep(self, culprit: str, evidence: Evidence | TwoSubmissions, decided: DecidedLog) -> Path | None:
         """The new file, durable; None if there is one of this offence already, or enough, or it failed."""
         name = f"{culprit}.{_offence(evidence)}.json"
-        if name in self._kept or self.counts[culprit] >= FILES_PER_CULPRIT_MAX:
+        if name in self._tried or self._attempts[culprit] >= FILES_PER_CULPRIT_MAX:
             return None
+        self._try(name, culprit)
         try:
-            found = export(self._config.context, culprit, evidence, decided)
-            verify(self._config, found)
+            text = export(self._config.context, culprit, evidence, decided).to_json()
+            verify(self._config, PortableEvidence.from_json(text))
             path = self._folder / name
-            self._write(path, found.to_json().encode())
-        except (OSError, LookupError, AllianceError) as error:
+            self._write(path, text.encode())
+        except (OSError, LookupError, ValueError, AllianceError) as error:
             log.error("evidence against %s could not be kept: %s", culprit, error)
             return None
-        self._note(name, culprit)
+        self.counts[culprit] += 1
         return path
 
-    def _note(self, name: str, culprit: str) -> None:
-        self._kept.add(name)
-        self.counts[culprit] += 1
+    def _try(self, name: str, culprit: str) -> None:
+        self._tried.add(name)
+        self._attempts[culprit] += 1
 
     def _write(self, path: Path, data: bytes) -> None:
         """Whole or not at all, and durable."""

@@ -410,7 +410,9 @@ def test_what_cannot_be_kept_is_logged_and_stops_nothing(
 ) -> None:
     (tmp_path / FOLDER).write_text("in the way")
     folder = EvidenceFolder(tmp_path, farm.config)
-    assert folder.keep("member-5", two_words(farm, 1), history([])) is None
+    for _ in range(3):
+        assert folder.keep("member-5", two_words(farm, 1), history([])) is None
+    assert not folder.counts
     unsigned = TwoWords(*(replace(word, signature=b"") for word in (two_words(farm, 1).first,) * 2))
     assert EvidenceFolder(tmp_path / "home", farm.config).keep("member-5", unsigned, history([])) is None
     evidence, _ = repetition(farm, 6, 9, 3)
@@ -418,6 +420,9 @@ def test_what_cannot_be_kept_is_logged_and_stops_nothing(
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 3
     assert all("could not be kept" in record.getMessage() for record in caplog.records)
     assert not (tmp_path / "home").exists()
+    for slot in range(1, 3 * FILES_PER_CULPRIT_MAX):  # no liar fills the log with what a full disk refuses
+        folder.keep("member-4", two_words(farm, slot, member=3), history([]))
+    assert len(caplog.records) == 3 + FILES_PER_CULPRIT_MAX
 
 
 def test_a_server_keeps_counts_and_tells(

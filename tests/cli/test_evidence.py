@@ -42,8 +42,8 @@ def test_true_evidence_is_proven(inside: Run, founded: Cluster, file: Path) -> N
         assert (result.code, result.err) == (0, "")
         assert result.text == (
             "proven: member-3 accepted one log and accepted another for slot 9 of view 4:"
-            " root 6161616161616161…"
-            f" and root 6262626262626262…; signed by it, in alliance '{founded.config.name}'\n"
+            " root 6161616161616161… and root 6262626262626262…;"
+            f" signed by it, in alliance '{founded.config.name}'\n"
         )
     told = json.loads(inside("verify-evidence", "--alliance", founded.folder, file, "-o", "json").text)
     assert (told["valid"], told["culprit"], told["role"]) == (True, "member-3", "member")
