@@ -33,6 +33,9 @@ FORMAT = "alliance-evidence/1"
 EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
 """Room for the Reports of the largest alliance, or for two submissions of the largest size."""
 
+WORDS_MAX = 2
+"""More than a contradiction needs would only cost the judge time."""
+
 TWO_WORDS = "two-words"
 BROKEN_LOG = "broken-log"
 REPETITION = "repetition"
@@ -116,7 +119,7 @@ class PortableEvidence:
             evidence = cls._from_dict(table)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvidence(f"a field is missing or wrong: {str(error)[:200]}") from None
-        if evidence.to_dict() != table:
+        if not 1 <= len(evidence.words) <= WORDS_MAX or evidence.to_dict() != table:
             raise InvalidEvidence("not in the form in which evidence is written: it was altered")
         return evidence
 
