@@ -8,7 +8,7 @@ combines them. One certificate covers all slots before it.
 from __future__ import annotations
 
 from fab_paxos.effects import Broadcast, Effect, Endorse
-from fab_paxos.gathering import Gathering
+from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.limits import CERTIFICATE_SLOTS, WINDOW_SLOTS
 from fab_paxos.messages import Endorsed, Flag
 from fab_paxos.tail import Tail
@@ -24,7 +24,7 @@ class Certifier:
         me: int,
         tail: Tail,
         certificate: QuorumCertificate | None,
-        blamed: set[int],
+        reputation: Reputation,
     ) -> None:
         self._system = system
         self._me = me
@@ -37,7 +37,7 @@ class Certifier:
         self._signing: AcceptedStatement | None = None
         self._mine: Endorsement | None = None
         self._proof_for: JointStatement | None = None
-        self.blamed = blamed
+        self._reputation = reputation
         self.newest = certificate
 
     @property
@@ -74,7 +74,7 @@ class Certifier:
             self._overdue = self._flagged
             out.append(Broadcast(Flag(view, self._flagged)))
         for gathering in self._gatherings.values():
-            gathering.on_heartbeat()
+            gathering.on_heartbeat(out)
         mine = self._mine
         if mine is not None and _slot(mine.statement) > self.certified:
             out.append(Broadcast(Endorsed(mine)))
@@ -141,7 +141,7 @@ class Certifier:
         if self.certified < slot <= self.certified + 2 * WINDOW_SLOTS:
             gathering = self._gatherings.get(slot)
             if gathering is None:
-                gathering = self._gatherings[slot] = Gathering(self._system, self._me, self.blamed)
+                gathering = self._gatherings[slot] = Gathering(self._system, self._me, self._reputation)
             gathering.add(endorsement, out)
 
     def on_combination_failed(
@@ -162,7 +162,7 @@ class Certifier:
             return False
         self.newest = certificate
         for old in [old for old in self._gatherings if old <= slot]:
-            del self._gatherings[old]
+            self._gatherings.pop(old).settled()
         return True
 
 

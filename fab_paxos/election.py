@@ -7,7 +7,7 @@ A Suspect is a share of a jointly signed statement and does not fence: its sende
 from __future__ import annotations
 
 from fab_paxos.effects import Broadcast, Effect, Endorse
-from fab_paxos.gathering import Gathering
+from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.messages import Endorsed
 from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem, SuspectStatement
 
@@ -16,13 +16,18 @@ class Election:
     """Protocol, view change, steps 1 and 2. Holds one Suspect per member, its newest, and the view's."""
 
     def __init__(
-        self, system: QuorumSystem, me: int, view: int, proof: QuorumCertificate | None, blamed: set[int]
+        self,
+        system: QuorumSystem,
+        me: int,
+        view: int,
+        proof: QuorumCertificate | None,
+        reputation: Reputation,
     ) -> None:
         self.view = view
         self.proof = proof
         self._system = system
         self._me = me
-        self._blamed = blamed
+        self._reputation = reputation
         self._gatherings: dict[int, Gathering] = {}
         self._newest: dict[int, int] = {}
         self._suspected = -1
@@ -80,7 +85,7 @@ class Election:
     def on_heartbeat(self, out: list[Effect]) -> None:
         """A Suspect may have been lost with a link."""
         for gathering in self._gatherings.values():
-            gathering.on_heartbeat()
+            gathering.on_heartbeat(out)
         if self._mine is not None:
             out.append(Broadcast(Endorsed(self._mine)))
 
@@ -95,7 +100,7 @@ class Election:
     def _count(self, endorsement: Endorsement, view: int, out: list[Effect]) -> None:
         gathering = self._gatherings.get(view)
         if gathering is None:
-            gathering = self._gatherings[view] = Gathering(self._system, self._me, self._blamed)
+            gathering = self._gatherings[view] = Gathering(self._system, self._me, self._reputation)
         gathering.add(endorsement, out)
 
     def _prune(self) -> None:

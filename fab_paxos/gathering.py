@@ -11,6 +11,26 @@ from fab_paxos.limits import SHARES_PER_BEAT
 from fab_paxos.messages import ProveShare
 from quorum import Endorsement, JointStatement, QuorumSystem
 
+DOUBTS_MAX = 2
+"""So often a member may owe us the proof of a spoilt share before its shares are looked at last."""
+
+
+class Reputation:
+    """What a member knows of others' shares; shared by all its gatherings.
+
+    ``blamed`` have sent a share that is proven to be bad: theirs are no longer looked at. ``doubts`` counts
+    how often in a row a member's share was part of a failed combination and its proof had not come when the
+    others were enough. Such a member proves nothing against itself, and can spoil every first combination:
+    so its shares are used only when a heartbeat has passed without enough others.
+    """
+
+    def __init__(self) -> None:
+        self.blamed: set[int] = set()
+        self.doubts: dict[int, int] = {}
+
+    def is_doubtful(self, member: int) -> bool:
+        return self.doubts.get(member, 0) >= DOUBTS_MAX
+
 
 class Gathering:
     """The endorsements of one place: a slot in a view, or a view that is to be left.
@@ -18,13 +38,23 @@ class Gathering:
     ``dropped`` counts a member's shares that lacked their proof; it begins anew with every heartbeat.
     """
 
-    __slots__ = ("_blamed", "_combining", "_dropped", "_endorsements", "_me", "_proofs_asked", "_system")
+    __slots__ = (
+        "_combining",
+        "_dropped",
+        "_endorsements",
+        "_me",
+        "_patient",
+        "_proofs_asked",
+        "_reputation",
+        "_system",
+    )
 
-    def __init__(self, system: QuorumSystem, me: int, blamed: set[int]) -> None:
-        """``blamed`` is shared by all gatherings of a member: whose shares are no longer looked at."""
+    def __init__(self, system: QuorumSystem, me: int, reputation: Reputation) -> None:
+        """``reputation`` is shared by all gatherings of a member."""
         self._system = system
         self._me = me
-        self._blamed = blamed
+        self._reputation = reputation
+        self._patient = True
         self._endorsements: dict[int, Endorsement] = {}
         self._combining = False
         self._proofs_asked = False
@@ -33,7 +63,7 @@ class Gathering:
     def add(self, endorsement: Endorsement, out: list[Effect]) -> None:
         """Counts a member's first endorsement; our own may be replaced by the one with its proof."""
         member = endorsement.member
-        if member in self._blamed or self._dropped.get(member, 0) >= SHARES_PER_BEAT:
+        if member in self._reputation.blamed or self._dropped.get(member, 0) >= SHARES_PER_BEAT:
             return
         held = self._endorsements.get(member)
         if held is not None and (member != self._me or held.statement != endorsement.statement):
@@ -55,8 +85,8 @@ class Gathering:
             return False
         for member in culprits:
             self._endorsements.pop(member, None)
-            if member not in self._blamed:
-                self._blamed.add(member)
+            if member not in self._reputation.blamed:
+                self._reputation.blamed.add(member)
                 out.append(Blame(member, f"a bad signature share on {statement}"))
         for member in unproven:
             self._endorsements.pop(member, None)
@@ -68,13 +98,30 @@ class Gathering:
         self._combine(statement, out)
         return ask and self._me in unproven
 
-    def on_heartbeat(self) -> None:
+    def on_heartbeat(self, out: list[Effect]) -> None:
         """Shares and proofs may have been lost: both may be sent, and asked for, again."""
         self._dropped.clear()
         self._proofs_asked = False
+        self._patient = False
+        for statement in dict.fromkeys(e.statement for e in self._endorsements.values()):
+            self._combine(statement, out)
+
+    def settled(self) -> None:
+        """There is a certificate: who still owes a proof is doubted, who gave it is not any more."""
+        doubts = self._reputation.doubts
+        for member in self._dropped:
+            if member in self._endorsements:
+                doubts.pop(member, None)
+            else:
+                doubts[member] = doubts.get(member, 0) + 1
 
     def _combine(self, statement: JointStatement, out: list[Effect]) -> None:
-        usable = tuple(e for e in self._endorsements.values() if e.statement == statement)
+        usable = tuple(
+            endorsement
+            for member, endorsement in self._endorsements.items()
+            if endorsement.statement == statement
+            and not (self._patient and self._reputation.is_doubtful(member))
+        )
         if not self._combining and len(usable) >= self._system.decision:
             self._combining = True
             out.append(Combine(usable))

@@ -7,7 +7,7 @@ different times, so the newest endorsement of each member waits until ours says 
 from __future__ import annotations
 
 from fab_paxos.effects import Broadcast, Effect, Endorse
-from fab_paxos.gathering import Gathering
+from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.messages import Endorsed
 from quorum import Endorsement, JointStatement, QuorumSystem
 
@@ -15,14 +15,14 @@ from quorum import Endorsement, JointStatement, QuorumSystem
 class Jointly:
     """At most one statement at a time is under way, and one endorsement per member is held."""
 
-    def __init__(self, system: QuorumSystem, me: int, blamed: set[int]) -> None:
-        """``blamed`` is shared by all gatherings of a member: whose shares are no longer looked at."""
+    def __init__(self, system: QuorumSystem, me: int, reputation: Reputation) -> None:
+        """``reputation`` is shared by all gatherings of a member."""
         self._system = system
         self._me = me
-        self._blamed = blamed
+        self._reputation = reputation
         self._held: dict[int, Endorsement] = {}
         self._wanted: JointStatement | None = None
-        self._gathering = Gathering(system, me, blamed)
+        self._gathering = Gathering(system, me, reputation)
         self._mine: Endorsement | None = None
         self._proving = False
 
@@ -41,7 +41,7 @@ class Jointly:
         """Nothing is wanted any more: it is certified, or void."""
         self._wanted = self._mine = None
         self._proving = False
-        self._gathering = Gathering(self._system, self._me, self._blamed)
+        self._gathering = Gathering(self._system, self._me, self._reputation)
 
     def on_endorsement_made(
         self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
@@ -75,6 +75,6 @@ class Jointly:
 
     def on_heartbeat(self, out: list[Effect]) -> None:
         """A share may have been lost with a link."""
-        self._gathering.on_heartbeat()
+        self._gathering.on_heartbeat(out)
         if self._mine is not None:
             out.append(Broadcast(Endorsed(self._mine)))

@@ -40,6 +40,7 @@ from fab_paxos.events import (
     Submitted,
     TimerFired,
 )
+from fab_paxos.gathering import Reputation
 from fab_paxos.jointly import Jointly
 from fab_paxos.learner import Learner
 from fab_paxos.messages import (
@@ -91,8 +92,8 @@ class Replica:
         """Raises ValueError when the restored entries do not continue the restored log."""
         self._config = config
         self._system = config.system
-        blamed: set[int] = set()
-        self._election = Election(config.system, config.me, state.view, state.election, blamed)
+        reputation = Reputation()
+        self._election = Election(config.system, config.me, state.view, state.election, reputation)
         self._tail = Tail(state.frontier, state.windows, config.checkpoint_slots)
         self._restore(state)
         self._learner = Learner(config.system, self._tail)
@@ -103,18 +104,18 @@ class Replica:
                 self._learner.on_own(self.leader, last.slot)
         self._acceptor = Acceptor(config.system, self._tail)
         self._proposer = Proposer(self._tail)
-        self._certifier = Certifier(config.system, config.me, self._tail, state.certificate, blamed)
+        self._certifier = Certifier(config.system, config.me, self._tail, state.certificate, reputation)
         self._opening = Opening(
             config.system,
             config.me,
             self._tail,
             state.view,
             state.new_view_digest,
-            Jointly(config.system, config.me, blamed),
+            Jointly(config.system, config.me, reputation),
         )
         self._checkpoints = Checkpoints(
             self._tail,
-            Jointly(config.system, config.me, blamed),
+            Jointly(config.system, config.me, reputation),
             state.checkpoint,
             state.pruned,
             config.retain_slots,

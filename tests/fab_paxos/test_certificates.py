@@ -304,3 +304,31 @@ def test_certificates_of_real_signatures() -> None:
         cluster.run(100)
     cluster.settle()
     check_all(cluster)
+
+
+def test_who_never_proves_its_shares_soon_spoils_no_combination() -> None:
+    """A bad share without a proof convicts nobody; its sender is looked at last, and slows nobody down."""
+    cluster = Cluster(seed=3)
+    failures: list[int] = []
+
+    cluster.tampers[3] = bad_shares(proofs=False)
+    for seq in range(12):
+        before = sum(len(told) for told in asked(cluster))
+        cluster.keep_sent = True
+        cluster.submit(1, submission(1, seq))
+        cluster.run()
+        failures.append(sum(len(told) for told in asked(cluster)) - before)
+        cluster.beat()
+        cluster.run()
+    assert failures[0] > 0
+    assert not any(failures[6:]), failures
+    assert not any(member.blames for member in cluster.members if member.me != 3)
+    check_all(cluster)
+
+
+def asked(cluster: Cluster) -> list[list[Message]]:
+    """The proofs that each member asked for."""
+    return [
+        [said for sender, _, said in cluster.sent if sender == me and isinstance(said, ProveShare)]
+        for me in range(6)
+    ]
