@@ -23,12 +23,14 @@ class Certifier:
         system: QuorumSystem,
         me: int,
         tail: Tail,
+        view: int,
         certificate: QuorumCertificate | None,
         reputation: Reputation,
     ) -> None:
         self._system = system
         self._me = me
         self._tail = tail
+        self._view = view
         self._gatherings: dict[int, Gathering] = {}
         self._wanted = 0  # the highest slot that was flagged
         self._due = 0  # the last accepted slot that needs no flag
@@ -45,23 +47,24 @@ class Certifier:
         """The slot of the newest certificate whose whole log is decided here."""
         return _slot(self.newest.statement) if self.newest is not None else 0
 
-    def enter_view(self) -> None:
+    def enter_view(self, view: int) -> None:
         """Flags and shares of the old view are void; the one that is being signed will be dropped."""
+        self._view = view
         self._gatherings.clear()
         self._wanted = self._due = self._flagged = self._overdue = 0
         self._mine = None
 
     # -- flags ---------------------------------------------------------------------------------------
 
-    def flag_as_leader(self, view: int, out: list[Effect]) -> None:
+    def flag_as_leader(self, out: list[Effect]) -> None:
         """Self-clocking: the next flag follows the last certificate."""
         tip = self._tail.tip
         if tip > self.certified and self._flagged <= self.certified:
             self._flagged = tip
             self._wanted = max(self._wanted, tip)
-            out.append(Broadcast(Flag(view, tip)))
+            out.append(Broadcast(Flag(self._view, tip)))
 
-    def flag_again(self, view: int, out: list[Effect]) -> None:
+    def flag_again(self, out: list[Effect]) -> None:
         """A flag or a share may have been lost with a link: repeat both.
 
         A flag that is overdue moves on to the tip. Members whose certificates differ may disagree on
@@ -72,7 +75,7 @@ class Certifier:
                 self._flagged = self._tail.tip
                 self._wanted = max(self._wanted, self._flagged)
             self._overdue = self._flagged
-            out.append(Broadcast(Flag(view, self._flagged)))
+            out.append(Broadcast(Flag(self._view, self._flagged)))
         for gathering in self._gatherings.values():
             gathering.on_heartbeat(out)
         mine = self._mine
@@ -90,26 +93,26 @@ class Certifier:
 
     # -- our own endorsements ------------------------------------------------------------------------
 
-    def endorse_wanted(self, view: int, out: list[Effect]) -> None:
+    def endorse_wanted(self, out: list[Effect]) -> None:
         """One signature at a time, on the newest slot that was flagged and accepted in this view."""
         slot = max((slot for slot in (self._wanted, self._due) if slot <= self._tail.tip), default=0)
         if self._signing is not None or slot <= self.certified:
             return
         entry = self._tail.entry(slot)
-        if entry is None or entry.view != view:
+        if entry is None or entry.view != self._view:
             return
-        statement = AcceptedStatement(view, slot, entry.root)
+        statement = AcceptedStatement(self._view, slot, entry.root)
         if self._mine is None or self._mine.statement != statement:
             self._signing = statement
             out.append(Endorse(statement))
 
     def on_endorsement_made(
-        self, view: int, statement: AcceptedStatement, signature: bytes, proven: bool, out: list[Effect]
+        self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
     ) -> None:
         endorsement = Endorsement(statement, self._me, signature)
         if not proven:
             self._signing = None
-        if statement.view != view:
+        if not isinstance(statement, AcceptedStatement) or statement.view != self._view:
             return
         if self._mine is None or _slot(statement) >= _slot(self._mine.statement):
             self._mine = endorsement

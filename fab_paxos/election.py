@@ -48,9 +48,9 @@ class Election:
         return False
 
     def on_endorsement_made(
-        self, statement: SuspectStatement, signature: bytes, proven: bool, out: list[Effect]
+        self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
     ) -> None:
-        if statement.view == self.view:
+        if isinstance(statement, SuspectStatement) and statement.view == self.view:
             self._mine = Endorsement(statement, self._me, signature)
             out.append(Broadcast(Endorsed(self._mine)))
             self._count(self._mine, statement.view, out)
@@ -67,12 +67,13 @@ class Election:
 
     def on_combination_failed(
         self,
-        statement: SuspectStatement,
+        statement: JointStatement,
         culprits: tuple[int, ...],
         unproven: tuple[int, ...],
         out: list[Effect],
     ) -> None:
-        gathering = self._gatherings.get(statement.view)
+        suspected = statement.view if isinstance(statement, SuspectStatement) else self.view
+        gathering = self._gatherings.get(suspected)
         if gathering is not None and gathering.failed(statement, culprits, unproven, out):
             self.on_prove_share(statement, out)
 

@@ -6,10 +6,33 @@ different times, so the newest endorsement of each member waits until ours says 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from fab_paxos.effects import Broadcast, Effect, Endorse
 from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.messages import Endorsed
 from quorum import Endorsement, JointStatement, QuorumSystem
+
+
+class Words(Protocol):
+    """Looks after this member's endorsements of one kind of statement."""
+
+    def on_endorsement_made(
+        self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
+    ) -> None:
+        """The signer has endorsed it."""
+
+    def on_combination_failed(
+        self,
+        statement: JointStatement,
+        culprits: tuple[int, ...],
+        unproven: tuple[int, ...],
+        out: list[Effect],
+    ) -> None:
+        """``culprits`` are proven to be bad, ``unproven`` showed no proof."""
+
+    def on_prove_share(self, statement: JointStatement, out: list[Effect]) -> None:
+        """Somebody could not combine, and asks for our share with its proof."""
 
 
 class Jointly:
