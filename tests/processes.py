@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import select
 import shutil
 import signal
@@ -43,6 +42,11 @@ _SERVER = f"""
 import ctypes, runpy, signal
 ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGKILL)
 runpy.run_module("alliance", run_name="__main__")
+"""
+# Set by the new process itself: a preexec_fn would fork this one, with gRPC's threads and a client at work.
+_SMALL_DISK = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
 """
 
 
@@ -83,23 +87,18 @@ class ServerProcess:
         self, folder: Path, *arguments: str, passphrase: str = PASSPHRASE, file_bytes_max: int | None = None
     ) -> None:
         """``file_bytes_max`` is its disk's size, so to speak: no file of it grows beyond that."""
-
-        def limit() -> None:
-            if file_bytes_max is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
-
+        program = _SERVER if file_bytes_max is None else _SMALL_DISK.format(file_bytes_max) + _SERVER
         self.folder = folder
         self.log = folder / "stderr.log"
         with self.log.open("ab") as log:
             # A session of its own, so that no signal for the tests reaches it, and it has no terminal.
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _SERVER, "serve", str(folder), "-o", "json", *arguments],
+                [sys.executable, "-c", program, "serve", str(folder), "-o", "json", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment(passphrase),
                 start_new_session=True,
-                preexec_fn=limit,
             )
 
     @property

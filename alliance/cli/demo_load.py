@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ LANES = (2, 6)
 """Commands that the first and the second client have under way at once."""
 
 LONGEST_SECONDS = 25.0
-"""A client that gets nothing is waited for at most so long."""
+"""A client that gets nothing, or an end that does not come, is waited for at most so long."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,12 @@ class Load:
         self._receipts = receipts
         self._number = itertools.count(1)
 
-    async def run(self, seconds: float) -> Pace:
-        """At least for so long, and until each client has got something. Raises what ``propose`` raises."""
-        run = _Run(time.monotonic(), seconds, {number: [] for number in range(len(self._clients))}, [])
+    async def run(self, seconds: float, until: Callable[[], bool] = lambda: True) -> Pace:
+        """At least for so long, and until each client has got something and ``until`` says so.
+
+        Raises what ``propose`` raises.
+        """
+        run = _Run(time.monotonic(), seconds, until, {number: [] for number in range(len(self._clients))}, [])
         lanes = [
             asyncio.create_task(self._lane(number, run))
             for number, count in enumerate(LANES)
@@ -74,12 +77,14 @@ class Load:
 class _Run:
     begin: float
     seconds: float
+    until: Callable[[], bool]
     latencies: dict[int, list[float]]
     ends: list[float]
 
     def over(self) -> bool:
         passed = time.monotonic() - self.begin
-        return passed >= (self.seconds if all(self.latencies.values()) else LONGEST_SECONDS)
+        enough = all(self.latencies.values()) and self.until()
+        return passed >= (self.seconds if enough else LONGEST_SECONDS)
 
     def pace(self) -> Pace:
         ordered = sorted(itertools.chain.from_iterable(self.latencies.values()))

@@ -58,7 +58,7 @@ PLOTS = {
         _SEAT + "It proposes one batch at a time, and each just before the others' patience ends.",
         "Each member counts how often work waits for longer than half the time-out. Slowness proves nothing"
         " to a third party, so nobody is blamed; but the leader has to go.",
-        seconds=18.0,
+        seconds=5.0,
         replaced=True,
         blamed=False,
     ),

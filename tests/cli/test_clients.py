@@ -194,7 +194,7 @@ def test_an_unknown_server_and_an_unwritable_sequence(inside: Run, home: Cluster
     result = inside("listen", home.client_folder("client-1"), "--server", "member-66")
     assert result.code == 2
     assert "no member 'member-66'; did you mean 'member-6'?" in result.error
-    (home.client_folder("client-1") / "sequence").unlink()
+    (home.client_folder("client-1") / "sequence").unlink(missing_ok=True)
     (home.client_folder("client-1") / "sequence").mkdir()
     result = inside("propose", home.client_folder("client-1"), "x")
     assert result.code == 2
