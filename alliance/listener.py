@@ -124,6 +124,7 @@ class Listener:
         failure as long as the end is open.
         """
         failures = 0
+        pruned: dict[str, str] = {}
         while until is None or self._next <= until:
             name = self.config.members[self._server].name
             failures += 1
@@ -145,16 +146,25 @@ class Listener:
             except NotServed as error:
                 log.debug("%s: %s", name, error)
             except grpc.aio.AioRpcError as error:
-                log.debug("%s: %s", name, one_line(error.details() or ""))
+                details = one_line(error.details() or "")
+                log.debug("%s: %s", name, details)
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    pruned[name] = details
             except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
                 log.warning("%s sent a log that does not verify: %s", name, error)
             self._server = (self._server + 1) % len(self.config.members)
             if failures >= 2 * len(self.config.members):
-                raise Unreachable(
-                    f"no server gives the log from slot {self._next}: 'alliance status' shows who is up"
-                )
+                raise Unreachable(self._nobody(pruned))
             if failures and failures % len(self.config.members) == 0:
                 await asyncio.sleep(PAUSE_SECONDS)
+
+    def _nobody(self, pruned: dict[str, str]) -> str:
+        """What to say when no server gives the log; ``pruned`` is what those said who have it no longer."""
+        message = f"no server gives the log from slot {self._next}: 'alliance status' shows who is up"
+        if pruned:
+            said = ", ".join(f"{name}: {details}" for name, details in sorted(pruned.items()))
+            message += f"; or begin at a later slot, for some keep only the end of the log ({said})"
+        return message
 
     async def _frames(self) -> AsyncGenerator[peer_pb2.LogFrame, None]:
         """Frames of one server from the next slot on. Raises _Idle when it is silent for too long."""

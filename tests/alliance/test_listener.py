@@ -143,6 +143,23 @@ def test_without_any_server_it_says_so(farm: Farm, run: Run, until: int | None) 
     run(scenario())
 
 
+def test_where_the_beginning_is_no_longer_kept_it_says_from_where_on_it_is(
+    farm: Farm, office: Office, run: Run
+) -> None:
+    office.history.prune(7)
+
+    async def scenario() -> None:
+        async with listening(farm, {0: office}) as client:
+            with pytest.raises(
+                Unreachable, match=r"begin at a later slot.*member-1: slots up to 7 are no longer kept"
+            ):
+                await collect(client)
+        async with listening(farm, {0: office}, start=8) as client:
+            assert told(await collect(client)) == truth(office.chain, 8)
+
+    run(scenario())
+
+
 # -- one villain --------------------------------------------------------------------------------------
 
 
