@@ -6,7 +6,7 @@ SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
 WORKERS ?= 2
 
-.PHONY: help demo test check sim protos clean
+.PHONY: help demo test check sim bugs fuzz protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -45,6 +45,15 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code
 
 sim: $(SETUP_DEV) ## random schedules with a lying member: make sim SEEDS=1000 SEED=0
 	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0)
+
+bugs: $(SETUP_DEV) ## plant small bugs, one at a time; each must be found: make bugs ONLY=journal WRITE=1
+	@$(BIN)/python -m tests.simulation.bugs --workers $(WORKERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)
+	@echo "bugs: ok"
+
+fuzz: $(SETUP_DEV) ## nearly valid bytes into every decoder: make fuzz SECONDS=120 SEED=0 (GUIDED=1: by coverage)
+	@$(if $(GUIDED),$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]')
+	@$(BIN)/python -m tests.fuzz.$(if $(GUIDED),guided,run) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),0)
+	@echo "fuzz: ok"
 
 protos: $(SETUP_DEV) ## generate alliance/pb from protos/
 	@$(BIN)/python protos/generate.py

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from itertools import pairwise
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
 from alliance.pb import peer_pb2 as pb
-from fab_paxos.limits import BATCH_SUBMISSIONS_MAX, STATE_ITEMS_MAX, STATE_PART_BYTES, WINDOW_SLOTS
+from fab_paxos.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_SUBMISSIONS_MAX,
+    STATE_ITEMS_MAX,
+    STATE_PART_BYTES,
+    SUBMISSION_BYTES_MAX,
+    WINDOW_SLOTS,
+)
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -63,9 +71,15 @@ DIGEST_BYTES = 32
 SIGNATURE_BYTES = 64
 SLOT_MAX = 2**62
 
+Held = TypeVar("Held", bound=Sized)
+
 
 class Malformed(ValueError):
     """Bytes that no correct member sends."""
+
+
+class OverLimit(Malformed):
+    """Too long, or too many."""
 
 
 # -- to the wire -------------------------------------------------------------------------------------
@@ -189,7 +203,7 @@ def open_envelope(data: bytes) -> list[bytes]:
     except DecodeError:
         raise Malformed("not an envelope") from None
     if len(messages) > ENVELOPE_MESSAGES_MAX:
-        raise Malformed(f"{len(messages)} messages in one envelope")
+        raise OverLimit(f"{len(messages)} messages in one envelope")
     return list(messages)
 
 
@@ -219,9 +233,8 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             return Flag(wire.flag.view, _slot(wire.flag.slot))
         case "endorsement":
             e = wire.endorsement
-            if not 0 < len(e.share) <= SHARE_BYTES_MAX:
-                raise Malformed(f"a share of {len(e.share)} bytes")
-            return Endorsed(Endorsement(decode_joint(e.tag, e.fields), sender, e.share))
+            share = _some("bytes in a share", e.share, SHARE_BYTES_MAX)
+            return Endorsed(Endorsement(decode_joint(e.tag, e.fields), sender, share))
         case "certified":
             return Certified(decode_certificate(wire.certified))
         case "prove_share":
@@ -234,23 +247,21 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
         case "fetch":
             return Fetch(_slot(wire.fetch.first_slot))
         case "log_frame":
+            if wire.log_frame.peaks:
+                raise Malformed("a frame between members with the peaks that only listeners need")
             return decode_frame(wire.log_frame)
         case "forward":
-            if not 0 < len(wire.forward.submissions) <= BATCH_SUBMISSIONS_MAX:
-                raise Malformed(f"{len(wire.forward.submissions)} submissions forwarded at once")
-            return Forward(tuple(map(Submission.decode, wire.forward.submissions)))
+            forwarded = _some("submissions forwarded", wire.forward.submissions, BATCH_SUBMISSIONS_MAX)
+            return Forward(tuple(map(_submission, forwarded)))
         case "report":
             return decode_report(wire.report)
         case "new_view":
             return _new_view(wire.new_view)
         case "fetch_batches":
-            if not 0 < len(wire.fetch_batches.digests) <= FETCH_BATCHES_MAX:
-                raise Malformed(f"{len(wire.fetch_batches.digests)} batches asked for at once")
-            return FetchBatches(tuple(map(_digest, wire.fetch_batches.digests)))
+            digests = _some("batches asked for", wire.fetch_batches.digests, FETCH_BATCHES_MAX)
+            return FetchBatches(tuple(map(_digest, digests)))
         case "batches":
-            if len(wire.batches.batches) != 1:
-                raise Malformed("batches are sent one at a time")
-            return Batches(tuple(map(decode_batch, wire.batches.batches)))
+            return Batches(tuple(map(decode_batch, _some("batches", wire.batches.batches, 1))))
         case "progress":
             return _decode_progress(wire.progress)
         case "offer":
@@ -268,9 +279,8 @@ def decode_report(wire: pb.Report) -> Report:
     base = decode_certificate(wire.base) if wire.HasField("base") else None
     if base is not None and not isinstance(base.statement, AcceptedStatement):
         raise Malformed("a Report whose base is no decision certificate")
-    if len(wire.entries) > REPORT_ENTRIES_MAX:
-        raise Malformed(f"{len(wire.entries)} entries in a Report")
-    entries = tuple(ReportedEntry(_slot(e.slot), e.view, _digest(e.batch_digest)) for e in wire.entries)
+    held = _at_most("entries in a Report", wire.entries, REPORT_ENTRIES_MAX)
+    entries = tuple(ReportedEntry(_slot(e.slot), e.view, _digest(e.batch_digest)) for e in held)
     report = Report(wire.view, base, entries, _signature(wire.signature))
     slots = [report.base_slot, *(entry.slot for entry in entries)]
     if any(later <= earlier for earlier, later in pairwise(slots)):
@@ -281,12 +291,13 @@ def decode_report(wire: pb.Report) -> Report:
 
 
 def _new_view(wire: pb.NewView) -> NewView:
-    if len(wire.reports) > MEMBER_COUNT_MAX or len(wire.vector) > REPORT_ENTRIES_MAX:
-        raise Malformed("a NewView of a wrong size")
-    reports = tuple((entry.member, decode_report(entry.report)) for entry in wire.reports)
+    held = _at_most("Reports in a NewView", wire.reports, MEMBER_COUNT_MAX)
+    reports = tuple((entry.member, decode_report(entry.report)) for entry in held)
     if any(report.view != wire.view for _, report in reports):
-        raise Malformed("a NewView with a Report for another view")
-    vector = tuple(map(_digest, wire.vector))
+        # The leader's signature is on the bodies of the Reports, which do not name their view: a true one
+        # over Reports of another view, put in on the way, must not look like the leader's doing.
+        raise Malformed("a NewView with a Report of another view")
+    vector = tuple(map(_digest, _at_most("digests in a NewView", wire.vector, REPORT_ENTRIES_MAX)))
     return NewView(wire.view, reports, vector, _signature(wire.signature))
 
 
@@ -294,9 +305,7 @@ def _decode_progress(wire: pb.Progress) -> Progress:
     base = decode_certificate(wire.base) if wire.HasField("base") else None
     if base is not None and not isinstance(base.statement, AcceptedStatement):
         raise Malformed("a NewView whose base is no decision certificate")
-    if len(wire.vector) > REPORT_ENTRIES_MAX:
-        raise Malformed("a NewView of a wrong size")
-    vector = tuple(map(_digest, wire.vector))
+    vector = tuple(map(_digest, _at_most("digests in a NewView", wire.vector, REPORT_ENTRIES_MAX)))
     certificate = decode_certificate(wire.certificate)
     if not isinstance(certificate.statement, ProgressStatement):
         raise Malformed("a NewView whose certificate is no progress certificate")
@@ -309,38 +318,55 @@ def _decode_offer(wire: pb.Offer) -> Offer:
         raise Malformed("an offer whose certificate is none of a checkpoint")
     if not isinstance(certificate.statement, AcceptedStatement):
         raise Malformed("an offer without a decision certificate")
-    if max(len(wire.peaks), len(wire.cover)) > PROOF_HASHES_MAX or len(wire.leaves) > STATE_ITEMS_MAX:
-        raise Malformed("an offer of a wrong size")
-    peaks, leaves, cover = (tuple(map(_digest, hashes)) for hashes in (wire.peaks, wire.leaves, wire.cover))
+    peaks = tuple(map(_digest, _at_most("peaks in an offer", wire.peaks, PROOF_HASHES_MAX)))
+    leaves = tuple(map(_digest, _at_most("leaves in an offer", wire.leaves, STATE_ITEMS_MAX)))
+    cover = tuple(map(_digest, _at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
     return Offer(checkpoint, peaks, leaves, certificate, cover)
 
 
 def _decode_state_part(wire: pb.StatePart) -> StatePart:
-    size = sum(map(len, wire.items))
-    if not 0 < len(wire.items) <= STATE_ITEMS_MAX or size > STATE_PART_BYTES + CLIENT_STATE_BYTES_MAX:
-        raise Malformed("a part of a state of a wrong size")
-    return StatePart(_slot(wire.slot), wire.first, tuple(wire.items))
+    items = _some("items in a part of a state", wire.items, STATE_ITEMS_MAX)
+    most = STATE_PART_BYTES + CLIENT_STATE_BYTES_MAX
+    if sum(map(len, items)) > most:
+        raise OverLimit(f"a part of a state has {most} bytes at the most")
+    return StatePart(_slot(wire.slot), wire.first, tuple(items))
 
 
 def decode_frame(wire: pb.LogFrame) -> LogFrame:
     """Raises Malformed, InvalidSubmission or InvalidStatement."""
-    if not 0 < len(wire.batches) <= FRAME_SLOTS_MAX or len(wire.cover) > PROOF_HASHES_MAX:
-        raise Malformed("a log frame of a wrong size")
-    batches = tuple(map(decode_batch, wire.batches))
-    cover = tuple(map(_digest, wire.cover))
+    batches = tuple(map(decode_batch, _some("batches in a log frame", wire.batches, FRAME_SLOTS_MAX)))
+    cover = tuple(map(_digest, _at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
     return LogFrame(_slot(wire.first_slot), batches, decode_certificate(wire.certificate), cover)
 
 
 def decode_batch(wire: pb.Batch) -> Batch:
-    if len(wire.submissions) > BATCH_SUBMISSIONS_MAX:
-        raise Malformed(f"{len(wire.submissions)} submissions in a batch")
-    return Batch.of(map(Submission.decode, wire.submissions))
+    submissions = _at_most("submissions in a batch", wire.submissions, BATCH_SUBMISSIONS_MAX)
+    if sum(map(len, submissions)) > BATCH_BYTES_MAX:
+        raise OverLimit(f"a batch has {BATCH_BYTES_MAX} bytes at the most")
+    return Batch.of(map(_submission, submissions))
 
 
 def decode_certificate(wire: pb.Certificate) -> QuorumCertificate:
-    if not 0 < len(wire.signature) <= SHARE_BYTES_MAX:
-        raise Malformed(f"a certificate with a signature of {len(wire.signature)} bytes")
-    return QuorumCertificate(decode_joint(wire.tag, wire.fields), wire.signature)
+    signature = _some("bytes in a certificate's signature", wire.signature, SHARE_BYTES_MAX)
+    return QuorumCertificate(decode_joint(wire.tag, wire.fields), signature)
+
+
+def _submission(encoded: bytes) -> Submission:
+    if len(encoded) > SUBMISSION_BYTES_MAX:
+        raise OverLimit(f"a submission has {SUBMISSION_BYTES_MAX} bytes at the most")
+    return Submission.decode(encoded)
+
+
+def _some(what: str, held: Held, most: int) -> Held:
+    if len(held) == 0:
+        raise Malformed(f"no {what}")
+    return _at_most(what, held, most)
+
+
+def _at_most(what: str, held: Held, most: int) -> Held:
+    if len(held) > most:
+        raise OverLimit(f"{len(held)} {what}, of {most} at the most")
+    return held
 
 
 def _slot(slot: int) -> int:

@@ -7,8 +7,10 @@ submission, the quorum's on a certificate. What the log says of a message is the
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
@@ -46,12 +48,28 @@ KNOWN_SUBMISSIONS_MAX = 4096
 """Digests of verified submissions: one that comes from its client and again in a proposal costs once."""
 
 
+class Cause(Enum):
+    """Why a message was refused, in classes that are worth counting apart."""
+
+    FORM = "form"
+    """Bytes that are no message, or one whose parts do not fit together."""
+    LIMIT = "limit"
+    """Too long or too many."""
+    SIGNATURE = "signature"
+    """Not signed by the member whose word it is."""
+    CERTIFICATE = "certificate"
+    """No quorum of this alliance and epoch signed it."""
+    CLIENT = "client"
+    """A submission of a stranger, or one that its client did not sign."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message that a correct member would not have sent. ``reason`` holds nothing secret."""
+    """A message that a correct member would not have sent. ``reason`` is one line and holds no secret."""
 
     sender: int
     reason: str
+    cause: Cause
 
 
 class Gate:
@@ -66,15 +84,29 @@ class Gate:
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
         self.words = Words(len(config.members))
+        self._counts: Counter[tuple[int, Cause]] = Counter()
+
+    @property
+    def counts(self) -> Mapping[tuple[int, Cause], int]:
+        """How many messages were refused, by sender and cause: as many numbers at the most as pairs."""
+        return dict(self._counts)
 
     def admit(self, sender: int, data: bytes) -> Received | Rejected:
         """Everything that ``sender`` said, verified, or why not."""
         try:
             message = codec.decode(sender, data)
             self._verify(sender, message)
-        except (codec.Malformed, _Unverified) as error:
-            return Rejected(sender, str(error))
+        except _Unverified as error:
+            return self._refuse(sender, error.cause, error)
+        except codec.OverLimit as error:
+            return self._refuse(sender, Cause.LIMIT, error)
+        except codec.Malformed as error:
+            return self._refuse(sender, Cause.FORM, error)
         return Received(sender, message)
+
+    def _refuse(self, sender: int, cause: Cause, error: Exception) -> Rejected:
+        self._counts[sender, cause] += 1
+        return Rejected(sender, str(error), cause)
 
     def admit_submission(self, client_id: bytes, encoded: bytes) -> Submission:
         """A client's own submission; raises InvalidSubmission with a reason for the client."""
@@ -135,14 +167,14 @@ class Gate:
         self._verify_member(leader, new_view.signature, statement)
         for member, report in new_view.reports:
             if member >= len(self._member_keys):
-                raise _Unverified(f"a Report of member {member + 1}, whom nobody knows")
+                raise _Unverified(Cause.SIGNATURE, f"a Report of member {member + 1}, whom nobody knows")
             self._verify_report(member, report)
 
     def _verify_member(self, member: int, signature: bytes, statement: IndividualStatement) -> None:
         try:
             self._member_keys[member].verify(signature, statement.encode(self._context))
         except InvalidSignature:
-            raise _Unverified(f"not signed by member {member + 1}") from None
+            raise _Unverified(Cause.SIGNATURE, f"not signed by member {member + 1}") from None
         self.words.heard(member, statement, signature)
 
     def _verify_submission(self, submission: Submission) -> None:
@@ -151,11 +183,11 @@ class Gate:
             return
         key = self._client_keys.get(submission.client_id)
         if key is None:
-            raise _Unverified("a submission of a client that alliance.toml does not know")
+            raise _Unverified(Cause.CLIENT, "a submission of a client that alliance.toml does not know")
         try:
             key.verify(submission.signature, submission.statement().encode(self._context))
         except InvalidSignature:
-            raise _Unverified("a submission not signed by its client") from None
+            raise _Unverified(Cause.CLIENT, "a submission not signed by its client") from None
         self._known[digest] = None
         if len(self._known) > KNOWN_SUBMISSIONS_MAX:
             self._known.popitem(last=False)
@@ -166,7 +198,7 @@ class Gate:
         try:
             certificate.verify(self._scheme)
         except InvalidCertificate as error:
-            raise _Unverified(f"a certificate that is none: {error}") from None
+            raise _Unverified(Cause.CERTIFICATE, f"a certificate that is none: {error}") from None
         self._certificate = certificate
 
 
@@ -206,3 +238,7 @@ class Seal:
 
 class _Unverified(Exception):
     """A signature that is not the author's."""
+
+    def __init__(self, cause: Cause, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause

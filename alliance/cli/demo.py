@@ -29,7 +29,7 @@ EPILOG = lesson(
     alliance demo --attack equivocate
     alliance demo -o json | jq .p50_ms
     """,
-    "0 all of it held  ·  1 a part did not, and is named  ·  2 so few members cannot withstand so many faults",
+    "0 all of it held  ·  1 a part did not, and is named  ·  2 too few members for so many faults",
 )
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 OWN_COMMANDS, FEWEST_COMMANDS = 200, 8

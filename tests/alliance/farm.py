@@ -133,13 +133,17 @@ class Chain:
             self._certificates[slot] = self.farm.certify(statement)
         return self._certificates[slot]
 
-    def checkpoint(self, slot: int) -> Checkpoint:
-        """A stable checkpoint of the first ``slot`` entries."""
+    def snapshot(self, slot: int) -> Snapshot:
+        """The log of the first ``slot`` entries, and the state that it leaves."""
         windows = ClientWindows()
         for entry in self.entries[:slot]:
             for submission in entry.batch.submissions:
                 windows.admit(entry.slot, submission)
-        snapshot = Snapshot(self.entries[slot - 1].frontier, windows.state())
+        return Snapshot(self.frontiers[slot], windows.state())
+
+    def checkpoint(self, slot: int) -> Checkpoint:
+        """A stable checkpoint of the first ``slot`` entries."""
+        snapshot = self.snapshot(slot)
         return Checkpoint(snapshot, self.farm.certify(snapshot.statement))
 
     def election(self, suspected: int) -> QuorumCertificate:

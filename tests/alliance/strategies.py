@@ -42,6 +42,7 @@ SENDER = 3
 
 u64 = st.integers(0, 2**64 - 1)
 slots = st.integers(1, SLOT_MAX)
+later_views = st.integers(1, 2**64 - 1)
 digests = st.binary(min_size=32, max_size=32)
 signatures = st.binary(min_size=64, max_size=64)
 shares = st.binary(min_size=1, max_size=300) | st.just(b"s" * SHARE_BYTES_MAX)
@@ -71,9 +72,9 @@ frames = st.builds(
 
 
 @st.composite
-def reports(draw: st.DrawFn, view: int | None = None) -> Report:
+def reports(draw: st.DrawFn, views: st.SearchStrategy[int] = later_views) -> Report:
     """Entries in order, above the base and within the window, accepted in earlier views."""
-    view = view or draw(st.integers(1, 2**64 - 1))
+    view = draw(views)
     base = draw(
         st.none() | st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares)
     )
@@ -89,11 +90,11 @@ def reports(draw: st.DrawFn, view: int | None = None) -> Report:
 
 @st.composite
 def new_views(draw: st.DrawFn) -> NewView:
-    """Its Reports are for its own view."""
+    """Its Reports are of its own view."""
     view = draw(st.integers(1, 2**64 - 1))
-    members = draw(st.lists(st.integers(0, 254), max_size=3))
-    said = tuple((member, draw(reports(view))) for member in members)
-    return NewView(view, said, tuple(draw(st.lists(digests, max_size=5))), draw(signatures))
+    pairs = st.tuples(st.integers(0, 254), reports(st.just(view)))
+    held = draw(st.lists(pairs, max_size=3).map(tuple))
+    return NewView(view, held, draw(st.lists(digests, max_size=5).map(tuple)), draw(signatures))
 
 
 messages = (

@@ -211,7 +211,9 @@ def test_what_a_server_says_of_itself_is_fit_for_a_terminal(
 
     async def reply(*_: object) -> pb.StatusReply:
         peers = [pb.PeerStatus(name=evil, connected=True), pb.PeerStatus(name="member-2", connected=True)]
-        return pb.StatusReply(name=evil, version=evil, leader=evil, peers=peers, blamed=[evil, "member-3"])
+        kept = [pb.Evidence(culprit=evil, files=1), pb.Evidence(culprit="member-3", files=2)]
+        told = {"name": evil, "version": evil, "leader": evil, "blamed": [evil, "member-3"]}
+        return pb.StatusReply(**told, peers=peers, evidence=kept)
 
     monkeypatch.setattr(office.service, "Status", reply)
 
@@ -224,6 +226,7 @@ def test_what_a_server_says_of_itself_is_fit_for_a_terminal(
             ("member-2",),
             ("member-3",),
         )
+        assert told.evidence == {"member-3": 2}
         assert told.version.isprintable()
 
     run(scenario())

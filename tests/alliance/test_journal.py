@@ -437,6 +437,23 @@ def test_an_altered_row_is_refused(farm: Farm, long_chain: Chain, path: Path, st
         replayed(path, farm)
 
 
+@pytest.mark.parametrize("slot", [6, 7])
+def test_entries_that_were_accepted_and_are_gone_are_missed(
+    farm: Farm, long_chain: Chain, path: Path, slot: int
+) -> None:
+    """No certificate speaks of them: only the journal knows what this member said."""
+    with opened(path, farm) as journal:
+        journal.append(
+            [*map(EntryRecord, long_chain.entries[:7]), ProvenRecord(5, long_chain.certificate(5))]
+        )
+    db = sqlite3.connect(path)
+    db.execute("DELETE FROM entries WHERE slot = ?", (slot,))
+    db.commit()
+    db.close()
+    with pytest.raises(JournalError, match=r"slot 6 (is missing|are gone)"):
+        replayed(path, farm)
+
+
 def test_what_is_read_for_others_is_checked_too(farm: Farm, long_chain: Chain, path: Path) -> None:
     with opened(path, farm) as journal:
         journal.append([EntryRecord(entry) for entry in long_chain.entries])

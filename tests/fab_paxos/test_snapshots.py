@@ -1,0 +1,85 @@
+"""Snapshots of the log: when they may be endorsed, what is kept below them, what proves an offered one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fab_paxos.checkpoint import Checkpoints
+from fab_paxos.effects import Blame, Effect, Prune
+from fab_paxos.gathering import Reputation
+from fab_paxos.jointly import Jointly
+from fab_paxos.log import EMPTY, MerkleLog, leaf_hash
+from fab_paxos.messages import Offer
+from fab_paxos.snapshot import Snapshot, state_digest
+from fab_paxos.tail import Tail
+from fab_paxos.transfer import Transfer
+from fab_paxos.types import Batch
+from fab_paxos.windows import ClientWindows
+from quorum import AcceptedStatement, QuorumCertificate
+from tests.fab_paxos.cluster import SIX, submission
+
+
+def grown(slots: int) -> Tail:
+    """A log of so many slots, none of them decided, with a snapshot at every second one."""
+    tail = Tail(EMPTY, ClientWindows(), checkpoint_slots=2)
+    for number in range(slots):
+        batch = Batch.of([submission(0, number)])
+        tail.append(0, batch, tail.next_frontier(batch), b"")
+    return tail
+
+
+def test_a_log_that_is_not_decided_has_no_snapshot_to_endorse() -> None:
+    tail = grown(4)
+    assert tail.newest_snapshot() is None
+    for decided, newest in ((1, None), (2, 2), (3, 2), (4, 4)):
+        tail.decide(decided)
+        snapshot = tail.newest_snapshot()
+        assert (snapshot.slot if snapshot is not None else None) == newest
+
+
+def test_a_snapshot_goes_with_the_log_that_is_cut() -> None:
+    tail = grown(4)
+    tail.decide(2)
+    tail.truncate(3)
+    assert tail.snapshot(4) is None
+    assert tail.snapshot(2) is not None
+
+
+def snapshot_of(tail: Tail) -> Snapshot:
+    snapshot = tail.newest_snapshot()
+    assert snapshot is not None
+    return snapshot
+
+
+def test_so_many_slots_below_a_checkpoint_are_kept() -> None:
+    for retained, pruned in ((None, []), (0, [Prune(4)]), (1, [Prune(3)]), (3, [Prune(1)]), (4, []), (9, [])):
+        tail, out = grown(4), list[Effect]()
+        tail.decide(4)
+        checkpoints = Checkpoints(tail, Jointly(SIX, 0, Reputation()), None, 0, retained)
+        checkpoints.on_certificate(QuorumCertificate(snapshot_of(tail).statement, b"joint"), 4, out)
+        assert [effect for effect in out if isinstance(effect, Prune)] == pruned
+
+
+def test_a_digest_binds_how_many_items_a_state_has() -> None:
+    one, two = leaf_hash(b"one"), leaf_hash(b"two")
+    tree = MerkleLog()
+    tree.append_leaf_hash(one)
+    tree.append_leaf_hash(two)
+    assert state_digest([one, two]) != state_digest([tree.root()])
+
+
+def test_an_offer_of_another_state_is_not_taken_up() -> None:
+    """Its sender would bring the items, too, and every one of them would fit."""
+    tail = grown(4)
+    tail.decide(4)
+    snapshot = snapshot_of(tail)
+    decided = AcceptedStatement(0, snapshot.slot, snapshot.frontier.root)
+    checkpoint = QuorumCertificate(snapshot.statement, b"joint")
+    true = Offer(
+        checkpoint, snapshot.frontier.peaks, snapshot.leaves, QuorumCertificate(decided, b"joint"), ()
+    )
+    for offer, taken in ((true, True), (replace(true, leaves=(leaf_hash(b"another"),)), False)):
+        transfer, out = Transfer(), list[Effect]()
+        transfer.on_offer(1, offer, 0, out)
+        assert (transfer.source == 1) == taken
+        assert any(isinstance(effect, Blame) for effect in out) != taken
