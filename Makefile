@@ -6,7 +6,7 @@ SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
 WORKERS ?= 2
 
-.PHONY: help demo test check sim bugs fuzz protos clean
+.PHONY: help demo test check sim explore twins bugs fuzz protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -45,6 +45,13 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code
 
 sim: $(SETUP_DEV) ## random schedules with a lying member: make sim SEEDS=1000 SEED=0
 	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0)
+
+explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all)
+	@$(BIN)/python -m tests.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \
+		--states $(or $(STATES),0) --values $(or $(VALUES),AB) --restarts $(or $(RESTARTS),0) --news $(or $(NEWS),2)
+
+twins: $(SETUP_DEV) ## one identity, two engines: make twins SCENARIOS=10000 (0: all 3,538,944) FIRST=0
+	@$(BIN)/python -m tests.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0)
 
 bugs: $(SETUP_DEV) ## plant small bugs, one at a time; each must be found: make bugs ONLY=journal WRITE=1
 	@$(BIN)/python -m tests.simulation.bugs --workers $(WORKERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)

@@ -27,6 +27,8 @@ from tests.simulation.planting import Bug, NotPlanted, in_place
 
 ROOT = Path(__file__).resolve().parents[2]
 CAMPAIGN_SEEDS = 40
+TWINS_SCENARIOS = 200
+EXPLORED_STATES = 6000
 TIMEOUT_SECONDS = 3600
 
 CONTROL = "tests/simulation/test_scenarios_more.py::test_24_one_liar_too_many_is_detected"
@@ -53,6 +55,22 @@ def campaign_seeds(seeds: int) -> str | None:
             _check_plant(f"{error}")
             return f"campaign, seed {seed}"
     return None
+
+
+def explored(states: int) -> str | None:
+    from tests.explorer.finder import explore
+
+    found = explore(states)
+    _check_plant(found or "")
+    return None if found is None else "explorer"
+
+
+def twins(scenarios: int) -> str | None:
+    from tests.explorer.finder import run_twins
+
+    found = run_twins(scenarios)
+    _check_plant(found or "")
+    return None if found is None else "twins"
 
 
 class _First:
@@ -107,6 +125,8 @@ FINDERS: dict[str, Finder] = {
         without=(CONTROL,),
     ),
     "exhaustive": partial(pytest_on, "tests/simulation/test_exhaustive.py", without=(_PLANTS_ITSELF,)),
+    "explorer": partial(explored, EXPLORED_STATES),
+    "twins": partial(twins, TWINS_SCENARIOS),
     "engine tests": partial(pytest_on, "tests/fab_paxos", without=(_CHAOS,)),
     "passage tests": partial(
         pytest_on,
@@ -140,7 +160,7 @@ FINDERS: dict[str, Finder] = {
 }
 
 SEARCHES: dict[str, tuple[str, ...]] = {
-    "engine": ("campaign", "scenarios", "exhaustive", "engine tests"),
+    "engine": ("campaign", "twins", "scenarios", "exhaustive", "explorer", "engine tests"),
     "passage": ("passage tests", "engine tests", "campaign", "scenarios"),
     "gate": ("gate tests", "quorum tests", "signer tests"),
     "receipts": ("receipt tests",),
