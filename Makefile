@@ -6,7 +6,7 @@ SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
 WORKERS ?= 2
 
-.PHONY: help demo test check sim explore twins bugs fuzz protos clean
+.PHONY: help demo test check sim explore twins bugs fuzz fuzz-crypto mutants bench-crypto protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -61,6 +61,18 @@ fuzz: $(SETUP_DEV) ## nearly valid bytes into every decoder: make fuzz SECONDS=1
 	@$(if $(GUIDED),$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]')
 	@$(BIN)/python -m tests.fuzz.$(if $(GUIDED),guided,run) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),0)
 	@echo "fuzz: ok"
+
+fuzz-crypto: $(SETUP_DEV) ## bad bytes into the decoders of shoup_rsa: make fuzz-crypto EXECUTIONS=10000000 SEED=1
+	@$(BIN)/python -m tests.fuzz.shoup_rsa --executions $(or $(EXECUTIONS),1000000) --seed $(or $(SEED),0)
+	@echo "fuzz-crypto: ok" >&2
+
+mutants: $(SETUP_DEV) ## wrong versions of shoup_rsa that tests must notice: make mutants SAMPLE=300 SEED=1; 0: all
+	@$(BIN)/python -m tests.mutation.run --sample $(or $(SAMPLE),300) --seed $(or $(SEED),0)
+	@echo "mutants: ok" >&2
+
+bench-crypto: $(SETUP) ## what threshold RSA costs, beside the goals: make bench-crypto ARGS="--keys 0"
+	@$(BIN)/python benchmarks/crypto.py $(ARGS)
+	@echo "bench-crypto: ok" >&2
 
 protos: $(SETUP_DEV) ## generate alliance/pb from protos/
 	@$(BIN)/python protos/generate.py

@@ -138,5 +138,5 @@ class ThresholdRsaEndorser:
         return self._share.index - 1
 
     def endorse(self, message: bytes, *, proven: bool) -> bytes:
-        share = self._share.sign_share(message, proof=proven)
+        share = self._share.sign_share(message, proof="compact" if proven else "none")
         return share.to_bytes(self._share.public_key)

@@ -6,6 +6,7 @@ anything else: a predictable dealer or proof gives the key away.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 
@@ -21,3 +22,23 @@ def random_below(bound: int) -> int:
 def random_bytes(length: int) -> bytes:
     """`length` uniform bytes: salts and nonces of sealed key shares."""
     return secrets.token_bytes(length)
+
+
+_process = object()
+
+
+def _renew_process() -> None:
+    global _process
+    _process = object()
+
+
+# The only use of `os` in this package: a child process must not use the random numbers of its parent.
+os.register_at_fork(after_in_child=_renew_process)
+
+
+def this_process() -> object:
+    """A mark that is the same object within a process, and another one in a child that it forks.
+
+    Random numbers that are kept for later are kept with the mark, and thrown away where it is another.
+    """
+    return _process

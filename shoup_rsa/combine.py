@@ -1,182 +1,178 @@
 """From shares to one signature; from bad shares to their makers, by proof only.
 
-Shoup, Protocol 2. For a set S of k indices, Lagrange's coefficients at 0 times Delta = n! are integers
-lambda_j, and sum lambda_j s_j = d modulo m, since s_j = f(j) / Delta. Then
+Shoup, section 2. For a set S of k indices, L is the least number that makes all L lambda_j integers, where
+lambda_j are Lagrange's coefficients at 0; L divides Delta = n!. With W = prod x_j^(L lambda_j):
 
-    w = prod x_j^(2 lambda_j) = x^(4 d),   w^e = x^4,   a * 4 + b * e = 1,   y = w^a x^b,   y^e = x,
+    Protocol 1: s_j = f(j),          w = W^2 = x^(4 Delta L d),      e' = 4 Delta L  (the paper: L = Delta)
+    Protocol 2: s_j = f(j) / Delta,  w = W^(2 Delta / L) = x^(4 d),  e' = 4
+    both:       w^e = x^e',   a e' + b e = 1,   y = w^a x^b,   y^e = x.
 
-and the signature is y, or y / u where x = H(M) u^e. Since e-th roots are unique modulo N, the bytes do not
-depend on S. The x_j enter squared, so that their signs play no part.
+The signature is y, or y / u where x = H(M) u^e. Since e-th roots are unique modulo N, the bytes do not
+depend on S, nor on L. The x_j enter squared, so that their signs play no part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from math import factorial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shoup_rsa import _arith
+from shoup_rsa import _arith, batch
 from shoup_rsa import proof as proofs
-from shoup_rsa.encoding import Representative, represent
-from shoup_rsa.errors import CombineFailed, InvalidShare, NotEnoughShares
-from shoup_rsa.share import SignatureShare, check_index, check_value
+from shoup_rsa.encoding import Representative
+from shoup_rsa.errors import CombineFailed, InvalidShare, InvalidShares, NotEnoughShares
+from shoup_rsa.lagrange import lagrange_at_zero
+from shoup_rsa.proof import BatchableProof
+from shoup_rsa.share import SignatureShare, check_form, check_index
+from shoup_rsa.sizes import delta
 
 if TYPE_CHECKING:
     from shoup_rsa.keys import ThresholdPublicKey
 
-_PROOF_EXPONENT = 4
-"""e' of Protocol 2."""
+
+@dataclass(frozen=True)
+class Judgement:
+    """What form and proof say about shares, each list by ascending index."""
+
+    valid: list[SignatureShare]
+    culprits: list[InvalidShare]
+    unproven: list[SignatureShare]
 
 
-def lagrange_coefficients(parties: int, indices: tuple[int, ...]) -> tuple[int, ...]:
-    """The integers lambda_j = Delta * prod_{i in S, i != j} i / (i - j) for j in S = `indices`, Delta = n!.
-
-    Exact: the numerator is completed before the one division, whose remainder is checked. `indices` are
-    distinct and in 1..parties; raises ValueError otherwise.
-    """
-    if len(set(indices)) != len(indices) or not all(1 <= index <= parties for index in indices):
-        raise ValueError("Lagrange interpolation needs distinct indices of 1..parties")
-    delta = factorial(parties)
-    coefficients = []
-    for index in indices:
-        numerator, denominator = delta, 1
-        for other in indices:
-            if other != index:
-                numerator *= other
-                denominator *= other - index
-        quotient, remainder = divmod(numerator, denominator)
-        if remainder:
-            raise ArithmeticError("a Lagrange coefficient times Delta must be an integer")
-        coefficients.append(quotient)
-    return tuple(coefficients)
+def combine(
+    key: ThresholdPublicKey, representative: Representative, shares: Iterable[SignatureShare]
+) -> bytes:
+    """The contract is that of `ThresholdPublicKey.combine`."""
+    given = gather(key, shares)
+    if len(given) < key.threshold:
+        raise NotEnoughShares(key.threshold, len(given))
+    signature, judgement = resolve(key, representative, [], given)
+    if signature is None:
+        raise CombineFailed(
+            tuple(culprit.index or 0 for culprit in judgement.culprits),
+            tuple(share.index for share in judgement.unproven),
+        )
+    return signature
 
 
-def _split_coefficients(parties: int, indices: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """(g, lambda_j / g) with g the greatest common divisor of all lambda_j.
-
-    Raising the product to g once is cheaper than carrying g in every factor.
-    """
-    coefficients = lagrange_coefficients(parties, indices)
-    content = _arith.gcd(*coefficients)
-    return content, tuple(coefficient // content for coefficient in coefficients)
-
-
-# The same few quorums come back again and again. Bounded: an entry takes at most 100 KB (at PARTIES_MAX).
-_remembered_coefficients = lru_cache(maxsize=64)(_split_coefficients)
+def verify_shares(
+    key: ThresholdPublicKey, representative: Representative, shares: Iterable[SignatureShare]
+) -> None:
+    """The contract is that of `ThresholdPublicKey.verify_shares`."""
+    judgement = judge(key, representative, gather(key, shares))
+    if judgement.culprits or judgement.unproven:
+        raise InvalidShares(tuple(judgement.culprits), tuple(share.index for share in judgement.unproven))
 
 
-def combine(public_key: ThresholdPublicKey, message: bytes, shares: Iterable[SignatureShare]) -> bytes:
+def resolve(
+    key: ThresholdPublicKey,
+    representative: Representative,
+    valid: Sequence[SignatureShare],
+    others: Sequence[SignatureShare],
+) -> tuple[bytes | None, Judgement]:
     """Combine first, verify the RESULT, and look at the shares only if that fails.
 
-    The contract is that of `ThresholdPublicKey.combine`.
+    `valid` were judged before. The judgement is about `others`, and empty when the first attempt succeeds.
+    The proven shares come first: with a whole quorum of them the undecided are not used at all. With fewer,
+    the undecided may still be right, and the result is verified in any case.
     """
-    representative = represent(public_key, message)
-    by_index = _gather(public_key, shares)
-    if len(by_index) < public_key.threshold:
-        raise NotEnoughShares(public_key.threshold, len(by_index))
-    in_range = [share for share in by_index.values() if _value_in_range(public_key, share)]
-    signature = _try_combine(public_key, representative, in_range)
+    ready = [share for share in others if _value_in_range(key, share)]
+    signature = _try_combine(key, representative, [*valid, *ready])
     if signature is not None:
-        return signature
-
-    good, culprits, unproven = _judge(public_key, representative, by_index.values())
-    # The proven ones come first: with a whole quorum of them the undecided are not used at all. With fewer,
-    # the undecided may still be right, and the result is verified in any case.
-    if culprits or len(good) >= public_key.threshold:
-        signature = _try_combine(public_key, representative, good + unproven)
-        if signature is not None:
-            return signature
-    raise CombineFailed(tuple(culprits), tuple(share.index for share in unproven))
+        return signature, Judgement([], [], [])
+    judgement = judge(key, representative, others)
+    proven = [*valid, *judgement.valid]
+    if judgement.culprits or len(proven) >= key.threshold:
+        signature = _try_combine(key, representative, [*proven, *judgement.unproven])
+    return signature, judgement
 
 
-def _gather(public_key: ThresholdPublicKey, shares: Iterable[SignatureShare]) -> dict[int, SignatureShare]:
+def gather(key: ThresholdPublicKey, shares: Iterable[SignatureShare]) -> list[SignatureShare]:
     """The shares by ascending index. Equal copies count once; different shares of one index are refused."""
     by_index: dict[int, SignatureShare] = {}
     for share in shares:
         if not isinstance(share, SignatureShare):
             raise TypeError(f"expected a SignatureShare, not {type(share).__name__}")
-        check_index(public_key, share.index)
+        check_index(key, share.index)
         if by_index.setdefault(share.index, share) != share:
             raise InvalidShare(
                 share.index, "two different shares of this index were given: keep one a member"
             )
-    return dict(sorted(by_index.items()))
+    return [share for _, share in sorted(by_index.items())]
 
 
-def _value_in_range(public_key: ThresholdPublicKey, share: SignatureShare) -> bool:
-    """The cheap part of the check of a value: what the arithmetic needs. The rest waits for a failure."""
-    return type(share.value) is int and 0 < 2 * share.value < public_key.modulus
-
-
-def _judge(
-    public_key: ThresholdPublicKey, representative: Representative, shares: Iterable[SignatureShare]
-) -> tuple[list[SignatureShare], list[int], list[SignatureShare]]:
-    """(proven good, indices proven bad, without proof). Nothing but form and proof decides.
+def judge(
+    key: ThresholdPublicKey, representative: Representative, shares: Iterable[SignatureShare]
+) -> Judgement:
+    """Nothing but form and proof decides. The batchable proofs are checked all at once.
 
     Trying subsets would not do: two corrupt shares can cancel each other and make an honest third look wrong.
     """
-    good: list[SignatureShare] = []
-    culprits: list[int] = []
-    unproven: list[SignatureShare] = []
+    judgement = Judgement([], [], [])
+    batched: dict[int, tuple[SignatureShare, BatchableProof]] = {}
     for share in shares:
         try:
-            check_value(public_key, share)
+            check_form(key, share)
             if share.proof is None:
-                unproven.append(share)
-                continue
-            proofs.check(public_key, share.index, representative.value, share.value, share.proof)
-            good.append(share)
-        except InvalidShare:
-            culprits.append(share.index)
-    return good, culprits, unproven
+                judgement.unproven.append(share)
+            elif isinstance(share.proof, BatchableProof):
+                batched[share.index] = (share, share.proof)
+            else:
+                proofs.check_compact(key, share.index, representative, share.value, share.proof)
+                judgement.valid.append(share)
+        except InvalidShare as error:
+            judgement.culprits.append(error)
+    proven = [(index, share.value, proof) for index, (share, proof) in batched.items()]
+    for index in batch.find_culprits(key, representative, proven):
+        del batched[index]
+        judgement.culprits.append(InvalidShare(index, "the proof of correctness does not hold"))
+    judgement.valid.extend(share for share, _ in batched.values())
+    judgement.valid.sort(key=lambda share: share.index)
+    judgement.culprits.sort(key=lambda culprit: culprit.index or 0)
+    return judgement
+
+
+def _value_in_range(key: ThresholdPublicKey, share: SignatureShare) -> bool:
+    """The cheap part of the check of a value: what the arithmetic needs. The rest waits for a failure."""
+    return type(share.value) is int and 0 < 2 * share.value < key.modulus
 
 
 def _try_combine(
-    public_key: ThresholdPublicKey, representative: Representative, shares: Sequence[SignatureShare]
+    key: ThresholdPublicKey, representative: Representative, shares: Sequence[SignatureShare]
 ) -> bytes | None:
     """The verified signature from the first `threshold` shares, or None if they do not give one."""
-    chosen = shares[: public_key.threshold]
-    if len(chosen) < public_key.threshold:
+    chosen = shares[: key.threshold]
+    if len(chosen) < key.threshold:
         return None
-    modulus, exponent = public_key.modulus, public_key.public_exponent
-    content, coefficients = _remembered_coefficients(
-        public_key.parties, tuple(share.index for share in chosen)
-    )
-    numerator, denominator = _arith.power_product([share.value for share in chosen], coefficients, modulus)
-    _, root_factor, message_factor = _arith.bezout(_PROOF_EXPONENT, exponent)
-    exponent_of_product = 2 * content * root_factor
-    if exponent_of_product < 0:
-        numerator, denominator, exponent_of_product = denominator, numerator, -exponent_of_product
+    least, coefficients = lagrange_at_zero(tuple(share.index for share in chosen))
+    if key.protocol == 1:
+        content, proof_exponent = 2, 4 * delta(key.parties) * least
+    else:
+        content, proof_exponent = 2 * (delta(key.parties) // least), 4
+    _, root_factor, message_factor = _arith.bezout(proof_exponent, key.public_exponent)
+    if root_factor < 0:  # the sign goes into the product, where inverting costs nothing more
+        root_factor, coefficients = -root_factor, tuple(-coefficient for coefficient in coefficients)
     try:
-        ratio = numerator * _arith.inverse(denominator, modulus) % modulus
-    except ZeroDivisionError:  # a value has a factor in common with N; _judge finds out whose
+        whole = _arith.product_of_powers([share.value for share in chosen], coefficients, key.modulus)
+    except ZeroDivisionError:  # a value has a factor in common with N; judge finds out whose
         return None
-    root = _arith.power(ratio, exponent_of_product, modulus)
-    root = root * _arith.power(representative.value, message_factor, modulus) % modulus
+    root = _arith.power(whole, content * root_factor, key.modulus)
+    message_power = _arith.power(representative.value, message_factor, key.modulus)
+    root = _arith.multiply(root, message_power, key.modulus)
     if representative.adjusted:
-        root = root * public_key.nonresidue_inverse % modulus
-    if _arith.power(root, exponent, modulus) != representative.encoded:
+        root = _arith.multiply(root, key.nonresidue_inverse, key.modulus)
+    if _arith.power(root, key.public_exponent, key.modulus) != representative.encoded:
         return None
-    return root.to_bytes(public_key.signature_length, "big")
+    return root.to_bytes(key.signature_length, "big")
 
 
-def check_dealing(public_key: ThresholdPublicKey) -> bool:
-    """Whether (prod_{j in S} v_j^lambda_j)^e = v for every window S of k consecutive indices.
+def is_dealing(key: ThresholdPublicKey) -> bool:
+    """Whether all v_i = v^(s_i) lie on ONE polynomial of degree below k, whose value at 0 belongs to d.
 
-    v_j = v^(s_j) and sum lambda_j s_j = d give v^(d e) = v. The windows together cover all keys, and more:
-    two neighbouring windows share k - 1 indices and the value at 0, k points in all, which fix a polynomial
-    of degree k - 1; so all n keys lie on ONE polynomial, and every subset of k members signs alike.
+    Protocol 1: s_i = f(i), and v_0^e = v. Protocol 2: s_i = f(i) / Delta, and v_0^(Delta e) = v.
+    Then every k members interpolate the same d. The paper's (prod v_j^lambda_j)^e = v is this equation for
+    one set of k indices; differences give the value at 0 with fewer multiplications, and cover all sets.
     """
-    modulus, exponent = public_key.modulus, public_key.public_exponent
-    for first in range(1, public_key.parties - public_key.threshold + 2):
-        indices = tuple(range(first, first + public_key.threshold))
-        keys = public_key.verification_keys[first - 1 : first - 1 + public_key.threshold]
-        content, coefficients = _split_coefficients(public_key.parties, indices)
-        numerator, denominator = _arith.power_product(keys, coefficients, modulus)
-        whole = content * exponent
-        left = _arith.power(numerator, whole, modulus)
-        right = public_key.verification_base * _arith.power(denominator, whole, modulus) % modulus
-        if left != right:
-            return False
-    return True
+    before, all_fit = _arith.quotients(key.verification_keys, key.threshold, key.modulus)
+    whole = key.public_exponent if key.protocol == 1 else key.public_exponent * delta(key.parties)
+    return all_fit and _arith.power(before, whole, key.modulus) == key.verification_base

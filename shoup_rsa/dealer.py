@@ -1,6 +1,6 @@
 """The dealer: makes the key, shares it out, forgets it.
 
-Shoup, "Practical Threshold Signatures", section 2, with Protocol 2's shares. The dealer is trusted: while it
+Shoup, "Practical Threshold Signatures", section 2. The dealer is trusted: while it
 runs it knows the whole secret key. Run it on a machine you trust and hand each share to its member encrypted.
 Python cannot wipe memory; ending the process is what makes the dealer forget.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import factorial
 
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow, random_below
 from shoup_rsa.errors import InvalidKey
-from shoup_rsa.keys import KEY_SIZES, PUBLIC_EXPONENT, SECURE_KEY_SIZE, ThresholdPublicKey, check_sizes
-from shoup_rsa.share import KeyShare
+from shoup_rsa.key_share import KeyShare
+from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.sizes import KEY_SIZES, PUBLIC_EXPONENT, SECURE_KEY_SIZE, check_sizes, delta
 
 Progress = Callable[[str, int], None]
 """Called as progress(stage, candidates tried in this stage), now and then."""
@@ -41,6 +41,7 @@ def generate_threshold_key(
     corruptions: int,
     key_size: int = SECURE_KEY_SIZE,
     *,
+    protocol: int = 2,
     epoch: int = 0,
     progress: Progress | None = None,
     insecure_small_key: bool = False,
@@ -51,6 +52,7 @@ def generate_threshold_key(
     corruptions: how many members may be corrupt; corruptions < threshold <= parties - corruptions.
     key_size: bits of the modulus, exactly; 2048..8192 in steps of 128. Sizes from 512 on are for tests and
     need `insecure_small_key=True`: such keys can be factored.
+    protocol: 2, for any threshold; or 1, the paper's simpler one, for threshold = corruptions + 1 only.
     epoch: the generation of the key, 0..2^64 - 1.
     progress: called as progress(stage, candidates_tried) with the stages "first prime", "second prime" and
     "shares".
@@ -60,7 +62,7 @@ def generate_threshold_key(
     two thresholds (or two polynomials) for one secret exponent the smaller quorum would command the larger.
     Raises InvalidKey, which says what is wrong with the sizes. About a second at 2048 bits.
     """
-    check_sizes(parties, threshold, corruptions, epoch)
+    check_sizes(protocol, parties, threshold, corruptions, epoch)
     if type(key_size) is not int or key_size not in KEY_SIZES:
         raise InvalidKey(
             f"key_size = {key_size}: must be a multiple of {KEY_SIZES.step} "
@@ -79,7 +81,8 @@ def generate_threshold_key(
     report("shares", 0)
     order = (first // 2) * (second // 2)  # m = p' q', the order of the squares modulo N
     base = _generator_of_squares(modulus, random_below)
-    secrets = _share_out(order, parties, threshold, random_below)
+    scale = 1 if protocol == 1 else _arith.inverse(delta(parties), order)
+    secrets = _share_out(order, parties, threshold, scale, random_below)
     public_key = ThresholdPublicKey(
         modulus=modulus,
         public_exponent=PUBLIC_EXPONENT,
@@ -89,7 +92,8 @@ def generate_threshold_key(
         epoch=epoch,
         verification_base=base,
         verification_keys=tuple(_arith.secret_power(base, secret, modulus) for secret in secrets),
-        nonresidue=_nonresidue(modulus, random_below),
+        nonresidue=None if protocol == 1 else _nonresidue(modulus, random_below),
+        protocol=protocol,
     )
     # A dealer that miscounted, or whose memory flipped a bit, must not hand anything out.
     public_key.check_dealing()
@@ -98,9 +102,11 @@ def generate_threshold_key(
     return Dealing(public_key, shares)
 
 
-def _share_out(order: int, parties: int, threshold: int, random_below: RandomBelow) -> list[int]:
-    """s_i = f(i) / Delta mod m for i = 1..n; f(X) = d + a_1 X + ... + a_(k-1) X^(k-1), a_j uniform."""
-    delta_inverse = _arith.inverse(factorial(parties), order)
+def _share_out(order: int, parties: int, threshold: int, scale: int, random_below: RandomBelow) -> list[int]:
+    """s_i = f(i) * scale mod m for i = 1..n; f(X) = d + a_1 X + ... + a_(k-1) X^(k-1), a_j uniform.
+
+    The scale is 1 in Protocol 1 and 1 / Delta in Protocol 2.
+    """
     while True:
         coefficients = [_arith.inverse(PUBLIC_EXPONENT, order)]
         coefficients += [random_below(order) for _ in range(threshold - 1)]
@@ -109,7 +115,7 @@ def _share_out(order: int, parties: int, threshold: int, random_below: RandomBel
             value = 0
             for coefficient in reversed(coefficients):
                 value = (value * index + coefficient) % order
-            secrets.append(value * delta_inverse % order)
+            secrets.append(value * scale % order)
         if all(secrets):  # a secret of zero has probability n / m: never, but it could not be raised to
             return secrets
 
@@ -182,11 +188,11 @@ def _window_length(bits: int) -> int:
 
 @lru_cache(maxsize=8)
 def _sieve_primes(bits: int) -> tuple[tuple[int, int], ...]:
-    """(r, 1/6 mod r) for the primes r with 5 <= r < bits^2 / 4.
+    """(r, 1/6 mod r) for the primes r from 5 up to a bound that grows as the time of a test does.
 
-    The bound was found by measuring: sieving further takes longer than the tests that it saves.
+    It was found by measuring: sieving further takes longer than the tests that it saves. 20 MB at the most.
     """
-    bound = bits * bits // 4
+    bound = min(bits**3 >> 12, 1 << 21)
     return tuple((prime, _arith.inverse(6, prime)) for prime in _arith.small_primes(bound) if prime > 3)
 
 

@@ -19,6 +19,10 @@ class InvalidSignature(ShoupError):
     """The signature does not belong to this message under this key."""
 
 
+class InvalidRequest(ShoupError, ValueError):
+    """A signing request that is malformed, for another key, or for another kind of document."""
+
+
 class InvalidShare(ShoupError):
     """A signature share that is malformed, or whose proof does not hold.
 
@@ -34,6 +38,26 @@ class InvalidShare(ShoupError):
     def __str__(self) -> str:
         name = "signature share" if self.index is None else f"signature share {self.index}"
         return f"{name}: {self.reason}"
+
+
+class InvalidShares(ShoupError):
+    """Of several shares, not all are proven good.
+
+    `culprits`: an InvalidShare for each share that is PROVEN bad (malformed, or with a proof that does not
+    hold). `unproven`: the indices of shares that carry no proof, about which nothing can be said. Both are
+    sorted by index; the shares in neither are proven good.
+    """
+
+    def __init__(self, culprits: tuple[InvalidShare, ...], unproven: tuple[int, ...]) -> None:
+        super().__init__(culprits, unproven)
+        self.culprits = culprits
+        self.unproven = unproven
+
+    def __str__(self) -> str:
+        parts = [str(culprit) for culprit in self.culprits]
+        if self.unproven:
+            parts.append(f"without proof: {list(self.unproven)}")
+        return "; ".join(parts)
 
 
 class NotEnoughShares(ShoupError):

@@ -1,25 +1,26 @@
 """The proof that a signature share is right: equality of two discrete logarithms, made non-interactive.
 
-Shoup, "Practical Threshold Signatures", section 2 (the proof of correctness) with Protocol 2's base x~ = x^4.
-The member shows that the logarithm of v_i to the base v equals that of x_i^2 to the base x~, both being s_i:
+Shoup, "Practical Threshold Signatures", section 2 (the proof of correctness). The member shows that the
+logarithm of v_i to the base v equals that of x_i^2 to the base x~, both being s_i:
 
     r uniform in [1, 2^(|N| + 2 L)),  v' = v^r,  x' = x~^r,
     c = H'(domain, key id, epoch, i, v, x~, v_i, x_i^2, v', x'),  L = 128 bits,
-    z = s_i c + r,                         the proof is (c, z);
-    check: c = H'(..., v^z v_i^-c, x~^z x_i^-2c).
+    z = s_i c + r.
 
 r is longer than s_i c by L bits, which hides s_i statistically; a shorter one would give s_i away as z div c.
+The proof has two forms. Compact, (c, z): c = H'(..., v^z v_i^-c, x~^z x_i^-2c) is checked. Batchable,
+(v', x', z): v^z = v' v_i^c and x~^z = x' x_i^2c are checked, up to sign, many at a time: `shoup_rsa.batch`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow, random_below
-from shoup_rsa.encoding import byte_length
+from shoup_rsa.encoding import Representative, byte_length
 from shoup_rsa.errors import InvalidShare
 
 if TYPE_CHECKING:
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
 CHALLENGE_BITS = 128
 """L: both the soundness error 2^-L of a proof and the statistical distance that hides the secret."""
 
-_DOMAIN = b"shoup-rsa/v1/protocol-2/share-proof\x00"
+BATCH_EXPONENT_BITS = 64
+"""The length of the random exponents of a batch: an error passes with probability 2^-64, each time anew."""
+
+# Sums of up to 2^16 products of a response and such an exponent are the longest exponents of v.
+_SPARE_BITS = BATCH_EXPONENT_BITS + 16
+
+_DOMAINS = {
+    1: b"shoup-rsa/v1/protocol-1/share-proof\x00",
+    2: b"shoup-rsa/v1/protocol-2/share-proof\x00",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,23 @@ class Proof:
 
     challenge: int
     response: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchableProof:
+    """The batchable proof (v', x', z): two units modulo N, and `response` in [0, response_bound)."""
+
+    base_commitment: int
+    message_commitment: int
+    response: int
+
+
+@dataclass(frozen=True, slots=True)
+class Nonce:
+    """r, and v^r. For ONE proof: two proofs with one r give the key share away. Secret, so never shown."""
+
+    exponent: int = field(repr=False)
+    commitment: int = field(repr=False)
 
 
 def nonce_bound(modulus_bits: int) -> int:
@@ -54,72 +81,87 @@ def response_length(modulus_bits: int) -> int:
     return byte_length(response_bound(modulus_bits).bit_length())
 
 
-def _challenge(
-    public_key: ThresholdPublicKey, index: int, proof_base: int, squared: int, commitments: tuple[int, int]
-) -> int:
-    """H': SHA-256 over fixed-width fields, its first L bits taken as an UNSIGNED number.
-
-    The message enters by x~, a function of it; the key and the epoch enter by name as well.
-    """
-    width = public_key.signature_length
-    digest = hashlib.sha256(_DOMAIN + public_key.key_id)
-    digest.update(public_key.epoch.to_bytes(8, "big") + index.to_bytes(4, "big"))
-    verification_key = public_key.verification_keys[index - 1]
-    numbers = (public_key.verification_base, proof_base, verification_key, squared, *commitments)
-    for number in numbers:
-        digest.update(number.to_bytes(width, "big"))
-    return int.from_bytes(digest.digest()[: CHALLENGE_BITS // 8], "big")
+def draw_nonce(key: ThresholdPublicKey, random_below: RandomBelow = random_below) -> Nonce:
+    """A fresh r with v^r: one secret exponentiation. Whoever can predict r computes s_i."""
+    # Zero is left out only because a constant-time exponentiation wants a positive exponent.
+    exponent = 1 + random_below(nonce_bound(key.key_size) - 1)
+    return Nonce(exponent, _arith.secret_power(key.verification_base, exponent, key.modulus))
 
 
 def prove(
-    public_key: ThresholdPublicKey,
+    key: ThresholdPublicKey,
     index: int,
     secret: int,
-    representative: int,
+    representative: Representative,
     value: int,
-    random_below: RandomBelow = random_below,
-) -> Proof:
-    """Prove that `value` is +-x^(2 s_i), where x = `representative` and s_i = `secret` belongs to `index`.
+    nonce: Nonce,
+    *,
+    batchable: bool = False,
+) -> Proof | BatchableProof:
+    """Prove that `value` is +-(base)^(s_i), where s_i = `secret` belongs to `index`.
 
-    Two secret exponentiations. `random_below` must be unpredictable: whoever knows r computes s_i.
+    One secret exponentiation. The nonce must never have been used before.
     """
-    modulus = public_key.modulus
-    proof_base = _arith.power(representative, 4, modulus)
-    squared = value * value % modulus
-    # Zero is left out only because a constant-time exponentiation wants a positive exponent.
-    nonce = 1 + random_below(nonce_bound(public_key.key_size) - 1)
-    commitments = (
-        _arith.secret_power(public_key.verification_base, nonce, modulus),
-        _arith.secret_power(proof_base, nonce, modulus),
-    )
-    challenge = _challenge(public_key, index, proof_base, squared, commitments)
-    return Proof(challenge, secret * challenge + nonce)
+    squared = _arith.multiply(value, value, key.modulus)
+    proof_base = representative.proof_base
+    commitment = _arith.secret_power(proof_base, nonce.exponent, key.modulus)
+    challenge = _challenge(key, index, proof_base, squared, (nonce.commitment, commitment))
+    response = secret * challenge + nonce.exponent
+    if batchable:
+        return BatchableProof(nonce.commitment, commitment, response)
+    return Proof(challenge, response)
 
 
-def check(public_key: ThresholdPublicKey, index: int, representative: int, value: int, proof: Proof) -> None:
-    """Raise InvalidShare unless `proof` shows `value` to be +-x^(2 s_i) for the s_i behind v_i.
+def check_compact(
+    key: ThresholdPublicKey, index: int, representative: Representative, value: int, proof: Proof
+) -> None:
+    """Raise InvalidShare unless `proof` shows `value` to be +-(base)^(s_i) for the s_i behind v_i.
 
-    The index and the value must have been checked before (in range, and the value a unit modulo N). v and v_i
-    are the key's own; nothing but (c, z) is taken from the share, and both are bounded before any computing.
+    The form must have been checked before: the index in range, the value a unit modulo N, c and z bounded.
+    v and v_i are the key's own; nothing but (c, z) is taken from the share.
     """
-    if not 0 <= proof.challenge < 1 << CHALLENGE_BITS:
-        raise InvalidShare(index, f"the proof's challenge is not a number of {CHALLENGE_BITS} bits")
-    if not 0 <= proof.response < response_bound(public_key.key_size):
-        raise InvalidShare(index, "the proof's response is out of range")
-    modulus = public_key.modulus
-    proof_base = _arith.power(representative, 4, modulus)
-    squared = value * value % modulus
-    verification_key = public_key.verification_keys[index - 1]
+    squared = _arith.multiply(value, value, key.modulus)
+    image = key.verification_keys[index - 1]
+    proof_base = representative.proof_base
+    inverted = _arith.inverse(squared, key.modulus)
+    image_power = _arith.short_table(image, key.modulus, CHALLENGE_BITS).power(proof.challenge)
     commitments = (
-        _open_commitment(public_key.verification_base, verification_key, proof, modulus),
-        _open_commitment(proof_base, squared, proof, modulus),
+        _arith.multiply(
+            power_of_v(key, proof.response), _arith.inverse(image_power, key.modulus), key.modulus
+        ),
+        _arith.double_power((proof_base, proof.response), (inverted, proof.challenge), key.modulus),
     )
-    if _challenge(public_key, index, proof_base, squared, commitments) != proof.challenge:
+    if _challenge(key, index, proof_base, squared, commitments) != proof.challenge:
         raise InvalidShare(index, "the proof of correctness does not hold")
 
 
-def _open_commitment(base: int, image: int, proof: Proof, modulus: int) -> int:
-    """base^z * image^-c: the commitment that the prover must have had in hand."""
-    return (
-        _arith.power(base, proof.response, modulus) * _arith.power(image, -proof.challenge, modulus) % modulus
-    )
+def challenge_of(
+    key: ThresholdPublicKey, index: int, representative: Representative, value: int, proof: BatchableProof
+) -> int:
+    """c, which a batchable proof leaves to its reader."""
+    squared = _arith.multiply(value, value, key.modulus)
+    commitments = (proof.base_commitment, proof.message_commitment)
+    return _challenge(key, index, representative.proof_base, squared, commitments)
+
+
+def power_of_v(key: ThresholdPublicKey, exponent: int) -> int:
+    """v^exponent for a PUBLIC exponent, by a table that is made once: all proofs of a key need it."""
+    bits = response_bound(key.key_size).bit_length() + _SPARE_BITS
+    return _arith.long_table(key.verification_base, key.modulus, bits).power(exponent)
+
+
+def _challenge(
+    key: ThresholdPublicKey, index: int, proof_base: int, squared: int, commitments: tuple[int, int]
+) -> int:
+    """H': SHA-256 over fixed-width fields, its first L bits taken as an UNSIGNED number.
+
+    The message and its scheme enter by x~, a function of them; the key and the epoch enter by name as well.
+    """
+    width = key.signature_length
+    digest = hashlib.sha256(_DOMAINS[key.protocol] + key.key_id)
+    digest.update(key.epoch.to_bytes(8, "big") + index.to_bytes(4, "big"))
+    verification_key = key.verification_keys[index - 1]
+    numbers = (key.verification_base, proof_base, verification_key, squared, *commitments)
+    for number in numbers:
+        digest.update(number.to_bytes(width, "big"))
+    return int.from_bytes(digest.digest()[: CHALLENGE_BITS // 8], "big")

@@ -1,11 +1,15 @@
-"""A key share at rest: sealed with a passphrase, as PEM text. No file is touched here.
+"""Keys at rest, as text for files: a key share sealed with a passphrase, a public key as it is.
 
-The key comes from scrypt (r = 8, p = 1), the encryption is AES-256-GCM, and everything in front of the
-ciphertext is authenticated with it. Layout, numbers big-endian:
+No file is touched here. A key share is encrypted by AES-256-GCM under a key from scrypt (r = 8, p = 1), and
+everything in front of the ciphertext is authenticated with it. Layout, numbers big-endian:
 
     "shoup-rsa/key-share" 00 | version u8 | log2 of the scrypt cost u8 | salt 16 | nonce 12 | key id 32 |
-    index u16 | SHA-256 of the SubjectPublicKeyInfo 32 | length u32 | encoded public key |
+    index | SHA-256 of the SubjectPublicKeyInfo 32 | length u32 | encoded public key |
     passphrase check 16 | ciphertext of s_i, as long as N | tag 16 | SHA-256 of all that 32
+
+The version is the key's encoding version; index is u16 in version 1 and u32 in version 2. Above 256 parties
+the public key is left out (length 0): each of 65,536 files would be 22 MB long. Such a key share is opened
+with the public key's own file, which is the same for everybody; the key id makes sure that it is the one.
 
 The last field finds damage without the passphrase; the passphrase check (16 further bytes from scrypt) tells
 a wrong passphrase from an altered file. Neither helps in guessing: the tag alone would confirm a guess just
@@ -14,8 +18,6 @@ as well.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import struct
@@ -25,9 +27,11 @@ from Crypto.Cipher import AES
 from Crypto.Protocol.KDF import scrypt
 
 from shoup_rsa._entropy import random_bytes
+from shoup_rsa.armour import RESTORE, armour, remove_armour
 from shoup_rsa.errors import InvalidKey, InvalidKeyFile, WrongPassphrase
-from shoup_rsa.keys import KEY_SIZES, PARTIES_MAX, ThresholdPublicKey
-from shoup_rsa.share import KeyShare
+from shoup_rsa.key_share import KeyShare
+from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.sizes import KEY_SIZES, PARTIES_MAX
 
 # The cost of opening is read from the file, so it is bounded: cost * 1 KiB of memory, 256 MiB at most.
 SCRYPT_COST_MIN_LOG2 = 10
@@ -36,34 +40,55 @@ _SCRYPT_BLOCK_SIZE = 8
 _SCRYPT_PARALLELISM = 1
 
 _MAGIC = b"shoup-rsa/key-share\x00"
-_VERSION = 1
-_HEADER = struct.Struct(">BB16s12s32sH32sI")
+_HEADERS = {1: struct.Struct(">BB16s12s32sH32sI"), 2: struct.Struct(">BB16s12s32sI32sI")}
 _CHECK_LENGTH = 16
 _TAG_LENGTH = 16
-_CHECKSUM_LENGTH = 32
-# A public key of the most parties and the longest modulus, in base64 with line ends, and room to spare.
-_PEM_LENGTH_MAX = (PARTIES_MAX + 16) * (KEY_SIZES.stop // 8) * 3 // 2
+_EMBEDDED_PARTIES_MAX = 256
 
-_BEGIN = b"-----BEGIN SHOUP RSA KEY SHARE-----\n"
-_END = b"-----END SHOUP RSA KEY SHARE-----\n"
-_RESTORE = "restore the file from a backup, or ask the dealer for a new dealing"
+
+def _text_length(parties: int) -> int:
+    """A public key of that many parties and the longest modulus, in base64 with line ends, and more."""
+    return (parties + 16) * (KEY_SIZES.stop // 8) * 3 // 2
+
+
+_SHARE_LABEL = "SHOUP RSA KEY SHARE"
+_PUBLIC_LABEL = "SHOUP RSA PUBLIC KEY"
 
 
 @dataclass(frozen=True)
 class _SealedFile:
     """The parts of a sealed key share, found but not yet trusted."""
 
+    version: int
     cost_log2: int
     salt: bytes
     nonce: bytes
     key_id: bytes
     index: int
     fingerprint: bytes
-    public_key: bytes
+    public_key: bytes  # empty when it is not in the file
     passphrase_check: bytes
     authenticated: bytes
     ciphertext: bytes
     tag: bytes
+
+
+def write_public_key(public_key: ThresholdPublicKey) -> bytes:
+    """The public key as text for a file: its canonical encoding and a checksum. ASCII, like PEM."""
+    return armour(_PUBLIC_LABEL, public_key.to_bytes())
+
+
+def read_public_key(text: bytes) -> ThresholdPublicKey:
+    """The public key in such a text. To know that it is the right one, compare its fingerprint by voice.
+
+    Raises InvalidKeyFile when the text is damaged or truncated, or holds an invalid key; TypeError unless it
+    is bytes.
+    """
+    data = remove_armour(_PUBLIC_LABEL, text, _text_length(PARTIES_MAX))
+    try:
+        return ThresholdPublicKey.from_bytes(data)
+    except InvalidKey as error:
+        raise InvalidKeyFile(f"the Shoup RSA public key is invalid: {error}; {RESTORE}") from None
 
 
 def seal_key_share(key_share: KeyShare, passphrase: bytes, *, scrypt_cost: int = 2**15) -> bytes:
@@ -82,11 +107,12 @@ def seal_key_share(key_share: KeyShare, passphrase: bytes, *, scrypt_cost: int =
             f"scrypt_cost must be a power of two from 2^{SCRYPT_COST_MIN_LOG2} to 2^{SCRYPT_COST_MAX_LOG2}"
         )
     public_key = key_share.public_key
-    encoded_key = public_key.to_bytes()
+    encoded_key = public_key.to_bytes() if public_key.parties <= _EMBEDDED_PARTIES_MAX else b""
     salt, nonce = random_bytes(16), random_bytes(12)
     encryption_key, passphrase_check = _derive(passphrase, salt, cost_log2)
-    header = _HEADER.pack(
-        _VERSION,
+    version = public_key.encoding_version
+    header = _HEADERS[version].pack(
+        version,
         cost_log2,
         salt,
         nonce,
@@ -100,28 +126,20 @@ def seal_key_share(key_share: KeyShare, passphrase: bytes, *, scrypt_cost: int =
     cipher.update(authenticated)
     secret = key_share._secret.to_bytes(public_key.signature_length, "big")
     ciphertext, tag = cipher.encrypt_and_digest(secret)
-    sealed = authenticated + ciphertext + tag
-    return _armour(sealed + hashlib.sha256(sealed).digest())
+    return armour(_SHARE_LABEL, authenticated + ciphertext + tag)
 
 
 def open_key_share(pem: bytes, passphrase: bytes, public_key: ThresholdPublicKey | None = None) -> KeyShare:
     """Decrypt a sealed key share and check it: v_i = v^(s_i), and the public key if one is expected.
 
+    public_key: the key that the share must belong to; necessary above 256 parties.
     Raises WrongPassphrase; InvalidKeyFile when the text is damaged, altered, of an unknown version, holds a
     share that does not match its verification key, or belongs to another key than `public_key`; ValueError
     for an empty passphrase; TypeError for arguments of another type.
     """
-    if not isinstance(pem, bytes):
-        raise TypeError(f"the sealed key share must be bytes, not {type(pem).__name__}")
     _check_passphrase(passphrase)
-    parts = _parse(_remove_armour(pem))
-    embedded = _read_public_key(parts)
-    if public_key is not None and embedded != public_key:
-        raise InvalidKeyFile(
-            f"this key share belongs to the key {parts.key_id.hex()[:16]} (epoch {embedded.epoch}), "
-            f"not to the expected {public_key.key_id.hex()[:16]} (epoch {public_key.epoch}); "
-            "choose the file of the right key"
-        )
+    parts = _parse(remove_armour(_SHARE_LABEL, pem, _text_length(_EMBEDDED_PARTIES_MAX)))
+    owner = _find_public_key(parts, public_key)
     encryption_key, passphrase_check = _derive(passphrase, parts.salt, parts.cost_log2)
     if not hmac.compare_digest(passphrase_check, parts.passphrase_check):
         raise WrongPassphrase("the passphrase does not open this key share; check it and try again")
@@ -130,9 +148,9 @@ def open_key_share(pem: bytes, passphrase: bytes, public_key: ThresholdPublicKey
     try:
         secret = cipher.decrypt_and_verify(parts.ciphertext, parts.tag)
     except ValueError:
-        raise InvalidKeyFile(f"the sealed key share was altered; {_RESTORE}") from None
+        raise InvalidKeyFile(f"the sealed key share was altered; {RESTORE}") from None
     try:
-        key_share = KeyShare(embedded, parts.index, int.from_bytes(secret, "big"))
+        key_share = KeyShare(owner, parts.index, int.from_bytes(secret, "big"))
         key_share.check()
     except InvalidKey as error:
         raise InvalidKeyFile(str(error)) from None
@@ -166,53 +184,29 @@ def _fingerprint(public_key: ThresholdPublicKey) -> bytes:
     return hashlib.sha256(public_key.to_der()).digest()
 
 
-def _armour(data: bytes) -> bytes:
-    text = base64.b64encode(data)
-    lines = (text[position : position + 64] + b"\n" for position in range(0, len(text), 64))
-    return _BEGIN + b"".join(lines) + _END
-
-
-def _remove_armour(pem: bytes) -> bytes:
-    """The bytes inside. Line ends, and blanks around the text, may differ; all else must be as written."""
-    if len(pem) > _PEM_LENGTH_MAX:
-        raise InvalidKeyFile(f"{len(pem)} bytes are too many for a sealed key share; is this the right file?")
-    text = pem.replace(b"\r\n", b"\n").strip() + b"\n"
-    if not text.startswith(_BEGIN):
+def _parse(body: bytes) -> _SealedFile:
+    version_at = len(_MAGIC)
+    if len(body) <= version_at or body[:version_at] != _MAGIC:
+        raise InvalidKeyFile(f"the sealed key share is truncated or of another kind; {RESTORE}")
+    layout = _HEADERS.get(body[version_at])
+    if layout is None:
         raise InvalidKeyFile(
-            "this is not a sealed key share (its first line is missing); is this the right file?"
+            f"version {body[version_at]} of sealed key shares is unknown; use a newer release of this package"
         )
-    if not text.endswith(b"\n" + _END):
-        raise InvalidKeyFile(f"the sealed key share is truncated (its last line is missing); {_RESTORE}")
-    try:
-        data = base64.b64decode(text[len(_BEGIN) : -len(_END)].replace(b"\n", b""), validate=True)
-    except binascii.Error:
-        raise InvalidKeyFile(f"the sealed key share is damaged (not base64); {_RESTORE}") from None
-    if _armour(data) != text:
-        raise InvalidKeyFile(f"the sealed key share is not in its canonical form; {_RESTORE}")
-    return data
-
-
-def _parse(data: bytes) -> _SealedFile:
-    start = len(_MAGIC) + _HEADER.size
-    if len(data) < start + _CHECKSUM_LENGTH or data[: len(_MAGIC)] != _MAGIC:
-        raise InvalidKeyFile(f"the sealed key share is truncated or of another kind; {_RESTORE}")
-    body, checksum = data[:-_CHECKSUM_LENGTH], data[-_CHECKSUM_LENGTH:]
-    if hashlib.sha256(body).digest() != checksum:
-        raise InvalidKeyFile(f"the sealed key share is damaged (its checksum is wrong); {_RESTORE}")
-    version, cost_log2, salt, nonce, key_id, index, fingerprint, key_length = _HEADER.unpack_from(
-        body, len(_MAGIC)
+    start = version_at + layout.size
+    if len(body) < start:
+        raise InvalidKeyFile(f"the sealed key share is truncated; {RESTORE}")
+    version, cost_log2, salt, nonce, key_id, index, fingerprint, key_length = layout.unpack_from(
+        body, version_at
     )
-    if version != _VERSION:
-        raise InvalidKeyFile(
-            f"version {version} of sealed key shares is unknown; use a newer release of this package"
-        )
     if not SCRYPT_COST_MIN_LOG2 <= cost_log2 <= SCRYPT_COST_MAX_LOG2:
-        raise InvalidKeyFile(f"a scrypt cost of 2^{cost_log2} is out of bounds; {_RESTORE}")
+        raise InvalidKeyFile(f"a scrypt cost of 2^{cost_log2} is out of bounds; {RESTORE}")
     check_start = start + key_length
     secret_start = check_start + _CHECK_LENGTH
     if len(body) < secret_start + _TAG_LENGTH:
-        raise InvalidKeyFile(f"the lengths in the sealed key share do not add up; {_RESTORE}")
+        raise InvalidKeyFile(f"the lengths in the sealed key share do not add up; {RESTORE}")
     return _SealedFile(
+        version=version,
         cost_log2=cost_log2,
         salt=salt,
         nonce=nonce,
@@ -227,20 +221,38 @@ def _parse(data: bytes) -> _SealedFile:
     )
 
 
-def _read_public_key(parts: _SealedFile) -> ThresholdPublicKey:
-    """The embedded public key, consistent with the header. Not authentic before the tag is checked."""
-    try:
-        public_key = ThresholdPublicKey.from_bytes(parts.public_key)
-    except InvalidKey as error:
+def _find_public_key(parts: _SealedFile, expected: ThresholdPublicKey | None) -> ThresholdPublicKey:
+    """The key that the share belongs to, consistent with the header. Not authentic before the tag is checked.
+
+    Nothing here depends on the passphrase.
+    """
+    if parts.public_key:
+        try:
+            owner = ThresholdPublicKey.from_bytes(parts.public_key)
+        except InvalidKey as error:
+            raise InvalidKeyFile(
+                f"the public key inside the sealed key share is invalid: {error}; {RESTORE}"
+            ) from None
+    elif expected is None:
         raise InvalidKeyFile(
-            f"the public key inside the sealed key share is invalid: {error}; {_RESTORE}"
-        ) from None
+            f"this sealed key share does not hold its public key, {parts.key_id.hex()[:16]}: "
+            "give the public key, too"
+        )
+    else:
+        owner = expected
+    if expected is not None and parts.key_id != expected.key_id:
+        raise InvalidKeyFile(
+            f"this key share belongs to the key {parts.key_id.hex()[:16]}, not to the expected "
+            f"{expected.key_id.hex()[:16]} (epoch {expected.epoch}); choose the file of the right key"
+        )
     consistent = (
-        parts.key_id == public_key.key_id
-        and parts.fingerprint == _fingerprint(public_key)
-        and 1 <= parts.index <= public_key.parties
-        and len(parts.ciphertext) == public_key.signature_length
+        parts.key_id == owner.key_id
+        and parts.version == owner.encoding_version
+        and bool(parts.public_key) == (owner.parties <= _EMBEDDED_PARTIES_MAX)
+        and parts.fingerprint == _fingerprint(owner)
+        and 1 <= parts.index <= owner.parties
+        and len(parts.ciphertext) == owner.signature_length
     )
     if not consistent:
-        raise InvalidKeyFile(f"the header of the sealed key share contradicts its public key; {_RESTORE}")
-    return public_key
+        raise InvalidKeyFile(f"the header of the sealed key share contradicts its public key; {RESTORE}")
+    return owner

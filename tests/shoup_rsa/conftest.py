@@ -14,12 +14,15 @@ Deal = Callable[..., Dealing]
 
 
 @cache
-def _deal(parties: int, threshold: int, corruptions: int, seed: int, epoch: int, key_size: int) -> Dealing:
+def _deal(
+    parties: int, threshold: int, corruptions: int, seed: int, epoch: int, key_size: int, protocol: int
+) -> Dealing:
     return generate_threshold_key(
         parties,
         threshold,
         corruptions,
         key_size,
+        protocol=protocol,
         epoch=epoch,
         insecure_small_key=True,
         random_below=random.Random(seed).randrange,
@@ -28,12 +31,18 @@ def _deal(parties: int, threshold: int, corruptions: int, seed: int, epoch: int,
 
 @pytest.fixture(scope="session")
 def deal() -> Deal:
-    """deal(parties, threshold, corruptions, seed=1, epoch=0, key_size=512): predictable, made once."""
+    """deal(parties, threshold, corruptions, seed=1, epoch=0, key_size=512, protocol=2): made once."""
 
     def dealing(
-        parties: int, threshold: int, corruptions: int, seed: int = 1, epoch: int = 0, key_size: int = 512
+        parties: int,
+        threshold: int,
+        corruptions: int,
+        seed: int = 1,
+        epoch: int = 0,
+        key_size: int = 512,
+        protocol: int = 2,
     ) -> Dealing:
-        return _deal(parties, threshold, corruptions, seed, epoch, key_size)
+        return _deal(parties, threshold, corruptions, seed, epoch, key_size, protocol)
 
     return dealing
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from shoup_rsa.dealer import _generator_of_squares, _nonresidue, _two_safe_primes
 from tests.shoup_rsa.twin import Twin, sealed_share
 
-PATH = Path(__file__).parent / "vectors" / "protocol2.json"
+FOLDER = Path(__file__).parent / "vectors"
+PATH = FOLDER / "protocol2.json"
+PATH_1 = FOLDER / "protocol1.json"
 
 
 def _leading_zero(twin: Twin, share_index: int | None) -> bytes:
@@ -47,13 +49,13 @@ def _case(comment: str, twin: Twin, message: bytes, below: random.Random) -> dic
     }
 
 
-def _key(n: int, k: int, t: int, epoch: int, seed: int) -> dict[str, object]:
+def _key(n: int, k: int, t: int, epoch: int, seed: int, protocol: int = 2) -> dict[str, object]:
     generator = random.Random(seed)
     p, q = _two_safe_primes(512, generator.randrange, lambda stage, tried: None)
     order = (p - 1) // 2 * ((q - 1) // 2)
     coefficients = tuple(generator.randrange(order) for _ in range(k - 1))
     v, u = _generator_of_squares(p * q, generator.randrange), _nonresidue(p * q, generator.randrange)
-    twin = Twin(p, q, n, k, t, epoch, coefficients, v, u)
+    twin = Twin(p, q, n, k, t, epoch, coefficients, v, u, protocol)
     cases = [
         _case("Jacobi symbol +1", twin, _with_symbol(twin, 1), generator),
         _case("Jacobi symbol -1", twin, _with_symbol(twin, -1), generator),
@@ -66,6 +68,7 @@ def _key(n: int, k: int, t: int, epoch: int, seed: int) -> dict[str, object]:
         "threshold": k,
         "corruptions": t,
         "epoch": epoch,
+        "protocol": protocol,
         "p": hex(p),
         "q": hex(q),
         "coefficients": [hex(a) for a in coefficients],
@@ -89,8 +92,13 @@ def main() -> None:
     ]
     # A large key would make a large file: of the cases of n = 31 the first two say it all.
     keys[-1]["cases"] = keys[-1]["cases"][:2]  # type: ignore[index]
-    PATH.parent.mkdir(exist_ok=True)
-    PATH.write_text(json.dumps({"source": "tests/shoup_rsa/twin.py", "keys": keys}, indent=1) + "\n")
+    keys_1 = [
+        _key(n, k, t, epoch, seed=200 + epoch, protocol=1)
+        for epoch, (n, k, t) in enumerate([(1, 1, 0), (3, 2, 1), (7, 3, 2)])
+    ]
+    FOLDER.mkdir(exist_ok=True)
+    for path, contents in ((PATH, keys), (PATH_1, keys_1)):
+        path.write_text(json.dumps({"source": "tests/shoup_rsa/twin.py", "keys": contents}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

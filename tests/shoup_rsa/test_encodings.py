@@ -35,7 +35,7 @@ def bare(six: Dealing) -> SignatureShare:
 
 @pytest.fixture(scope="module")
 def proven(six: Dealing) -> SignatureShare:
-    return six.key_shares[1].sign_share(MESSAGE, proof=True)
+    return six.key_shares[1].sign_share(MESSAGE, proof="compact")
 
 
 def flips(data: bytes) -> list[bytes]:
@@ -100,13 +100,14 @@ class TestPublicKey:
     @pytest.mark.parametrize(
         ("offset", "layout", "value", "reason"),
         [
-            (0, ">B", 2, "version 2"),
-            (1, ">B", 1, "protocol 1"),
+            (0, ">B", 3, "version 3"),
+            (1, ">B", 1, "Protocol 1 is proven"),
+            (1, ">B", 3, "protocol = 3"),
             (2, ">H", 500, "key size of 500"),
             (2, ">H", 640, "bytes"),
             (4, ">H", 0, "at least 1"),
             (4, ">H", 7, "bytes"),
-            (4, ">H", 65535, "too slow"),
+            (4, ">H", 257, "not encoded in version 1"),
             (6, ">H", 0, "threshold = 0"),
             (8, ">H", 2, "honest members"),
             (18, ">I", 3, "65537"),
@@ -159,11 +160,11 @@ class TestSignatureShare:
     def test_round_trip_and_lengths(self, six: Dealing, bare: SignatureShare, proven: SignatureShare) -> None:
         for share in (bare, proven):
             data = share.to_bytes(six.public_key)
-            assert len(data) == six.public_key.share_length(share is proven)
+            assert len(data) == six.public_key.share_length("compact" if share is proven else "none")
             assert SignatureShare.from_bytes(six.public_key, data) == share
             assert pickle.loads(pickle.dumps(share)) == share  # noqa: S301
-        assert six.public_key.share_length(False) == 4 + 64
-        assert six.public_key.share_length(True) == 4 + 64 + 16 + 64 + 33
+        assert six.public_key.share_length("none") == 4 + 64
+        assert six.public_key.share_length("compact") == 4 + 64 + 16 + 64 + 33
 
     def test_every_flipped_bit_of_a_share_with_proof_is_refused(
         self, six: Dealing, proven: SignatureShare
@@ -186,7 +187,7 @@ class TestSignatureShare:
     def test_other_lengths_are_refused(self, six: Dealing, proven: SignatureShare) -> None:
         data = proven.to_bytes(six.public_key)
         for length in range(len(data) + 20):
-            if length not in (68, len(data)):
+            if length not in (68, len(data), 68 + 64 + 64 + 97):
                 with pytest.raises(InvalidShare, match="bytes"):
                     SignatureShare.from_bytes(six.public_key, (data * 2)[:length])
         with pytest.raises(TypeError, match="bytes"):
@@ -195,9 +196,9 @@ class TestSignatureShare:
     @given(data=st.data())
     @STEADY
     def test_whatever_is_accepted_is_the_one_encoding(self, six: Dealing, data: st.DataObject) -> None:
-        size = six.public_key.share_length(data.draw(st.booleans()))
+        size = six.public_key.share_length(data.draw(st.sampled_from(["none", "compact", "batchable"])))
         noise = data.draw(st.binary(min_size=size, max_size=size))
-        header = bytes([1, int(size > 68), 0, data.draw(st.integers(0, 8))])
+        header = bytes([1, (size > 68) + (size > 200), 0, data.draw(st.integers(0, 8))])
         for candidate in (noise, header + noise[4:]):
             try:
                 share = SignatureShare.from_bytes(six.public_key, candidate)
@@ -221,6 +222,10 @@ class TestSignatureShare:
             proof = replace(proven.proof or Proof(0, 0), **{number: wrong})
             with pytest.raises(InvalidShare, match=number):
                 replace(proven, proof=proof).to_bytes(six.public_key)
+
+    def test_the_smallest_numbers_fit(self, six: Dealing) -> None:
+        share = SignatureShare(1, 1, Proof(0, 0))
+        assert SignatureShare.from_bytes(six.public_key, share.to_bytes(six.public_key)) == share
 
     def test_the_largest_honest_response_fits(self, six: Dealing) -> None:
         bits = six.public_key.key_size

@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoup_rsa import Dealing, InvalidSignature, NotEnoughShares
-from shoup_rsa.encoding import encode_message, represent
+from shoup_rsa import Dealing, InvalidSignature, NotEnoughShares, Scheme
+from shoup_rsa.encoding import represent
 from tests.shoup_rsa.conftest import Deal
-from tests.shoup_rsa.test_vectors import KEYS, key_share, load
+from tests.shoup_rsa.test_vectors import KEYS, KEYS_1, key_share, load
 from tests.shoup_rsa.twin import Twin, emsa_pkcs1_v1_5
 
 DECISION = b"the alliance decided"
+RS256 = Scheme.PKCS1V15_SHA256
 STEADY = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 
 
@@ -32,7 +33,8 @@ def twin_of(key: dict[str, object]) -> Twin:
     numbers = {name: int(str(key[name]), 16) for name in ("p", "q", "v", "u")}
     n, k, t, epoch = (int(str(key[name])) for name in ("parties", "threshold", "corruptions", "epoch"))
     coefficients = tuple(int(a, 16) for a in key["coefficients"])  # type: ignore[attr-defined]
-    return Twin(numbers["p"], numbers["q"], n, k, t, epoch, coefficients, numbers["v"], numbers["u"])
+    v, u, protocol = numbers["v"], numbers["u"], int(str(key["protocol"]))
+    return Twin(numbers["p"], numbers["q"], n, k, t, epoch, coefficients, v, u, protocol)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_all_subsets_of_k_members_give_the_same_bytes(
     public_key = dealing.public_key
     symbols = set()
     for message in (b"one", b"two", b"three", b"", bytes(1000)):
-        symbols.add(represent(public_key, message).adjusted)
+        symbols.add(represent(public_key, message, RS256).adjusted)
         shares = [key_share.sign_share(message) for key_share in dealing.key_shares]
         results = {public_key.combine(message, subset) for subset in combinations(shares, threshold)}
         assert len(results) == 1
@@ -64,7 +66,7 @@ def test_more_shares_than_needed_and_any_order_give_the_same_bytes(six: Dealing)
     assert six.public_key.combine(b"order", iter(shares[1:])) == expected
 
 
-@pytest.mark.parametrize("key", KEYS[:3], ids=["n=1", "n=4", "n=6"])
+@pytest.mark.parametrize("key", KEYS[:3] + KEYS_1, ids=["n=1", "n=4", "n=6", "1 n=1", "1 n=3", "1 n=7"])
 @STEADY
 @given(message=st.binary(max_size=200), data=st.data())
 def test_the_twin_agrees(key: dict[str, object], message: bytes, data: st.DataObject) -> None:
@@ -80,12 +82,13 @@ def test_the_twin_agrees(key: dict[str, object], message: bytes, data: st.DataOb
 @given(message=st.binary(max_size=300), length=st.integers(62, 1024))
 @STEADY
 def test_the_message_encoding_agrees_with_the_twin(message: bytes, length: int) -> None:
-    assert encode_message(message, length) == emsa_pkcs1_v1_5(message, length).to_bytes(length, "big")
+    modulus = (1 << 8 * length) - 1
+    assert RS256.encode(message, modulus) == emsa_pkcs1_v1_5(message, length).to_bytes(length, "big")
 
 
 def test_a_length_without_room_for_the_padding_is_refused() -> None:
-    with pytest.raises(ValueError, match="too few"):
-        encode_message(b"", 61)
+    with pytest.raises(ValueError, match="RS256 needs a modulus of 496 bits, this one has 488"):
+        RS256.encode(b"", (1 << 488) - 1)
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +116,9 @@ class TestRealSize:
             assert real.public_key.combine(DECISION, subset) == real_signature
 
     def test_shares_carry_proofs(self, real: Dealing) -> None:
-        share = real.key_shares[3].sign_share(DECISION, proof=True)
+        share = real.key_shares[3].sign_share(DECISION, proof="compact")
         real.public_key.verify_share(DECISION, share)
-        assert len(share.to_bytes(real.public_key)) == real.public_key.share_length(with_proof=True)
+        assert len(share.to_bytes(real.public_key)) == real.public_key.share_length("compact")
 
     def test_pycryptodome_verifies(self, real: Dealing, real_signature: bytes) -> None:
         verifier = pkcs1_15.new(RSA.import_key(real.public_key.to_pem()))

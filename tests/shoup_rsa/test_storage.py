@@ -22,7 +22,7 @@ from shoup_rsa import (
 from shoup_rsa.encoding import byte_length
 from tests.shoup_rsa.conftest import Deal
 from tests.shoup_rsa.test_signing import twin_of
-from tests.shoup_rsa.test_vectors import KEYS
+from tests.shoup_rsa.test_vectors import KEYS, load
 from tests.shoup_rsa.twin import sealed_share
 
 STEADY = settings(derandomize=True, deadline=None, database=None, max_examples=200)
@@ -103,6 +103,9 @@ def test_every_truncation_is_refused(sealed: bytes) -> None:
     for length in range(0, len(data), 11):
         with pytest.raises(InvalidKeyFile, match="restore the file"):
             open_key_share(armour(data[:length]), PASSPHRASE)
+    for length in range(len(data) - 32):
+        with pytest.raises(InvalidKeyFile):
+            open_key_share(reseal(data[:length] + bytes(32)), PASSPHRASE)
 
 
 def test_every_flipped_bit_is_refused(sealed: bytes) -> None:
@@ -154,9 +157,30 @@ def test_a_cost_out_of_bounds_is_refused_without_computing(
         open_key_share(reseal(bytes(raw)), PASSPHRASE)
 
 
+def test_the_highest_cost_is_tried_and_the_longest_text_read(
+    sealed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tried(Exception):
+        pass
+
+    def expensive(*_: object, **cost: object) -> bytes:
+        assert cost["N"] == 1 << 18
+        raise Tried
+
+    monkeypatch.setattr(storage, "scrypt", expensive)
+    raw = bytearray(body(sealed))
+    raw[len(b"shoup-rsa/key-share\0") + 1] = 18
+    with pytest.raises(Tried):
+        open_key_share(reseal(bytes(raw)), PASSPHRASE)
+    label = "SHOUP RSA KEY SHARE"
+    assert storage.remove_armour(label, sealed, len(sealed)) == body(sealed)[:-32]
+    with pytest.raises(InvalidKeyFile, match="too many"):
+        storage.remove_armour(label, sealed, len(sealed) - 1)
+
+
 def test_a_later_version_says_what_to_do(sealed: bytes) -> None:
     raw = bytearray(body(sealed))
-    raw[len(b"shoup-rsa/key-share\0")] = 2
+    raw[len(b"shoup-rsa/key-share\0")] = 3
     with pytest.raises(InvalidKeyFile, match="newer release"):
         open_key_share(reseal(bytes(raw)), PASSPHRASE)
 
@@ -193,7 +217,15 @@ def test_a_share_that_does_not_match_its_key_is_refused(six: Dealing) -> None:
 
 
 @pytest.mark.parametrize(
-    "lie", [{"key_id": b"x" * 32}, {"fingerprint": b"x" * 32}, {"width": 65}, {"index": 5}]
+    "lie",
+    [
+        {"key_id": b"x" * 32},
+        {"fingerprint": b"x" * 32},
+        {"width": 65},
+        {"index": 5},
+        {"version": 2},
+        {"embedded": b""},
+    ],
 )
 def test_a_header_that_contradicts_its_key_is_refused_even_with_the_right_passphrase(
     lie: dict[str, Any],
@@ -209,7 +241,9 @@ def test_a_header_that_contradicts_its_key_is_refused_even_with_the_right_passph
     }
     assert open_key_share(sealed_share(twin, **arguments), b"p").index == 1
     with pytest.raises(InvalidKeyFile, match="contradicts its public key"):
-        open_key_share(sealed_share(twin, **{**arguments, **lie}), b"p")
+        open_key_share(
+            sealed_share(twin, **{**arguments, **lie}), b"p", load(KEYS[1]) if "embedded" in lie else None
+        )
 
 
 @pytest.mark.parametrize("cost", [0, 1, -1024, 1000, 2**9, 2**19, 2**15 + 1])

@@ -8,9 +8,12 @@ import pickle
 import random
 import traceback
 from dataclasses import fields, replace
+from fractions import Fraction
 from itertools import combinations, count
+from math import factorial
 
 import pytest
+from sympy import isprime
 
 import shoup_rsa
 from shoup_rsa import (
@@ -21,6 +24,7 @@ from shoup_rsa import (
     InvalidSignature,
     KeyShare,
     Proof,
+    Scheme,
     SignatureShare,
     ThresholdPublicKey,
     _arith,
@@ -29,8 +33,8 @@ from shoup_rsa import (
     seal_key_share,
 )
 from shoup_rsa import proof as proofs
-from shoup_rsa.combine import lagrange_coefficients
 from shoup_rsa.encoding import represent
+from shoup_rsa.lagrange import lagrange_at_zero
 from tests.shoup_rsa.conftest import Deal
 from tests.shoup_rsa.test_combining import MESSAGE, sign, spoil
 from tests.shoup_rsa.test_vectors import KEYS
@@ -44,7 +48,7 @@ def canonical(dealing: Dealing, value: int) -> int:
 
 def test_trap_01_the_nonce_is_long_enough_to_hide_the_secret(six: Dealing) -> None:
     key, share = six.public_key, six.key_shares[0]
-    x = represent(key, MESSAGE).value
+    x = represent(key, MESSAGE, Scheme.PKCS1V15_SHA256)
     value = share.sign_share(MESSAGE).value
     bounds = []
 
@@ -53,7 +57,8 @@ def test_trap_01_the_nonce_is_long_enough_to_hide_the_secret(six: Dealing) -> No
         return random.Random(len(bounds)).randrange(bound)
 
     for _ in range(20):
-        proof = proofs.prove(key, 1, share._secret, x, value, record)
+        proof = proofs.prove(key, 1, share._secret, x, value, proofs.draw_nonce(key, record))
+        assert isinstance(proof, Proof)
         guess = proof.response // proof.challenge
         assert guess > share._secret << 100, "the response says nothing about the secret's size"
     assert set(bounds) == {2 ** (512 + 2 * 128) - 1}
@@ -61,7 +66,7 @@ def test_trap_01_the_nonce_is_long_enough_to_hide_the_secret(six: Dealing) -> No
 
 def test_trap_02_the_challenge_is_an_unsigned_number(six: Dealing) -> None:
     key, share = six.public_key, six.key_shares[0]
-    x, value = represent(key, MESSAGE).value, share.sign_share(MESSAGE).value
+    x, value = represent(key, MESSAGE, Scheme.PKCS1V15_SHA256), share.sign_share(MESSAGE).value
     high = 0
     for seed in range(40):
         drawn: list[int] = []
@@ -71,7 +76,8 @@ def test_trap_02_the_challenge_is_an_unsigned_number(six: Dealing) -> None:
             drawn.append(generator.randrange(bound))
             return drawn[-1]
 
-        proof = proofs.prove(key, 1, share._secret, x, value, record)
+        proof = proofs.prove(key, 1, share._secret, x, value, proofs.draw_nonce(key, record))
+        assert isinstance(proof, Proof)
         assert 0 <= proof.challenge < 2**128
         assert proof.response == share._secret * proof.challenge + drawn[0] + 1
         high += proof.challenge >> 127
@@ -81,11 +87,12 @@ def test_trap_02_the_challenge_is_an_unsigned_number(six: Dealing) -> None:
 
 def test_trap_03_negated_share_is_refused(six: Dealing) -> None:
     key = six.public_key
-    share = six.key_shares[0].sign_share(MESSAGE, proof=True)
+    share = six.key_shares[0].sign_share(MESSAGE, proof="compact")
     negated = replace(share, value=key.modulus - share.value)
-    assert share.proof is not None
+    assert isinstance(share.proof, Proof)
     # The proof itself holds for both: it is the canonical form that tells them apart.
-    proofs.check(key, 1, represent(key, MESSAGE).value, negated.value, share.proof)
+    x = represent(key, MESSAGE, Scheme.PKCS1V15_SHA256)
+    proofs.check_compact(key, 1, x, negated.value, share.proof)
     with pytest.raises(InvalidShare, match="canonical"):
         key.verify_share(MESSAGE, negated)
     encoded = share.to_bytes(key)
@@ -97,10 +104,10 @@ def test_trap_03_negated_share_is_refused(six: Dealing) -> None:
 def test_trap_04_two_cancelling_corrupt_shares_do_not_frame_an_honest_one(deal: Deal) -> None:
     dealing = deal(7, 4, 3)
     key = dealing.public_key
-    honest = sign(dealing, proof=True)
+    honest = sign(dealing, proof="compact")
     signature = key.combine(MESSAGE, honest)
     # Members 1 and 2 multiply their shares by t^lambda_2 and t^-lambda_1, which cancels in the quorum 1..4.
-    first, second, *_ = lagrange_coefficients(7, (1, 2, 3, 4))
+    _, (first, second, *_) = lagrange_at_zero((1, 2, 3, 4))
     corrupt = [
         replace(honest[0], value=canonical(dealing, honest[0].value * pow(3, second, key.modulus))),
         replace(honest[1], value=canonical(dealing, honest[1].value * pow(3, -first, key.modulus))),
@@ -122,7 +129,7 @@ def test_trap_04_two_cancelling_corrupt_shares_do_not_frame_an_honest_one(deal: 
 
 
 def test_trap_05_no_modulus_comes_from_outside(six: Dealing) -> None:
-    assert list(inspect.signature(KeyShare.sign_share).parameters) == ["self", "message", "proof"]
+    assert list(inspect.signature(KeyShare.sign_share).parameters) == ["self", "message", "scheme", "proof"]
     with pytest.raises(AttributeError):
         six.key_shares[0]._public_key = six.public_key
     with pytest.raises(AttributeError):
@@ -131,14 +138,20 @@ def test_trap_05_no_modulus_comes_from_outside(six: Dealing) -> None:
         del six.key_shares[0]._secret
     # Moduli in which discrete logarithms are easy are no keys at all.
     power_of_three = next(3**n for n in count() if (3**n).bit_length() == 512)
-    prime = next(n for n in count(2**511 + 1, 4) if _arith.is_prime(n, ()))
+    prime = next(n for n in count(2**511 + 1, 2) if n % 12 == 1 and isprime(n))
     square = next(n * n for n in count(2**255 + 2**254 + 1, 2) if _arith.is_prime(n, ()))
     small_factor = next(
-        1999 * n for n in count(2**501 + 1, 2) if 1999 * n % 4 == 1 and _arith.is_prime(n, ())
+        1999 * n for n in count(2**501 + 1, 2) if 1999 * n % 12 == 1 and _arith.is_prime(n, ())
     )
+    # Of primes that are not safe, two remainders tell most: 3 modulo 4 and 2 modulo 3 is what safe ones are.
+    first = next(n for n in count(2**256 - 1, -1) if n % 12 == 11 and isprime(n))
+    unsafe = [
+        next(n * first for n in count(2**256 - 13, -1) if n % 12 == r and isprime(n)) for r in (1, 5, 7)
+    ]
     for modulus, reason in (
         (power_of_three, "safe primes"),
         (small_factor, "safe primes"),
+        *((modulus, "safe primes") for modulus in unsafe),
         (2**512 - 1, "safe primes"),
         (2**511, "safe primes"),
         (prime, "a prime or a perfect power"),
@@ -152,13 +165,13 @@ def test_trap_06_a_giant_response_is_refused_before_any_computing(
     six: Dealing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = six.public_key
-    share = six.key_shares[0].sign_share(MESSAGE, proof=True)
-    assert share.proof is not None
+    share = six.key_shares[0].sign_share(MESSAGE, proof="compact")
+    assert isinstance(share.proof, Proof)
 
     def never(*_: object) -> int:
         raise RuntimeError("no exponentiation may happen")
 
-    for name in ("power", "secret_power", "power_product"):
+    for name in ("power", "secret_power", "product_of_powers", "long_table", "short_table"):
         monkeypatch.setattr(_arith, name, never)
     bound = proofs.response_bound(512)
     for response in (bound, bound << 1_000_000, -1):
@@ -175,7 +188,7 @@ def test_trap_06_a_giant_response_is_refused_before_any_computing(
 def test_trap_06_a_giant_response_does_not_slow_the_hunt_for_culprits(
     six: Dealing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shares = sign(six, proof=True)[:5]
+    shares = sign(six, proof="compact")[:5]
     for number, giant in ((0, Proof(1, 1 << 1_000_000)), (1, Proof(1 << 1_000_000, 1))):
         shares[number] = replace(spoil(six, shares[number]), proof=giant)
     real_power = _arith.power
@@ -199,7 +212,7 @@ def test_trap_07_verification_keys_do_not_come_from_the_share(six: Dealing) -> N
     forged_key = replace(
         key, verification_keys=(pow(key.verification_base, 99, key.modulus), *key.verification_keys[1:])
     )
-    forged = KeyShare(forged_key, 1, 99).sign_share(MESSAGE, proof=True)
+    forged = KeyShare(forged_key, 1, 99).sign_share(MESSAGE, proof="compact")
     forged_key.verify_share(MESSAGE, forged)
     with pytest.raises(InvalidShare, match="does not hold"):
         key.verify_share(MESSAGE, forged)
@@ -207,7 +220,7 @@ def test_trap_07_verification_keys_do_not_come_from_the_share(six: Dealing) -> N
 
 def test_trap_08_a_members_file_holds_nothing_of_the_dealers_secret() -> None:
     """The plaintext of a sealed share is s_i modulo m and nothing else: no m, p, q, d or polynomial."""
-    assert KeyShare.__slots__ == ("_index", "_public_key", "_secret")
+    assert KeyShare.__slots__ == ("_blinding", "_index", "_nonces", "_public_key", "_secret")
     key = next(entry for entry in KEYS if entry["parties"] == 4)
     p, q = int(key["p"], 16), int(key["q"], 16)
     order = (p - 1) // 2 * ((q - 1) // 2)
@@ -235,12 +248,13 @@ def test_trap_08_the_dealer_returns_nothing_else() -> None:
         "verification_base",
         "verification_keys",
         "nonresidue",
+        "protocol",
     ]
 
 
 @pytest.mark.parametrize("index", [0, -1, 7, 2**16, True, 1.0, None])
 def test_trap_09_indices_out_of_range_are_refused(six: Dealing, index: int) -> None:
-    key, good = six.public_key, sign(six, proof=False)
+    key, good = six.public_key, sign(six, proof="none")
     share = SignatureShare(index, 4, Proof(1, 1))
     for attempt in (
         lambda: key.verify_share(MESSAGE, share),
@@ -258,7 +272,7 @@ def test_trap_09_indices_out_of_range_are_refused(six: Dealing, index: int) -> N
 
 
 def test_trap_09_duplicates_are_refused(six: Dealing) -> None:
-    shares = sign(six, proof=False)
+    shares = sign(six, proof="none")
     with pytest.raises(InvalidShare, match="two different shares") as failure:
         six.public_key.combine(MESSAGE, [*shares[:5], spoil(six, shares[0])])
     assert failure.value.index == 1
@@ -269,7 +283,9 @@ def test_trap_10_lagrange_is_exact_for_large_alliances() -> None:
     chooser = random.Random(0)
     for parties in (16, 31, 64, 256):
         indices = tuple(sorted(chooser.sample(range(1, parties + 1), parties * 2 // 3)))
-        assert list(lagrange_coefficients(parties, indices)) == lagrange(parties, indices)
+        least, coefficients = lagrange_at_zero(indices)
+        scaled = [Fraction(c * factorial(parties), least) for c in coefficients]
+        assert scaled == lagrange(parties, indices)
 
 
 def test_trap_11_values_with_a_factor_of_the_modulus_are_refused() -> None:
@@ -308,6 +324,7 @@ def test_trap_13_one_secret_is_never_dealt_twice(deal: Deal) -> None:
         "threshold",
         "corruptions",
         "key_size",
+        "protocol",
         "epoch",
         "progress",
         "insecure_small_key",
@@ -324,7 +341,7 @@ def test_trap_13_one_secret_is_never_dealt_twice(deal: Deal) -> None:
 
 def test_trap_14_a_proof_holds_for_one_key_epoch_index_and_message_only(deal: Deal, six: Dealing) -> None:
     key = six.public_key
-    share = six.key_shares[0].sign_share(MESSAGE, proof=True)
+    share = six.key_shares[0].sign_share(MESSAGE, proof="compact")
     key.verify_share(MESSAGE, share)
     with pytest.raises(InvalidShare, match="does not hold"):
         key.verify_share(MESSAGE + b".", share)
@@ -335,7 +352,7 @@ def test_trap_14_a_proof_holds_for_one_key_epoch_index_and_message_only(deal: De
             other.verify_share(MESSAGE, share)
     # Even a member with the very same secret and verification key: threshold 1 makes all of them equal.
     equal = deal(3, 1, 0)
-    share = equal.key_shares[0].sign_share(MESSAGE, proof=True)
+    share = equal.key_shares[0].sign_share(MESSAGE, proof="compact")
     assert len(set(equal.public_key.verification_keys)) == 1
     with pytest.raises(InvalidShare, match="does not hold"):
         equal.public_key.verify_share(MESSAGE, replace(share, index=2))
@@ -343,7 +360,7 @@ def test_trap_14_a_proof_holds_for_one_key_epoch_index_and_message_only(deal: De
 
 def _other(key: ThresholdPublicKey) -> int:
     """Another nonresidue that leaves x of this message as it is, or changes it: either way another key."""
-    return key.nonresidue * 4 % key.modulus
+    return (key.nonresidue or 0) * 4 % key.modulus
 
 
 def test_trap_15_secrets_do_not_print_travel_or_copy(six: Dealing) -> None:
@@ -400,7 +417,7 @@ def test_trap_16_leading_zeros_are_kept(six: Dealing) -> None:
 
 def test_trap_17_bad_shares_up_to_n_minus_k_stop_nobody(deal: Deal) -> None:
     dealing = deal(7, 4, 3)
-    shares = sign(dealing, proof=True)
+    shares = sign(dealing, proof="compact")
     expected = dealing.public_key.combine(MESSAGE, shares)
     for bad in combinations(range(7), 3):
         mixed = [spoil(dealing, share) if i in bad else share for i, share in enumerate(shares)]
@@ -410,12 +427,13 @@ def test_trap_17_bad_shares_up_to_n_minus_k_stop_nobody(deal: Deal) -> None:
 def test_trap_18_keys_and_proofs_of_another_purpose_count_for_nothing(deal: Deal, six: Dealing) -> None:
     """One key a purpose: what another purpose's key signed, or its members proved, is refused here."""
     other = deal(6, 5, 1, seed=2)
-    signature = other.public_key.combine(MESSAGE, sign(other, proof=False))
+    signature = other.public_key.combine(MESSAGE, sign(other, proof="none"))
     with pytest.raises(InvalidSignature):
         six.public_key.verify(MESSAGE, signature)
-    for share in sign(other, proof=True):
+    for share in sign(other, proof="compact"):
         with pytest.raises(InvalidShare):
             six.public_key.verify_share(MESSAGE, share)
     # The hash of a proof has a domain of its own; what is signed has the caller's tags, as the package says.
-    assert proofs._DOMAIN == b"shoup-rsa/v1/protocol-2/share-proof\x00"
+    assert proofs._DOMAINS[2] == b"shoup-rsa/v1/protocol-2/share-proof\x00"
+    assert len(set(proofs._DOMAINS.values())) == 2
     assert "one threshold and one purpose" in (shoup_rsa.__doc__ or "")

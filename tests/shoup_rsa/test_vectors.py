@@ -8,18 +8,21 @@ from typing import Any
 
 import pytest
 
-from shoup_rsa import InvalidShare, KeyShare, SignatureShare, ThresholdPublicKey, open_key_share
+from shoup_rsa import InvalidShare, KeyShare, Scheme, SignatureShare, ThresholdPublicKey, open_key_share
 from shoup_rsa import proof as proofs
 from shoup_rsa.encoding import represent
-from tests.shoup_rsa.make_vectors import PATH
+from tests.shoup_rsa.make_vectors import PATH, PATH_1
 
 KEYS: list[dict[str, Any]] = json.loads(PATH.read_text())["keys"]
+KEYS_1: list[dict[str, Any]] = json.loads(PATH_1.read_text())["keys"]
 CASES = [
-    pytest.param(key, case, id=f"n={key['parties']} {case['comment']}")
-    for key in KEYS
+    pytest.param(key, case, id=f"{key['protocol']} n={key['parties']} {case['comment']}")
+    for key in KEYS + KEYS_1
     for case in key["cases"]
 ]
-EACH_KEY = pytest.mark.parametrize("key", KEYS, ids=[f"n={key['parties']}" for key in KEYS])
+EACH_KEY = pytest.mark.parametrize(
+    "key", KEYS + KEYS_1, ids=[f"{key['protocol']} n={key['parties']}" for key in KEYS + KEYS_1]
+)
 
 
 def load(key: dict[str, Any]) -> ThresholdPublicKey:
@@ -43,7 +46,9 @@ def test_the_public_key_encoding_is_frozen(key: dict[str, Any]) -> None:
     assert public_key.modulus == int(key["p"], 16) * int(key["q"], 16)
     assert (public_key.parties, public_key.threshold) == (key["parties"], key["threshold"])
     assert (public_key.corruptions, public_key.epoch) == (key["corruptions"], key["epoch"])
-    assert (public_key.verification_base, public_key.nonresidue) == (int(key["v"], 16), int(key["u"], 16))
+    assert public_key.protocol == key["protocol"]
+    assert public_key.verification_base == int(key["v"], 16)
+    assert public_key.nonresidue == (int(key["u"], 16) if key["protocol"] == 2 else None)
     public_key.check_dealing()
 
 
@@ -63,7 +68,9 @@ def test_the_sealed_key_share_is_frozen(key: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("key", "case"), CASES)
 def test_shares_and_signature_are_frozen(key: dict[str, Any], case: dict[str, Any]) -> None:
     public_key, message = load(key), bytes.fromhex(case["message"])
-    assert represent(public_key, message).adjusted == (case["symbol"] == -1)
+    assert represent(public_key, message, Scheme.PKCS1V15_SHA256).adjusted == (
+        case["symbol"] == -1 and key["protocol"] == 2
+    )
     shares = []
     for index, expected in enumerate(case["shares"], start=1):
         made = key_share(key, index).sign_share(message)
@@ -78,26 +85,28 @@ def test_shares_and_signature_are_frozen(key: dict[str, Any], case: dict[str, An
 @pytest.mark.parametrize(("key", "case"), CASES)
 def test_proofs_are_frozen(key: dict[str, Any], case: dict[str, Any]) -> None:
     public_key, message = load(key), bytes.fromhex(case["message"])
-    x = represent(public_key, message).value
+    x = represent(public_key, message, Scheme.PKCS1V15_SHA256)
     for index in range(1, min(public_key.parties, 6) + 1):
         expected = bytes.fromhex(case["shares_with_proof"][index - 1])
         share = SignatureShare.from_bytes(public_key, expected)
         public_key.verify_share(message, share)
         nonce = int(case["nonces"][index - 1], 16)
         secret = int(key["secrets"][index - 1], 16)
-        proof = proofs.prove(public_key, index, secret, x, share.value, partial(fixed, nonce - 1))
+        drawn = proofs.draw_nonce(public_key, partial(fixed, nonce - 1))
+        proof = proofs.prove(public_key, index, secret, x, share.value, drawn)
         assert SignatureShare(index, share.value, proof).to_bytes(public_key) == expected
         with pytest.raises(InvalidShare):
             public_key.verify_share(message + b"!", share)
 
 
 def test_the_vectors_cover_both_symbols_and_leading_zeros() -> None:
-    comments = {case["comment"] for key in KEYS for case in key["cases"]}
+    comments = {case["comment"] for key in KEYS + KEYS_1 for case in key["cases"]}
     assert {"Jacobi symbol +1", "Jacobi symbol -1", "signature with a leading zero byte"} <= comments
-    for key in KEYS:
+    for key in KEYS + KEYS_1:
         assert {case["symbol"] for case in key["cases"]} == {1, -1}
         for case in key["cases"]:
             if case["comment"].startswith("signature with"):
                 assert case["signature"].startswith("00")
             if case["comment"].startswith("share 1"):
-                assert case["shares"][0].startswith("0100000100")
+                start = "0100000100" if key["protocol"] == 2 else "02000000000100"
+                assert case["shares"][0].startswith(start)

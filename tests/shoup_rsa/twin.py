@@ -21,10 +21,31 @@ from sympy import gcdex, jacobi_symbol
 E = 65537
 
 
-def emsa_pkcs1_v1_5(message: bytes, length: int) -> int:
-    prefix = bytes([0x30, 0x31, 0x30, 0x0D, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20])
-    tail = b"\x00" + prefix + hashlib.sha256(message).digest()
+def emsa_pkcs1_v1_5(message: bytes, length: int, bits: int = 256) -> int:
+    size, which = bits // 8, {256: 1, 384: 2, 512: 3}[bits]
+    prefix = bytes(
+        [0x30, size + 17, 0x30, 0x0D, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, which, 5, 0, 4, size]
+    )
+    tail = b"\x00" + prefix + hashlib.new(f"sha{bits}", message).digest()
     return int.from_bytes((b"\x00\x01").ljust(length - len(tail), b"\xff") + tail, "big")
+
+
+def emsa_pss(message: bytes, modulus: int, bits: int) -> int:
+    """RFC 8017, section 9.1.1, MGF1 with the same hash; the salt is the one that members agree on."""
+    name, length = f"sha{bits}", bits // 8
+
+    def digest(data: bytes) -> bytes:
+        return hashlib.new(name, data).digest()
+
+    width = modulus.bit_length() // 8
+    message_digest = digest(message)
+    salt = digest(b"shoup-rsa/v1/pss-salt\x00" + modulus.to_bytes(width, "big") + message_digest)
+    h = digest(bytes(8) + message_digest + salt)
+    block = bytes(width - 2 * length - 2) + b"\x01" + salt
+    mask = b"".join(digest(h + counter.to_bytes(4, "big")) for counter in range(width))[: len(block)]
+    masked = bytearray(a ^ b for a, b in zip(block, mask, strict=True))
+    masked[0] &= 0x7F  # an encoded message has one bit less than the modulus
+    return int.from_bytes(bytes(masked) + h + b"\xbc", "big")
 
 
 def lagrange(parties: int, indices: Sequence[int]) -> list[Fraction]:
@@ -51,7 +72,9 @@ class Twin:
     epoch: int
     coefficients: tuple[int, ...]  # a_1 .. a_(k-1)
     v: int
-    u: int
+    u: int  # unused in Protocol 1
+    protocol: int = 2
+    scheme: str = "RS256"
 
     @property
     def N(self) -> int:
@@ -67,66 +90,94 @@ class Twin:
 
     def secret(self, i: int) -> int:
         f = pow(E, -1, self.m) + sum(a * i**j for j, a in enumerate(self.coefficients, start=1))
-        return int(f * pow(factorial(self.n), -1, self.m) % self.m)
+        return int(f * (pow(factorial(self.n), -1, self.m) if self.protocol == 2 else 1) % self.m)
 
     def verification_key(self, i: int) -> int:
         return pow(self.v, self.secret(i), self.N)
 
     def public_key(self) -> bytes:
-        head = b"shoup-rsa/public-key\x00" + bytes([1, 2])
+        version = 1 if self.protocol == 2 and self.n <= 256 else 2
+        size_of_sizes = 2 * version
+        head = b"shoup-rsa/public-key\x00" + bytes([version, self.protocol])
         for number, size in (
             (self.N.bit_length(), 2),
-            (self.n, 2),
-            (self.k, 2),
-            (self.t, 2),
+            (self.n, size_of_sizes),
+            (self.k, size_of_sizes),
+            (self.t, size_of_sizes),
             (self.epoch, 8),
             (E, 4),
         ):
             head += number.to_bytes(size, "big")
-        numbers = [self.N, self.v, self.u] + [self.verification_key(i + 1) for i in range(self.n)]
+        numbers = (
+            [self.N, self.v]
+            + [self.u] * (self.protocol - 1)
+            + [self.verification_key(i + 1) for i in range(self.n)]
+        )
         return head + b"".join(number.to_bytes(self.width, "big") for number in numbers)
 
     def key_id(self) -> bytes:
         return hashlib.sha256(self.public_key()).digest()
 
+    def encoded(self, message: bytes) -> int:
+        bits = int(self.scheme[2:])
+        if self.scheme.startswith("PS"):
+            return emsa_pss(message, self.N, bits)
+        return emsa_pkcs1_v1_5(message, self.width, bits)
+
     def plain_signature(self, message: bytes) -> bytes:
         """What the owner of the undivided key would sign."""
         d = pow(E, -1, lcm(self.p - 1, self.q - 1))
-        return pow(emsa_pkcs1_v1_5(message, self.width), d, self.N).to_bytes(self.width, "big")
+        return pow(self.encoded(message), d, self.N).to_bytes(self.width, "big")
 
     def symbol(self, message: bytes) -> int:
-        return int(jacobi_symbol(emsa_pkcs1_v1_5(message, self.width), self.N))
+        return int(jacobi_symbol(self.encoded(message), self.N))
 
     def x(self, message: bytes) -> int:
-        encoded = emsa_pkcs1_v1_5(message, self.width)
-        return encoded if self.symbol(message) == 1 else encoded * pow(self.u, E, self.N) % self.N
+        encoded = self.encoded(message)
+        return (
+            encoded
+            if self.protocol == 1 or self.symbol(message) == 1
+            else encoded * pow(self.u, E, self.N) % self.N
+        )
 
     def share(self, i: int, message: bytes) -> int:
-        value = pow(self.x(message), 2 * self.secret(i), self.N)
+        exponent = 2 * self.secret(i) * (factorial(self.n) if self.protocol == 1 else 1)
+        value = pow(self.x(message), exponent, self.N)
         return min(value, self.N - value)
 
+    def commitments(self, message: bytes, r: int) -> tuple[int, int]:
+        return pow(self.v, r, self.N), pow(self.proof_base(message), r, self.N)
+
+    def proof_base(self, message: bytes) -> int:
+        return pow(self.x(message), 4 * (factorial(self.n) if self.protocol == 1 else 1), self.N)
+
     def proof(self, i: int, message: bytes, r: int) -> tuple[int, int]:
-        base = pow(self.x(message), 4, self.N)
         numbers = [
             self.v,
-            base,
+            self.proof_base(message),
             self.verification_key(i),
             pow(self.share(i, message), 2, self.N),
-            pow(self.v, r, self.N),
-            pow(base, r, self.N),
+            *self.commitments(message, r),
         ]
-        text = b"shoup-rsa/v1/protocol-2/share-proof\x00" + self.key_id()
+        text = b"shoup-rsa/v1/protocol-%d/share-proof\x00" % self.protocol + self.key_id()
         text += self.epoch.to_bytes(8, "big") + i.to_bytes(4, "big")
         text += b"".join(number.to_bytes(self.width, "big") for number in numbers)
         c = int(hashlib.sha256(text).hexdigest()[:32], 16)
         return c, self.secret(i) * c + r
 
-    def share_bytes(self, i: int, message: bytes, r: int | None = None) -> bytes:
-        encoded = bytes([1, 0 if r is None else 1]) + i.to_bytes(2, "big")
+    def share_bytes(self, i: int, message: bytes, r: int | None = None, *, batchable: bool = False) -> bytes:
+        version = 1 if self.protocol == 2 and self.n <= 256 else 2
+        kind = 0 if r is None else 2 if batchable else 1
+        encoded = bytes([version, kind]) + i.to_bytes(2 * version, "big")
         encoded += self.share(i, message).to_bytes(self.width, "big")
         if r is not None:
             c, z = self.proof(i, message, r)
-            encoded += c.to_bytes(16, "big") + z.to_bytes(self.width + 33, "big")
+            if batchable:
+                numbers = self.commitments(message, r)
+                encoded += b"".join(number.to_bytes(self.width, "big") for number in numbers)
+            else:
+                encoded += c.to_bytes(16, "big")
+            encoded += z.to_bytes(self.width + 33, "big")
         return encoded
 
     def combine(self, message: bytes, shares: dict[int, int]) -> bytes:
@@ -135,11 +186,12 @@ class Twin:
             if coefficient.denominator != 1:
                 raise ArithmeticError("not an integer")
             w = w * pow(value, 2 * coefficient.numerator, self.N) % self.N
-        a, b, one = (int(number) for number in gcdex(4, E))
+        e_prime = 4 if self.protocol == 2 else 4 * factorial(self.n) ** 2
+        a, b, one = (int(number) for number in gcdex(e_prime, E))
         if one != 1:
-            raise ArithmeticError("4 and e are coprime")
+            raise ArithmeticError("e' and e are coprime")
         y = pow(w, a, self.N) * pow(self.x(message), b, self.N) % self.N
-        if self.symbol(message) == -1:
+        if self.protocol == 2 and self.symbol(message) == -1:
             y = y * pow(self.u, -1, self.N) % self.N
         return y.to_bytes(self.width, "big")
 
@@ -164,17 +216,23 @@ def sealed_share(
     key_id: bytes | None = None,
     fingerprint: bytes | None = None,
     width: int | None = None,
+    version: int | None = None,
+    embedded: bytes | None = None,
 ) -> bytes:
     """The sealed key share by another library's scrypt, AES-GCM and DER.
 
-    The last three arguments are for lies.
+    The arguments after the cost are for lies.
     """
     numbers = RSAPublicNumbers(E, twin.N).public_key()
     spki = numbers.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     derived = hashlib.scrypt(passphrase, salt=salt, n=1 << cost_log2, r=8, p=1, dklen=48, maxmem=1 << 29)
-    front = b"shoup-rsa/key-share\x00" + bytes([1, cost_log2]) + salt + nonce + (key_id or twin.key_id())
-    front += index.to_bytes(2, "big") + (fingerprint or hashlib.sha256(spki).digest())
-    front += len(twin.public_key()).to_bytes(4, "big") + twin.public_key() + derived[32:]
+    version = version or (1 if twin.protocol == 2 and twin.n <= 256 else 2)
+    encoded = twin.public_key() if embedded is None else embedded
+    front = (
+        b"shoup-rsa/key-share\x00" + bytes([version, cost_log2]) + salt + nonce + (key_id or twin.key_id())
+    )
+    front += index.to_bytes(2 * version, "big") + (fingerprint or hashlib.sha256(spki).digest())
+    front += len(encoded).to_bytes(4, "big") + encoded + derived[32:]
     secret = twin.secret(index).to_bytes(width or twin.width, "big")
     body = front + AESGCM(derived[:32]).encrypt(nonce, secret, front)
     text = b64encode(body + hashlib.sha256(body).digest()).decode()

@@ -1,0 +1,135 @@
+"""One member's secret, and what it makes of a message.
+
+Shoup, section 2: the key share s_i gives the signature share x_i = x^(2 Delta s_i) in Protocol 1 and
+x_i = x^(2 s_i) in Protocol 2. In both it is base^(s_i), with the base of `encoding.Representative`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from shoup_rsa import _arith
+from shoup_rsa import proof as proofs
+from shoup_rsa.blinding import Blinding, NoncePool
+from shoup_rsa.encoding import represent
+from shoup_rsa.errors import InvalidKey
+from shoup_rsa.scheme import Scheme
+from shoup_rsa.share import ProofForm, SignatureShare, share_length
+
+if TYPE_CHECKING:
+    from shoup_rsa.keys import ThresholdPublicKey
+
+
+class KeyShare:
+    """One member's secret exponent s_i, bound for life to its index and its public key.
+
+    Made by the dealer and by `open_key_share` only. It shows its secret to nobody: not in repr, not by
+    pickling, not by copying. It takes no modulus from outside: raising s_i modulo a number chosen by somebody
+    else (say a power of 3) would give s_i away at once. Threads may share it, and forked processes too.
+    """
+
+    __slots__ = ("_blinding", "_index", "_nonces", "_public_key", "_secret")
+
+    _blinding: Blinding | None
+    _index: int
+    _nonces: NoncePool
+    _public_key: ThresholdPublicKey
+    _secret: int
+
+    def __init__(self, public_key: ThresholdPublicKey, index: int, secret: int) -> None:
+        """Raises InvalidKey unless index is 1..parties and 0 < secret < N."""
+        if type(index) is not int or not 1 <= index <= public_key.parties:
+            raise InvalidKey(
+                f"the index of a key share is an integer of 1..{public_key.parties}; 0 is the secret"
+            )
+        if type(secret) is not int or not 0 < secret < public_key.modulus:
+            raise InvalidKey(f"the secret exponent of key share {index} is out of range")
+        object.__setattr__(self, "_public_key", public_key)
+        object.__setattr__(self, "_index", index)
+        object.__setattr__(self, "_secret", secret)
+        object.__setattr__(self, "_blinding", None)
+        object.__setattr__(self, "_nonces", NoncePool())
+
+    @property
+    def index(self) -> int:
+        """The member's index, 1..parties."""
+        return self._index
+
+    @property
+    def public_key(self) -> ThresholdPublicKey:
+        """The key that this share is a share of."""
+        return self._public_key
+
+    def sign_share(
+        self, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256, *, proof: ProofForm = "none"
+    ) -> SignatureShare:
+        """This member's part of the signature of `message`, in canonical form, blinded while it is computed.
+
+        The message is any bytes; it is hashed here. proof: "none"; "compact", for one reader; "batchable",
+        twice as long, for readers that check many at once. One constant-time exponentiation; with a proof
+        three, or two if `precompute` was called before. The first call takes two more, for the blinding.
+
+        Raises TypeError unless the message is bytes and the scheme a Scheme, ValueError for another form of
+        proof or a key too short for the scheme.
+        """
+        key = self._public_key
+        share_length(key, proof)  # refuses an unknown form
+        representative = represent(key, message, scheme)
+        mask, unmask = self._masks().next()
+        masked = _arith.multiply(representative.base, mask, key.modulus)
+        power = _arith.secret_power(masked, self._secret, key.modulus)
+        power = _arith.multiply(power, unmask, key.modulus)
+        value = min(power, key.modulus - power)
+        if proof == "none":
+            return SignatureShare(self._index, value)
+        nonce = self._nonces.take() or proofs.draw_nonce(key)
+        batchable = proof == "batchable"
+        evidence = proofs.prove(
+            key, self._index, self._secret, representative, value, nonce, batchable=batchable
+        )
+        return SignatureShare(self._index, value, evidence)
+
+    def _masks(self) -> Blinding:
+        """Made on first use: whoever only opens a key share need not wait for it."""
+        blinding = self._blinding
+        if blinding is None:
+            key = self._public_key
+            image = key.verification_keys[self._index - 1]
+            blinding = Blinding(key.verification_base, image, key.modulus)
+            object.__setattr__(self, "_blinding", blinding)
+        return blinding
+
+    def precompute(self, proofs_ahead: int) -> None:
+        """Prepare for that many proofs, in a quiet moment: each then takes one exponentiation less.
+
+        What is prepared is as secret as the key share, stays in this process and its memory, and is used
+        once; a forked child does not inherit it. DO NOT use it where a running machine may be copied (by a
+        snapshot): the two copies would prove with the same random numbers, and two such proofs give the key
+        share away. Raises ValueError beyond 4096 kept at a time.
+        """
+        for _ in range(proofs_ahead - len(self._nonces)):
+            self._nonces.put(proofs.draw_nonce(self._public_key))
+
+    def check(self) -> None:
+        """Raise InvalidKey unless v_i = v^(s_i): this share is the one that the public key promises."""
+        key = self._public_key
+        image = _arith.secret_power(key.verification_base, self._secret, key.modulus)
+        if image != key.verification_keys[self._index - 1]:
+            raise InvalidKey(
+                f"key share {self._index} does not match its verification key: it is damaged or of another "
+                "key; do not use it and ask the dealer for a new dealing"
+            )
+
+    def __repr__(self) -> str:
+        return f"KeyShare(index={self._index}, key_id={self._public_key.key_id.hex()[:16]}, secret=<hidden>)"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("a key share cannot be changed")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a key share cannot be changed")
+
+    def _refuse_copy(self, *_: object) -> NoReturn:
+        raise TypeError("a key share cannot be copied or pickled; use seal_key_share to store it")
+
+    __copy__ = __deepcopy__ = __getstate__ = __reduce__ = __reduce_ex__ = _refuse_copy

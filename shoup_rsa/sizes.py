@@ -1,0 +1,84 @@
+"""The numbers that describe a key, and which of them the paper covers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import factorial, prod
+
+from shoup_rsa import _arith
+from shoup_rsa.errors import InvalidKey
+
+PUBLIC_EXPONENT = 65537
+KEY_SIZES = range(512, 8192 + 1, 128)
+SECURE_KEY_SIZE = 2048
+PARTIES_MAX = PUBLIC_EXPONENT - 1
+EPOCH_MAX = 2**64 - 1
+
+_SMALL_PRIMES_PRODUCT = prod(_arith.small_primes(2000))
+
+
+def check_sizes(protocol: int, parties: int, threshold: int, corruptions: int, epoch: int) -> None:
+    """Raise InvalidKey unless parties < e and corruptions < threshold <= parties - corruptions.
+
+    The first inequality about the threshold is secrecy (the corrupt members alone must not sign), the second
+    is liveness (the honest members alone must be able to). Protocol 1 is proven for threshold = corruptions
+    + 1 only.
+    """
+    for name, number in (
+        ("protocol", protocol),
+        ("parties", parties),
+        ("threshold", threshold),
+        ("corruptions", corruptions),
+        ("epoch", epoch),
+    ):
+        if type(number) is not int:
+            raise InvalidKey(f"{name} must be an integer, not {type(number).__name__}")
+    if protocol not in (1, 2):
+        raise InvalidKey(f"protocol = {protocol}: the paper has Protocol 1 and Protocol 2")
+    if not 1 <= parties < PUBLIC_EXPONENT:
+        raise InvalidKey(
+            f"parties = {parties}: must be at least 1 and below the public exponent {PUBLIC_EXPONENT}"
+        )
+    if not 1 <= threshold <= parties:
+        raise InvalidKey(f"threshold = {threshold}: must be in 1..{parties}, the number of parties")
+    if corruptions < 0:
+        raise InvalidKey(f"corruptions = {corruptions}: must not be negative")
+    if corruptions >= threshold:
+        raise InvalidKey(
+            f"corruptions = {corruptions} of threshold {threshold}: corrupt members alone could sign"
+        )
+    if threshold > parties - corruptions:
+        raise InvalidKey(
+            f"threshold = {threshold} of {parties} parties with {corruptions} corruptions: "
+            f"the honest members alone could not sign; at most {parties - corruptions} is possible"
+        )
+    if protocol == 1 and threshold != corruptions + 1:
+        raise InvalidKey(
+            f"threshold = {threshold} with {corruptions} corruptions: Protocol 1 is proven for threshold = "
+            "corruptions + 1 only; use protocol=2"
+        )
+    if not 0 <= epoch <= EPOCH_MAX:
+        raise InvalidKey(f"epoch = {epoch}: must be in 0..2^64 - 1")
+
+
+def check_modulus(modulus: int) -> None:
+    """Raise InvalidKey for a modulus that is evidently no product of two safe primes.
+
+    Nobody can tell for certain without the factors; what is refused here are cheap mistakes and cheap traps.
+    """
+    if type(modulus) is not int or modulus < 0 or modulus.bit_length() not in KEY_SIZES:
+        raise InvalidKey(
+            f"the modulus must have {KEY_SIZES.start}..{KEY_SIZES.stop - 1} bits, "
+            f"a multiple of {KEY_SIZES.step}"
+        )
+    # Safe primes above 7 are 11 modulo 12, so their product is 1: a quarter of the other moduli pass here.
+    if modulus % 12 != 1 or _arith.gcd(modulus, _SMALL_PRIMES_PRODUCT) != 1:
+        raise InvalidKey("the modulus is not a product of two safe primes")
+    if _arith.is_perfect_power(modulus) or _arith.may_be_prime(modulus):
+        raise InvalidKey("the modulus is a prime or a perfect power, not a product of two primes")
+
+
+@lru_cache(maxsize=8)
+def delta(parties: int) -> int:
+    """Delta = parties!, which makes Lagrange's coefficients integers. 117 KB at the most parties."""
+    return factorial(parties)
