@@ -43,8 +43,11 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code
 	@$(BIN)/python protos/generate.py --check
 	@echo "check: ok"
 
-sim: $(SETUP_DEV) ## random schedules with a lying member: make sim SEEDS=1000 SEED=0
-	@$(BIN)/python -m tests.simulation.run --seeds $(or $(SEEDS),1000) --seed $(or $(SEED),0)
+# One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
+sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twin, FIGURES=file, SHRINK=1
+	@$(BIN)/python -m tests.simulation.run --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,1000)) \
+		--workers $(WORKERS) $(if $(KIND),--kind '$(KIND)') $(if $(FIGURES),--figures $(FIGURES)) \
+		$(if $(SHRINK),--shrink)
 
 explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all)
 	@$(BIN)/python -m tests.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fab_paxos import Entry
+from fab_paxos import Entry, Submission
 from fab_paxos.log import MerkleLog, slot_leaf
 from quorum import AcceptedStatement
-from tests.fab_paxos.cluster import Cluster, Member
+from tests.fab_paxos.cluster import Cluster
+from tests.fab_paxos.member import Member
 from tests.fab_paxos.require import require
 
 
@@ -41,8 +42,8 @@ def check_live(cluster: Cluster) -> None:
     require(len(set(lengths.values())) == 1, f"{seed}: members differ in what they decided: {lengths}")
     for member in cluster.correct():
         decided = member.decided()
-        if member.leaps:  # what lay below was decided by others, with whom its roots agree
-            decided = {**max((m.decided() for m in honest), key=len), **decided}
+        if member.leaps:
+            decided = _with_leaps(member, honest)
         status = member.engine.status
         misled = cluster.system.leader(status.view) in cluster.tampers  # to accept what nobody else has
         require(status.certified == status.decided == len(decided), f"{seed}: {status}")
@@ -54,6 +55,30 @@ def check_live(cluster: Cluster) -> None:
         used |= refused
         missing = [one for one in cluster.submitted if (one.client_id, one.client_seq) not in used]
         require(not missing, f"{seed}: member {member.me} lacks {len(missing)} submissions")
+
+
+def lacking(cluster: Cluster, members: Sequence[Member]) -> dict[int, list[Submission]]:
+    """What was submitted, and neither decided nor refused, at each of these members that lack any of it."""
+    refused = {(r.submission.client_id, r.submission.client_seq) for m in members for r in m.refusals}
+    honest = [member for member in cluster.members if member.me not in cluster.tampers]
+    lacks = {}
+    for member in members:
+        used = {
+            (one.client_id, one.client_seq)
+            for entry in (_with_leaps(member, honest) if member.leaps else member.decided()).values()
+            for one in entry.batch.submissions
+        }
+        missing = [s for s in cluster.submitted if (s.client_id, s.client_seq) not in used | refused]
+        if missing:
+            lacks[member.me] = missing
+    return lacks
+
+
+def _with_leaps(member: Member, honest: Sequence[Member]) -> dict[int, Entry]:
+    """What lay below its leaps was decided by others, with whom its roots agree."""
+    last = max(member.leaps)
+    below = {slot: e for m in honest for slot, e in m.decided().items() if slot <= last}
+    return {**below, **member.decided()}
 
 
 def check_all(cluster: Cluster) -> None:

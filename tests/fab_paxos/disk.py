@@ -24,6 +24,8 @@ from tests.fab_paxos.require import require
 
 
 class Disk:
+    """What is written is durable; what is being written when power fails is not."""
+
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
         self.proven = 0
@@ -35,6 +37,8 @@ class Disk:
         self.checkpoint: Checkpoint | None = None
         self.base = Frontier()
         self.silent = 0
+        self.leaps: list[int] = []
+        self.checkpoints = 0  # how many it took, or was brought
 
     def write(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -61,11 +65,13 @@ class Disk:
                 case CheckpointRecord(checkpoint):
                     require(checkpoint.slot <= self.proven, "a checkpoint above what is proven")
                     self.checkpoint = checkpoint
+                    self.checkpoints += 1
                 case LeapRecord(checkpoint, certificate, silent):
                     self.silent = silent
                     require(checkpoint.slot > self.proven, "a leap that leads back")
                     self.checkpoint, self.base = checkpoint, checkpoint.snapshot.frontier
                     self.proven = checkpoint.slot
+                    self.leaps.append(checkpoint.slot)
                     self._drop(checkpoint.slot)
                     self._keep(certificate)
 
@@ -91,6 +97,41 @@ class Disk:
             log.append(slot_leaf(slot, self.entries[slot].batch.digest))
         return log
 
+    def tear(self, records: Sequence[Record]) -> None:
+        """Power fails while these records are written: nothing was acknowledged."""
+
+    def tear_prune(self, slot: int) -> None:
+        """Power fails while what lies up to ``slot`` is forgotten."""
+
+    def crash(self) -> None:
+        """The process ends, at whatever point."""
+
+    def decided(self, entry: Entry) -> None:
+        """The entry is decided here."""
+
+    def certified(self, certificate: QuorumCertificate) -> None:
+        """A certificate covers the log that is decided here."""
+
+    def leapt(self, checkpoint: Checkpoint) -> None:
+        """The log goes on after a checkpoint, which is written."""
+
+    def close(self) -> None:
+        """Nobody needs it any more."""
+
+    def image(self) -> Disk:
+        """A copy, for a member that will be set back to it."""
+        other = Disk()
+        other.adopt(self)
+        return other
+
+    def adopt(self, other: Disk) -> None:
+        """Becomes what the other one is."""
+        self.entries = dict(other.entries)
+        self.proven, self.certificate, self.beyond = other.proven, other.certificate, other.beyond
+        self.view, self.election, self.new_view_digest = other.view, other.election, other.new_view_digest
+        self.checkpoint, self.base, self.silent = other.checkpoint, other.base, other.silent
+        self.leaps, self.checkpoints = list(other.leaps), other.checkpoints
+
     def restore(self) -> RestoredState:
         log, windows, first = self._log(self.proven), ClientWindows(), 1
         if self.checkpoint is not None:
@@ -110,7 +151,7 @@ class Disk:
             self.new_view_digest,
             log.frontier(),
             windows,
-            self.certificate,
+            self.certificate if _slot(self.certificate) >= self.base.size else None,
             self.beyond if _slot(self.beyond) > self.proven else None,
             entries,
             self.checkpoint,

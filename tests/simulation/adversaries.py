@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from random import Random
 
@@ -17,6 +16,7 @@ from fab_paxos.messages import (
     Endorsed,
     Fetch,
     FetchBatches,
+    FetchState,
     Flag,
     Forward,
     LogFrame,
@@ -25,15 +25,23 @@ from fab_paxos.messages import (
     Propose,
     ProveShare,
     Report,
+    StatePart,
     Status,
 )
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.types import NOOP
-from quorum import AcceptedStatement, Endorsement, JointStatement, SuspectStatement
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Endorsement,
+    JointStatement,
+    ProgressStatement,
+    SuspectStatement,
+)
 from tests.fab_paxos.cluster import client_id
-from tests.fab_paxos.disk import Disk
 from tests.fab_paxos.standin import BAD_PLAIN, BAD_PROVEN
-from tests.simulation.equivocation import Equivocator, Twin, rogue_submission
+from tests.simulation.equivocation import Equivocator, Twin, TwoOpenings, rogue_submission
+from tests.simulation.hardships import Amnesiac, Poisoner, RottenDisk, Slow
 from tests.simulation.world import Adversary, World
 
 
@@ -92,7 +100,7 @@ class Censor(Adversary):
 
     def on_time(self, name: str) -> None:
         if self.puppet.replica is not None and not self.world.quiet:
-            self.puppet.inbox.append(Submitted(rogue_submission(self.world, self.dice)))
+            self.puppet.post(Submitted(rogue_submission(self.world, self.dice)))
 
 
 class ShareForger(Adversary):
@@ -129,6 +137,10 @@ def _shifted(statement: JointStatement) -> JointStatement:
             return AcceptedStatement(view, slot + 1, root)
         case SuspectStatement(view):
             return SuspectStatement(view + 1)
+        case CheckpointStatement(slot, root, digest):
+            return CheckpointStatement(slot + 1, root, digest)
+        case ProgressStatement(view, digest):
+            return ProgressStatement(view + 1, digest)
         case _:
             return statement
 
@@ -200,22 +212,6 @@ class BadOpener(Adversary):
         return NewView(new_view.view, reports, tuple(vector))
 
 
-class Amnesiac(Adversary):
-    """Restarts from an old image of its disk, or from none."""
-
-    def __init__(self, world: World, me: int, dice: Random) -> None:
-        super().__init__(world, me, dice)
-        self._images = [Disk()]
-
-    def act(self) -> None:
-        if self.dice.random() < 0.5:
-            self._images.append(deepcopy(self.puppet.disk))
-        elif self.dice.random() < 0.3 and self.puppet.replica is not None:
-            self.world.crash(self.me)
-            self.puppet.disk = deepcopy(self.dice.choice(self._images))
-            self.world.restart(self.me)
-
-
 class Spammer(Adversary):
     """Whatever a member may say, false and often."""
 
@@ -228,7 +224,7 @@ class Spammer(Adversary):
         view = max((member.engine.view for member in self.world.live()), default=0)
         far = dice.choice((0, 1, 2, 7, 10**6, 2**63))
         slot = max(1, dice.choice((1, 2, 5, 40, 200, 10**9, 2**62)))
-        match dice.randrange(10):
+        match dice.randrange(12):
             case 0 | 1:
                 return Endorsed(self.endorse(SuspectStatement(view + far), proven=dice.random() < 0.5))
             case 2:
@@ -246,6 +242,12 @@ class Spammer(Adversary):
                 return Forward(tuple(rogue_submission(self.world, dice) for _ in range(dice.randrange(1, 4))))
             case 7:
                 return Accepted(view, slot, dice.randbytes(32))
+            case 9:
+                return FetchState(slot, dice.choice((0, 1, 10**6)))
+            case 10:
+                return StatePart(slot, 0, (dice.randbytes(60),))
+            case 11:
+                return Endorsed(self.endorse(CheckpointStatement(slot, dice.randbytes(32), bytes(32))))
             case 8:
                 return ProveShare(AcceptedStatement(view, slot, dice.randbytes(32)))
             case _:
@@ -276,6 +278,7 @@ class Replayer(Adversary):
 
 KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {
     "silent": Silent,
+    "slow": Slow,
     "withholder": Withholder,
     "censor": Censor,
     "share forger": ShareForger,
@@ -285,5 +288,8 @@ KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {
     "spammer": Spammer,
     "replayer": Replayer,
     "equivocator": Equivocator,
+    "conflicting NewViews": TwoOpenings,
     "twin": Twin,
+    "poisoner": Poisoner,
+    "bit flips": RottenDisk,
 }

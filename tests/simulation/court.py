@@ -19,8 +19,8 @@ from alliance.evidence import PortableEvidence, Word, export
 from alliance.history import History
 from alliance.verdict import Verdict, opened, verify
 from fab_paxos.effects import Blame, BlameClient
-from fab_paxos.evidence import Repetition
-from fab_paxos.log import MerkleLog, slot_leaf
+from fab_paxos.evidence import Evidence, Repetition, TwoSubmissions
+from fab_paxos.log import Frontier, MerkleLog, slot_leaf
 from quorum import (
     NewViewStatement,
     ProposeStatement,
@@ -29,7 +29,7 @@ from quorum import (
     SubmissionStatement,
     VoteStatement,
 )
-from tests.fab_paxos.cluster import Member
+from tests.fab_paxos.member import Member
 from tests.fab_paxos.require import require
 from tests.fab_paxos.standin import CONTEXT
 from tests.simulation.gate import Gate
@@ -51,11 +51,15 @@ class Court:
             f"member-{blame.member}" if isinstance(blame, Blame) else _client(blame.evidence.first.client_id)
         )
         base = blame.evidence.base if isinstance(blame.evidence, Repetition) else 0
-        found = export(CONTEXT, culprit, blame.evidence, _history(witness, base))
+        if base < witness.disk.base.size:
+            return  # the log that would complete it is pruned
+        self.convictions[witness.me, key] = self.judge(culprit, blame.evidence, _history(witness, base))
+
+    def judge(self, culprit: str, evidence: Evidence | TwoSubmissions, history: History) -> Verdict:
+        found = export(CONTEXT, culprit, evidence, history)
         signed = replace(found, words=tuple(self._signed(culprit, word) for word in found.words))
         self.files.append(signed.to_json())
-        verdict = verify(config(self._system, culprit), PortableEvidence.from_json(self.files[-1]))
-        self.convictions[witness.me, key] = verdict
+        return verify(config(self._system, culprit), PortableEvidence.from_json(self.files[-1]))
 
     def _signed(self, culprit: str, word: Word) -> Word:
         number = int(culprit.partition("-")[2])
@@ -101,8 +105,8 @@ def _client(client_id: bytes) -> str:
 
 
 def _history(witness: Member, slots: int) -> History:
-    log = MerkleLog()
-    for slot in range(1, slots + 1):
+    log = MerkleLog(witness.disk.base if slots else Frontier())
+    for slot in range(log.size + 1, slots + 1):
         log.append(slot_leaf(slot, witness.disk.entries[slot].batch.digest))
     disk: Any = witness.disk
     return History(disk, log, None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from fab_paxos import Batch, EngineConfig, Replica, Submission
-from fab_paxos.effects import Broadcast, Combine, Effect, Endorse, Persist, Send, Supply
+from fab_paxos import Batch, Replica, Submission
+from fab_paxos.effects import Broadcast, Combine, Effect, Endorse, Persist, Present, Prune, Send, Supply
 from fab_paxos.events import (
     CombinationFailed,
     Combined,
@@ -21,7 +21,6 @@ from fab_paxos.events import (
 from fab_paxos.messages import Accepted, Endorsed, Message, NewView, Propose, Report
 from fab_paxos.selection import InvalidSelection, ReportedEntry, select
 from quorum import AcceptedStatement, CombineFailed, Endorsement, combine
-from tests.fab_paxos.cluster import submission
 from tests.fab_paxos.disk import Disk
 from tests.simulation.story import Story
 from tests.simulation.world import Adversary, World
@@ -31,9 +30,7 @@ ROGUE_CLIENTS = 900
 
 def rogue_submission(world: World, dice: Random) -> Submission:
     """A client in league with the liars."""
-    one = submission(ROGUE_CLIENTS + dice.randrange(3), dice.randrange(40), b"rogue %d" % dice.randrange(4))
-    world.gate.know(one)
-    return one
+    return world.write(ROGUE_CLIENTS + dice.randrange(3), dice.randrange(40), b"rogue %d" % dice.randrange(4))
 
 
 class Equivocator(Adversary):
@@ -157,6 +154,15 @@ class Equivocator(Adversary):
         return Report(own.view, own.base, tuple(entries))
 
 
+class TwoOpenings(Equivocator):
+    """Its proposals are the same for all until it opens a view: then two NewViews, to two halves."""
+
+    def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
+        if isinstance(message, Propose) and message.view not in self._openings:
+            return [message]
+        return super().tamper(sender, to, message)
+
+
 class Twin(Adversary):
     """One identity, two engines: a cloned machine. Each of its peers talks to one of them."""
 
@@ -164,7 +170,7 @@ class Twin(Adversary):
         super().__init__(world, me, dice)
         self._side = set(dice.sample(self.others, len(self.others) // 2))
         self._disk = Disk()
-        self._engine = Replica(EngineConfig(world.system, me), self._disk.restore())
+        self._engine = Replica(self.puppet.config, self._disk.restore())
         self._carry_out(Started(), *(PeerConnected(peer) for peer in sorted(self._side)))
 
     def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
@@ -198,6 +204,10 @@ class Twin(Adversary):
                     self.speak(to, message)
             case Supply(to, first_slot) if to in self._side:
                 self.speak(to, self._disk.frame(first_slot, self.world.frame_slots))
+            case Present(to, checkpoint) if to in self._side:
+                self.speak(to, self._disk.offer(checkpoint))
+            case Prune(slot):
+                self._disk.prune(slot)
             case Endorse(statement, proven):
                 share = self.endorse(statement, proven=proven)
                 return [EndorsementMade(statement, share.signature, proven)]

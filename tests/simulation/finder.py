@@ -26,7 +26,7 @@ from tests.simulation.planted import PLANTED
 from tests.simulation.planting import Bug, NotPlanted, in_place
 
 ROOT = Path(__file__).resolve().parents[2]
-CAMPAIGN_SEEDS = 40
+CAMPAIGN_SEEDS = 150
 TWINS_SCENARIOS = 200
 EXPLORED_STATES = 6000
 TIMEOUT_SECONDS = 3600

@@ -8,6 +8,7 @@ verified, submissions must be some client's, and the form is that of the wire: t
 from __future__ import annotations
 
 from dataclasses import replace
+from zlib import crc32
 
 from alliance import codec
 from fab_paxos import Batch, Submission
@@ -43,6 +44,11 @@ class Gate:
         self._contents: set[SubmissionStatement] = set()
         self._reports: dict[tuple[int, int], list[Report]] = {}
         self._roots: dict[tuple[object, ...], bytes] = {}
+        self.mark = 0  # a checksum of what went through last, but for its share: proofs are random
+
+    def signed(self, submission: Submission) -> Submission:
+        """With its client's signature."""
+        return submission
 
     def know(self, submission: Submission) -> None:
         """A client signed this."""
@@ -55,6 +61,10 @@ class Gate:
     def has_said(self, *word: object) -> bool:
         """Whether it is on record: member, kind, and what else was said."""
         return word in self._said
+
+    def pass_on(self, sender: int, message: Message, *, honest: bool) -> Message:
+        """What a member says, as its receivers' engines get it; raises Dropped."""
+        return self.admit(sender, self.seal(sender, message, honest=honest))
 
     def seal(self, sender: int, message: Message, *, honest: bool) -> Message:
         """The message with its author's signature, if the sender is its author; that goes on record."""
@@ -89,7 +99,9 @@ class Gate:
     def admit(self, sender: int, message: Message) -> Message:
         """The message as its receiver's engine gets it; raises Dropped."""
         try:
-            message = codec.decode(sender, codec.encode(message))
+            data = codec.encode(message)
+            self.mark = crc32(_without_share(message) or data)
+            message = codec.decode(sender, data)
         except (codec.Malformed, ValueError) as error:
             raise Dropped(f"malformed: {error}") from None
         match message:
@@ -155,6 +167,11 @@ class Gate:
             certificate.verify(self._scheme)
         except InvalidCertificate as error:
             raise Dropped("a certificate that is none") from error
+
+
+def _without_share(message: Message) -> bytes:
+    statement = message.endorsement.statement if isinstance(message, Endorsed) else None
+    return bytes([statement.TAG]) + statement.fields() if statement is not None else b""
 
 
 def signature(member: int) -> bytes:

@@ -7,13 +7,15 @@ from random import Random
 import pytest
 
 from fab_paxos import Batch
-from fab_paxos.messages import Certified, Endorsed, Flag, Message, NewView
+from fab_paxos.messages import Accepted, Certified, Endorsed, Flag, Message, NewView
 from quorum import QuorumSystem
 from tests.fab_paxos.cluster import submission
 from tests.simulation.adversaries import KINDS, Silent
-from tests.simulation.campaign import campaign
+from tests.simulation.campaign import PATIENCE_TIMEOUTS, campaign
 from tests.simulation.equivocation import Equivocator
+from tests.simulation.hardships import JUST_IN_TIME
 from tests.simulation.scripts import (
+    EVERY,
     Mute,
     decided_by_one,
     heal,
@@ -23,6 +25,7 @@ from tests.simulation.scripts import (
     push_through,
     report,
 )
+from tests.simulation.timed import SECOND, TimedWorld
 from tests.simulation.world import Adversary, World
 
 
@@ -76,6 +79,37 @@ def test_03_votes_for_one_digest_split_over_views() -> None:
     world.settle_views()
     world.check_all()
     assert {member.decided()[1].batch.digest for member in world.honest} == {digest}
+
+
+def test_03_support_does_not_outlive_its_view() -> None:
+    """Votes for one slot, split over views and values: three members in view 0, and four in view 1, a liar
+    among them. No quorum in either, so nobody may decide."""
+    world = World(seed=3)
+    liar = Mute(world, 1, Random(0))
+    world.corrupt(liar)
+    first, second = (Batch.of([submission(client, 1)]) for client in (1, 2))
+    world.gate.know(submission(2, 1))
+    only_links(world, (0, 3), (1, 3))
+    world.submit(0, submission(1, 1))
+    world.run()
+    liar.speak(3, Accepted(0, 1, propose(0, 1, first).root))
+    world.run()
+    only_links(world, *((m, 1) for m in EVERY), (1, 2), (1, 3), (1, 4), (2, 3), (4, 3))
+    world.elect(1)
+    world.run()
+    said = {m: report(1) for m in (1, 2, 4, 5)}
+    liar.speak(3, said[1])  # so it is on record
+    new_view = opening(world, 1, {**said, 3: report(1, [(1, 0, first.digest)])})
+    assert new_view.vector == ()
+    for to in (2, 3, 4):
+        liar.speak(to, new_view)
+    push_through(liar, propose(1, 1, second), (2, 3, 4))
+    world.run()
+    assert {m.me for m in world.honest if m.engine.status.accepted and m.engine.view == 1} == {2, 3, 4}
+    assert not any(member.decided() for member in world.honest)
+    heal(world)
+    world.settle_views()
+    world.check_all()
 
 
 def test_04_a_decision_that_only_an_excluded_learner_saw() -> None:
@@ -293,9 +327,13 @@ def test_10_a_far_flag_does_not_delay_certificates() -> None:
 
 
 def test_12_a_rolled_back_disk_counts_as_a_fault() -> None:
-    """ "rolled-back disk counts as a fault": f of them harm nobody."""
+    """ "rolled-back disk counts as a fault": f of them harm nobody. So does one whose bits flipped: its
+    journal refuses, or comes back as it once was, never as anything else."""
+    refusals = 0
     for seed in range(20):
         campaign(seed, "amnesiac")
+        refusals += campaign(seed, "bit flips").faults["refusals of a damaged journal"]
+    assert refusals > 5
 
 
 def test_13_every_certificate_holder_absent_from_the_reports() -> None:
@@ -345,3 +383,21 @@ def test_15_f_silent_leaders() -> None:
     world.settle_views(5)
     world.check_all()
     assert {member.engine.view for member in world.honest} == {2}
+
+
+def test_15_a_slow_leader() -> None:
+    """ "slow leader": it keeps every proposal until just before the others lose patience. What it is given is
+    decided all the same. (That its throughput costs it the lead is the engine's rule to come.)"""
+    for seed in range(10):
+        world = campaign(seed, "slow")
+        assert world.recovery <= PATIENCE_TIMEOUTS
+    world = TimedWorld(seed=15)
+    slow = KINDS["slow"](world, 0, Random(0))
+    world.corrupt(slow)
+    world.submit(1, world.write(1, 1))
+    world.advance(JUST_IN_TIME)
+    assert not any(member.decided() for member in world.honest)
+    world.advance(JUST_IN_TIME + SECOND // 10)
+    assert all(member.decided() for member in world.honest)
+    assert {member.engine.view for member in world.honest} == {0}
+    assert slow.words > 0

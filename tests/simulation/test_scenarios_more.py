@@ -114,6 +114,28 @@ def test_18_censorship_of_one_client() -> None:
     assert {member.engine.view for member in world.honest} == {1}
 
 
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_18_a_client_that_comes_after_the_suspicion(cut_off: bool) -> None:
+    """Regression, found by the simulator: a member that suspects the leader already must still tell the
+    others of a client that is overlooked later, even if they are not there then; alone it changes no view."""
+    world = World(seed=18)
+    world.corrupt(Censor(world, 0, Random(0), client=7))
+    only_links(world)
+    world.submit(3, submission(1, 1))
+    world.run()
+    world.lose_patience()  # member 3 alone suspects, over work that is decided later
+    world.run()
+    if not cut_off:
+        heal(world)
+        world.run()
+        assert {member.engine.view for member in world.members} == {0}
+    world.submit(3, submission(7, 1))
+    world.run()
+    heal(world)
+    assert _time_passes(world, 100, victim_at=3) <= 80
+    assert {member.engine.view for member in world.honest} == {1}
+
+
 def test_18_load_alone_raises_no_suspicion() -> None:
     """A correct leader that is busy with many clients is never taken for a censor."""
     world = World(seed=19)
@@ -160,6 +182,28 @@ def test_19_what_was_accepted_and_dropped_is_not_forgotten() -> None:
     world.settle_views()
     world.check_all()
     assert world.members[4].decided()
+
+
+def test_20_poisoned_catching_up() -> None:
+    """ "poisoned state transfer", and of the log: whoever gives another one, or one without its proof, is
+    named; the next source helps. (Divergent checkpoints: tests/fab_paxos/test_checkpoints.py.)"""
+    for seed in range(15):
+        campaign(seed, "poisoner")
+    for retained, named in ((None, "a log frame from slot 1 without a proof"), (0, "without its proof")):
+        reasons = ""
+        for seed in range(20, 28):
+            world = World(seed=seed, checkpoint_slots=4, retain_slots=retained)
+            world.corrupt(KINDS["poisoner"](world, 0, Random(seed)))
+            world.isolate(5)
+            for seq in range(12):
+                world.submit(1, submission(1, seq))
+                world.run()
+            heal(world)
+            world.settle_views(4)
+            world.check_all()
+            assert bool(world.members[5].leaps) == (retained == 0)
+            reasons += " ".join(b.reason for b in world.members[5].blames if b.member == 0)
+        assert named in reasons
 
 
 def test_21_window_exhaustion() -> None:
@@ -211,7 +255,7 @@ def test_22_cumulative_accepted_over_slots_never_sent() -> None:
 
 
 def test_23_replay_across_slots_and_views() -> None:
-    """ "replay across slots, views": idempotent. (Epochs, alliances, purposes: the gate's tests.)"""
+    """ "replay across slots, views": idempotent. (Epochs, alliances, purposes: ``test_scenario_23``.)"""
     for seed in range(20):
         campaign(seed, "replayer")
 

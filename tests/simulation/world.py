@@ -7,31 +7,48 @@ gate sees to it that this is all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from fab_paxos import Submission
-from fab_paxos.effects import Blame, BlameClient, Effect
+from fab_paxos.effects import Blame, BlameClient
 from fab_paxos.events import Received
+from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Certified, Message
-from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem, SuspectStatement, combine
+from quorum import (
+    Endorsement,
+    Endorser,
+    JointStatement,
+    QuorumCertificate,
+    QuorumSystem,
+    Scheme,
+    SuspectStatement,
+    combine,
+)
 from tests.fab_paxos.checkers import check, check_live
-from tests.fab_paxos.cluster import SIX, Cluster, Member
+from tests.fab_paxos.cluster import SIX, Cluster, submission
+from tests.fab_paxos.member import Member
 from tests.fab_paxos.require import require
+from tests.fab_paxos.standin import StandInScheme
 from tests.simulation.court import Court
 from tests.simulation.gate import Dropped, Gate
+from tests.simulation.journals import JournalDisk
 
 SPEECHES_MAX = 4000
 """What one adversary may add of its own accord in a run: it ends, so that runs do."""
 
 
 class Adversary:
-    """Does no harm yet: each kind overrides what it abuses."""
+    """Does no harm yet: each kind overrides what it abuses. ``words_max`` bounds its misdeeds: after so many
+    it does as its engine says."""
 
     def __init__(self, world: World, me: int, dice: Random) -> None:
         self.world = world
         self.me = me
         self.dice = dice
+        self.words = 0
+        self.words_max: int | None = None
         self._speeches = 0
 
     @property
@@ -42,6 +59,11 @@ class Adversary:
     def puppet(self) -> Member:
         """The member whose engine works for the adversary."""
         return self.world.members[self.me]
+
+    # -- what kinds override -------------------------------------------------------------------------
+
+    def equip(self) -> None:
+        """Before its member's first start."""
 
     def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
         """What is sent in place of the engine's own message."""
@@ -57,9 +79,27 @@ class Adversary:
     def on_time(self, name: str) -> None:
         """A heartbeat or a view time-out passes."""
 
+    # -- what it can do ------------------------------------------------------------------------------
+
+    @property
+    def tired(self) -> bool:
+        return self.words_max is not None and self.words >= self.words_max
+
+    def misspeak(self, sender: int, to: int, message: Message) -> list[Message]:
+        return [message] if self.tired else self._counted(message, self.tamper(sender, to, message))
+
+    def mishear(self, sender: int, message: Message) -> list[Message]:
+        return [message] if self.tired else self._counted(message, self.hear(sender, message))
+
+    def _counted(self, message: Message, instead: list[Message]) -> list[Message]:
+        if len(instead) != 1 or instead[0] is not message:
+            self.words += 1
+        return instead
+
     def speak(self, to: int, message: Message) -> None:
-        if self._speeches < SPEECHES_MAX:
+        if self._speeches < SPEECHES_MAX and not self.tired:
             self._speeches += 1
+            self.words += 1
             self.world.transmit(self.me, to, message)
 
     def endorse(self, statement: JointStatement, *, proven: bool = False) -> Endorsement:
@@ -71,49 +111,86 @@ class Adversary:
 
 class World(Cluster):
     def __init__(
-        self, system: QuorumSystem = SIX, seed: int = 0, *, loss: float = 0.0, traced: bool = False
+        self,
+        system: QuorumSystem = SIX,
+        seed: int = 0,
+        *,
+        loss: float = 0.0,
+        traced: bool = False,
+        frame_slots: int = 7,
+        scheme: Scheme | None = None,
+        endorsers: list[Endorser] | None = None,
+        gate: Gate | None = None,
+        court: Court | None = None,
+        checkpoint_slots: int = CHECKPOINT_SLOTS,
+        retain_slots: int | None = None,
     ) -> None:
-        super().__init__(system, seed, loss=loss, traced=traced)
-        self.gate = Gate(system, self.scheme)
-        self.court = Court(system, self.gate)
         self.adversaries: dict[int, Adversary] = {}
         self.quiet = False  # the clients of the liars have nothing more to order
+        self.faults: Counter[str] = Counter()
+        self.gate = gate or Gate(system, scheme or StandInScheme(system.decision))
+        self.court = court or Court(system, self.gate)
+        super().__init__(
+            system,
+            seed,
+            loss=loss,
+            traced=traced,
+            frame_slots=frame_slots,
+            scheme=scheme,
+            endorsers=endorsers,
+            checkpoint_slots=checkpoint_slots,
+            retain_slots=retain_slots,
+        )
 
     def corrupt(self, adversary: Adversary) -> None:
         self.adversaries[adversary.me] = adversary
-        self.tampers[adversary.me] = adversary.tamper
+        self.tampers[adversary.me] = adversary.misspeak
+        self.members[adversary.me].scruples = False
+        adversary.equip()
 
     @property
     def honest(self) -> list[Member]:
         """Live or not: those to whom the promises are made."""
         return [member for member in self.members if member.me not in self.adversaries]
 
+    def write(self, client: int, seq: int, command: bytes = b"") -> Submission:
+        """What a client signs; from now on anybody may say it."""
+        one = self.gate.signed(submission(client, seq, command))
+        self.gate.know(one)
+        return one
+
+    def journal_disk(self, me: int) -> JournalDisk:
+        raise NotImplementedError("this world has no folder")
+
+    def later(self, delay: int, act: Callable[..., None], *arguments: object) -> None:
+        """In so many microseconds; where no time passes, at once."""
+        act(*arguments)
+
     # -- the gate ------------------------------------------------------------------------------------
 
     def submit(self, member: int, *submissions: Submission) -> None:
-        for submission in submissions:
-            self.gate.know(submission)
+        for one in submissions:
+            self.gate.know(one)
         super().submit(member, *submissions)
 
-    def transmit(self, sender: int, to: int, said: Message) -> None:
+    def spread(self, sender: int, recipients: Iterable[int], said: Message) -> None:
         honest = sender not in self.adversaries
-        said = self.gate.seal(sender, said, honest=honest)
         try:
-            admitted = self.gate.admit(sender, said)
+            admitted = self.gate.pass_on(sender, said, honest=honest)
         except Dropped as reason:
             require(not honest, f"the gate refuses a correct member's word: {reason}")
             return
-        super().transmit(sender, to, admitted)
+        for to in recipients:
+            self.carry(sender, to, admitted)
 
     def arrive(self, sender: int, to: int, message: Message) -> None:
         adversary = self.adversaries.get(to)
-        for heard in adversary.hear(sender, message) if adversary is not None else [message]:
+        for heard in adversary.mishear(sender, message) if adversary is not None else [message]:
             super().arrive(sender, to, heard)
 
-    def _carry_out(self, member: Member, effect: Effect) -> None:
-        super()._carry_out(member, effect)
-        if isinstance(effect, Blame | BlameClient) and member.me not in self.adversaries:
-            self.court.hear(member, effect)
+    def accused(self, member: Member, blame: Blame | BlameClient) -> None:
+        if member.me not in self.adversaries:
+            self.court.hear(member, blame)
 
     # -- time ----------------------------------------------------------------------------------------
 
@@ -152,7 +229,7 @@ class World(Cluster):
         """These members (or all who live) learn now that ``view`` has been elected."""
         proof = Certified(self.election_proof(view))
         for me in members if members is not None else [member.me for member in self.live()]:
-            self.members[me].inbox.append(Received((me + 1) % self.system.member_count, proof))
+            self.members[me].post(Received((me + 1) % self.system.member_count, proof))
 
     # -- the verdict ---------------------------------------------------------------------------------
 
