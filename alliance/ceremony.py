@@ -10,15 +10,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alliance.config import ADDRESS, FILE, NAME, AllianceConfig, Member, Party
+from alliance.config import ADDRESS, ATTESTATION, FILE, NAME, AllianceConfig, Member, Party
 from alliance.errors import ConfigError, require_passphrase
-from alliance.keys import SHARE, generate_keys, write_private
+from alliance.keys import SHARE, generate_keys, public_file, share_file, write_private
 from quorum import QuorumSystem, UnsatisfiableSizes
-from quorum.threshold_rsa import deal_agreement_key
+from quorum.threshold_rsa import deal_agreement_key, deal_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ def _found(
 ) -> AllianceConfig:
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     key, endorsers = deal_agreement_key(system, founding.key_size, 0, progress)
+    dealt = {ATTESTATION: deal_key(system, system.one_correct, founding.key_size, 0, progress)}
     fresh = {name: generate_keys(name, now) for name in (*founding.member_names, *founding.client_names)}
     config = AllianceConfig(
         name=founding.name,
@@ -111,25 +112,33 @@ def _found(
             Member(name, fresh[name].identity, fresh[name].certificate, address)
             for name, address in zip(founding.member_names, founding.addresses, strict=True)
         ),
+        purpose_keys=tuple((purpose, public) for purpose, (public, _) in dealt.items()),
         clients=tuple(Party(n, fresh[n].identity, fresh[n].certificate) for n in founding.client_names),
     )
     text = config.to_toml()
     AllianceConfig.from_toml(text)
-    public = key.to_pem()
-    (folder / FILE).write_text(text, "utf-8")
-    (folder / "public.pem").write_bytes(public)
+    public = {"public.pem": key.to_pem()}
+    public |= {public_file(purpose): other.to_pem() for purpose, (other, _) in dealt.items()}
+    _write_public(folder, text, public)
     written = 0
     for kind, names in (("member", founding.member_names), ("client", founding.client_names)):
         for index, name in enumerate(names):
             home = folder / f"{kind}s" / name
             home.mkdir(parents=True, mode=0o700)
-            (home / FILE).write_text(text, "utf-8")
-            (home / "public.pem").write_bytes(public)
+            _write_public(home, text, public)
             (home / f"{kind}.name").write_text(f"{name}\n", "utf-8")
             fresh[name].write(home, passphrase)
             if kind == "member":
                 write_private(home / SHARE, endorsers[index].seal(passphrase))
+                for purpose, (_, shares) in dealt.items():
+                    write_private(home / share_file(purpose), shares[index].seal(passphrase))
             written += 1
             if progress is not None:
                 progress("folders", written)
     return config
+
+
+def _write_public(folder: Path, text: str, keys: Mapping[str, bytes]) -> None:
+    (folder / FILE).write_text(text, "utf-8")
+    for name, pem in keys.items():
+        (folder / name).write_bytes(pem)

@@ -67,7 +67,7 @@ class Client:
     def __init__(self, config: AllianceConfig, credentials: Credentials, folder: Path) -> None:
         self.config = config
         self.public_key = load_public_key(config.key.to_pem())
-        self._credentials = credentials
+        self.credentials = credentials
         self._channels: dict[int, grpc.aio.Channel] = {}
         self._fingerprint = key_fingerprint(self.public_key)
         self._submitter = Submitter(
@@ -99,7 +99,7 @@ class Client:
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member, opened when first used."""
         if member not in self._channels:
-            self._channels[member] = open_channel(self.config.members[member], self._credentials)
+            self._channels[member] = open_channel(self.config.members[member], self.credentials)
         return self._channels[member]
 
     # -- proposing -----------------------------------------------------------------------------------

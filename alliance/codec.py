@@ -151,7 +151,7 @@ def envelope(messages: list[bytes]) -> bytes:
 
 
 def _batch(batch: Batch) -> pb.Batch:
-    return pb.Batch(submissions=[submission.encoded for submission in batch.submissions])
+    return pb.Batch(submissions=[s.encoded for s in batch.submissions], time_ms=batch.time_ms)
 
 
 def _status(status: Status) -> pb.Status:
@@ -343,7 +343,7 @@ def decode_batch(wire: pb.Batch) -> Batch:
     submissions = _at_most("submissions in a batch", wire.submissions, BATCH_SUBMISSIONS_MAX)
     if sum(map(len, submissions)) > BATCH_BYTES_MAX:
         raise OverLimit(f"a batch has {BATCH_BYTES_MAX} bytes at the most")
-    return Batch.of(map(_submission, submissions))
+    return Batch.of(map(_submission, submissions), wire.time_ms)
 
 
 def decode_certificate(wire: pb.Certificate) -> QuorumCertificate:

@@ -35,6 +35,10 @@ ADDRESS = re.compile(r"[A-Za-z0-9._:\[\]%-]{1,255}:[0-9]{1,5}")
 CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 FILE_BYTES_MAX = 16 * 1024 * 1024
 KEY_BITS_MIN = 2048
+ATTESTATION = "attestation"
+"""The purpose of the key that certifies applications' replies; its threshold is f + 1."""
+PURPOSES_MAX = 16
+APPLICATION_PORT = 100
 _ID_DOMAIN = b"alliance/v1 founding\x00"
 
 
@@ -62,14 +66,27 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Member(Party):
-    """``address`` is host:port, as its peers and clients reach it."""
+    """``address`` is host:port, as its peers and clients reach it.
+
+    ``applications`` are (name, host:port) of the application processes that this member runs elsewhere than
+    at the derived address, which is that of the member with a port higher by APPLICATION_PORT.
+    """
 
     address: str
+    applications: tuple[tuple[str, str], ...] = ()
+
+    def application_address(self, application: str) -> str:
+        """Where this member's executor of an application answers clients."""
+        host, _, port = self.address.rpartition(":")
+        return dict(self.applications).get(application, f"{host}:{int(port) + APPLICATION_PORT}")
 
 
 @dataclass(frozen=True, slots=True)
 class AllianceConfig:
-    """The whole of an alliance.toml, checked."""
+    """The whole of an alliance.toml, checked.
+
+    ``purpose_keys`` are (purpose, key) beside the agreement key, each with a modulus of its own.
+    """
 
     name: str
     created: str
@@ -79,6 +96,7 @@ class AllianceConfig:
     members: tuple[Member, ...]
     clients: tuple[Party, ...]
     timing: Timing = DEFAULT_TIMING
+    purpose_keys: tuple[tuple[str, AgreementKey], ...] = ()
 
     @property
     def alliance_id(self) -> bytes:
@@ -90,6 +108,8 @@ class AllianceConfig:
         ]
         for member in self.members:
             parts += [member.name.encode(), member.identity, member.fingerprint]
+        for purpose, key in self.purpose_keys:
+            parts += [b"purpose", purpose.encode(), key.key_id]
         framed = b"".join(struct.pack(">I", len(part)) + part for part in parts)
         return sha256(_ID_DOMAIN + framed).digest()
 
@@ -100,6 +120,20 @@ class AllianceConfig:
     @property
     def scheme(self) -> ThresholdRsaScheme:
         return ThresholdRsaScheme(self.key, self.context)
+
+    def purpose_key(self, purpose: str) -> AgreementKey:
+        """Raises ConfigError when the alliance was founded without it."""
+        for name, key in self.purpose_keys:
+            if name == purpose:
+                return key
+        raise ConfigError(
+            f"this alliance has no key for '{purpose}': it was founded by another version; found a new one"
+        )
+
+    @property
+    def attestation(self) -> ThresholdRsaScheme:
+        """How f + 1 members certify an application's reply. Raises ConfigError without that key."""
+        return ThresholdRsaScheme(self.purpose_key(ATTESTATION), self.context)
 
     def member_index(self, name: str) -> int:
         for index, member in enumerate(self.members):
@@ -126,8 +160,14 @@ class AllianceConfig:
             f'agreement_key = "{base64.b64encode(self.key.to_bytes()).decode()}"',
             *self.timing.to_lines(),
         ]
+        for purpose, key in self.purpose_keys:
+            encoded = base64.b64encode(key.to_bytes()).decode()
+            lines += ["", "[[purposes]]", f'name = "{purpose}"', f'key = "{encoded}"']
         for member in self.members:
             lines += ["", "[[members]]", f'name = "{member.name}"', f'address = "{member.address}"']
+            if member.applications:
+                listed = ", ".join(f'"{name}" = "{address}"' for name, address in member.applications)
+                lines.append(f"applications = {{ {listed} }}")
             lines += _party_lines(member)
         for client in self.clients:
             lines += ["", "[[clients]]", f'name = "{client.name}"', *_party_lines(client)]
@@ -162,6 +202,7 @@ class AllianceConfig:
             key=_agreement_key(value(table, "agreement_key", str, FILE)),
             members=members,
             clients=clients,
+            purpose_keys=_purpose_keys(table),
             timing=Timing.from_table(table.get("timing", {}), f"{FILE}, timing"),
         )
         config._check_key()
@@ -174,13 +215,26 @@ class AllianceConfig:
 
     def _check_key(self) -> None:
         key, system = self.key, self.system
-        if key.key_size < KEY_BITS_MIN:
-            raise ConfigError(f"{FILE}: the agreement key has {key.key_size} bits, fewer than {KEY_BITS_MIN}")
+        for purpose, other in (("agreement", key), *self.purpose_keys):
+            if other.key_size < KEY_BITS_MIN:
+                raise ConfigError(
+                    f"{FILE}: the {purpose} key has {other.key_size} bits, fewer than {KEY_BITS_MIN}"
+                )
         if (key.parties, key.threshold, key.epoch) != (system.member_count, system.decision, self.epoch):
             raise ConfigError(
                 f"{FILE}: the agreement key is for {key.threshold} of {key.parties} members in epoch"
                 f" {key.epoch}, the alliance needs {system.decision} of {system.member_count} in {self.epoch}"
             )
+        for purpose, other in self.purpose_keys:
+            if other.key_id == key.key_id:
+                raise ConfigError(f"{FILE}: the key for '{purpose}' is the agreement key")
+            enough = system.one_correct <= other.threshold <= system.report
+            if (other.parties, other.epoch) != (system.member_count, self.epoch) or not enough:
+                raise ConfigError(f"{FILE}: the key for '{purpose}' is not one of this alliance")
+            if purpose == ATTESTATION and other.threshold != system.one_correct:
+                raise ConfigError(
+                    f"{FILE}: the attestation key needs {other.threshold} members, not {system.one_correct}"
+                )
 
 
 def load(folder: Path) -> AllianceConfig:
@@ -210,6 +264,7 @@ _TOP_KEYS = (
     "faulty_max",
     "agreement_key",
     "timing",
+    "purposes",
     "members",
     "clients",
 )
@@ -222,11 +277,40 @@ def _party_lines(party: Party) -> list[str]:
 
 def _member(table: Mapping[str, Any]) -> Member:
     where = f"{FILE}, members"
-    only(table, ("name", "address", "identity", "certificate"), where)
-    address = value(table, "address", str, where)
+    only(table, ("name", "address", "applications", "identity", "certificate"), where)
+    address = _address(value(table, "address", str, where), where)
+    applications = table.get("applications", {})
+    if not isinstance(applications, dict):
+        raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
+    for name, elsewhere in applications.items():
+        if not NAME.fullmatch(name) or not isinstance(elsewhere, str):
+            raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
+        _address(elsewhere, where)
+    return Member(
+        _name(table, where),
+        _identity(table, where),
+        _certificate(table, where),
+        address,
+        tuple(applications.items()),
+    )
+
+
+def _address(address: str, where: str) -> str:
     if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
         raise ConfigError(f"{where}: {address!r:.80} is no address: write host:port")
-    return Member(_name(table, where), _identity(table, where), _certificate(table, where), address)
+    return address
+
+
+def _purpose_keys(table: Mapping[str, Any]) -> tuple[tuple[str, AgreementKey], ...]:
+    where = f"{FILE}, purposes"
+    found: dict[str, AgreementKey] = {}
+    for entry in tables(table, "purposes", FILE):
+        only(entry, ("name", "key"), where)
+        name = _name(entry, where)
+        if name in found or len(found) == PURPOSES_MAX:
+            raise ConfigError(f"{where}: '{name}' is there twice, or there are more than {PURPOSES_MAX}")
+        found[name] = _agreement_key(value(entry, "key", str, where), f"the key for '{name}'")
+    return tuple(found.items())
 
 
 def _client(table: Mapping[str, Any]) -> Party:
@@ -260,11 +344,11 @@ def _certificate(table: Mapping[str, Any], where: str) -> x509.Certificate:
         raise ConfigError(f"{where}: 'certificate' is no X.509 certificate in PEM") from None
 
 
-def _agreement_key(text: str) -> AgreementKey:
+def _agreement_key(text: str, what: str = "'agreement_key'") -> AgreementKey:
     try:
         return AgreementKey.from_bytes(base64.b64decode(text, validate=True))
     except (binascii.Error, InvalidAgreementKey) as error:
-        raise ConfigError(f"{FILE}: 'agreement_key' is no threshold public key: {error}") from None
+        raise ConfigError(f"{FILE}: {what} is no threshold public key: {error}") from None
 
 
 def _distinct(kind: str, parties: list[Party]) -> None:

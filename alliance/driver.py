@@ -7,8 +7,9 @@ simulators have others.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from fab_paxos.effects import (
@@ -31,7 +32,7 @@ from fab_paxos.effects import (
     SetTimer,
     Supply,
 )
-from fab_paxos.events import Drained, Event, Started
+from fab_paxos.events import Clock, Drained, Event, Started
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
 from fab_paxos.replica import Replica
@@ -67,7 +68,9 @@ class World(Protocol):
 class Driver:
     """Holds the waiting events. ``turn`` is plain code, so that a simulator can call it."""
 
-    def __init__(self, replica: Replica, world: World) -> None:
+    def __init__(self, replica: Replica, world: World, now: Callable[[], float] = time.time) -> None:
+        """``now`` is this member's clock, in seconds since 1970."""
+        self._now = now
         self._replica = replica
         self._world = world
         self._events: deque[Event] = deque([Started()])
@@ -93,7 +96,7 @@ class Driver:
 
         Persisting earlier than the order of effects asks for is always safe; one sync then serves all.
         """
-        effects: list[Effect] = []
+        effects: list[Effect] = [*self._replica.step(Clock(round(1000 * self._now())))]
         for _ in range(min(len(self._events), TURN_EVENTS_MAX)):
             effects.extend(self._replica.step(self._events.popleft()))
         effects.extend(self._replica.step(Drained()))

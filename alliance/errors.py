@@ -49,6 +49,18 @@ class JournalError(AllianceError):
     exit_code = 4
 
 
+class StateError(AllianceError):
+    """An application's state cannot be read or written, or is in use by another process."""
+
+    exit_code = 4
+
+
+class StateDiverged(AllianceError):
+    """f + 1 other executors agree on another state than this one: it has halted."""
+
+    exit_code = 8
+
+
 class IdentityConflict(AllianceError):
     """This member's identity said what its journal does not know: an old disk, or a second machine."""
 
@@ -89,6 +101,32 @@ class OutcomeUnknown(AllianceError):
     def __init__(self, message: str, submission: object = None) -> None:
         super().__init__(message)
         self.submission = submission
+
+
+class ReplyMissing(AllianceError):
+    """The command is ordered, but f + 1 executors have not given one answer in time.
+
+    ``receipt`` proves the order. Handing it to ``ExecutionClient.reply`` asks again.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, receipt: object = None) -> None:
+        super().__init__(message)
+        self.receipt = receipt
+
+
+class CommandRefused(AllianceError):
+    """The application did not accept the command, or failed on it: its state is as before.
+
+    ``reply`` is the certified answer that says so.
+    """
+
+    exit_code = 6
+
+    def __init__(self, message: str, reply: object = None) -> None:
+        super().__init__(message)
+        self.reply = reply
 
 
 class InvalidReceipt(AllianceError):

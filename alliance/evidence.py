@@ -29,7 +29,7 @@ from fab_paxos.messages import Accepted, NewView, Propose, Report
 from fab_paxos.types import Batch, Submission
 from quorum import Context, NewViewStatement, ProposeStatement, ReportStatement, VoteStatement
 
-FORMAT = "alliance-evidence/1"
+FORMAT = "alliance-evidence/2"
 EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
 """Room for the Reports of the largest alliance, or for two submissions of the largest size."""
 
@@ -226,5 +226,6 @@ def _places(evidence: Repetition, log: DecidedLog) -> Iterator[tuple[Placement, 
         for submission in held.submissions:
             leaves.append(submission.encoded)
         path = leaves.inclusion_proof(index, leaves.size)
-        placement = Placement(slot, index, leaves.size, path, log.path_beyond(slot, later))
+        log_path = log.path_beyond(slot, later)
+        placement = Placement(slot, index, leaves.size, held.time_ms, path, log_path)
         yield placement, held.submissions[index]

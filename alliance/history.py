@@ -30,18 +30,22 @@ class Pruned(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a submission is, and the Merkle paths from it to its batch and from there to a root."""
+    """Where a submission is, and the Merkle paths from it to its batch and from there to a root.
+
+    ``time_ms`` is the time stamp of the batch.
+    """
 
     slot: int
     index: int
     batch_size: int
+    time_ms: int
     batch_path: tuple[bytes, ...]
     log_path: tuple[bytes, ...]
 
     def root(self, submission: Submission, size: int) -> bytes:
         """The root of the log of ``size`` slots that holds the submission here. Raises ValueError."""
         head = root_from_inclusion(submission.encoded, self.index, self.batch_size, self.batch_path)
-        leaf = slot_leaf(self.slot, batch_digest(self.batch_size, head))
+        leaf = slot_leaf(self.slot, batch_digest(self.batch_size, self.time_ms, head))
         return root_from_inclusion(leaf, self.slot - 1, size, self.log_path)
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,6 +53,7 @@ class Placement:
             "slot": self.slot,
             "position": self.index,
             "batch_size": self.batch_size,
+            "time_ms": self.time_ms,
             "batch_path": [node.hex() for node in self.batch_path],
             "log_path": [node.hex() for node in self.log_path],
         }
@@ -60,6 +65,7 @@ class Placement:
             jsonform.whole(table, "slot"),
             jsonform.whole(table, "position"),
             jsonform.whole(table, "batch_size"),
+            jsonform.whole(table, "time_ms"),
             jsonform.path(table, "batch_path"),
             jsonform.path(table, "log_path"),
         )
@@ -189,12 +195,14 @@ class History:
         if proofs is None or (proofs.slot, proofs.certified_slot) != (slot, certified):
             # Kept for the others of the same batch: a tree for each of them would take quadratic time.
             leaves = MerkleLog()
-            for submission in self.batch(slot).submissions:
+            batch = self.batch(slot)
+            for submission in batch.submissions:
                 leaves.append(submission.encoded)
             path = self._log.inclusion_proof(slot - 1, certified)
-            proofs = self._proofs = _SlotProofs(slot, certified, leaves, path)
+            proofs = self._proofs = _SlotProofs(slot, certified, batch.time_ms, leaves, path)
         size = proofs.leaves.size
-        return Placement(slot, index, size, proofs.leaves.inclusion_proof(index, size), proofs.log_path)
+        path = proofs.leaves.inclusion_proof(index, size)
+        return Placement(slot, index, size, proofs.time_ms, path, proofs.log_path)
 
     @property
     def slot(self) -> int:
@@ -232,6 +240,7 @@ class _SlotProofs:
 
     slot: int
     certified_slot: int
+    time_ms: int
     leaves: MerkleLog
     log_path: tuple[bytes, ...]
 

@@ -55,7 +55,7 @@ from fab_paxos.types import Batch
 from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, QuorumCertificate
 
-FORMAT = 2
+FORMAT = 3
 _SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
     ENTRIES,

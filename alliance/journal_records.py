@@ -201,8 +201,8 @@ def note_seal(key: str, value: bytes) -> bytes:
 
 
 def pack_batch(batch: Batch) -> bytes:
-    """``count u32 | (length u32 | submission) x count``."""
-    parts = [struct.pack(">I", len(batch.submissions))]
+    """``time_ms u64 | count u32 | (length u32 | submission) x count``."""
+    parts = [struct.pack(">QI", batch.time_ms, len(batch.submissions))]
     for submission in batch.submissions:
         parts.append(struct.pack(">I", len(submission.encoded)))
         parts.append(submission.encoded)
@@ -211,8 +211,8 @@ def pack_batch(batch: Batch) -> bytes:
 
 def unpack_batch(packed: bytes) -> Batch:
     """Raises InvalidSubmission or struct.error."""
-    (count,) = struct.unpack_from(">I", packed)
-    place = 4
+    time_ms, count = struct.unpack_from(">QI", packed)
+    place = 12
     submissions = []
     for _ in range(count):
         (length,) = struct.unpack_from(">I", packed, place)
@@ -220,4 +220,4 @@ def unpack_batch(packed: bytes) -> Batch:
         place += 4 + length
     if place != len(packed):
         raise InvalidSubmission("a batch with bytes to spare")
-    return Batch.of(submissions)
+    return Batch.of(submissions, time_ms)

@@ -1,6 +1,7 @@
 """Keys at rest and certificates: what a member or client keeps in its folder, and who may read it.
 
-A folder holds ``identity.pem`` (Ed25519) and ``tls.pem`` (P-256), a member's also ``share.pem``: PKCS#8,
+A folder holds ``identity.pem`` (Ed25519) and ``tls.pem`` (P-256), a member's also ``share.pem``
+and a ``share-PURPOSE.pem`` for each further key: PKCS#8,
 encrypted with scrypt and AES-256-GCM, mode 0600. ``tls.crt`` is the public certificate. Certificates are
 self-signed and pinned by every other party: there is no authority whose key could be stolen.
 """
@@ -32,6 +33,18 @@ from quorum.threshold_rsa import (
 IDENTITY, TLS_KEY, TLS_CERTIFICATE, SHARE = "identity.pem", "tls.pem", "tls.crt", "share.pem"
 KEY_FILE_BYTES_MAX = 1024 * 1024
 SCRYPT_COST = 2**15
+
+
+def share_file(purpose: str | None) -> str:
+    """The file of a member's share: of the agreement key, or of the one for a purpose."""
+    return SHARE if purpose is None else f"share-{purpose}.pem"
+
+
+def public_file(purpose: str) -> str:
+    """The public key for a purpose, in PEM."""
+    return f"public-{purpose}.pem"
+
+
 _MARKER = "ALLIANCE ENCRYPTED PRIVATE KEY"
 # Trust anchors are not asked whether they are authorities, so that without this extension a client's key
 # could issue certificates that pass the servers' handshake.
@@ -126,13 +139,17 @@ def load_credentials(folder: Path, party: Party, passphrase: bytes) -> Credentia
 
 
 def load_endorser(
-    folder: Path, config: AllianceConfig, member: int, passphrase: bytes
+    folder: Path, config: AllianceConfig, member: int, passphrase: bytes, purpose: str | None = None
 ) -> ThresholdRsaEndorser:
-    """A member's share of the alliance key, checked against the verification keys. Raises KeyFileError."""
+    """A member's share of the agreement key or of a purpose's, checked against the verification keys.
+
+    Raises KeyFileError, and ConfigError when the alliance has no such key.
+    """
     require_passphrase(passphrase)
-    path = folder / SHARE
+    path = folder / share_file(purpose)
+    key = config.key if purpose is None else config.purpose_key(purpose)
     try:
-        endorser = ThresholdRsaEndorser.open(_read(path), passphrase, config.key)
+        endorser = ThresholdRsaEndorser.open(_read(path), passphrase, key)
     except WrongPassphrase:
         raise KeyFileError(_wrong_passphrase(path)) from None
     except (InvalidKeyFile, InvalidAgreementKey) as error:
@@ -153,7 +170,9 @@ def reseal(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> int:
         sealed.append((folder / name, _seal(kind, _open(kind, folder / name, old), new)))
     if (folder / SHARE).exists():
         member = config.member_index(load_name(folder, "member"))
-        sealed.append((folder / SHARE, load_endorser(folder, config, member, old).seal(new)))
+        for purpose in (None, *(name for name, _ in config.purpose_keys)):
+            share = load_endorser(folder, config, member, old, purpose)
+            sealed.append((folder / share_file(purpose), share.seal(new)))
     try:
         for path, data in sealed:
             replacement = path.with_suffix(".new")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -33,7 +33,7 @@ from fab_paxos.log import (
     slot_leaf,
 )
 from fab_paxos.messages import LogFrame
-from fab_paxos.types import Batch, InvalidSubmission, Submission
+from fab_paxos.types import Batch, InvalidSubmission
 from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
 
@@ -53,14 +53,21 @@ class LogEntry:
     client: str
     client_seq: int
     command: bytes
-    _frame: _Proof = field(repr=False)
+    client_id: bytes
+    _frame: Proof = field(repr=False)
 
     def receipt(self) -> Receipt:
         """The proof of this entry, for anyone who holds the alliance's public key."""
         return self._frame.receipt(self.slot, self.position, self.command_index)
 
 
-class _Proof:
+class Proof(Protocol):
+    """What receipts of its entries are made from."""
+
+    def receipt(self, slot: int, position: int, command_index: int) -> Receipt: ...
+
+
+class _Frame:
     """A verified frame: what its entries' receipts are made from, when somebody asks for one."""
 
     def __init__(self, listener: Listener, frame: LogFrame, base: Frontier) -> None:
@@ -84,6 +91,7 @@ class _Proof:
             slot,
             position,
             len(batch.submissions),
+            batch.time_ms,
             leaves.inclusion_proof(position, len(batch.submissions)),
             inclusion_from_cover(tree, slot - 1, size, frame.cover),
         )
@@ -91,6 +99,15 @@ class _Proof:
         return Receipt(
             self._config.context, frame.certificate, placement, submission, command_index, self._fingerprint
         )
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedSlot:
+    """One decided slot: its batch, and those of its commands that are delivered (a repetition is not)."""
+
+    slot: int
+    batch: Batch
+    entries: tuple[LogEntry, ...]
 
 
 class Listener:
@@ -103,8 +120,13 @@ class Listener:
         key_fingerprint: str,
         start: int,
         server: int | None,
+        windows: ClientWindows | None = None,
+        frontier: Frontier | None = None,
     ) -> None:
-        """``server`` is the first one asked; others only if it fails."""
+        """``server`` is the first one asked; others only if it fails.
+
+        Who has followed the log up to ``start - 1`` before hands in the frontier and the clients' windows.
+        """
         if start < 1:
             raise ValueError("slots count from 1")
         self.config = config
@@ -112,16 +134,23 @@ class Listener:
         self._channels = channels
         self._scheme = config.scheme
         self._next = start
-        self._frontier: Frontier | None = Frontier(0, ()) if start == 1 else None
-        self._windows = ClientWindows()
+        self._frontier = Frontier(0, ()) if start == 1 else frontier
+        self._windows = windows if windows is not None else ClientWindows()
         self._names = {client.client_id: client.name for client in config.clients}
         self._server = server if server is not None else 0
 
     async def entries(self, until: int | None) -> AsyncGenerator[LogEntry, None]:
-        """Entries up to and including slot ``until``; for ever if None.
+        """The entries of ``slots``, one by one."""
+        async with aclosing(self.slots(until)) as slots:
+            async for decided in slots:
+                for entry in decided.entries:
+                    yield entry
 
-        Raises Unreachable when two rounds over all servers brought nothing. A server that has no news is no
-        failure as long as the end is open.
+    async def slots(self, until: int | None) -> AsyncGenerator[DecidedSlot, None]:
+        """Slots up to and including ``until``, without gaps; for ever if None.
+
+        When one is yielded, the windows are those after it. Raises Unreachable when two rounds over all
+        servers brought nothing. A server that has no news is no failure as long as the end is open.
         """
         failures = 0
         pruned: dict[str, str] = {}
@@ -136,8 +165,9 @@ class Listener:
                         for slot, batch in batches:
                             if until is not None and slot > until:
                                 return
-                            for entry in self._deliver(slot, batch, proof):
-                                yield entry
+                            yield DecidedSlot(
+                                slot, batch, tuple(deliver(slot, batch, self._windows, self._names, proof))
+                            )
                         if until is not None and self._next > until:
                             return
             except _Idle:
@@ -195,7 +225,7 @@ class Listener:
                 await asyncio.gather(read, return_exceptions=True)
                 read = None  # what it raised holds this frame: together they would outlive their use
 
-    def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Proof, list[tuple[int, Batch]]]:
+    def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Frame, list[tuple[int, Batch]]]:
         """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""
         frame = decode_frame(wire)
         statement = frame.certificate.statement
@@ -218,20 +248,24 @@ class Listener:
             raise ServerLied(f"the proof of the frame is broken: {error}") from None
         self._frontier = frontier
         self._next = frontier.size + 1
-        return _Proof(self, frame, base), slots
+        return _Frame(self, frame, base), slots
 
-    def _deliver(self, slot: int, batch: Batch, proof: _Proof) -> Iterator[LogEntry]:
-        """Each command once: a submission that the log holds twice is delivered where it came first."""
-        for position, submission in enumerate(batch.submissions):
-            if not self._windows.admit(slot, submission):
-                continue
-            client = self._name(submission)
-            for index, command in enumerate(submission.commands()):
-                yield LogEntry(slot, position, index, client, submission.client_seq, command, proof)
-        self._windows.settle(slot)
 
-    def _name(self, submission: Submission) -> str:
-        return self._names.get(submission.client_id, submission.client_id.hex())
+def deliver(
+    slot: int, batch: Batch, windows: ClientWindows, names: Mapping[bytes, str], proof: Proof
+) -> Iterator[LogEntry]:
+    """Each command once: a submission that the log holds twice is delivered where it came first.
+
+    ``windows`` are those before the slot; when all is delivered, those after it.
+    """
+    for position, submission in enumerate(batch.submissions):
+        if not windows.admit(slot, submission):
+            continue
+        client_id = submission.client_id
+        client = names.get(client_id, client_id.hex())
+        for index, command in enumerate(submission.commands()):
+            yield LogEntry(slot, position, index, client, submission.client_seq, command, client_id, proof)
+    windows.settle(slot)
 
 
 class _Idle(Exception):

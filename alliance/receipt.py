@@ -24,7 +24,7 @@ from alliance.jsonform import octets, whole
 from fab_paxos.types import InvalidSubmission, Submission
 from quorum import AcceptedStatement, Context, InvalidStatement, QuorumCertificate
 
-FORMAT = "alliance-receipt/1"
+FORMAT = "alliance-receipt/2"
 RECEIPT_BYTES_MAX = 4 * 1024 * 1024
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 

@@ -177,6 +177,7 @@ def _placed(client_seq: int, place: Placement) -> pb.Outcome:
         slot=place.slot,
         index=place.index,
         batch_size=place.batch_size,
+        time_ms=place.time_ms,
         batch_path=place.batch_path,
         log_path=place.log_path,
     )

@@ -4,6 +4,9 @@ A share costs milliseconds of arithmetic that no Python thread could do beside a
 that talks to the world never holds the secret. The signer is a second line of defence, too: it endorses
 only statements of its own alliance and epoch, and never two different roots for one view and slot.
 
+A signer holds one key. With the agreement key it endorses what members agree on and never a reply; with the
+attestation key, for the application beside the server, replies and nothing else.
+
 Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase, answered
 by status and text; then requests ``proven u8 | statement bytes``, answered in order by
 ``status u8 | signature or reason``.
@@ -31,6 +34,8 @@ from quorum import (
     InvalidStatement,
     JointStatement,
     ProgressStatement,
+    ReplyStatement,
+    SuspectStatement,
     decode_joint,
 )
 
@@ -46,7 +51,10 @@ class Answer(Protocol):
 
 
 class Conscience:
-    """Remembers what was endorsed about each slot, view and checkpoint; refuses a second, other word."""
+    """Remembers what was endorsed with the agreement key about each slot, view and checkpoint.
+
+    Refuses a second, other word, and the statements of other purposes.
+    """
 
     def __init__(self, context: Context) -> None:
         self._head = context.frame(0, b"")
@@ -58,7 +66,9 @@ class Conscience:
         tag_at = len(self._head) - 8 - 32 - 1
         if len(head) != len(self._head) or head[:tag_at] + b"\0" + head[tag_at + 1 :] != self._head:
             raise InvalidStatement("not a statement of this alliance and epoch")
-        statement = decode_joint(head[tag_at], message[len(head) :])
+        self._judge(decode_joint(head[tag_at], message[len(head) :]))
+
+    def _judge(self, statement: JointStatement) -> None:
         match statement:
             case AcceptedStatement(view, slot, root):
                 self._keep_to((statement.TAG, view, slot), root, f"root for view {view}, slot {slot}")
@@ -68,8 +78,10 @@ class Conscience:
                 self._keep_to(
                     (statement.TAG, slot), root + digest, f"state for the checkpoint at slot {slot}"
                 )
-            case _:
+            case SuspectStatement():
                 pass
+            case _:
+                raise InvalidStatement("the agreement key does not sign this")
 
     def _keep_to(self, about: tuple[int, ...], word: bytes, name: str) -> None:
         if self._said.setdefault(about, word) != word:
@@ -78,10 +90,20 @@ class Conscience:
             self._said.popitem(last=False)
 
 
+class AttestationConscience(Conscience):
+    """The same for the attestation key: replies, and nothing else."""
+
+    def _judge(self, statement: JointStatement) -> None:
+        if not isinstance(statement, ReplyStatement):
+            raise InvalidStatement("the attestation key signs replies only")
+
+
 class Signer:
     """The server's side. ``endorse`` never waits; the answer comes to the callback, in order."""
 
-    def __init__(self, context: Context, answer: Answer) -> None:
+    def __init__(self, context: Context, answer: Answer, purpose: str | None = None) -> None:
+        """``purpose``: of the key that it holds; None for the agreement key."""
+        self._purpose = purpose
         self._context = context
         self._answer = answer
         self._waiting: deque[tuple[JointStatement, bool]] = deque()
@@ -107,7 +129,14 @@ class Signer:
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "alliance.signer", str(folder), str(theirs.fileno())],
+                [
+                    sys.executable,
+                    "-m",
+                    "alliance.signer",
+                    str(folder),
+                    str(theirs.fileno()),
+                    self._purpose or "",
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -198,7 +227,9 @@ def main(arguments: list[str]) -> int:
 
     # The server decides when to end; it closes the channel.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    folder = Path(arguments[0])
+    folder, purpose = Path(arguments[0]), arguments[2] or None
+    if purpose not in (None, config.ATTESTATION):
+        return 1
     with socket.socket(fileno=int(arguments[1])) as channel:
         passphrase = _receive(channel)
         if passphrase is None:
@@ -206,12 +237,13 @@ def main(arguments: list[str]) -> int:
         try:
             alliance = config.load(folder)
             member, _ = keys.member_party(alliance, folder)
-            endorser = keys.load_endorser(folder, alliance, member, passphrase)
+            endorser = keys.load_endorser(folder, alliance, member, passphrase, purpose)
         except AllianceError as error:
             _reply(channel, _REFUSED, str(error).encode())
             return error.exit_code
         _reply(channel, _OK, str(os.getpid()).encode())
-        serve(endorser, Conscience(alliance.context), channel)
+        conscience = Conscience if purpose is None else AttestationConscience
+        serve(endorser, conscience(alliance.context), channel)
     return 0
 
 

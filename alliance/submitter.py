@@ -262,7 +262,12 @@ class Submitter:
                 self._follow_leader(certificate)
             place = outcome.placement
             placement = Placement(
-                place.slot, place.index, place.batch_size, tuple(place.batch_path), tuple(place.log_path)
+                place.slot,
+                place.index,
+                place.batch_size,
+                place.time_ms,
+                tuple(place.batch_path),
+                tuple(place.log_path),
             )
             receipt = Receipt(
                 self._context, certificate, placement, pending.submission, 0, self._key_fingerprint

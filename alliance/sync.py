@@ -60,7 +60,8 @@ async def _live(begun: Future[asyncio.AbstractEventLoop]) -> None:
     await asyncio.gather(*(client.close() for client in list(_clients)), return_exceptions=True)
 
 
-def _wait(work: Coroutine[Any, Any, T]) -> T:
+def wait(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine in the loop of all blocking clients; what it returns or raises."""
     future = asyncio.run_coroutine_threadsafe(work, _background())
     try:
         return future.result()
@@ -95,11 +96,11 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        _wait(self._client.close())
+        wait(self._client.close())
 
     def propose(self, command: bytes, timeout: float = TIMEOUT_SECONDS) -> Receipt:
         """Has one command ordered; returns its verified receipt."""
-        return _wait(self._client.propose(command, timeout))
+        return wait(self._client.propose(command, timeout))
 
     def propose_all(self, commands: Iterable[bytes], timeout: float = TIMEOUT_SECONDS) -> Iterator[Receipt]:
         """Has commands ordered in the order given; yields their receipts."""
@@ -107,7 +108,7 @@ class Client:
 
     def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
         """Asks again for the outcome of a submission."""
-        return _wait(self._client.resume(submission, timeout))
+        return wait(self._client.resume(submission, timeout))
 
     def listen(self, start: int = 1, *, follow: bool = True, server: str | None = None) -> Iterator[LogEntry]:
         """The decided commands from a slot on, each once, in order, verified."""
@@ -115,12 +116,12 @@ class Client:
 
     def status(self) -> list[MemberStatus]:
         """What each member says of itself."""
-        return _wait(self._client.status())
+        return wait(self._client.status())
 
 
 def connect(folder: str | Path, passphrase: bytes) -> Client:
     """The synchronous twin of ``alliance.connect``."""
-    return Client(_wait(asynchronous.connect(folder, passphrase)))
+    return Client(wait(asynchronous.connect(folder, passphrase)))
 
 
 def _iterate(items: AsyncIterator[T]) -> Iterator[T]:
@@ -130,10 +131,10 @@ def _iterate(items: AsyncIterator[T]) -> Iterator[T]:
     try:
         while True:
             try:
-                yield _wait(next_item())
+                yield wait(next_item())
             except StopAsyncIteration:
                 return
     finally:
         close = getattr(items, "aclose", None)
         if close is not None:
-            _wait(close())
+            wait(close())

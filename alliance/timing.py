@@ -22,11 +22,13 @@ class Timing:
 
     ``view_timeout_seconds``: so long members wait for a step of their leader before they suspect it; it
     doubles while leaders fail in a row. ``heartbeat_seconds``: so often members compare how far they are.
+    ``clock_drift_seconds``: a member takes no proposal whose time stamp is further from its own clock.
     ``tenure_slots``: a leader is replaced after so many decided slots, at least TENURE_MIN; None: never.
     """
 
     view_timeout_seconds: float = 0.5
     heartbeat_seconds: float = 0.5
+    clock_drift_seconds: float = 10.0
     tenure_slots: int | None = None
 
     @classmethod

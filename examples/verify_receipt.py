@@ -30,20 +30,20 @@ def climb(leaf, index, size, path):  # from a leaf to the root of a Merkle tree:
 
 
 def verify(pem, r):
-    check(r["format"] == "alliance-receipt/1", "this is no receipt")
+    check(r["format"] == "alliance-receipt/2", "this is no receipt")
     spki, signature = b64decode(pem.split("-----")[2]), bytes.fromhex(r["signature"])
     check(r["key_fingerprint"] == sha256(spki).hexdigest(), "the receipt is of another alliance")
     modulus = spki[-5 - len(signature) : -5]  # rebuilding the key around it shows that this is all of it
-    numbers = der(0x30, der(0x02, b"\x00" + modulus) + b"\x02\x03\x01\x00\x01")
-    check(spki == der(0x30, RSA_ENCRYPTION + der(0x03, b"\x00" + numbers)), "signature and key do not match")
+    numbers = der(0x03, b"\x00" + der(0x30, der(0x02, b"\x00" + modulus) + b"\x02\x03\x01\x00\x01"))
+    check(spki == der(0x30, RSA_ENCRYPTION + numbers), "signature and key do not match")
     message = b"alliance/v1\x00\x01" + bytes.fromhex(r["alliance_id"])
     message += struct.pack(">QQQ", r["epoch"], r["view"], r["certified_slot"]) + bytes.fromhex(r["root"])
     padded = b"\x00\x01" + b"\xff" * (len(signature) - 54) + b"\x00" + SHA256_INFO + sha256(message).digest()
     n, s, expected = (int.from_bytes(number, "big") for number in (modulus, signature, padded))
     check(s < n and pow(s, 65537, n) == expected, "the quorum did not sign this")
-    submission, k = bytes.fromhex(r["submission"]), r["command_index"]
-    head = climb(submission, r["position"], r["batch_size"], r["batch_path"])
-    leaf = struct.pack(">Q", r["slot"]) + sha256(b"\x02" + struct.pack(">Q", r["batch_size"]) + head).digest()
+    submission, k, size = bytes.fromhex(r["submission"]), r["command_index"], r["batch_size"]
+    batch = struct.pack(">QQ", size, r["time_ms"]) + climb(submission, r["position"], size, r["batch_path"])
+    leaf = struct.pack(">Q", r["slot"]) + sha256(b"\x02" + batch).digest()
     root = climb(leaf, r["slot"] - 1, r["certified_slot"], r["log_path"])
     check(root.hex() == r["root"], "the command is not in the log that the quorum signed")
     lengths = struct.unpack_from(f">{int.from_bytes(submission[40:44], 'big')}I", submission, 44)

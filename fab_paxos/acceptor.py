@@ -15,9 +15,11 @@ from quorum import QuorumSystem
 class Acceptor:
     """protocol.md, normal case: steps 1 to 3, the acceptor's part."""
 
-    def __init__(self, system: QuorumSystem, tail: Tail) -> None:
+    def __init__(self, system: QuorumSystem, tail: Tail, drift_ms: int) -> None:
         self._system = system
         self._tail = tail
+        self._drift_ms = drift_ms
+        self.now_ms = 0
         self._ahead: dict[int, Propose] = {}
         self._announced = tail.tip
 
@@ -81,6 +83,12 @@ class Acceptor:
 
     def _accept(self, propose: Propose, out: list[Effect]) -> Entry | None:
         leader = self._system.leader(propose.view)
+        ahead = propose.batch.time_ms - self.now_ms
+        if abs(ahead) > self._drift_ms:
+            # As if it had never come: it is fetched again, or patience ends. Either clock may be wrong.
+            apart = f"{abs(ahead) / 1000:.1f} s {'ahead of' if ahead > 0 else 'behind'} this member's clock"
+            out.append(Blame(leader, f"the time stamp of slot {propose.slot} is {apart}"))
+            return None
         frontier = self._tail.next_frontier(propose.batch)
         if frontier.root != propose.root:
             reason = f"the root proposed for slot {propose.slot} is not that of the log"

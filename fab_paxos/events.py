@@ -16,6 +16,16 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """What this member's clock shows, in milliseconds since 1970; handed over before other events.
+
+    The engine stamps its proposals with it and compares others' stamps to it. Without any it is 0.
+    """
+
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """A client of this member handed in a submission; form and signature are checked."""
 
@@ -84,6 +94,7 @@ class Drained:
 
 Event: TypeAlias = (
     Started
+    | Clock
     | Submitted
     | Received
     | EndorsementMade

@@ -27,6 +27,9 @@ WINDOW_SLOTS = 128
 PROPOSE_AHEAD_SLOTS = WINDOW_SLOTS // 2
 """A leader stays this near to its certified slot, so that members a little behind it still follow."""
 
+TIME_MS_MAX = 2**48
+"""A time stamp of a batch, in milliseconds since 1970: enough for 8,900 years, and exact in any language."""
+
 PIPELINE_SLOTS = 4
 """Undecided proposals under way: hides one round trip; further ones would only make smaller batches."""
 

@@ -187,8 +187,10 @@ class Proposer:
             if self._tail.windows.judge(submission).standing is not Standing.FRESH:
                 self._queue.discard(submission.client_id, submission.client_seq)
 
-    def propose(self, view: int, out: list[Effect]) -> list[Entry]:
+    def propose(self, view: int, now_ms: int, out: list[Effect]) -> list[Entry]:
         """The leader's turn: proposes while there is work and room; the entries, accepted by itself.
+
+        ``now_ms`` is the time stamp of its batches.
 
         The Propose leaves only when the entry is durable, so that a restarted leader repeats itself
         and never contradicts itself. A leader whose log was exchanged proposes no more: its view is over.
@@ -203,7 +205,7 @@ class Proposer:
             flags = self._tail.windows.preview(self._tail.tip + 1, submissions)
             if not any(flags):
                 continue
-            batch = Batch.of(compress(submissions, flags))
+            batch = Batch.of(compress(submissions, flags), now_ms)
             entry = self._tail.append(view, batch, self._tail.next_frontier(batch), b"")
             entries.append(entry)
             out.append(Persist(EntryRecord(entry)))

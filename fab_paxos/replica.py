@@ -14,6 +14,7 @@ from fab_paxos.effects import (
     SetTimer,
 )
 from fab_paxos.events import (
+    Clock,
     CombinationFailed,
     Combined,
     Drained,
@@ -27,6 +28,7 @@ from fab_paxos.events import (
     TimerFired,
 )
 from fab_paxos.jointly import Words
+from fab_paxos.limits import TIME_MS_MAX
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -84,6 +86,8 @@ class Replica(Transitions):
                 self._received(sender, message, out)
             case Drained():
                 self._drained(out)
+            case Clock(now_ms):
+                self._acceptor.now_ms = min(max(0, now_ms), TIME_MS_MAX)
             case Submitted(submission):
                 self._proposer.on_submitted(submission, out)
             case EndorsementMade(statement, signature, proven):
@@ -237,7 +241,7 @@ class Replica(Transitions):
         self._proposer.hand_over(self.leader, me, self._election.suspecting, out)
         if self.leader == me and self._opening.active:
             self._acceptor.announce(view, out)  # what a NewView gave it; its proposals speak for themselves
-            entries = self._proposer.propose(view, out)
+            entries = self._proposer.propose(view, self._acceptor.now_ms, out)
             if entries:
                 self._acceptor.spoken_for(entries[-1].slot)
                 self._proposed(entries, out)

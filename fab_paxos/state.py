@@ -20,6 +20,7 @@ class EngineConfig:
     decided, before the leader is suspected of censorship. A leader serves its clients in turn, so even
     under load each gets something within a round; the default, 16 s, is a generous round.
     ``tenure_slots``: a leader is replaced after so many decided slots; None for no such cap.
+    ``drift_ms``: a proposal is taken only if its time stamp lies this near to the member's own clock.
     ``retain_slots``: how much of the log is kept below the stable checkpoint; None for all of it.
     """
 
@@ -29,6 +30,7 @@ class EngineConfig:
     view_timeout_seconds: float = 0.5
     overlooked_heartbeats: int = 32
     tenure_slots: int | None = None
+    drift_ms: int = 10_000
     checkpoint_slots: int = CHECKPOINT_SLOTS
     retain_slots: int | None = None
 

@@ -69,7 +69,7 @@ class Transitions:
             self._learner.on_own(config.me, last.slot)
             if last.signature:  # a proposal, and so the leader's own word
                 self._learner.on_own(self.leader, last.slot)
-        self._acceptor = Acceptor(config.system, self._tail)
+        self._acceptor = Acceptor(config.system, self._tail, config.drift_ms)
         self._proposer = Proposer(self._tail)
         self._certifier = Certifier(
             config.system, config.me, self._tail, state.view, state.certificate, reputation

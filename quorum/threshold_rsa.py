@@ -27,6 +27,7 @@ __all__ = [
     "ThresholdRsaScheme",
     "WrongPassphrase",
     "deal_agreement_key",
+    "deal_key",
 ]
 
 
@@ -36,14 +37,26 @@ def deal_agreement_key(
     epoch: int,
     progress: Callable[[str, int], None] | None = None,
 ) -> tuple[AgreementKey, tuple[ThresholdRsaEndorser, ...]]:
-    """Deals the alliance key: any ``system.decision`` of the members sign together, none fewer.
+    """Deals the alliance key: any ``system.decision`` of the members sign together, none fewer."""
+    return deal_key(system, system.decision, key_size, epoch, progress)
+
+
+def deal_key(
+    system: QuorumSystem,
+    threshold: int,
+    key_size: int,
+    epoch: int,
+    progress: Callable[[str, int], None] | None = None,
+) -> tuple[AgreementKey, tuple[ThresholdRsaEndorser, ...]]:
+    """Deals a key with a modulus of its own: any ``threshold`` of the members sign together, none fewer.
 
     The dealer sees the secret while this runs; only the shares outlive it. Takes seconds at 2048 bits.
-    Raises ValueError for a key size that is too small or no multiple of 128.
+    Raises ValueError for a key size that is too small or no multiple of 128, and for a threshold that is not
+    above ``faulty_max`` or that the correct members alone do not reach.
     """
     dealing = shoup_rsa.generate_threshold_key(
         system.member_count,
-        system.decision,
+        threshold,
         system.faulty_max,
         key_size,
         epoch=epoch,

@@ -36,12 +36,12 @@ from alliance.config import AllianceConfig
 PASSPHRASE = "correct horse battery staple"
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
-# "python -m alliance", which the kernel kills when the tests are killed: no server is left behind.
+# "python -m MODULE", which the kernel kills when the tests are killed: no server is left behind.
 _PR_SET_PDEATHSIG = 1
-_SERVER = f"""
+_SERVER = """
 import ctypes, runpy, signal
-ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, signal.SIGKILL)
-runpy.run_module("alliance", run_name="__main__")
+ctypes.CDLL(None).prctl({}, signal.SIGKILL)
+runpy.run_module("{}", run_name="__main__")
 """
 # Set by the new process itself: a preexec_fn would fork this one, with gRPC's threads and a client at work.
 _SMALL_DISK = """
@@ -81,19 +81,28 @@ def founding(
 
 
 class ServerProcess:
-    """One ``alliance serve``; made when it is started."""
+    """One ``alliance serve``, or the ``serve`` of an application; made when it is started."""
 
     def __init__(
-        self, folder: Path, *arguments: str, passphrase: str = PASSPHRASE, file_bytes_max: int | None = None
+        self,
+        folder: Path,
+        *arguments: str,
+        passphrase: str = PASSPHRASE,
+        file_bytes_max: int | None = None,
+        module: str = "alliance",
     ) -> None:
         """``file_bytes_max`` is its disk's size, so to speak: no file of it grows beyond that."""
-        program = _SERVER if file_bytes_max is None else _SMALL_DISK.format(file_bytes_max) + _SERVER
+        program = _SERVER.format(_PR_SET_PDEATHSIG, module)
+        if file_bytes_max is not None:
+            program = _SMALL_DISK.format(file_bytes_max) + program
+        if module == "alliance":
+            arguments = ("-o", "json", *arguments)
         self.folder = folder
-        self.log = folder / "stderr.log"
+        self.log = folder / ("stderr.log" if module == "alliance" else f"{module}.log")
         with self.log.open("ab") as log:
             # A session of its own, so that no signal for the tests reaches it, and it has no terminal.
             self.process = subprocess.Popen(
-                [sys.executable, "-c", program, "serve", str(folder), "-o", "json", *arguments],
+                [sys.executable, "-c", program, "serve", str(folder), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

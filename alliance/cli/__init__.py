@@ -12,32 +12,39 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from alliance.errors import AllianceError
+
+if TYPE_CHECKING:
+    import typer
 
 USAGE, INTERRUPTED = 2, 130
 
 
-def main() -> None:
-    """Runs the command that ``sys.argv`` names, and exits."""
+def main(app: typer.Typer | None = None, program: str = "alliance") -> None:
+    """Runs the command that ``sys.argv`` names, of alliance's own ones or of another program's, and exits."""
     # gRPC's core otherwise writes its own lines to stderr; it reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names and commands may not fit the locale
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], app, program))
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Runs one command; returns its exit code."""
+def run(arguments: Sequence[str], app: typer.Typer | None = None, program: str = "alliance") -> int:
+    """Runs one command of ``app`` (alliance's own, if none is given); returns its exit code."""
     import typer
 
-    from alliance.cli.app import app
+    if app is None:
+        from alliance.cli.app import app as own
+
+        app = own
 
     # Click's own exceptions: which package they are in depends on typer's version.
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]
     try:
-        code = app(args=list(arguments), prog_name="alliance", standalone_mode=False)
+        code = app(args=list(arguments), prog_name=program, standalone_mode=False)
         sys.stdout.flush()
     except AllianceError as error:
         return _fail(arguments, str(error), error.exit_code)

@@ -64,7 +64,8 @@ def demo(
     Founds an alliance in a temporary folder and starts a server process for each member on this machine.
     Commands are ordered; two listeners hear the same; one member is killed and comes back; the leader is
     killed and replaced; the next leader lies, is replaced and blamed; a receipt is checked by openssl, and a
-    tampered one is refused. Nothing is left behind.
+    tampered one is refused. At last a lock is taken, its holder killed, the lock granted to the next with a
+    higher token, and the old token refused. Nothing is left behind.
 
     With --attack one lying leader is shown more closely: it tells two stories, falls silent, is as slow as it
     can be, ignores a client, or spoils signatures.

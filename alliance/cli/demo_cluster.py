@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from alliance import config
 from alliance.errors import AllianceError
@@ -58,7 +59,7 @@ class Cluster:
                 said, _ = await process.communicate()
             lies: dict[str, int] = json.loads(said.splitlines()[-1])["lies"]
         except (TimeoutError, ValueError, LookupError):
-            raise ServerFailed(f"{name} does not say what it did: {self._last_line(name)}") from None
+            raise ServerFailed(f"{name} does not say what it did: {_last_line(self.log(name))}") from None
         finally:
             _signal(process, signal.SIGKILL)
         return lies
@@ -71,7 +72,13 @@ class Cluster:
         return self.home(name) / LOG
 
     async def _start(self, name: str, module: str, *arguments: str) -> None:
-        with self.log(name).open("ab") as log:
+        said = await self.launch(name, self.log(name), module, *arguments)
+        if said.get("event") != "ready":
+            raise ServerFailed(f"{name} says something else than that it is ready: {said}")
+
+    async def launch(self, name: str, log_file: Path, module: str, *arguments: str) -> dict[str, Any]:
+        """Starts ``python -m module``; the JSON of its first line. Raises ServerFailed."""
+        with log_file.open("ab") as log:
             # A session of its own: Ctrl-C is for the demo, which then ends its servers in order.
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -90,9 +97,11 @@ class Cluster:
                 line = await process.stdout.readline()
         except TimeoutError:
             raise ServerFailed(f"{name} was not ready within {READY_SECONDS:g} s") from None
-        if not line or json.loads(line).get("event") != "ready":
+        if not line:
             await process.wait()
-            raise ServerFailed(f"{name} ended with code {process.returncode}: {self._last_line(name)}")
+            raise ServerFailed(f"{name} ended with code {process.returncode}: {_last_line(log_file)}")
+        said: dict[str, Any] = json.loads(line)
+        return said
 
     async def kill(self, name: str) -> int:
         """SIGKILL: no farewell, no last write. Returns the process id that was killed."""
@@ -115,9 +124,10 @@ class Cluster:
         for process in self._processes.values():
             _signal(process, signal.SIGKILL)
 
-    def _last_line(self, name: str) -> str:
-        lines = self.log(name).read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
 
 
 def free_addresses(count: int) -> list[str]:

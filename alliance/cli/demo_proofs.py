@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from alliance.cli.demo_story import Story
@@ -18,13 +19,14 @@ class PartFailed(AllianceError):
     """A part of the demo did not hold."""
 
 
-async def run(*arguments: str) -> tuple[int, str]:
-    """A real process: its exit code, and what it said."""
+async def run(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """A real process: its exit code, and what it said. Without an ``environment`` it has ours."""
     process = await asyncio.create_subprocess_exec(
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env=environment,
     )
     try:
         async with asyncio.timeout(PROCESS_SECONDS):

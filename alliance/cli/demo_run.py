@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from alliance.cli.demo_course import Course, Figures
 from alliance.cli.demo_load import percentile
+from alliance.cli.demo_lock import Locking, available
 from alliance.cli.demo_plots import ALL
 from alliance.cli.demo_proofs import PartFailed, Proofs
 from alliance.cli.demo_siege import Siege
@@ -42,6 +43,7 @@ class DemoFigures(Figures):
     leader_killed: str | None = None
     leader_gap_ms: float | None = None
     liar: dict[str, Any] | None = None
+    tokens: list[int] | None = None
 
 
 class Demo(Course):
@@ -79,8 +81,17 @@ class Demo(Course):
             "Fewer members than a quorum cannot sign, and nobody can bend what was signed.",
         )
         await self.part("tampered_refused", Proofs(self.folder, self.story).tampered)
+        if available():
+            await self.part("stale_token_refused", self._lock)
+        else:
+            self.story.remark("The lock service is in examples/ of the source, which is not here: left out.")
 
     # -- the parts -----------------------------------------------------------------------------------
+
+    async def _lock(self) -> None:
+        self.figures.tokens = await Locking(
+            self.folder, self.config, self._passphrase, self.cluster, self.story
+        ).run()
 
     async def _order(self, client: Client) -> None:
         system = self.config.system

@@ -70,8 +70,9 @@ def init(
 ) -> None:
     """Found an alliance: keys, certificates, and a folder for each party.
 
-    One RSA key is dealt to the members: enough of them together sign with it, fewer cannot. DIR gets
-    alliance.toml and public.pem (for everybody), members/NAME and clients/NAME (one folder for each party,
+    One RSA key is dealt to the members: enough of them together sign with it, fewer cannot. With a second one
+    f+1 of them certify the replies of applications. DIR gets alliance.toml, public.pem and
+    public-attestation.pem (for everybody), members/NAME and clients/NAME (one folder for each party,
     its keys encrypted with the passphrase; 'alliance rekey' changes that later). Whoever runs this sees
     every key, so run it where all parties are willing to trust it.
     """
@@ -136,6 +137,7 @@ def _check_vacant(folder: Path) -> None:
 
 
 def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[str, Any]:
+    from alliance.keys import public_file
     from alliance.receipt import key_fingerprint, load_public_key
 
     return {
@@ -155,6 +157,14 @@ def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[st
         "key_bits": founding.key_size,
         "key_fingerprint": key_fingerprint(load_public_key(config.key.to_pem())),
         "public_key": str(folder / "public.pem"),
+        "purposes": [
+            {
+                "name": purpose,
+                "threshold": key.threshold,
+                "public_key": str(folder / public_file(purpose)),
+            }
+            for purpose, key in config.purpose_keys
+        ],
         "note": TRUST,
     }
 

@@ -101,7 +101,7 @@ class Equivocator(Liar):
         before = self._second[1]
         if before.size != slot - 1:
             return propose
-        batch = Batch.of(reversed(propose.batch.submissions))
+        batch = Batch.of(reversed(propose.batch.submissions), propose.batch.time_ms)
         after = before.append(slot_leaf(slot, batch.digest))
         self._second = view, after
         second = Propose(view, slot, batch, after.root)

@@ -15,18 +15,20 @@ class Submissions(_message.Message):
     def __init__(self, submissions: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Placement(_message.Message):
-    __slots__ = ("slot", "index", "batch_size", "batch_path", "log_path")
+    __slots__ = ("slot", "index", "batch_size", "batch_path", "log_path", "time_ms")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     BATCH_PATH_FIELD_NUMBER: _ClassVar[int]
     LOG_PATH_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
     slot: int
     index: int
     batch_size: int
     batch_path: _containers.RepeatedScalarFieldContainer[bytes]
     log_path: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, slot: _Optional[int] = ..., index: _Optional[int] = ..., batch_size: _Optional[int] = ..., batch_path: _Optional[_Iterable[bytes]] = ..., log_path: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    time_ms: int
+    def __init__(self, slot: _Optional[int] = ..., index: _Optional[int] = ..., batch_size: _Optional[int] = ..., batch_path: _Optional[_Iterable[bytes]] = ..., log_path: _Optional[_Iterable[bytes]] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class Refusal(_message.Message):
     __slots__ = ("reason", "detail")

@@ -17,10 +17,12 @@ class Certificate(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("submissions",)
+    __slots__ = ("submissions", "time_ms")
     SUBMISSIONS_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
     submissions: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, submissions: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    time_ms: int
+    def __init__(self, submissions: _Optional[_Iterable[bytes]] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class LogFrame(_message.Message):
     __slots__ = ("first_slot", "batches", "certificate", "cover", "peaks")

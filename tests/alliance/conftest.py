@@ -47,7 +47,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory, cheap_scrypt: None) -> Farm:
         patch.setattr(dealer, "_two_safe_primes", overheard)
         config = ceremony.found(founding, folder, PASSPHRASE)
     farm = Farm.open(folder, config)
-    (farm.primes,) = primes
+    farm.primes = primes[0]
     return farm
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alliance import keys
-from alliance.config import AllianceConfig
+from alliance.config import ATTESTATION, AllianceConfig
 from alliance.history import History
 from alliance.journal import Journal
 from alliance.keys import Credentials
@@ -33,6 +33,8 @@ from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
 PASSPHRASE = b"correct horse battery staple"
 MEMBERS = tuple(f"member-{number}" for number in range(1, 7))
 CLIENTS = ("client-1", "client-2")
+TIME_MS = 1_800_000_000_000
+"""What the leader's clock shows when it stamps slot 0, so to speak."""
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Farm:
     members: list[Credentials] = field(default_factory=list)
     clients: list[Credentials] = field(default_factory=list)
     endorsers: list[ThresholdRsaEndorser] = field(default_factory=list)
+    attesters: list[ThresholdRsaEndorser] = field(default_factory=list)
     primes: tuple[int, int] = (0, 0)
 
     @classmethod
@@ -53,6 +56,7 @@ class Farm:
             home = farm.member_home(index)
             farm.members.append(keys.load_credentials(home, member, PASSPHRASE))
             farm.endorsers.append(keys.load_endorser(home, config, index, PASSPHRASE))
+            farm.attesters.append(keys.load_endorser(home, config, index, PASSPHRASE, ATTESTATION))
         for client in config.clients:
             home = folder / "clients" / client.name
             farm.clients.append(keys.load_credentials(home, client, PASSPHRASE))
@@ -107,7 +111,7 @@ class Chain:
 
     def add(self, *submissions: Submission, view: int = 0, fresh: Sequence[bool] | None = None) -> Entry:
         slot = len(self.entries) + 1
-        batch = Batch.of(submissions)
+        batch = Batch.of(submissions, TIME_MS + slot)
         leaf = slot_leaf(slot, batch.digest)
         frontier = self.frontiers[-1].append(leaf)
         self.log.append(leaf)

@@ -93,6 +93,7 @@ LIES: dict[str, Callable[[Chain], list[bytes]]] = {
     "a batch left out": batches(lambda b: b[:2] + b[3:]),
     "two batches exchanged": batches(lambda b: (b[1], b[0], *b[2:])),
     "a batch twice": batches(lambda b: (b[0], b[0], *b[1:])),
+    "another time stamp": batches(lambda b: (*b[:2], replace(b[2], time_ms=b[2].time_ms + 1), *b[3:])),
     "no batch": batches(lambda b: ()),
     "a longer frame than its cover": lambda c: [
         wire(replace(c.frame(1, 6, SLOTS), cover=c.frame(1, 7, SLOTS).cover))

@@ -13,7 +13,7 @@ from alliance.codec import encode_certificate
 from alliance.pb import client_pb2 as pb
 from fab_paxos import Submission
 from quorum import AcceptedStatement, Context, ProgressStatement, QuorumCertificate
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import TIME_MS, Chain, Farm
 from tests.alliance.net import Handler, submissions_of
 
 
@@ -22,7 +22,7 @@ def outcomes(certificate: QuorumCertificate, *items: pb.Outcome) -> bytes:
 
 
 def placed(seq: int, **changes: Any) -> pb.Outcome:
-    place = {"slot": 1, "index": 0, "batch_size": 1} | changes
+    place = {"slot": 1, "index": 0, "batch_size": 1, "time_ms": TIME_MS + 1} | changes
     return pb.Outcome(client_seq=seq, placement=pb.Placement(**place))
 
 
@@ -101,6 +101,8 @@ LIES = {
     "slot 2": with_placement(slot=2),
     "a huge slot": with_placement(slot=2**64 - 1),
     "index 1": with_placement(index=1),
+    "another time stamp": with_placement(time_ms=1),
+    "a time stamp out of range": with_placement(time_ms=2**64 - 1),
     "batch of none": with_placement(batch_size=0),
     "batch of 2": with_placement(batch_size=2),
     "batch of 2 with a path": with_placement(batch_size=2, batch_path=[b"h" * 32]),

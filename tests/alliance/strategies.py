@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from alliance.codec import REPORT_ENTRIES_MAX, SHARE_BYTES_MAX, SLOT_MAX
 from fab_paxos import Batch, Submission, UnsignedSubmission
+from fab_paxos.limits import TIME_MS_MAX
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -55,7 +56,8 @@ def _submission(client_id: bytes, seq: int, commands: list[bytes], signature: by
 submissions = st.builds(
     _submission, digests, u64, st.lists(st.binary(max_size=40), min_size=1, max_size=4), signatures
 )
-batches = st.lists(submissions, max_size=4).map(Batch.of)
+stamps = st.integers(0, TIME_MS_MAX)
+batches = st.builds(Batch.of, st.lists(submissions, max_size=4), stamps)
 statements = (
     st.builds(AcceptedStatement, u64, u64, digests)
     | st.builds(SuspectStatement, u64)
@@ -99,7 +101,12 @@ def new_views(draw: st.DrawFn) -> NewView:
 
 messages = (
     st.builds(
-        Propose, u64, slots, st.lists(submissions, min_size=1, max_size=4).map(Batch.of), digests, signatures
+        Propose,
+        u64,
+        slots,
+        st.builds(Batch.of, st.lists(submissions, min_size=1, max_size=4), stamps),
+        digests,
+        signatures,
     )
     | st.builds(Accepted, u64, slots, digests, signatures)
     | st.builds(Flag, u64, slots)

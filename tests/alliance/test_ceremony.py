@@ -92,6 +92,8 @@ def test_nothing_stays_behind_after_a_failure(
     target = tmp_path / "deep" / "farm"
     if existed:
         target.mkdir(parents=True)
+    attestation = (farm.config.purpose_key("attestation"), tuple(farm.attesters))
+    monkeypatch.setattr(ceremony, "deal_key", lambda *_: attestation)
     for error, seen in (
         (OSError(28, "No space left on device"), ConfigError),
         (Interrupted(), Interrupted),
@@ -147,6 +149,8 @@ def test_progress_is_told_and_its_errors_are_not_swallowed(
     farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ceremony, "deal_agreement_key", lambda *_: (farm.config.key, tuple(farm.endorsers)))
+    attestation = (farm.config.purpose_key("attestation"), tuple(farm.attesters))
+    monkeypatch.setattr(ceremony, "deal_key", lambda *_: attestation)
     told: list[tuple[str, int]] = []
     ceremony.found(GOOD, tmp_path / "one", PASSPHRASE, lambda stage, count: told.append((stage, count)))
     assert told == [("folders", count) for count in range(1, 9)]

@@ -338,7 +338,7 @@ def test_an_interrupted_wait_ends_the_work_too(monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patch:
         patch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            sync._wait(work())
+            sync.wait(work())
     submit(ended.wait(), sync._background()).result(10.0)
 
 

@@ -21,12 +21,14 @@ from fab_paxos.limits import (
     STATE_ITEMS_MAX,
     STATE_PART_BYTES,
     SUBMISSION_BYTES_MAX,
+    TIME_MS_MAX,
 )
 from fab_paxos.messages import Forward, Message
 from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.types import submission_bytes
 from quorum import AcceptedStatement, CheckpointStatement, JointStatement, ProgressStatement, SuspectStatement
 from tests.alliance import strategies
+from tests.alliance.farm import TIME_MS
 from tests.alliance.strategies import SENDER
 
 many = settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -46,7 +48,7 @@ def certificate_of(statement: JointStatement) -> pb.Certificate:
 
 
 def batch(*submissions: bytes) -> pb.Batch:
-    return pb.Batch(submissions=submissions)
+    return pb.Batch(submissions=submissions, time_ms=TIME_MS)
 
 
 def valid() -> dict[str, Any]:
@@ -173,6 +175,7 @@ BAD_SUBMISSIONS = [
 BAD_BATCHES = [
     *(batch(bad) for bad in BAD_SUBMISSIONS),
     batch(*[SUBMISSION] * (BATCH_SUBMISSIONS_MAX + 1)),
+    pb.Batch(submissions=[SUBMISSION], time_ms=TIME_MS_MAX + 1),
 ]
 BAD_CERTIFICATES = [
     *(certificate(tag=tag) for tag in BAD_TAGS),

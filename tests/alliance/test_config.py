@@ -13,6 +13,7 @@ from alliance import keys
 from alliance.config import AllianceConfig
 from alliance.errors import ConfigError
 from quorum import QuorumSystem
+from quorum.threshold_rsa import AgreementKey
 from tests.alliance.farm import Farm
 
 
@@ -80,6 +81,43 @@ def test_whoever_alters_members_sizes_or_key_founds_another_alliance(farm: Farm,
         refuse(lie, "was altered")
     refuse(swap(text, 'name = "farm"', 'name = "barn"'), "was altered")
     refuse(swap(text, line(text, "created"), 'created = "2020-01-01T00:00:00Z"'), "was altered")
+
+
+def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, text: str) -> None:
+    assert farm.config.attestation.threshold == farm.config.system.one_correct
+    ((name, attestation),) = farm.config.purpose_keys
+
+    def refuse_keys(match: str, *purposes: tuple[str, AgreementKey]) -> None:
+        refuse(replace(farm.config, purpose_keys=purposes).to_toml(), match)
+
+    refuse_keys("is the agreement key", ("attestation", farm.config.key))
+    refuse_keys("is there twice", (name, attestation), (name, attestation))
+    refuse_keys("is no name", ("Attestation", attestation))
+    refuse_keys("more than 16", *((f"purpose-{number}", attestation) for number in range(17)))
+    refuse(
+        swap(text, 'name = "attestation"\nkey = "', 'name = "attestation"\nkey = "x'),
+        "for 'attestation' is no",
+    )
+    refuse(swap(text, 'name = "attestation"\nkey = ', 'name = "attestation"\nkex = '), "unknown key 'kex'")
+    without = replace(farm.config, purpose_keys=())
+    assert without.alliance_id != farm.config.alliance_id
+    with pytest.raises(ConfigError, match="founded by another version"):
+        without.purpose_key("attestation")
+
+
+def test_applications_may_be_elsewhere(farm: Farm, text: str) -> None:
+    member = farm.config.members[0]
+    assert member.application_address("kv") == "127.0.0.1:7500"
+    there = replace(member, applications=(("kv", "anna.example:7700"),))
+    moved = replace(farm.config, members=(there, *farm.config.members[1:]))
+    again = AllianceConfig.from_toml(moved.to_toml())
+    assert (again, again.alliance_id) == (moved, farm.config.alliance_id)
+    assert again.members[0].application_address("kv") == "anna.example:7700"
+    assert again.members[0].application_address("lock") == "127.0.0.1:7500"
+    given = 'applications = { "kv" = "anna.example:7700" }'
+    for wrong in ('"kv"', '{ "kv" = 1 }', '{ "K V" = "a:1" }', "[]"):
+        refuse(swap(moved.to_toml(), given, f"applications = {wrong}"), "write applications = ")
+    refuse(swap(moved.to_toml(), given, 'applications = { "kv" = "anna" }'), "is no address")
 
 
 def test_addresses_and_clients_may_change(farm: Farm, text: str) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -306,10 +307,10 @@ HOSTILE = [
     "1" * 10_000,
     "NaN",
     '{"format": "alliance-evidence/2"}',
-    '{"format": "alliance-evidence/1"}',
-    '{"format": "alliance-evidence/1", "kind": []}',
-    '{"format": "alliance-evidence/1", "kind": "two-words"}',
-    '{"format": ["alliance-evidence/1"]}',
+    '{"format": "alliance-evidence/2"}',
+    '{"format": "alliance-evidence/2", "kind": []}',
+    '{"format": "alliance-evidence/2", "kind": "two-words"}',
+    '{"format": ["alliance-evidence/2"]}',
     b"\xff\xfe\x00",
     b"x" * (EVIDENCE_BYTES_MAX + 1),
 ]
@@ -432,7 +433,7 @@ def test_a_server_keeps_counts_and_tells(
     home = Path(shutil.copytree(farm.member_home(5), tmp_path / "home"))
     proposals = []
     for number in (1, 2):
-        batch = Batch.of([farm.submission(number)])
+        batch = Batch.of([farm.submission(number)], int(1000 * time.time()))
         root = EMPTY.append(slot_leaf(1, batch.digest)).root
         proposals.append(encode(propose(farm, 1, batch, root, signer=0, view=0)))
     expected = home / FOLDER / "member-1.two-words.view-0-slot-1.json"

@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance import keys
+from alliance.config import ATTESTATION
 from alliance.errors import AllianceError, ClockError, ConfigError, KeyFileError
 from alliance.keys import IDENTITY, SHARE, TLS_KEY
 from tests.alliance.farm import PASSPHRASE, Farm
@@ -29,6 +30,7 @@ def home(farm: Farm, tmp_path: Path) -> Path:
 def load_all(farm: Farm, home: Path, passphrase: bytes = PASSPHRASE) -> None:
     keys.load_credentials(home, farm.config.members[ME], passphrase)
     keys.load_endorser(home, farm.config, ME, passphrase)
+    keys.load_endorser(home, farm.config, ME, passphrase, ATTESTATION)
 
 
 def loaders(farm: Farm, home: Path) -> dict[str, Callable[[bytes], object]]:
@@ -153,12 +155,12 @@ def test_a_new_certificate_bears_a_clock_that_is_a_little_slow() -> None:
 
 
 def test_resealing_changes_the_passphrase_and_nothing_else(farm: Farm, home: Path) -> None:
-    assert keys.reseal(home, farm.config, PASSPHRASE, b"new") == 3
+    assert keys.reseal(home, farm.config, PASSPHRASE, b"new") == 4
     load_all(farm, home, b"new")
     with pytest.raises(KeyFileError):
         load_all(farm, home, PASSPHRASE)
     assert {path.name for path in home.iterdir()} == {path.name for path in farm.member_home(ME).iterdir()}
-    for name in (IDENTITY, TLS_KEY, SHARE):
+    for name in (IDENTITY, TLS_KEY, SHARE, keys.share_file(ATTESTATION)):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
 
 
@@ -181,7 +183,7 @@ def test_a_failed_resealing_changes_nothing(farm: Farm, home: Path, monkeypatch:
         with pytest.raises(KeyFileError, match="No space left"):
             keys.reseal(home, farm.config, PASSPHRASE, b"new")
     load_all(farm, home)
-    assert keys.reseal(home, farm.config, PASSPHRASE, b"new") == 3  # what was left behind is no obstacle
+    assert keys.reseal(home, farm.config, PASSPHRASE, b"new") == 4  # what was left behind is no obstacle
 
 
 # -- whose folder ------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ class Desk:
                         place.slot,
                         place.index,
                         place.batch_size,
+                        place.time_ms,
                         tuple(place.batch_path),
                         tuple(place.log_path),
                     )

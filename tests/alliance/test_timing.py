@@ -38,7 +38,7 @@ def test_it_comes_back_as_it_was_written_and_founds_no_other_alliance(farm: Farm
     assert patient == replace(farm.config, timing=Timing(view_timeout_seconds=2.0))
     assert AllianceConfig.from_toml(patient.to_toml()) == patient
     assert patient.alliance_id == farm.config.alliance_id
-    both = replace(farm.config, timing=Timing(30.0, 0.1, 5000))
+    both = replace(farm.config, timing=Timing(30.0, 0.1, 2.5, 5000))
     assert AllianceConfig.from_toml(both.to_toml()).timing == both.timing
 
 

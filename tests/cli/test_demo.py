@@ -50,6 +50,8 @@ def test_all_of_it_holds_and_nothing_is_left_behind(alliance: Run, tmp_path: Pat
     assert liar["during"]["commands"] > 0
     assert report["decided_commands"] == 200 + liar["before"]["commands"] + liar["during"]["commands"]
     assert len(liar["log_sha256"]) == 64
+    first_token, second_token = report["tokens"]
+    assert first_token < second_token
     assert list(tmp_path.iterdir()) == []
     assert _processes_of(tmp_path) == []
 

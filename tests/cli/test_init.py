@@ -28,13 +28,14 @@ def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
     assert result.code == 0, result.err
     assert "saw every key" in result.text
     assert f"alliance serve {farm}/members/member-1" in result.text
-    assert {path.name for path in farm.iterdir()} == {"alliance.toml", "public.pem", "members", "clients"}
+    written = {"alliance.toml", "public.pem", "public-attestation.pem", "members", "clients"}
+    assert {path.name for path in farm.iterdir()} == written
     founded = config.load(farm)
     assert [member.address for member in founded.members] == [f"127.0.0.1:{12000 + n}" for n in range(6)]
-    for name in ("identity.pem", "tls.pem", "share.pem"):
+    for name in ("identity.pem", "tls.pem", "share.pem", "share-attestation.pem"):
         mode = (farm / "members" / "member-3" / name).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
-    assert not (farm / "clients" / "client-1" / "share.pem").exists()
+    assert not list((farm / "clients" / "client-1").glob("share*"))
     # The passphrase is the file's content without its newline.
     assert alliance("status", farm / "clients" / "client-1", passphrase="from a file").code == 5
     assert alliance("status", farm / "clients" / "client-1", passphrase="from a file\n").code == 2

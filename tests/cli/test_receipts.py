@@ -155,7 +155,7 @@ def test_a_truncated_receipt(inside: Run, receipt: Path, key: Path, tmp_path: Pa
         b"1" * 5000,
         b"[" * 100_000,
         b'{"format": "alliance-receipt/99"}',
-        b'{"format": "alliance-receipt/1"}',
+        b'{"format": "alliance-receipt/2"}',
         b" " * (5 * 1024 * 1024),
     ],
 )
@@ -185,7 +185,8 @@ def _changed(table: dict[str, Any], field: str) -> list[Any]:
     "field",
     [
         *("format", "alliance_id", "epoch", "key_fingerprint", "view", "certified_slot", "root", "signature"),
-        *("slot", "position", "batch_size", "batch_path", "log_path", "submission", "command_index"),
+        *("slot", "position", "batch_size", "time_ms", "batch_path", "log_path", "submission"),
+        "command_index",
     ],
 )
 def test_every_field_matters(inside: Run, receipt: Path, key: Path, tmp_path: Path, field: str) -> None:

@@ -21,6 +21,7 @@ from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "verify_receipt.py"
 VIEW = 0
+TIME_MS = 1_800_000_000_000
 SIZES = (1, 3, 5, 1, 2, 7, 1)
 """Submissions in the batch of each slot: perfect trees, ragged ones, and those of a single leaf."""
 
@@ -47,7 +48,7 @@ def make_archive(dealing: shoup_rsa.Dealing, name: bytes) -> Archive:
     scheme = ThresholdRsaScheme(dealing.public_key, context)
     client = Ed25519PrivateKey.from_private_bytes(sha256(b"client of " + name).digest())
     batches = [
-        Batch.of(_submission(client, context, slot, position) for position in range(size))
+        Batch.of((_submission(client, context, slot, position) for position in range(size)), TIME_MS + slot)
         for slot, size in enumerate(SIZES, 1)
     ]
     log = MerkleLog()
@@ -72,6 +73,7 @@ def make_archive(dealing: shoup_rsa.Dealing, name: bytes) -> Archive:
                 slot,
                 position,
                 leaves.size,
+                batch.time_ms,
                 leaves.inclusion_proof(position, leaves.size),
                 log.inclusion_proof(slot - 1, log.size),
             )

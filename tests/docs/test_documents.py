@@ -15,6 +15,8 @@ import quorum.statement
 from alliance.errors import AllianceError
 from alliance.evidence import BESIDES, PortableEvidence
 from alliance.evidence_folder import FILES_PER_CULPRIT_MAX
+from alliance.execution import Command, Outcome, Reply, Status
+from alliance.execution.outcome import KEPT_PER_CLIENT
 from alliance.pb import client_pb2
 from alliance.receipt import RECEIPT_BYTES_MAX, Receipt
 from fab_paxos import limits
@@ -24,6 +26,7 @@ from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
 
 PROTOCOL = ROOT / "docs" / "protocol.md"
+EXECUTION = ROOT / "docs" / "execution.md"
 EVIDENCE = ROOT / "docs" / "evidence.md"
 RECEIPTS = ROOT / "docs" / "receipts.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -138,6 +141,21 @@ def test_the_signed_message_is_laid_out_as_stated(archive: Archive) -> None:
         expected += part
     assert receipt.message == expected
     assert f"{len(expected)} bytes, numbers big-endian" in RECEIPTS.read_text("utf-8")
+
+
+# -- execution.md ------------------------------------------------------------------------------------
+
+
+def test_the_fields_of_commands_and_replies_are_those_of_the_code() -> None:
+    outcome = Outcome(bytes(32), 1, 2, 3, 4, bytes(32), Status.DONE, b"")
+    reply = Reply(Context(bytes(32), 0), outcome, b"", "0" * 64)
+    written = [name for row in table(EXECUTION, "field", "content") for name in row[0].split(", ")]
+    assert written == list(reply.to_dict())
+    told = [name for row in table(EXECUTION, "field of a command", "content") for name in row[0].split(", ")]
+    assert told == [field.name for field in dataclasses.fields(Command)]
+    assert f"the latest {KEPT_PER_CLIENT} answers" in EXECUTION.read_text("utf-8")
+    for name, _, _ in table(EXECUTION, "error", "meaning", "what to do"):
+        assert hasattr(alliance.errors, name)
 
 
 # -- evidence.md -------------------------------------------------------------------------------------

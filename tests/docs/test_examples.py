@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from alliance.cli.app import app
 from alliance.receipt import Receipt
 from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, Block, blocks, commands, prose
+from tests.executors import Executors, give_addresses
 from tests.processes import Cluster, environment
 
 CALLS = commands("alliance")
@@ -97,6 +99,8 @@ def test_the_shell_examples_of_receipts_md_do_what_they_say(archive: Archive, tm
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """An alliance of six in a folder ``farm``, all of them serving."""
     with Cluster.found(tmp_path_factory.mktemp("examples") / "farm") as cluster:
+        give_addresses(cluster, "kv")
+        (cluster.folder.parent / "examples").symlink_to(ROOT / "examples")
         cluster.start()
         yield cluster
 
@@ -117,7 +121,7 @@ def test_the_examples_of_the_readme_do_what_they_say(running: Cluster) -> None:
 
 @pytest.mark.parametrize(
     "block",
-    [block for block in blocks("python") if block.document.name != "README.md"],
+    [block for block in blocks("python") if block.document.name not in ("README.md", "tutorial.md")],
     ids=lambda block: block.name,
 )
 def test_the_python_examples_run(running: Cluster, block: Block) -> None:
@@ -128,11 +132,37 @@ def test_the_python_examples_run(running: Cluster, block: Block) -> None:
         assert output == "".join(f"{name} SERVING\n" for name in running.names)
 
 
+def test_the_tutorial_does_what_it_says(running: Cluster, tmp_path: Path) -> None:
+    store, test, client = (block for block in blocks("python") if block.document.name == "tutorial.md")
+    (tmp_path / "store.py").write_text(store.body)
+    (tmp_path / "test_store.py").write_text(test.body)
+    done = shell("python -m pytest -q -p no:cacheprovider test_store.py", tmp_path)
+    assert "1 passed" in done.stdout, done.stdout
+    (serve,) = (block for block in blocks("sh") if block.document.name == "tutorial.md")
+    assert "for number in 1 2 3;" in serve.body
+    with Executors(running, "examples.kv") as executors:
+        executors.start("member-1", "member-2", "member-3")
+        assert python(client, running.folder.parent) == "b'\"green\"'\n"
+        asked = shell("python -m examples.kv get farm/clients/client-1 colour", running.folder.parent)
+        assert json.loads(asked.stdout)["value"] == "green", asked.stderr
+
+
+def test_the_readmes_of_the_examples_do_what_they_say(running: Cluster) -> None:
+    """The lock service's own tests run its services, and a program that holds a lock."""
+    (broadcast,) = (b for b in blocks("sh") if b.document == ROOT / "examples" / "broadcast" / "README.md")
+    done = shell(broadcast.body, running.folder.parent)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "the gate is open"
+    (locks,) = (b for b in blocks("sh") if b.document == ROOT / "examples" / "lock_service" / "README.md")
+    for line in (*broadcast.body.splitlines(), *locks.body.splitlines()):
+        assert "python -m examples." in line
+
+
 def test_the_chapters_of_the_demo_are_those_of_the_readme() -> None:
     """The demo itself is run by tests/cli."""
     (shown,) = (block.body for block in blocks("text") if "demo: ok" in block.body)
     source = "".join(path.read_text("utf-8") for path in (ROOT / "alliance" / "cli").glob("demo*.py"))
-    chapters = re.findall(r"^\d  (.+)$", shown, re.M)
+    chapters = re.findall(r"^\d+  (.+)$", shown, re.M)
     assert len(chapters) >= 8
     for chapter in chapters:
         assert f'"{chapter}"' in source

@@ -23,7 +23,7 @@ from tests.docs.conftest import SCRIPT, SIZES, Archive, make_archive
 LINES_MAX = 60
 USAGE = "not verified: usage: python verify_receipt.py public.pem receipt.json\n"
 Table = dict[str, Any]
-NUMBERS = ("epoch", "view", "certified_slot", "slot", "position", "batch_size", "command_index")
+NUMBERS = ("epoch", "view", "certified_slot", "slot", "position", "batch_size", "time_ms", "command_index")
 TEXTS = ("format", "alliance_id", "key_fingerprint", "root", "signature", "submission")
 PATHS = ("batch_path", "log_path")
 FIELDS = (*NUMBERS, *TEXTS, *PATHS)
@@ -142,7 +142,7 @@ def tampered(receipt: Receipt) -> Iterator[tuple[str, Table]]:
 
     def changes() -> Iterator[tuple[str, object]]:
         for field in TEXTS:
-            for text in flips(table[field]) if field != "format" else ("alliance-receipt/2", ""):
+            for text in flips(table[field]) if field != "format" else ("alliance-receipt/1", ""):
                 yield field, text
         for field in PATHS:
             for path in tampered_paths(table[field]):
@@ -248,7 +248,7 @@ def test_a_signature_of_another_length_finds_no_smaller_modulus(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '"receipt"', "{}", '{"format": "alliance-receipt/1"}', "[" * 100_000],
+    ["", "{", "[]", "null", '"receipt"', "{}", '{"format": "alliance-receipt/2"}', "[" * 100_000],
     ids=lambda text: text[:16] or "empty",
 )
 def test_what_is_no_receipt_is_refused_in_one_line(archive: Archive, tmp_path: Path, text: str) -> None:

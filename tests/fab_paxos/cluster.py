@@ -25,6 +25,7 @@ from tests.fab_paxos.standin import StandInEndorser, StandInScheme
 
 SIX = QuorumSystem(6, 1)
 TURN_EVENTS_MAX = 8
+BEAT_MS = 500
 Tamper = Callable[[int, int, Message], list[Message]]
 
 
@@ -76,6 +77,8 @@ class Cluster:
         self.sent: list[tuple[int, int, Message]] = []
         self.keep_sent = False
         self.crash_plan: dict[tuple[int, int], str | int] = {}
+        self.now_ms = 0
+        self.skew_ms = [0] * count
         self._trace = sha256() if traced else None
         for member in self.members:
             self.equip(member)
@@ -126,11 +129,13 @@ class Cluster:
         return [m for m in self.live() if m.me not in self.silent and m.me not in self.tampers]
 
     def beat(self) -> None:
+        self.now_ms += BEAT_MS
         for member in self.live():
             member.post(TimerFired("heartbeat"))
 
     def lose_patience(self) -> None:
         """The view time-out passes for everybody whose timer is running."""
+        self.now_ms += BEAT_MS
         for member in self.live():
             if "patience" in member.timers:
                 member.timers.discard("patience")
@@ -192,6 +197,9 @@ class Cluster:
 
     def wake(self, member: Member) -> None:
         """Whoever has something to do is found by ``step``."""
+
+    def clock(self, member: Member) -> float:
+        return (self.now_ms + self.skew_ms[member.me]) / 1000
 
     def accused(self, member: Member, blame: Blame | BlameClient) -> None:
         """A member blames somebody."""

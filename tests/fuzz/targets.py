@@ -28,7 +28,7 @@ from fab_paxos.log import EMPTY, MerkleLog, ProofError, root_from_cover, slot_le
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.transfer import Transfer
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
-from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
+from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, TIME_MS, Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, settings
 from tests.fab_paxos.require import require
 from tests.fuzz import journal_targets as stored
@@ -173,7 +173,7 @@ def _receipt(farm: Farm, chain: Chain, slot: int) -> Receipt:
     certified = len(chain.entries)
     leaves = MerkleLog()
     leaves.append(submission.encoded)
-    placement = Placement(slot, 0, 1, (), chain.log.inclusion_proof(slot - 1, certified))
+    placement = Placement(slot, 0, 1, TIME_MS + slot, (), chain.log.inclusion_proof(slot - 1, certified))
     fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
     return Receipt(farm.config.context, chain.certificate(certified), placement, submission, 1, fingerprint)
 

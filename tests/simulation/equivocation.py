@@ -102,7 +102,7 @@ class Equivocator(Adversary):
                 return message
             kept = message.batch.submissions[1:] if self.dice.random() < 0.5 else message.batch.submissions
             extra = [rogue_submission(self.world, self.dice)] if kept == message.batch.submissions else []
-            batch = Batch.of([*extra, *kept])
+            batch = Batch.of([*extra, *kept], message.batch.time_ms)
             self._told[key] = story.propose(batch if batch.submissions else message.batch)
         return self._told[key]
 

@@ -219,8 +219,15 @@ RECEIPTS = [
     _bug(
         "the number of submissions is not bound",
         "fab_paxos.types:batch_digest",
-        'count.to_bytes(8, "big") + head',
-        "head",
+        'count.to_bytes(8, "big") + ',
+        "",
+        part="receipts",
+    ),
+    _bug(
+        "the time stamp of a batch is not bound",
+        "fab_paxos.types:batch_digest",
+        'time_ms.to_bytes(8, "big") + ',
+        "",
         part="receipts",
     ),
     _bug(

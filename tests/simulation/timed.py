@@ -37,6 +37,8 @@ MILLISECOND = 1000
 SECOND = 1000 * MILLISECOND
 SHARE_TIME = 5 * MILLISECOND
 GREETING_TIME = 20 * MILLISECOND
+SKEW_MS = 4000
+"""A member's clock is wrong by so much at the most: no two are farther apart than members put up with."""
 WRITING, PRUNING = 0, -1
 """Moments to die at (``tests.fab_paxos.member``) that may not come in the next turn."""
 
@@ -96,6 +98,8 @@ class TimedWorld(World):
         self._folder: TemporaryDirectory[str] | None = None
         self._history = sha256()
         super().__init__(system, seed, **options)
+        dice = Random(f"clocks {seed}")
+        self.skew_ms = [dice.randint(-SKEW_MS, SKEW_MS) for _ in range(count)]
 
     def equip(self, member: Member) -> None:
         if self._with_journals:
@@ -121,6 +125,10 @@ class TimedWorld(World):
             self._folder = None
 
     # -- the clock -----------------------------------------------------------------------------------
+
+    def clock(self, member: Member) -> float:
+        """What it shows to this member, in seconds."""
+        return self.now / SECOND + self.skew_ms[member.me] / 1000
 
     def later(self, delay: int, act: Callable[..., None], *arguments: Any) -> None:
         self._numbered += 1  # what is due at the same time happens in the order in which it was planned

@@ -1,0 +1,259 @@
+"""The client of an application: has commands ordered, and collects what f + 1 executors say came of them.
+
+::
+
+    async with await connect("farm/clients/client-1", passphrase, application="kv") as client:
+        reply = await client.execute(b"set colour green")
+        print(reply.payload, reply.slot)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import grpc
+import grpc.aio
+
+import alliance.client as consensus
+from alliance.channels import one_line, open_channel, parser
+from alliance.codec import SHARE_BYTES_MAX
+from alliance.config import ATTESTATION
+from alliance.errors import CommandRefused, ReplyMissing
+from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
+from alliance.execution.outcome import Outcome, Status
+from alliance.execution.reply import Reply
+from alliance.pb import application_pb2 as pb
+from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from fab_paxos.limits import TIME_MS_MAX
+from quorum import CombineFailed, Endorsement, InvalidEndorsement
+
+TIMEOUT_SECONDS = 30.0
+HEDGE_SECONDS = 0.5
+"""Without an answer for so long, one more executor is asked than f + 1."""
+
+ROUND_PAUSE_SECONDS = 0.2
+
+
+class ExecutionClient:
+    """A client of one application. Make it with ``connect``; close it, or use ``async with``."""
+
+    def __init__(self, client: consensus.Client, application: str) -> None:
+        """Raises ConfigError when the alliance has no attestation key."""
+        self.consensus = client
+        self.application = require_name(application)
+        self.config = client.config
+        self._scheme = client.config.attestation
+        self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
+        self.fingerprint = key_fingerprint(self.attestation_key)
+        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._order = list(range(len(self.config.members)))
+
+    async def __aenter__(self) -> ExecutionClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connections, those to the consensus servers included."""
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+        await self.consensus.close()
+
+    async def execute(self, payload: bytes, *, timeout: float = TIMEOUT_SECONDS) -> Reply:
+        """Has one command ordered and executed; returns the certified reply.
+
+        Raises what ``Client.propose`` raises, ReplyMissing when the command is ordered and too few executors
+        answer in time, and CommandRefused when the application did not accept it, or failed on it.
+        """
+        return await self._order_and_ask(Kind.APPLY, payload, asyncio.get_running_loop().time() + timeout)
+
+    async def read(self, query: bytes, *, at_least: int = 0, timeout: float = TIMEOUT_SECONDS) -> Reply:
+        """A certified answer to a query, from the state at ``reply.slot``, which is ``at_least`` or higher.
+
+        The query takes a place in the log like a command, so the answer shows everything that was certified
+        before the call. Raises as ``execute``.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            reply = await self._order_and_ask(Kind.QUERY, query, deadline)
+            if reply.slot >= at_least:
+                return reply
+
+    async def reply(self, receipt: Receipt, *, timeout: float = TIMEOUT_SECONDS) -> Reply:
+        """Asks (again) for the reply to a command that is ordered. Raises ReplyMissing, CommandRefused."""
+        try:
+            async with asyncio.timeout(timeout):
+                reply = await self._collect(receipt)
+        except TimeoutError:
+            raise ReplyMissing(
+                f"the command is ordered in slot {receipt.slot}, but {self._scheme.threshold} executors of"
+                f" '{self.application}' have not answered alike in time: are they running?",
+                receipt,
+            ) from None
+        if reply.status is not Status.DONE:
+            text = one_line(reply.payload.decode("utf-8", "replace"))
+            what = "refused the command" if reply.status is Status.REFUSED else "failed on the command"
+            raise CommandRefused(f"'{self.application}' {what}: {text}", reply)
+        return reply
+
+    async def _order_and_ask(self, kind: Kind, payload: bytes, deadline: float) -> Reply:
+        now = asyncio.get_running_loop().time
+        command = wrap(self.application, kind, payload)
+        receipt = await self.consensus.propose(command, timeout=max(0.0, deadline - now()))
+        return await self.reply(receipt, timeout=max(0.0, deadline - now()))
+
+    # -- collecting ----------------------------------------------------------------------------------
+
+    async def _collect(self, receipt: Receipt) -> Reply:
+        """Asks f + 1 executors, more of them when these do not help, all of them again until it is done."""
+        collection = _Collection(self, receipt)
+        while True:
+            reply = await self._round(collection)
+            if reply is not None:
+                return reply
+            await asyncio.sleep(ROUND_PAUSE_SECONDS)
+
+    async def _round(self, collection: _Collection) -> Reply | None:
+        waiting = [member for member in self._order if collection.wants(member)]
+        asked: dict[asyncio.Task[bool], int] = {}
+
+        def ask_one_more() -> None:
+            if waiting:
+                member = waiting.pop(0)
+                asked[asyncio.create_task(collection.ask(member))] = member
+
+        for _ in range(self._scheme.threshold):
+            ask_one_more()
+        try:
+            while asked:
+                done, _ = await asyncio.wait(
+                    asked, timeout=HEDGE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    self._put_last(next(iter(asked.values())))
+                    ask_one_more()
+                for task in done:
+                    member = asked.pop(task)
+                    if not task.result():
+                        self._put_last(member)
+                        ask_one_more()
+                reply = collection.combined()
+                if reply is not None:
+                    return reply
+                if not asked:
+                    ask_one_more()
+            return None
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    def _put_last(self, member: int) -> None:
+        self._order.remove(member)
+        self._order.append(member)
+
+    def channel(self, member: int) -> grpc.aio.Channel:
+        """The channel to a member's executor, opened when first used."""
+        if member not in self._channels:
+            party = self.config.members[member]
+            there = replace(party, address=party.application_address(self.application))
+            self._channels[member] = open_channel(there, self.consensus.credentials)
+        return self._channels[member]
+
+
+class _Collection:
+    """The answers to one command: outcomes as they were told, and who gave a share on each."""
+
+    def __init__(self, client: ExecutionClient, receipt: Receipt) -> None:
+        self._client = client
+        self._receipt = receipt
+        self._scheme = client.config.attestation
+        self._proven = False
+        self._groups: dict[Outcome, dict[int, bytes]] = {}
+
+    def wants(self, member: int) -> bool:
+        return not any(member in shares for shares in self._groups.values())
+
+    async def ask(self, member: int) -> bool:
+        """Whether this executor gave an answer that may count."""
+        receipt, proven = self._receipt, self._proven
+        call: Any = self._client.channel(member).unary_unary(
+            "/alliance.v1.Application/Reply",
+            request_serializer=pb.ReplyRequest.SerializeToString,
+            response_deserializer=parser(pb.SignedOutcome),
+        )
+        request = pb.ReplyRequest(
+            application=self._client.application,
+            slot=receipt.slot,
+            client_seq=receipt.submission.client_seq,
+            command_index=receipt.command_index,
+            proven=proven,
+        )
+        try:
+            said: pb.SignedOutcome | None = await call(request)
+        except grpc.aio.AioRpcError:
+            return False
+        outcome = self._outcome(said) if said is not None else None
+        if said is None or outcome is None or not 0 < len(said.share) <= SHARE_BYTES_MAX:
+            return False
+        if proven:
+            try:
+                self._scheme.verify_endorsement(Endorsement(outcome.statement(), member, said.share))
+            except InvalidEndorsement:
+                return False
+        elif self._proven:
+            return False  # it was asked before proofs were needed
+        self._groups.setdefault(outcome, {})[member] = said.share
+        return True
+
+    def _outcome(self, said: pb.SignedOutcome) -> Outcome | None:
+        receipt = self._receipt
+        digest = sha256(receipt.command).digest()
+        fits = said.command_digest == digest and said.status in set(Status)
+        if not fits or len(said.payload) > REPLY_BYTES_MAX or said.time_ms > TIME_MS_MAX:
+            return None
+        submission = receipt.submission
+        return Outcome(
+            submission.client_id,
+            submission.client_seq,
+            receipt.command_index,
+            receipt.slot,
+            said.time_ms,
+            digest,
+            Status(said.status),
+            said.payload,
+        )
+
+    def combined(self) -> Reply | None:
+        """The reply, when enough executors gave one answer. After a bad share, all are asked for proofs."""
+        for outcome, shares in self._groups.items():
+            if len(shares) < self._scheme.threshold:
+                continue
+            statement = outcome.statement()
+            endorsements = [Endorsement(statement, member, share) for member, share in shares.items()]
+            try:
+                signature = self._scheme.combine(endorsements)
+            except CombineFailed:
+                self._proven = True
+                self._groups.clear()
+                return None
+            return Reply(self._client.config.context, outcome, signature, self._client.fingerprint)
+        return None
+
+
+async def connect(folder: str | Path, passphrase: bytes, *, application: str) -> ExecutionClient:
+    """A client of an application, from a client's folder. Contacts nobody yet.
+
+    Raises ConfigError, KeyFileError, ClockError.
+    """
+    require_name(application)
+    return ExecutionClient(await consensus.connect(folder, passphrase), application)

@@ -1,0 +1,236 @@
+"""The executor: the application process of one member.
+
+It follows the log as its member's server tells it, and believes only what is certified; it executes each
+command once, and answers clients with its share of the signature on what came of it. Its state is compared
+with the other executors'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import grpc.aio
+
+from alliance import config as config_file
+from alliance import keys
+from alliance.channels import SERVER_OPTIONS, open_channel, parser, server_credentials
+from alliance.config import ATTESTATION, AllianceConfig
+from alliance.errors import AllianceError, PortTaken, StateDiverged, StateError, Unreachable
+from alliance.execution.machine import StateMachine, require_name
+from alliance.execution.outcome import Outcome
+from alliance.execution.runner import COMPARE_SLOTS, Runner, quarrel
+from alliance.execution.service import ApplicationService
+from alliance.execution.state_file import StateFile
+from alliance.listener import Listener
+from alliance.pb import application_pb2 as pb
+from alliance.pb import application_pb2_grpc
+from alliance.signer import Signer
+from quorum import JointStatement
+
+log = logging.getLogger("alliance.execution")
+
+COMPARE_SECONDS = 2.0
+RETRY_SECONDS = 1.0
+STOP_GRACE_SECONDS = 1.0
+SHARES_KEPT = 4096
+
+
+class Executor:
+    """Make it with ``open``; ``start``, ``run``, ``stop``. It is the listener's channels, too."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: AllianceConfig,
+        me: int,
+        credentials: keys.Credentials,
+        application: str,
+        machine: StateMachine,
+    ) -> None:
+        """Reads the saved state. Raises StateError, and ConfigError without an attestation key."""
+        self._config = config
+        self._me = me
+        self._credentials = credentials
+        self._folder = folder
+        self._application = require_name(application)
+        config.purpose_key(ATTESTATION)
+        self._state = StateFile(folder, config.alliance_id, config.members[me].name, application)
+        standing = self._state.open()
+        try:
+            self.runner = Runner(application, machine, standing)
+        except ValueError as error:
+            raise StateError(
+                f"{self._state.path} does not fit this application ({error}): delete it, and the"
+                " state is built anew from the log"
+            ) from None
+        self._saved = self.runner.slot
+        self._service = ApplicationService(config, application, self.runner, self)
+        self._signer = Signer(config.context, self._endorsed, ATTESTATION)
+        self._asked: dict[tuple[JointStatement, bool], asyncio.Future[bytes | None]] = {}
+        self._shares: OrderedDict[tuple[JointStatement, bool], bytes] = OrderedDict()
+        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._peers: dict[int, grpc.aio.Channel] = {}
+        self._accused: set[int] = set()
+        self._grpc: grpc.aio.Server | None = None
+
+    @classmethod
+    def open(cls, folder: Path, application: str, machine: StateMachine, passphrase: bytes) -> Executor:
+        """The executor of the member whose folder this is.
+
+        Raises ConfigError, KeyFileError, ClockError, StateError.
+        """
+        config = config_file.load(folder)
+        me, member = keys.member_party(config, folder)
+        credentials = keys.load_credentials(folder, member, passphrase)
+        return cls(folder, config, me, credentials, application, machine)
+
+    @property
+    def name(self) -> str:
+        """The member's."""
+        return self._config.members[self._me].name
+
+    async def start(self, passphrase: bytes, address: str | None = None) -> str:
+        """Starts its signer and listening; returns the address.
+
+        Raises KeyFileError, SignerError or PortTaken.
+        """
+        await self._signer.start(self._folder, passphrase)
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
+        where = address or self._config.members[self._me].application_address(self._application)
+        try:
+            port = server.add_secure_port(where, server_credentials(self._config, self._credentials))
+        except RuntimeError:
+            port = 0
+        if port == 0:
+            raise PortTaken(
+                f"{where} cannot be listened on: is another process using it? Stop that one, or name another"
+                f" address under 'applications' of {self.name} in every alliance.toml"
+            )
+        await server.start()
+        self._grpc = server
+        return where
+
+    async def run(self) -> None:
+        """Executes until cancelled. Raises StateDiverged, StateError or SignerError."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name="follow")
+                tasks.create_task(self._signer.run(), name="signer")
+                tasks.create_task(self._compare(), name="compare")
+        except BaseExceptionGroup as group:
+            known, _ = group.split(AllianceError)
+            raise (known.exceptions[0] if known is not None else group) from None
+
+    async def stop(self) -> None:
+        """Saves the state and ends."""
+        if self._grpc is not None:
+            await self._grpc.stop(STOP_GRACE_SECONDS)
+        self._signer.close()
+        for channel in (*self._channels.values(), *self._peers.values()):
+            await channel.close()
+        try:
+            if self.runner.slot > self._saved:
+                self._state.save(self.runner.standing())
+        finally:
+            self._state.close()
+
+    def channel(self, member: int) -> grpc.aio.Channel:
+        """To a consensus server; the listener asks this member's own first."""
+        if member not in self._channels:
+            self._channels[member] = open_channel(self._config.members[member], self._credentials)
+        return self._channels[member]
+
+    # -- executing -----------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        while True:
+            runner = self.runner
+            listener = Listener(
+                self._config, self, "", runner.slot + 1, self._me, runner.windows, runner.frontier
+            )
+            try:
+                async with aclosing(listener.slots(None)) as slots:
+                    async for decided in slots:
+                        runner.execute(decided)
+                        self._service.executed()
+                        if runner.slot % COMPARE_SLOTS == 0:
+                            await self._save()
+                        await asyncio.sleep(0)
+            except Unreachable as error:
+                log.warning("%s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _save(self) -> None:
+        standing = self.runner.standing()
+        await asyncio.to_thread(self._state.save, standing)
+        self._saved = standing.slot
+
+    # -- answering -----------------------------------------------------------------------------------
+
+    async def attest(self, outcome: Outcome, *, proven: bool) -> bytes | None:
+        """This member's share on an outcome of its own; None if the signer refuses."""
+        wanted = outcome.statement(), proven
+        if wanted in self._shares:
+            return self._shares[wanted]
+        if wanted not in self._asked:
+            self._asked[wanted] = asyncio.get_running_loop().create_future()
+            self._signer.endorse(wanted[0], proven=proven)
+        return await asyncio.shield(self._asked[wanted])
+
+    def _endorsed(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
+        if signature is not None:
+            self._shares[statement, proven] = signature
+            if len(self._shares) > SHARES_KEPT:
+                self._shares.popitem(last=False)
+        self._asked.pop((statement, proven)).set_result(signature)
+
+    # -- comparing -----------------------------------------------------------------------------------
+
+    async def _compare(self) -> None:
+        """Asks the others for their digests, again and again."""
+        others = [member for member in range(len(self._config.members)) if member != self._me]
+        while True:
+            await asyncio.sleep(COMPARE_SECONDS)
+            told = await asyncio.gather(*(self._digests(member) for member in others))
+            self.judge(dict(zip(others, told, strict=True)))
+
+    def judge(self, told: dict[int, dict[int, bytes]]) -> None:
+        """``told``: by member, the digest of each slot that it says. Raises StateDiverged."""
+        enough = self._config.system.one_correct
+        for slot, mine in self.runner.digests.items():
+            said = {member: digests[slot] for member, digests in told.items() if slot in digests}
+            outvoted, accused = quarrel(mine, said, enough)
+            if outvoted:
+                self._saved = self.runner.slot  # this state is not one to go on from
+                raise StateDiverged(
+                    f"{self.name} has another state than {enough} other executors after slot {slot}: it"
+                    f" halts. If '{self._application}' is the same version everywhere, delete"
+                    f" {self._state.path} and start it again; if it happens again, the state machine is not"
+                    " deterministic"
+                )
+            for member in set(accused) - self._accused:
+                self._accused.add(member)
+                name = self._config.members[member].name
+                log.warning("%s: its state of '%s' after slot %d differs", name, self._application, slot)
+
+    async def _digests(self, member: int) -> dict[int, bytes]:
+        if member not in self._peers:
+            party = self._config.members[member]
+            there = replace(party, address=party.application_address(self._application))
+            self._peers[member] = open_channel(there, self._credentials)
+        ask = self._peers[member].unary_unary(
+            "/alliance.v1.Application/Digests",
+            request_serializer=pb.DigestsRequest.SerializeToString,
+            response_deserializer=parser(pb.StateDigests),
+        )
+        try:
+            said = await ask(pb.DigestsRequest(application=self._application), timeout=COMPARE_SECONDS)
+        except grpc.aio.AioRpcError:
+            return {}
+        return {} if said is None else {one.slot: one.digest for one in said.digests}

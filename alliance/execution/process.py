@@ -1,0 +1,87 @@
+"""An executor as a process: until SIGTERM or SIGINT, with one line on standard output when it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from alliance import config as config_file
+from alliance import keys
+from alliance.errors import AllianceError
+from alliance.execution.executor import Executor
+from alliance.execution.machine import StateMachine
+
+
+async def serve(
+    folder: str | Path,
+    machine: StateMachine,
+    *,
+    application: str,
+    passphrase: bytes,
+    listen: str | None = None,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Runs the executor of the member whose folder this is, until cancelled; then saves its state.
+
+    ``listen`` is a local host:port other than the one in alliance.toml; ``ready`` is told the address.
+    Raises ConfigError, KeyFileError, ClockError, StateError, SignerError, PortTaken, StateDiverged.
+    """
+    executor = Executor.open(Path(folder), application, machine, passphrase)
+    try:
+        ready(await executor.start(passphrase, listen))
+        await executor.run()
+    finally:
+        await executor.stop()
+
+
+def run_executor(
+    folder: str | Path, machine: StateMachine, *, application: str, listen: str | None = None
+) -> int:
+    """``serve`` as a whole program; its exit code. The passphrase is asked for as ``alliance serve`` does."""
+    from alliance.cli import passphrase
+
+    try:
+        _, member = keys.member_party(config_file.load(Path(folder)), Path(folder))
+        secret = passphrase.obtain(None, prompt=f"Passphrase of {member.name}")
+        form = f"%(asctime)s {member.name} {application} %(levelname)s %(message)s"
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+
+        def ready(address: str) -> None:
+            told = {"event": "ready", "member": member.name, "address": address, "pid": os.getpid()}
+            sys.stdout.write(json.dumps(told) + "\n")
+            sys.stdout.flush()
+
+        asyncio.run(_until_signal(folder, machine, application, secret, listen, ready))
+    except AllianceError as error:
+        sys.stderr.write(f"{application}: {error}\n")
+        return error.exit_code
+    finally:
+        gc.collect()  # streams of gRPC lie in circles; left to the interpreter's end, they delay it by 2 s
+    return 0
+
+
+async def _until_signal(
+    folder: str | Path,
+    machine: StateMachine,
+    application: str,
+    secret: bytes,
+    listen: str | None,
+    ready: Callable[[str], None],
+) -> None:
+    life = asyncio.ensure_future(
+        serve(folder, machine, application=application, passphrase=secret, listen=listen, ready=ready)
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, life.cancel)
+    try:
+        await life
+    except asyncio.CancelledError:
+        logging.getLogger("alliance.execution").info("ended")

@@ -1,0 +1,92 @@
+"""The gRPC side of an executor: clients ask for answers to their commands, other executors for digests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from alliance.channels import Identities
+from alliance.codec import SLOT_MAX
+from alliance.config import AllianceConfig
+from alliance.execution.outcome import Outcome
+from alliance.execution.runner import Runner
+from alliance.pb import application_pb2 as pb
+
+WAITING_PER_CLIENT_MAX = 1024
+"""Questions of one client that wait for their slot to be executed."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Attester(Protocol):
+    async def attest(self, outcome: Outcome, *, proven: bool) -> bytes | None:
+        """This member's share on an outcome; None if its signer refuses."""
+        ...
+
+
+class ApplicationService:
+    """alliance.v1.Application."""
+
+    def __init__(self, config: AllianceConfig, application: str, runner: Runner, attester: Attester) -> None:
+        self._identities = Identities(config)
+        self._application = application
+        self._runner = runner
+        self._attester = attester
+        self._news = asyncio.Event()
+        self._waiting: Counter[bytes] = Counter()
+
+    def executed(self) -> None:
+        """Wakes those who wait for a slot."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def Reply(self, request: pb.ReplyRequest, context: Context) -> pb.SignedOutcome:  # noqa: N802
+        client = self._identities.client(context)
+        if client is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only clients of this alliance ask")
+        await self._require(request.application, context)
+        if not 1 <= request.slot <= SLOT_MAX:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "slots count from 1")
+        if self._waiting[client.client_id] >= WAITING_PER_CLIENT_MAX:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many questions of this client wait")
+        self._waiting[client.client_id] += 1
+        try:
+            while self._runner.slot < request.slot:
+                await self._news.wait()
+        finally:
+            self._waiting[client.client_id] -= 1
+        outcome = self._runner.outcomes.get(client.client_id, request.client_seq, request.command_index)
+        if outcome is None or outcome.slot != request.slot:
+            await context.abort(
+                grpc.StatusCode.NOT_FOUND, "no such command of this application is there, or no longer kept"
+            )
+        share = await self._attester.attest(outcome, proven=request.proven)
+        if share is None:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another answer was signed before")
+        return pb.SignedOutcome(
+            status=outcome.status,
+            time_ms=outcome.time_ms,
+            command_digest=outcome.command_digest,
+            payload=outcome.payload,
+            share=share,
+        )
+
+    async def Digests(self, request: pb.DigestsRequest, context: Context) -> pb.StateDigests:  # noqa: N802
+        if self._identities.known(context) is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only members and clients are served")
+        await self._require(request.application, context)
+        digests = sorted(self._runner.digests.items())
+        return pb.StateDigests(
+            executed=self._runner.slot,
+            digests=[pb.StateDigest(slot=slot, digest=digest) for slot, digest in digests],
+        )
+
+    async def _require(self, application: str, context: Context) -> None:
+        if application != self._application:
+            await context.abort(
+                grpc.StatusCode.UNIMPLEMENTED, f"this is the executor of '{self._application}'"
+            )

@@ -1,0 +1,115 @@
+"""An executor's own durable state: one sealed file, replaced as a whole, so that it is whole or refused.
+
+The log is the executor's journal: what was executed after the file was written is executed again from there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO
+
+from alliance.errors import StateError
+from alliance.execution.outcome import Outcome
+from alliance.execution.runner import Standing
+from fab_paxos.log import HASH_SIZE, Frontier
+
+MAGIC = b"alliance-state/1\n"
+
+
+class StateFile:
+    """``APPLICATION.state`` in a member's folder; ``open`` locks it against a second process."""
+
+    def __init__(self, folder: Path, alliance_id: bytes, member: str, application: str) -> None:
+        self.path = folder / f"{application}.state"
+        self._lock_path = folder / f"{application}.lock"
+        self._whose = b"\x00".join((alliance_id, member.encode(), application.encode()))
+        self._lock: BinaryIO | None = None
+
+    def open(self) -> Standing | None:
+        """What was saved; None at the first start. Raises StateError."""
+        try:
+            self._lock = self._lock_path.open("wb")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except BlockingIOError:
+            raise StateError(f"{self.path} is in use by another process: end that one") from None
+        except OSError as error:
+            raise StateError(f"{self.path} cannot be read: {error.strerror}") from None
+        try:
+            return self._read(data)
+        except (ValueError, struct.error) as error:
+            raise StateError(
+                f"{self.path} is damaged ({error}): delete it, and the state is built anew from the log"
+            ) from None
+
+    def save(self, standing: Standing) -> None:
+        """Durable when it returns. Raises StateError; the state saved before is then still there."""
+        fresh = self.path.with_suffix(".new")
+        body = self._write(standing)
+        try:
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(MAGIC + sha256(MAGIC + body).digest() + body)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise StateError(f"{self.path} cannot be written: {error.strerror}; free some space") from None
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _write(self, standing: Standing) -> bytes:
+        head = struct.pack(">QQ", standing.slot, standing.time_ms)
+        outcomes = [outcome.pack() for outcome in standing.outcomes]
+        heads = [head + b"".join(standing.frontier.peaks)]
+        lists = (heads, standing.windows, outcomes, [standing.machine])
+        return _list([self._whose, *(_list(items) for items in lists)])
+
+    def _read(self, data: bytes) -> Standing:
+        seal, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
+        if not data.startswith(MAGIC) or sha256(MAGIC + body).digest() != seal:
+            raise ValueError("its seal is broken")
+        whose, *lists = _unlist(body)
+        if whose != self._whose:
+            raise ValueError("it is of another alliance, member or application")
+        (head,), windows, outcomes, (machine,) = map(_unlist, lists)
+        slot, time_ms = struct.unpack_from(">QQ", head)
+        peaks = tuple(head[at : at + HASH_SIZE] for at in range(16, len(head), HASH_SIZE))
+        frontier = Frontier.from_parts(slot, peaks)
+        return Standing(frontier, time_ms, tuple(windows), machine, tuple(map(Outcome.unpack, outcomes)))
+
+
+def _list(items: Sequence[bytes]) -> bytes:
+    """``count u32 | (length u64 | item) x count``."""
+    parts = [struct.pack(">I", len(items))]
+    for item in items:
+        parts += [struct.pack(">Q", len(item)), item]
+    return b"".join(parts)
+
+
+def _unlist(packed: bytes) -> list[bytes]:
+    """Raises ValueError or struct.error."""
+    (count,) = struct.unpack_from(">I", packed)
+    place, items = 4, []
+    for _ in range(count):
+        (length,) = struct.unpack_from(">Q", packed, place)
+        items.append(packed[place + 8 : place + 8 + length])
+        place += 8 + length
+    if place != len(packed):
+        raise ValueError("it ends in the wrong place")
+    return items

@@ -1,0 +1,57 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ReplyRequest(_message.Message):
+    __slots__ = ("application", "slot", "client_seq", "command_index", "proven")
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_SEQ_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_INDEX_FIELD_NUMBER: _ClassVar[int]
+    PROVEN_FIELD_NUMBER: _ClassVar[int]
+    application: str
+    slot: int
+    client_seq: int
+    command_index: int
+    proven: bool
+    def __init__(self, application: _Optional[str] = ..., slot: _Optional[int] = ..., client_seq: _Optional[int] = ..., command_index: _Optional[int] = ..., proven: bool = ...) -> None: ...
+
+class SignedOutcome(_message.Message):
+    __slots__ = ("status", "time_ms", "command_digest", "payload", "share")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    status: int
+    time_ms: int
+    command_digest: bytes
+    payload: bytes
+    share: bytes
+    def __init__(self, status: _Optional[int] = ..., time_ms: _Optional[int] = ..., command_digest: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., share: _Optional[bytes] = ...) -> None: ...
+
+class DigestsRequest(_message.Message):
+    __slots__ = ("application",)
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    application: str
+    def __init__(self, application: _Optional[str] = ...) -> None: ...
+
+class StateDigest(_message.Message):
+    __slots__ = ("slot", "digest")
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    slot: int
+    digest: bytes
+    def __init__(self, slot: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class StateDigests(_message.Message):
+    __slots__ = ("executed", "digests")
+    EXECUTED_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    executed: int
+    digests: _containers.RepeatedCompositeFieldContainer[StateDigest]
+    def __init__(self, executed: _Optional[int] = ..., digests: _Optional[_Iterable[_Union[StateDigest, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,255 @@
+"""Executors and their clients: certified replies, in spite of one that lies, is away, or goes astray."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from alliance import listener
+from alliance.config import ATTESTATION
+from alliance.errors import CommandRefused, ConfigError, ReplyMissing, StateDiverged
+from alliance.execution import (
+    Command,
+    ExecutionClient,
+    Executor,
+    Kind,
+    Outcome,
+    Reply,
+    Status,
+    executor,
+    runner,
+    wrap,
+)
+from alliance.execution import client as client_module
+from alliance.pb import application_pb2 as pb
+from alliance.receipt import Receipt
+from examples.kv.store import Store
+from tests.alliance.conftest import Run
+from tests.alliance.farm import TIME_MS, Chain, Farm
+from tests.alliance.net import Office
+from tests.execution.stage import Stage
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(client_module, "HEDGE_SECONDS", 0.05)
+    monkeypatch.setattr(client_module, "ROUND_PAUSE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def office(tmp_path: Path, chain: Chain) -> Any:
+    office = Office(tmp_path / "journal.sqlite", chain)
+    yield office
+    office.journal.close()
+
+
+def setting(key: str, value: str) -> bytes:
+    return f"set {key} {value}".encode()
+
+
+GET = b"colour"
+
+
+def test_replies_are_certified_and_refusals_too(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage:
+            two = [stage.executor(member, Store()) for member in (0, 3)]
+            async with stage.running(*two), stage.client() as client, stage.client(1) as other:
+                first = await client.execute(setting("colour", "green"))
+                second = await client.execute(setting("colour", "red"))
+                asked = await other.read(GET, at_least=second.slot)
+                assert [json.loads(reply.payload) for reply in (first, second, asked)] == [
+                    None,
+                    "green",
+                    "red",
+                ]
+                assert first.slot < second.slot < asked.slot
+                assert (first.time_ms, asked.time_ms) == (TIME_MS + first.slot, TIME_MS + asked.slot)
+                for reply in (first, second, asked):
+                    reply.verify(client.attestation_key)
+                assert first.answers("kv", setting("colour", "green"))
+                assert not first.answers("kv", setting("colour", "red"))
+                assert not first.answers("lock", setting("colour", "green"))
+                assert asked.answers("kv", GET, Kind.QUERY)
+                assert not asked.answers("kv", GET)
+                with pytest.raises(
+                    CommandRefused, match="'kv' refused the command: say 'set KEY VALUE'"
+                ) as caught:
+                    await client.execute(b"paint it")
+                refusal = caught.value.reply
+                assert isinstance(refusal, Reply)
+                assert refusal.status is Status.REFUSED
+                refusal.verify(client.attestation_key)
+                with pytest.raises(CommandRefused, match="this is not UTF-8"):
+                    await client.read(b"\xff")
+                assert (await client.read(GET)).payload == b'"red"'
+
+    run(scenario())
+
+
+class Liar(Executor):
+    """Its shares are good ones, on another outcome."""
+
+    async def attest(self, outcome: Outcome, *, proven: bool) -> bytes | None:
+        another = Outcome(*outcome.key, outcome.slot, 0, outcome.command_digest, Status.DONE, b'"blue"')
+        return await super().attest(another, proven=proven)
+
+
+def test_one_that_lies_convinces_nobody(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
+    """Asked first, it spoils the first attempt to combine; then proofs are asked for, and it has none."""
+
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage:
+            liar = stage.executor(0, Store(), Liar)
+            honest = [stage.executor(member, Store()) for member in (1, 2)]
+            async with stage.running(liar, *honest), stage.client() as client:
+                for number in range(3):
+                    reply = await client.execute(setting("colour", str(number)))
+                    reply.verify(client.attestation_key)
+                    assert json.loads(reply.payload) == (str(number - 1) if number else None)
+
+    run(scenario())
+
+
+def test_too_few_executors_are_said_and_the_reply_comes_later(
+    farm: Farm, tmp_path: Path, office: Office, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage:
+            one, two = (stage.executor(member, Store()) for member in (4, 5))
+            async with stage.client() as client, stage.running(one):
+                with pytest.raises(ReplyMissing, match="2 executors of 'kv' have not answered") as caught:
+                    await client.execute(setting("colour", "green"), timeout=1.0)
+                receipt = caught.value.receipt
+                assert isinstance(receipt, Receipt)
+                async with stage.running(two):
+                    reply = await client.reply(receipt)
+                    assert reply.slot == receipt.slot
+                    assert len(office.posted) == 1
+
+    run(scenario())
+
+
+class Counting(Store):
+    """Remembers, beside its state, what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[int] = []
+
+    def apply(self, command: Command) -> bytes:
+        self.told.append(command.slot)
+        return super().apply(command)
+
+
+def test_a_restart_goes_on_from_the_saved_state(
+    farm: Farm, tmp_path: Path, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage, stage.client() as client:
+            async with stage.running(stage.executor(0, Store()), stage.executor(1, Store())):
+                for number in range(3):
+                    earlier = await client.execute(setting("colour", str(number)))
+            machines = [Counting(), Counting()]
+            executors = [stage.executor(member, machine) for member, machine in enumerate(machines)]
+            assert [one.runner.slot for one in executors] == [earlier.slot] * 2
+            async with stage.running(*executors):
+                reply = await client.execute(setting("colour", "red"))
+                assert json.loads(reply.payload) == "2"
+            assert [machine.told for machine in machines] == [[reply.slot]] * 2
+
+    run(scenario())
+
+
+class Odd(Store):
+    """Not deterministic: it knows who it is."""
+
+    def apply(self, command: Command) -> bytes:
+        answer = super().apply(command)
+        self.values["odd"] = "odd"
+        return answer
+
+
+def test_who_comes_to_another_state_halts_and_is_named(
+    farm: Farm,
+    tmp_path: Path,
+    office: Office,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for module in (executor, runner):
+        monkeypatch.setattr(module, "COMPARE_SLOTS", 2)
+    monkeypatch.setattr(executor, "COMPARE_SECONDS", 0.1)
+
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage:
+            machines = [Store(), Store(), Odd()]
+            executors = [stage.executor(member, machine) for member, machine in enumerate(machines)]
+            async with stage.running(*executors) as (first, second, odd), stage.client() as client:
+                for number in range(4):
+                    await client.execute(setting("colour", str(number)))
+                with pytest.raises(StateDiverged, match="member-3 has another state than 2 other executors"):
+                    await odd
+                while "member-3: its state of 'kv'" not in caplog.text:
+                    await client.read(GET)
+                assert (await client.read(GET)).payload == b'"3"'
+                assert not first.done()
+                assert not second.done()
+
+    run(scenario())
+
+
+async def code(client: ExecutionClient, **changes: Any) -> grpc.StatusCode:
+    fields = {"application": "kv", "slot": 1, "client_seq": 0, "command_index": 0} | changes
+    ask = client.channel(0).unary_unary(
+        "/alliance.v1.Application/Reply", request_serializer=pb.ReplyRequest.SerializeToString
+    )
+    try:
+        await ask(pb.ReplyRequest(**fields))
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+def test_what_nobody_is_told(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
+    """Another application, another client's command, a slot that is none, a command that is none of its."""
+
+    async def scenario() -> None:
+        async with (
+            Stage.set(farm, tmp_path, office) as stage,
+            stage.running(stage.executor(0, Store()), stage.executor(1, Store())),
+            stage.client() as client,
+            stage.client(1) as other,
+        ):
+            reply = await client.execute(setting("colour", "green"))
+            mine = {"slot": reply.slot, "client_seq": reply.client_seq}
+            assert await code(client, **mine) is grpc.StatusCode.OK
+            assert await code(client, **mine, application="lock") is grpc.StatusCode.UNIMPLEMENTED
+            assert await code(other, **mine) is grpc.StatusCode.NOT_FOUND
+            assert await code(client, **mine, command_index=1) is grpc.StatusCode.NOT_FOUND
+            for slot in (0, 2**63):
+                bad = mine | {"slot": slot}
+                assert await code(client, **bad) is grpc.StatusCode.INVALID_ARGUMENT
+            plain = await client.consensus.propose(wrap("another", Kind.APPLY, b"x"))
+            with pytest.raises(ReplyMissing):
+                await client.reply(plain, timeout=0.5)
+
+    run(scenario())
+
+
+def test_a_name_that_is_none_is_refused(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage:
+            for name in ("", "K V", "x" * 65):
+                with pytest.raises(ConfigError, match="names no application"):
+                    async with stage.client(application=name):
+                        pass
+
+    run(scenario())
+    assert farm.config.purpose_key(ATTESTATION).threshold == farm.config.system.one_correct

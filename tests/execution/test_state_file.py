@@ -1,0 +1,88 @@
+"""The state file: whole or refused, and nobody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alliance.errors import StateError
+from alliance.execution import Runner
+from alliance.execution.runner import Standing
+from alliance.execution.state_file import StateFile
+from examples.kv.store import Store
+from tests.execution.feed import Feed
+
+ID = b"i" * 32
+
+
+def standing() -> Standing:
+    feed, runner = Feed(), Runner("kv", Store())
+    for number in range(3):
+        feed.add(b"set a %d" % number, time_ms=number)
+    feed.tell(runner)
+    return runner.standing()
+
+
+def opened(
+    folder: Path, alliance_id: bytes = ID, member: str = "m", application: str = "kv"
+) -> Standing | None:
+    state = StateFile(folder, alliance_id, member, application)
+    try:
+        return state.open()
+    finally:
+        state.close()
+
+
+def test_what_was_saved_comes_back(tmp_path: Path) -> None:
+    assert opened(tmp_path) is None
+    saved = standing()
+    StateFile(tmp_path, ID, "m", "kv").save(saved)
+    assert opened(tmp_path) == saved
+    assert (tmp_path / "kv.state").stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kv.lock", "kv.state"]
+
+
+def test_a_file_that_was_torn_or_changed_at_any_byte_is_refused(tmp_path: Path) -> None:
+    StateFile(tmp_path, ID, "m", "kv").save(standing())
+    path = tmp_path / "kv.state"
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        for torn in (whole[:end], whole[:end] + bytes([whole[end] ^ 1]) + whole[end + 1 :]):
+            path.write_bytes(torn)
+            with pytest.raises(StateError, match="delete it"):
+                opened(tmp_path)
+    path.write_bytes(whole + b"x")
+    with pytest.raises(StateError, match="delete it"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("other", [{"alliance_id": b"j" * 32}, {"member": "n"}])
+def test_anothers_file_is_refused(tmp_path: Path, other: dict[str, bytes]) -> None:
+    StateFile(tmp_path, ID, "m", "kv").save(standing())
+    with pytest.raises(StateError, match="of another"):
+        opened(tmp_path, **other)  # type: ignore[arg-type]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    first = StateFile(tmp_path, ID, "m", "kv")
+    first.open()
+    with pytest.raises(StateError, match="in use"):
+        opened(tmp_path)
+    first.close()
+    opened(tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = standing()
+    state = StateFile(tmp_path, ID, "m", "kv")
+    state.save(saved)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(StateError, match="No space"):
+            state.save(standing())
+    assert opened(tmp_path) == saved
