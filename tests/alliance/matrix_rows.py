@@ -26,6 +26,7 @@ propose.root | form: cut empty huge longer | signature: changed old slot zeros
 propose.batch | form: empty | signature: old slot
 propose.batch.submissions | form: changed cut dropped empty longer zeros | limit: huge many
     | signature: changed old slot twice
+propose.batch.time_ms | form: largest | signature: less more old slot zero
 propose.signature | form: cut empty huge longer | signature: alliance changed epoch old slot view zeros
 accepted | form: empty | ignored: old slot view | signature: alliance epoch member
 accepted.view | signature: largest more view
@@ -63,6 +64,7 @@ log_frame.first_slot | form: largest zero | ignored: less more
 log_frame.batches | form: empty | ignored: dropped old reversed slot twice | limit: many
 log_frame.batches.submissions | form: changed cut empty longer zeros | ignored: changed dropped empty twice
     | limit: huge many
+log_frame.batches.time_ms | form: largest | ignored: less more zero
 log_frame.certificate | certificate: alliance epoch | form: empty | true: view
 log_frame.certificate.tag | form: largest less more zero
 log_frame.certificate.fields | certificate: changed view zeros | form: cut empty huge longer
@@ -113,7 +115,8 @@ fetch_batches.digests | form: cut empty huge longer | ignored: changed dropped o
 batches | form: empty | ignored: slot | true: old
 batches.batches | form: dropped empty | ignored: slot | limit: many twice | true: old
 batches.batches.submissions | client: changed | form: changed cut empty longer zeros
-    | ignored: dropped empty slot twice | limit: huge many | true: old
+    | ignored: dropped empty old slot twice | limit: huge many
+batches.batches.time_ms | form: largest | ignored: less more old slot zero
 progress | certificate: alliance epoch | form: empty | ignored: view | true: old slot
 progress.view | ignored: largest less more view zero
 progress.reports_digest | form: cut empty huge longer | ignored: alliance changed epoch old slot zeros

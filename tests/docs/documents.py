@@ -16,7 +16,6 @@ DOCUMENTS = (
     ROOT / "protos" / "README.md",
     *sorted((ROOT / "examples").glob("*/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "examples").glob("*/README.md")),
 )
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.M | re.S)
 _LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
