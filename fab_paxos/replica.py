@@ -225,7 +225,8 @@ class Replica(Transitions):
         certified = self._certifier.certified
         stable = self._checkpoints.stable
         if first_slot <= self._checkpoints.pruned and stable is not None:
-            out.append(Present(sender, stable))
+            if stable.slot <= certified:  # else, after a leap, its proof lies beyond the log that is here
+                out.append(Present(sender, stable))
             return
         if first_slot > certified:
             if not self._opening.active:

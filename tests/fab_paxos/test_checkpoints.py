@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fab_paxos import transfer
+from fab_paxos.events import Received
 from fab_paxos.messages import Fetch, FetchState, LogFrame, Message, Offer, StatePart
 from fab_paxos.windows import CLIENT_STATE_BYTES_MAX, ClientWindows
 from quorum import CheckpointStatement, QuorumSystem
@@ -213,6 +214,32 @@ def test_state_that_is_not_held_is_not_sent() -> None:
     cluster.inject(5, 0, FetchState(stable + EVERY, 0), FetchState(stable, 10**6), FetchState(0, 0))
     cluster.run()
     assert not [said for _, _, said in cluster.sent if isinstance(said, StatePart)]
+
+
+def test_a_checkpoint_is_not_passed_on_before_its_proof_fits_the_log_here() -> None:
+    """Between a leap and the certificate that came with it, which lies further on, nothing can be proven."""
+    cluster = small()
+    late = away(cluster)
+    cluster.keep_sent = True
+    for member in range(late):
+        cluster.tampers[member] = lambda _, to, said: (
+            [] if isinstance(said, LogFrame) and to == late else [said]
+        )
+    cluster.restart(late)
+    cluster.settle(8)
+    member = cluster.members[late]
+    assert member.leaps
+    assert member.engine.status.certified < member.engine.status.stable
+    member.post(Received(0, Fetch(1)))
+    cluster.run()
+    assert not [said for sender, _, said in cluster.sent if isinstance(said, Offer) and sender == late]
+    cluster.tampers.clear()
+    cluster.settle(4)
+    check_all(cluster)
+    assert member.engine.status.certified >= member.engine.status.stable
+    member.post(Received(0, Fetch(1)))
+    cluster.run()
+    assert [said for sender, _, said in cluster.sent if isinstance(said, Offer) and sender == late]
 
 
 def test_what_is_pruned_is_not_supplied_as_frames() -> None:
