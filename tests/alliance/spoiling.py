@@ -45,6 +45,7 @@ def spoilt(
 ) -> Iterator[tuple[str, bytes]]:
     """(way, message): the true message with this one field spoilt; never the true message itself."""
     origin = kind.FromString(true)
+    unspoilt = origin.SerializeToString()  # fields may stand in another order in ``true``
     name = path[-1]
     field = _parent(origin, path).DESCRIPTOR.fields_by_name[name]
     value = getattr(_parent(origin, path), name)
@@ -59,7 +60,7 @@ def spoilt(
         else:
             _put(_parent(wire, path), name, changed)
         data = wire.SerializeToString()
-        if data != true:
+        if data != unspoilt:
             yield way, data
 
 

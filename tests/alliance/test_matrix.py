@@ -29,7 +29,7 @@ from tests.alliance.matrix_rows import ROWS, parsed
 from tests.alliance.spoiling import Path, paths, spoilt
 
 SIGNED = ("propose", "accepted", "report", "new_view")
-FLOOD = 30_000
+FLOOD = 15_000
 FLOOD_BYTES = 4096
 """Longer messages are refused one by one; so many of them would only take long."""
 
@@ -238,13 +238,14 @@ def test_a_flood_of_bad_messages_leaves_memory_and_log_small(
 
         tracemalloc.start()
         try:
-            grown = -flood(len(bad)) + flood(FLOOD)
+            full = flood(FLOOD)  # what is remembered is bounded, and by now as much as it ever is
+            grown = flood(FLOOD) - full
         finally:
             tracemalloc.stop()
             await server.stop()
         assert grown < FLAT_BYTES, f"{grown} bytes more"
         assert len(server._driver._events) == waiting
-        assert sum(server._gate.counts.values()) == FLOOD + len(bad)
+        assert sum(server._gate.counts.values()) == 2 * FLOOD
         assert len(server._gate.counts) <= 6 * len(Cause)
         assert set(lines.by_member) == {farm.config.members[sender].name for sender, _ in bad}
         assert max(lines.by_member.values()) <= now + 1
