@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
+SETUP_BENCH := $(VENV)/.alliance-bench
 WORKERS ?= 2
 
-.PHONY: help demo test check sim explore twins bugs fuzz fuzz-crypto mutants bench-crypto protos clean
+.PHONY: help demo test check sim explore twins bugs fuzz fuzz-crypto mutants bench bench-peers bench-scale bench-crypto \
+	protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -24,6 +26,11 @@ $(SETUP): setup.cfg | $(BIN)/python
 $(SETUP_DEV): setup.cfg | $(BIN)/python
 	@echo "setting up $(VENV) with the tools of the tests (once)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(SETUP)
+
+$(SETUP_BENCH): setup.cfg | $(BIN)/python
+	@echo "setting up $(VENV) with what the benchmarks need (once)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@ $(SETUP)
 
 demo: $(SETUP) ## six organisations decide; members die, the leader too; one lies; openssl verifies
@@ -76,6 +83,20 @@ mutants: $(SETUP_DEV) ## wrong versions of shoup_rsa that tests must notice: mak
 bench-crypto: $(SETUP) ## what threshold RSA costs, beside the goals: make bench-crypto ARGS="--keys 0"
 	@$(BIN)/python benchmarks/crypto.py $(ARGS)
 	@echo "bench-crypto: ok" >&2
+
+bench: $(SETUP_BENCH) ## real servers under load, with the ceiling: make bench ARGS='--full'
+	@$(BIN)/python -m benchmarks run $(ARGS)
+	@echo "bench: ok"
+
+bench-peers: $(SETUP_BENCH) ## beside etcd, ZooKeeper and PySyncObj; INSTALL=1 installs what is missing
+	@$(if $(INSTALL),apt-get install -y --no-install-recommends etcd-server zookeeper >&2,true) || true
+	@$(if $(INSTALL),$(BIN)/python -m pip install --quiet --disable-pip-version-check pysyncobj,true) || true
+	@$(BIN)/python -m benchmarks peers $(ARGS)
+	@echo "bench-peers: ok"
+
+bench-scale: $(SETUP_BENCH) ## how costs grow with the members, in a simulated wide area
+	@$(BIN)/python -m benchmarks scale $(ARGS)
+	@echo "bench-scale: ok"
 
 protos: $(SETUP_DEV) ## generate alliance/pb from protos/
 	@$(BIN)/python protos/generate.py

@@ -9,6 +9,16 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError
 
 from alliance.pb import peer_pb2 as pb
+from alliance.wire import (
+    ENVELOPE_MESSAGES,
+    FORWARD,
+    FORWARDED,
+    PROPOSE,
+    PROPOSE_BATCH,
+    SUBMISSIONS,
+    laid,
+    within,
+)
 from fab_paxos.limits import (
     BATCH_BYTES_MAX,
     BATCH_SUBMISSIONS_MAX,
@@ -89,8 +99,10 @@ def encode(message: Message) -> bytes:
     """The PeerMessage of an engine's message."""
     match message:
         case Propose(view, slot, batch, root, signature):
-            body = pb.Propose(view=view, slot=slot, root=root, batch=_batch(batch), signature=signature)
-            wire = pb.PeerMessage(propose=body)
+            head = pb.Propose(view=view, slot=slot, root=root, signature=signature).SerializeToString()
+            stamp = pb.Batch(time_ms=batch.time_ms).SerializeToString()
+            parts = [stamp, *laid(SUBMISSIONS, _encoded(batch.submissions))]
+            return b"".join(within(PROPOSE, [head, *within(PROPOSE_BATCH, parts)]))
         case Accepted(view, slot, root, signature):
             wire = pb.PeerMessage(accepted=pb.Accepted(view=view, slot=slot, root=root, signature=signature))
         case Flag(view, slot):
@@ -109,7 +121,7 @@ def encode(message: Message) -> bytes:
         case LogFrame():
             wire = pb.PeerMessage(log_frame=encode_frame(message))
         case Forward(submissions):
-            wire = pb.PeerMessage(forward=pb.Forward(submissions=[s.encoded for s in submissions]))
+            return b"".join(within(FORWARD, laid(FORWARDED, _encoded(submissions))))
         case Report():
             wire = pb.PeerMessage(report=_report(message))
         case NewView(view, reports, vector, signature):
@@ -147,11 +159,15 @@ def encode_frame(frame: LogFrame, peaks: Iterable[bytes] = ()) -> pb.LogFrame:
 
 
 def envelope(messages: list[bytes]) -> bytes:
-    return pb.Envelope(messages=messages).SerializeToString()
+    return b"".join(laid(ENVELOPE_MESSAGES, messages))
 
 
 def _batch(batch: Batch) -> pb.Batch:
-    return pb.Batch(submissions=[s.encoded for s in batch.submissions], time_ms=batch.time_ms)
+    return pb.Batch(submissions=_encoded(batch.submissions), time_ms=batch.time_ms)
+
+
+def _encoded(submissions: Iterable[Submission]) -> list[bytes]:
+    return [submission.encoded for submission in submissions]
 
 
 def _status(status: Status) -> pb.Status:

@@ -11,13 +11,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from hashlib import sha256
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance import codec
 from alliance.config import AllianceConfig
+from alliance.ed25519 import InvalidSignature, verify
 from alliance.words import Words
 from fab_paxos.events import Received
 from fab_paxos.messages import (
@@ -45,7 +44,7 @@ from quorum import (
 )
 
 KNOWN_SUBMISSIONS_MAX = 4096
-"""Digests of verified submissions: one that comes from its client and again in a proposal costs once."""
+"""Verified submissions: one that comes from its client and again in a proposal costs once."""
 
 
 class Cause(Enum):
@@ -79,9 +78,12 @@ class Gate:
         self._config = config
         self._context = config.context
         self._scheme = config.scheme
-        self._member_keys = [member.identity_key for member in config.members]
-        self._client_keys = {client.client_id: client.identity_key for client in config.clients}
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._member_keys = [member.identity_key.public_bytes_raw() for member in config.members]
+        self._client_keys = {
+            client.client_id: client.identity_key.public_bytes_raw() for client in config.clients
+        }
+        # What was signed, and the signature: together they say all of a submission.
+        self._known: OrderedDict[tuple[bytes, int, bytes, bytes], None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
         self.words = Words(len(config.members))
         self._counts: Counter[tuple[int, Cause]] = Counter()
@@ -172,23 +174,24 @@ class Gate:
 
     def _verify_member(self, member: int, signature: bytes, statement: IndividualStatement) -> None:
         try:
-            self._member_keys[member].verify(signature, statement.encode(self._context))
+            verify(self._member_keys[member], signature, statement.encode(self._context))
         except InvalidSignature:
             raise _Unverified(Cause.SIGNATURE, f"not signed by member {member + 1}") from None
         self.words.heard(member, statement, signature)
 
     def _verify_submission(self, submission: Submission) -> None:
-        digest = sha256(submission.encoded).digest()
-        if digest in self._known:
+        signature = submission.signature
+        known = (submission.client_id, submission.client_seq, submission.body_digest, signature)
+        if known in self._known:
             return
         key = self._client_keys.get(submission.client_id)
         if key is None:
             raise _Unverified(Cause.CLIENT, "a submission of a client that alliance.toml does not know")
         try:
-            key.verify(submission.signature, submission.statement().encode(self._context))
+            verify(key, signature, submission.statement().encode(self._context))
         except InvalidSignature:
             raise _Unverified(Cause.CLIENT, "a submission not signed by its client") from None
-        self._known[digest] = None
+        self._known[known] = None
         if len(self._known) > KNOWN_SUBMISSIONS_MAX:
             self._known.popitem(last=False)
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from operator import is_not
 from typing import Any, Protocol
 
 import grpc
@@ -48,11 +49,27 @@ class Receiver(Protocol):
     async def room(self) -> None: ...
 
 
+class Packer:
+    """Puts messages into envelopes. What goes to everybody is put together once, not once for each."""
+
+    def __init__(self) -> None:
+        self._messages: list[bytes] = []
+        self._frame = b""
+
+    def pack(self, messages: list[bytes]) -> bytes:
+        """An envelope of these messages; the last one again if they are the very same objects."""
+        last = self._messages
+        if len(messages) != len(last) or any(map(is_not, messages, last)):
+            self._messages, self._frame = messages, envelope(messages)
+        return self._frame
+
+
 class Link:
     """The outbox to one peer; survives the streams that empty it."""
 
-    def __init__(self, peer: int) -> None:
+    def __init__(self, peer: int, packer: Packer) -> None:
         self.peer = peer
+        self._packer = packer
         self.connected = False
         self.dropped = 0
         self._outbox: list[bytes] = []
@@ -124,7 +141,7 @@ class Link:
             count += 1
         messages, self._outbox = self._outbox[:count], self._outbox[count:]
         self._bytes -= size
-        return envelope(messages)
+        return self._packer.pack(messages)
 
 
 class Peers:
@@ -143,7 +160,8 @@ class Peers:
         self._me = me
         self._mine = mine
         self._receiver = receiver
-        self.links = {peer: Link(peer) for peer in range(len(config.members)) if peer != me}
+        packer = Packer()
+        self.links = {peer: Link(peer, packer) for peer in range(len(config.members)) if peer != me}
 
     def send(self, to: int, message: bytes) -> None:
         self.links[to].send(message)

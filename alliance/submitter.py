@@ -30,7 +30,7 @@ from alliance.errors import (
 from alliance.history import Placement
 from alliance.pb import client_pb2 as pb
 from alliance.problems import plainly
-from alliance.receipt import Receipt
+from alliance.receipt import Receipt, receipts
 from alliance.sequence import Sequence
 from alliance.server_choice import ServerChoice
 from alliance.tasks import until_first
@@ -102,6 +102,7 @@ class Submitter:
         self._helped = False
         self._problem = ""
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def sign(self, commands: SequenceOf[bytes]) -> Submission:
         """A submission under the next sequence number. Raises InvalidSubmission over a limit."""
@@ -125,6 +126,7 @@ class Submitter:
         pending.waiters += 1
         self._news.set()
         if self._task is None or self._task.done():
+            self._closed = False
             self._task = asyncio.create_task(self._run(), name="submitter")
         try:
             async with asyncio.timeout(timeout):
@@ -146,16 +148,13 @@ class Submitter:
                 pending.outcome.cancel()
                 if self._pending.get(submission.client_seq) is pending:
                     del self._pending[submission.client_seq]
-        count = len(submission.commands())
-        return [
-            Receipt(self._context, certificate, placement, submission, index, self._key_fingerprint)
-            for index in range(count)
-        ]
+        return receipts(Receipt(self._context, certificate, placement, submission, 0, self._key_fingerprint))
 
     async def close(self) -> None:
         """Ends the stream, and leaves nothing of it to the garbage collector: see ``until_first``."""
         if self._task is not None:
             task, self._task = self._task, None
+            self._closed = True  # gRPC may turn the cancellation into an error of the call, which begins anew
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -164,7 +163,7 @@ class Submitter:
     async def _run(self) -> None:
         count = len(self._config.members)
         unconnected = fruitless = 0
-        while True:
+        while not self._closed:
             while not self._pending:
                 self._news.clear()
                 await self._news.wait()

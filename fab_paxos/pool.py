@@ -20,9 +20,15 @@ class Pool:
         self._queues: dict[bytes, dict[int, Submission]] = {}
         self._bytes: dict[bytes, int] = {}
         self._total = 0
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues.values())
+        return self._count
+
+    @property
+    def fills_a_batch(self) -> bool:
+        """Whether there is enough for one."""
+        return self._total >= BATCH_BYTES_MAX or self._count >= BATCH_SUBMISSIONS_MAX
 
     def get(self, client_id: bytes, client_seq: int) -> Submission | None:
         return self._queues.get(client_id, {}).get(client_seq)
@@ -39,6 +45,7 @@ class Pool:
         self._queues[submission.client_id] = queue
         self._bytes[submission.client_id] = held + size
         self._total += size
+        self._count += 1
         return True
 
     def discard(self, client_id: bytes, client_seq: int) -> None:
@@ -48,6 +55,7 @@ class Pool:
         if submission is not None:
             self._bytes[client_id] -= len(submission.encoded)
             self._total -= len(submission.encoded)
+            self._count -= 1
         if queue is not None and not queue:
             del self._queues[client_id]
             self._bytes.pop(client_id, None)

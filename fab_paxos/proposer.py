@@ -198,8 +198,8 @@ class Proposer:
         entries: list[Entry] = []
         while (
             not self._tail.silent
-            and self._tail.tip < self._tail.decided + PIPELINE_SLOTS
             and self._tail.tip < self._tail.base + PROPOSE_AHEAD_SLOTS
+            and self._worth_a_slot()
             and (submissions := self._queue.take())
         ):
             flags = self._tail.windows.preview(self._tail.tip + 1, submissions)
@@ -211,6 +211,18 @@ class Proposer:
             out.append(Persist(EntryRecord(entry)))
             out.append(Broadcast(Propose(view, entry.slot, batch, entry.root)))
         return entries
+
+    def _worth_a_slot(self) -> bool:
+        """A further proposal is a full batch, or holds as much as all those under way together.
+
+        A slot costs all members the same whatever is in it. So what comes while nothing is under way is
+        proposed at once, and what comes under load gathers into few and large batches.
+        """
+        if self._tail.tip >= self._tail.decided + PIPELINE_SLOTS:
+            return False
+        undecided = filter(None, map(self._tail.entry, range(self._tail.decided + 1, self._tail.tip + 1)))
+        under_way = sum(len(entry.batch.submissions) for entry in undecided)
+        return self._queue.fills_a_batch or len(self._queue) >= under_way
 
     def on_decided(self, entry: Entry) -> None:
         """What is decided waits no longer, whatever content won its number."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import accumulate, pairwise
 
 from fab_paxos.limits import (
     BATCH_BYTES_MAX,
@@ -75,16 +76,17 @@ class Submission:
     def signature(self) -> bytes:
         return self.encoded[-SIGNATURE_BYTES:]
 
+    @property
+    def command_count(self) -> int:
+        return int.from_bytes(self.encoded[_HEAD.size - 4 : _HEAD.size], "big")
+
     def commands(self) -> tuple[bytes, ...]:
         """The commands, in the client's order."""
-        count = int.from_bytes(self.encoded[_HEAD.size - 4 : _HEAD.size], "big")
+        count = self.command_count
         lengths = struct.unpack_from(f">{count}I", self.encoded, _HEAD.size)
-        place = _HEAD.size + 4 * count
-        commands = []
-        for length in lengths:
-            commands.append(self.encoded[place : place + length])
-            place += length
-        return tuple(commands)
+        bounds = accumulate(lengths, initial=_HEAD.size + 4 * count)
+        encoded = self.encoded
+        return tuple([encoded[begin:end] for begin, end in pairwise(bounds)])
 
 
 class UnsignedSubmission:
@@ -111,7 +113,10 @@ class UnsignedSubmission:
         return self._submission.statement().encode(context)
 
     def sign(self, signature: bytes) -> Submission:
-        return Submission.decode(self._bytes + signature)
+        """Raises InvalidSubmission for a signature that is none."""
+        if len(signature) != SIGNATURE_BYTES:
+            raise InvalidSubmission(f"a signature has {SIGNATURE_BYTES} bytes")
+        return replace(self._submission, encoded=self._bytes + signature)
 
 
 def submission_bytes(commands: Iterable[bytes]) -> int:

@@ -15,8 +15,9 @@ party signs with its own Ed25519 key.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
 
 PREFIX = b"alliance/v1\x00"
 DIGEST_BYTES = 32
@@ -25,6 +26,16 @@ U64_MAX = 2**64 - 1
 
 class InvalidStatement(ValueError):
     """Bytes or values from which no statement can be made."""
+
+
+def _require_digest(name: str, value: bytes) -> None:
+    if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
+        raise InvalidStatement(f"{name} must be {DIGEST_BYTES} bytes")
+
+
+def _require_u64(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= U64_MAX:
+        raise InvalidStatement(f"{name} must be a whole number from 0 to 2^64-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +63,21 @@ class _Statement:
 
     TAG: ClassVar[int]
     LAYOUT: ClassVar[struct.Struct]
+    _CHECKS: ClassVar[tuple[tuple[str, Callable[[str, Any], None]], ...]]
+
+    def __init_subclass__(cls) -> None:
+        # Once for each kind: several statements are made of every message, and asking dataclasses is slow.
+        kinds = {name: kind for name, kind in cls.__annotations__.items() if "ClassVar" not in kind}
+        cls._CHECKS = tuple(
+            (name, _require_u64 if kind == "int" else _require_digest) for name, kind in kinds.items()
+        )
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "int":
-                _require_u64(field.name, value)
-            else:
-                _require_digest(field.name, value)
+        for name, require in self._CHECKS:
+            require(name, getattr(self, name))
 
     def fields(self) -> bytes:
-        return self.LAYOUT.pack(*(getattr(self, field.name) for field in fields(self)))
+        return self.LAYOUT.pack(*[getattr(self, name) for name, _ in self._CHECKS])
 
     def encode(self, context: Context) -> bytes:
         return context.frame(self.TAG, self.fields())
@@ -238,13 +253,3 @@ def decode_individual(tag: int, fields: bytes) -> IndividualStatement:
 def _require_size(kind: type[_Statement], fields: bytes) -> None:
     if len(fields) != kind.LAYOUT.size:
         raise InvalidStatement(f"{kind.__name__} has {kind.LAYOUT.size} bytes of fields, not {len(fields)}")
-
-
-def _require_digest(name: str, value: bytes) -> None:
-    if not isinstance(value, bytes) or len(value) != DIGEST_BYTES:
-        raise InvalidStatement(f"{name} must be {DIGEST_BYTES} bytes")
-
-
-def _require_u64(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= U64_MAX:
-        raise InvalidStatement(f"{name} must be a whole number from 0 to 2^64-1")

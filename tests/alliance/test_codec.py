@@ -23,7 +23,7 @@ from fab_paxos.limits import (
     SUBMISSION_BYTES_MAX,
     TIME_MS_MAX,
 )
-from fab_paxos.messages import Forward, Message
+from fab_paxos.messages import Forward, Message, Propose
 from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.types import submission_bytes
 from quorum import AcceptedStatement, CheckpointStatement, JointStatement, ProgressStatement, SuspectStatement
@@ -116,6 +116,25 @@ def spoil(kind: str, **fields: Any) -> bytes:
         else:
             setattr(body, name, value)
     return pb.PeerMessage(**{kind: body}).SerializeToString()
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16383, 16384, 2_097_151, 2_097_152])
+def test_an_envelope_is_what_protobuf_makes_of_it(size: int) -> None:
+    """It is laid into the wire format by hand; lengths take one byte more at each of these sizes."""
+    messages = [b"m" * size, b"", b"n" * size]
+    assert codec.envelope(messages) == pb.Envelope(messages=messages).SerializeToString()
+
+
+@pytest.mark.parametrize("size", [1, 10, 20, 128, 16_000, 16_384, 200_000])
+def test_what_is_large_is_laid_out_as_protobuf_reads_it(size: int) -> None:
+    whole = [UnsignedSubmission(b"c" * 32, seq, [b"x" * size]).sign(b"s" * 64) for seq in range(3)]
+    proposed = pb.PeerMessage.FromString(
+        codec.encode(Propose(4, 5, Batch.of(whole), DIGEST, SIGNATURE))
+    ).propose
+    assert (proposed.view, proposed.slot, proposed.root, proposed.signature) == (4, 5, DIGEST, SIGNATURE)
+    assert list(proposed.batch.submissions) == [submission.encoded for submission in whole]
+    forwarded = pb.PeerMessage.FromString(codec.encode(Forward(tuple(whole)))).forward
+    assert list(forwarded.submissions) == [submission.encoded for submission in whole]
 
 
 @many

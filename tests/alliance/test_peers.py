@@ -16,7 +16,7 @@ from alliance import peers as module
 from alliance.codec import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
 from alliance.errors import IdentityConflict, JournalError
 from alliance.pb import peer_pb2 as pb
-from alliance.peers import Link
+from alliance.peers import Link, Packer
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
 from tests.alliance.links import HIGH, LOW, Side, dialling, greeting, raw, step
@@ -37,7 +37,7 @@ def opened(link: Link) -> int:
 
 
 def test_nothing_waits_for_who_is_not_connected() -> None:
-    link = Link(1)
+    link = Link(1, Packer())
     link.send(b"lost")
     assert not waiting(link)
     stream = link.take_over()
@@ -52,9 +52,19 @@ def test_nothing_waits_for_who_is_not_connected() -> None:
     assert link.dropped == 3
 
 
+def test_what_goes_to_everybody_is_put_together_once() -> None:
+    """And never for one peer what was meant for another."""
+    packer = Packer()
+    first, second = b"x" * 1000, b"y" * 1000
+    frame = packer.pack([first, second])
+    assert packer.pack([first, second]) is frame
+    for others in ([first], [second, first], [first, second, second], [bytes(bytearray(first)), second]):
+        assert open_envelope(packer.pack(others)) == others
+
+
 def test_a_peer_that_does_not_read_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OUTBOX_BYTES_MAX", 100)
-    link = Link(1)
+    link = Link(1, Packer())
     opened(link)
     for _ in range(50):
         link.send(b"x" * 30)
@@ -66,7 +76,7 @@ def test_a_peer_that_does_not_read_costs_bounded_memory(monkeypatch: pytest.Monk
 
 def test_what_waited_for_an_old_stream_is_not_for_the_new_one(run: Run) -> None:
     async def scenario() -> None:
-        link = Link(1)
+        link = Link(1, Packer())
         first = opened(link)
         link.send(b"stale")
         second = opened(link)
@@ -84,7 +94,7 @@ def test_a_stream_that_was_taken_over_takes_no_frame(run: Run) -> None:
     """The old writer still waits when the new stream opens; it must not snatch what is sent then."""
 
     async def scenario() -> None:
-        link = Link(1)
+        link = Link(1, Packer())
         old = asyncio.create_task(link.next_frame(opened(link)))
         await asyncio.wait([old], timeout=0.01)
         second = opened(link)
@@ -100,7 +110,7 @@ def test_frames_keep_the_order_and_the_bounds(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "FLUSH_BYTES", 100)
 
     async def scenario() -> None:
-        link = Link(1)
+        link = Link(1, Packer())
         stream = opened(link)
         sent = [b"%03d" % number + b"x" * (number % 70) for number in range(200)] + [b"y" * 500, b"z"]
         for message in sent:

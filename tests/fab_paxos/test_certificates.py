@@ -37,9 +37,10 @@ def test_flags_are_self_clocked() -> None:
     """ "The leader flags a slot when the previous certificate is complete." """
     bench, script = Bench(me=0), Script()
     flags = []
-    for seq in range(4):
-        script.add(submission(1, seq))
-        bench.submit(submission(1, seq))
+    for first, end in ((0, 1), (1, 2), (2, 4), (4, 8)):  # each worth a slot beside those before it
+        together = [submission(1, seq) for seq in range(first, end)]
+        script.add(*together)
+        bench.submit(*together)
         flags += said(bench.drain(), Flag)
     assert flags == [Flag(0, 1)]
     bench.step(Combined(script.certificate(1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fab_paxos.events import Event
-from fab_paxos.limits import PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
+from fab_paxos.limits import COMMAND_BYTES_MAX, PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
 from fab_paxos.messages import Forward, Propose
 from quorum import QuorumSystem
 from tests.fab_paxos.checkers import check_all
@@ -29,28 +29,60 @@ def test_a_leader_without_certificates_stops_and_goes_on_when_they_come() -> Non
     check_all(cluster)
 
 
+def _fill_the_pipeline(bench: Bench, script: Script) -> list[Propose]:
+    """Submissions that are each time as many as those under way; what the leader makes of them."""
+    proposals: list[Propose] = []
+    first = 0
+    for count in (1, 1, 2, 4, 8, 16)[: PIPELINE_SLOTS + 2]:
+        bench.submit(*(submission(1, first + number) for number in range(count)))
+        proposals += said(bench.drain(), Propose)
+        first += count
+    for propose in proposals:
+        script.add(*propose.batch.submissions)
+    return proposals
+
+
 def test_the_leader_pipelines_without_waiting_for_decisions() -> None:
     """ "without waiting for earlier slots (pipelining)", up to PIPELINE_SLOTS of them."""
-    bench = Bench(me=0)
-    slots = []
-    for seq in range(PIPELINE_SLOTS + 3):
-        bench.submit(submission(1, seq))
-        slots += [propose.slot for propose in said(bench.drain(), Propose)]
-    assert slots == list(range(1, PIPELINE_SLOTS + 1))
+    proposals = _fill_the_pipeline(Bench(me=0), Script())
+    assert [propose.slot for propose in proposals] == list(range(1, PIPELINE_SLOTS + 1))
+    assert [len(propose.batch.submissions) for propose in proposals] == [1, 1, 2, 4]
 
 
 def test_batches_grow_with_the_load() -> None:
     """What came while the pipeline was full leaves as one batch."""
     bench, script = Bench(me=0), Script()
-    for seq in range(PIPELINE_SLOTS + 30):
-        bench.submit(submission(seq % 3, seq))
-        for propose in said(bench.drain(), Propose):
-            script.add(*propose.batch.submissions)
+    _fill_the_pipeline(bench, script)
     for member in (1, 2, 3, 4):
         bench.hear(member, script.accepted(1))
     (propose,) = said(bench.drain(), Propose)
     assert propose.slot == PIPELINE_SLOTS + 1
-    assert len(propose.batch.submissions) == 30
+    assert len(propose.batch.submissions) == 8 + 16
+
+
+def test_less_than_what_is_under_way_waits_for_a_decision() -> None:
+    """A slot costs the same whatever is in it; when nothing is under way, a single submission gets one."""
+    bench, script = Bench(me=0), Script()
+    bench.submit(*(submission(1, seq) for seq in range(3)))
+    (propose,) = said(bench.drain(), Propose)
+    script.add(*propose.batch.submissions)
+    for seq in (3, 4):
+        bench.submit(submission(1, seq))
+        assert said(bench.drain(), Propose) == []
+    for member in (1, 2, 3, 4):
+        bench.hear(member, script.accepted(1))
+    (propose,) = said(bench.drain(), Propose)
+    assert [one.client_seq for one in propose.batch.submissions] == [3, 4]
+
+
+def test_a_full_batch_waits_for_nothing() -> None:
+    """Pipelining carries bulk over long links: what fills a batch leaves, whatever is under way."""
+    bench = Bench(me=0)
+    large = b"x" * (COMMAND_BYTES_MAX // 2)
+    bench.submit(*(submission(client, 0) for client in range(40)))
+    assert [propose.slot for propose in said(bench.drain(), Propose)] == [1]
+    bench.submit(*(submission(client, 1, large) for client in range(8)))
+    assert [propose.slot for propose in said(bench.drain(), Propose)] == [2]
 
 
 def test_a_leader_never_proposes_what_its_acceptors_would_refuse() -> None:

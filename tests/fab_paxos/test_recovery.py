@@ -20,7 +20,7 @@ def small_run(seed: int, plan: dict[tuple[int, int], str]) -> Cluster:
     cluster = Cluster(seed=seed)
     cluster.keep_sent = True
     cluster.crash_plan = plan
-    for seq in range(8):
+    for seq in range(12):
         if cluster.members[seq % 2].replica is not None:
             cluster.submit(seq % 2, submission(seq % 3, seq))
         cluster.run(25)

@@ -1,0 +1,55 @@
+"""Starts ``alliance`` for a benchmark: ``python -m benchmarks.launch serve …``.
+
+The process ends with the one that started it. With ``ALLIANCE_BENCH_TAP`` it also writes to that file when
+each slot was decided and when it was certified here, which a client is not told by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import signal
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+TAP = "ALLIANCE_BENCH_TAP"
+NOTE = struct.Struct("=Qd?")
+"""Slot, ``time.monotonic``, and whether it is a certificate rather than a decision."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _tap(path: str) -> None:
+    from alliance.server import Server
+
+    out = Path(path).open("ab", buffering=0)  # noqa: SIM115  # open as long as the server
+    decided, certified = Server.decided, Server.certified
+
+    def note_decided(self: Server, entry: Any) -> None:
+        out.write(NOTE.pack(entry.slot, time.monotonic(), False))
+        decided(self, entry)
+
+    def note_certified(self: Server, certificate: Any) -> None:
+        out.write(NOTE.pack(certificate.statement.slot, time.monotonic(), True))
+        certified(self, certificate)
+
+    Server.decided, Server.certified = note_decided, note_certified  # type: ignore[method-assign]
+
+
+def main() -> None:
+    die_with_parent()
+    path = os.environ.get(TAP)
+    if path:
+        _tap(path)
+    runpy.run_module("alliance", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

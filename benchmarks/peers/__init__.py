@@ -1,0 +1,1 @@
+"""Other systems, where a user can install them from the ordinary package managers."""

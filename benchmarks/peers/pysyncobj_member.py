@@ -1,0 +1,88 @@
+"""One member of PySyncObj with its load inside: it has no clients, its callers live in a member's process.
+
+``python -m benchmarks.peers.pysyncobj_member ADDRESS JOURNAL OTHER OTHER``; jobs and results are lines of
+JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+from pysyncobj import SyncObj, SyncObjConf, replicated
+
+from benchmarks.histogram import Histogram
+from benchmarks.launch import die_with_parent
+
+
+class Register(SyncObj):  # type: ignore[misc]
+    """Keeps the last value of each key."""
+
+    def __init__(self, address: str, others: list[str], journal: str) -> None:
+        super().__init__(address, others, SyncObjConf(journalFile=journal, dynamicMembershipChange=False))
+        self._values: dict[int, bytes] = {}
+
+    @replicated  # type: ignore[untyped-decorator]
+    def put(self, key: int, value: bytes) -> None:
+        self._values[key] = value
+
+
+class Load:
+    """So many calls outstanding, each followed by the next one when its callback comes."""
+
+    def __init__(self, register: Register, job: dict[str, Any]) -> None:
+        self._register = register
+        self._value = b"x" * job["size"]
+        self._begin = time.monotonic() + job["warmup_seconds"]
+        self._end = self._begin + job["seconds"]
+        self._outstanding = job["outstanding"]
+        self._done = self._failed = 0
+        self._histogram = Histogram()
+        self._over = threading.Event()
+
+    def run(self) -> dict[str, Any]:
+        for key in range(self._outstanding):
+            self._call(key)
+        self._over.wait(self._end - time.monotonic() + 5.0)
+        return {"commands": self._done, "failed": self._failed, "histogram": self._histogram.to_dict()}
+
+    def _call(self, key: int) -> None:
+        sent = time.monotonic()
+
+        def done(_: object, error: object) -> None:
+            now = time.monotonic()
+            if self._begin <= now < self._end:
+                self._failed += bool(error)
+                if not error:
+                    self._done += 1
+                    self._histogram.add(now - sent)
+            if now < self._end:
+                self._call(key)
+            else:
+                self._over.set()
+
+        self._register.put(key, self._value, callback=done)
+
+
+def main() -> None:
+    die_with_parent()
+    address, journal, *others = sys.argv[1:]
+    register = Register(address, others, journal)
+    while not register.isReady():
+        time.sleep(0.05)
+    _say("ready")
+    for line in sys.stdin:
+        _say(json.dumps(Load(register, json.loads(line)).run()))
+    register.destroy()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""How much is measured: the default set takes under five minutes on two idle cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Shape = tuple[int, int]
+"""Commands in a submission, and submissions outstanding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``make bench`` does. Seconds are of measuring, after ``warmup_seconds`` of the same load."""
+
+    seconds: float = 3.0
+    warmup_seconds: float = 1.0
+    shapes: tuple[Shape, ...] = ((1, 1), (100, 2), (500, 8), (1000, 4), (1000, 16))
+    connections: tuple[int, ...] = (64, 256, 512)
+    sizes: tuple[tuple[int, int, int], ...] = ((1024, 100, 4), (16 * 1024, 10, 4))
+    """Bytes of a command, commands in a submission, submissions outstanding."""
+    fractions: tuple[float, ...] = (0.2, 0.5, 0.8)
+    """Open loop: of the closed loop's throughput."""
+    kills: int = 5
+    slots: int = 10_000
+    slots_seconds: float = 20.0
+    """The slots for the restart are made by a load that lasts this long at the most."""
+    members: tuple[tuple[int, int], ...] = ((11, 2),)
+    """Further sizes of the alliance, and how many faults each withstands."""
+    member_shapes: tuple[Shape, ...] = ((1, 1), (500, 8))
+    ceiling_shapes: tuple[Shape, ...] = ((1, 1), (100, 2), (500, 8), (1000, 16))
+    clients: int = 17
+    seeds: int = 40
+    """Schedules of the simulator."""
+
+
+FULL = Plan(
+    seconds=8.0,
+    warmup_seconds=2.0,
+    kills=20,
+    slots_seconds=900.0,
+    seeds=1000,
+    members=((11, 2), (16, 3)),
+)
+"""Longer windows, twenty kills, all slots."""
+
+SMOKE = Plan(
+    seconds=0.4,
+    warmup_seconds=0.2,
+    shapes=((10, 2),),
+    connections=(2,),
+    sizes=(),
+    fractions=(0.5,),
+    kills=1,
+    slots=20,
+    slots_seconds=2.0,
+    members=(),
+    ceiling_shapes=((10, 2),),
+    clients=3,
+    seeds=3,
+)
+"""Everything once and briefly: shows that the machinery works, and nothing else."""

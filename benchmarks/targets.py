@@ -1,0 +1,80 @@
+"""Connections to the systems that are measured, all behind ``request``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from alliance import config as config_file
+from alliance import keys
+from alliance.client import Client
+from alliance.proposals import CHUNK_COMMANDS
+from benchmarks.generator import Connection, Job
+
+CONNECTING_MAX = 16
+
+PASSPHRASE = "only for measuring"  # noqa: S105  # of alliances in temporary folders
+
+
+class AllianceConnection:
+    """A client of the alliance; done is: it holds verified receipts."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def request(self, commands: list[bytes]) -> None:
+        """One submission: through ``propose`` for a single command, ``propose_all`` for more."""
+        if len(commands) == 1:
+            await self._client.propose(commands[0])
+            return
+        async for _ in self._client.propose_all(commands):
+            pass
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+async def _connected(connections: list[Connection]) -> list[Connection]:
+    """After one request of each, few at a time: handshakes are not what is measured."""
+    room = asyncio.Semaphore(CONNECTING_MAX)
+
+    async def first(connection: Connection) -> None:
+        async with room:
+            await connection.request([b"hello"])
+
+    await asyncio.gather(*map(first, connections))
+    return connections
+
+
+def _alliance(job: Job) -> list[Connection]:
+    """The identities take turns; a key file takes tenths of a second to open, so each is opened once."""
+    if job.commands > CHUNK_COMMANDS:
+        raise ValueError(f"a submission of propose_all has {CHUNK_COMMANDS} commands at the most")
+    passphrase = os.environb[b"ALLIANCE_PASSPHRASE"]
+    identities = []
+    for place in job.places[: job.connections]:
+        folder = Path(place)
+        config = config_file.load(folder)
+        party = config.client(keys.load_name(folder, "client"))
+        identities.append((config, keys.load_credentials(folder, party, passphrase), folder))
+    return [
+        AllianceConnection(Client(*identities[number % len(identities)])) for number in range(job.connections)
+    ]
+
+
+async def open_connections(job: Job) -> list[Connection]:
+    """All of them connected and served."""
+    if job.target == "alliance":
+        return await _connected(_alliance(job))
+    if job.target == "etcd":
+        from benchmarks.peers.etcd import EtcdConnection
+
+        addresses = [job.places[n % len(job.places)] for n in range(job.connections)]
+        return await _connected([EtcdConnection(address) for address in addresses])
+    if job.target == "zookeeper":
+        from benchmarks.peers.zookeeper import ZooKeeperConnection
+
+        places = [job.places[n % len(job.places)] for n in range(job.connections)]
+        return list(await asyncio.gather(*map(ZooKeeperConnection.open, places)))
+    raise ValueError(f"no system {job.target!r} is known")

@@ -1,0 +1,22 @@
+"""One scenario with real servers, as briefly as it goes: ``make bench`` works."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+
+
+def test_the_latency_of_real_servers_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--smoke", "--only", "latency,batches", "-o", "json", "--to", str(tmp_path)]) == 0
+    kept = json.loads((tmp_path / "bench.json").read_text("utf-8"))
+    assert json.loads(capsys.readouterr().out) == kept
+    latency, load = kept["rows"]
+    assert latency["commands"] > 0
+    assert 0 < latency["learned_p50"] < latency["receipt_p50"]
+    assert load["failed"] == load["unfinished"] == 0
+    assert load["commands_per_second"] > 0
+    assert load["server_cpu_us"] > 0
