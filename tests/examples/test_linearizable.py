@@ -105,11 +105,18 @@ class Lagging(Store):
     before = "{}"
 
     def apply(self, command: Command) -> bytes:
-        self.before = json.dumps(self.values)
+        self.before = json.dumps(self.values, sort_keys=True)
         return super().apply(command)
 
     def query(self, query: bytes) -> bytes:
         return json.dumps(json.loads(self.before).get(query.decode())).encode()
+
+    def snapshot(self) -> bytes:
+        return json.dumps([self.before, super().snapshot().decode()]).encode()
+
+    def restore(self, snapshot: bytes) -> None:
+        self.before, values = json.loads(snapshot)
+        super().restore(values.encode())
 
 
 def test_a_store_that_lags_behind_is_found() -> None:
