@@ -274,7 +274,7 @@ class Simulation:
 
 class _NoProof:
     def receipt(self, slot: int, position: int, command_index: int) -> Receipt:
-        raise NotImplementedError("a simulation has no receipts")
+        raise LookupError("a simulation has no receipts: its members sign with other keys")
 
 
 _NO_PROOF = _NoProof()

@@ -3,27 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import pytest
 
+from benchmarks import generator
 from benchmarks.generator import Job, Run
 from benchmarks.histogram import Histogram
 from benchmarks.measure import _parts
 
+T = TypeVar("T")
+
+
+class Clock(selectors.DefaultSelector):
+    """Nobody waits: when nothing happens before a timer ends, it is then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if not ready:
+            assert timeout is not None, "it waits for ever"
+            self.now += timeout
+        return ready
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(generator, "time", clock)
+    return clock
+
+
+def run(clock: Clock, work: Coroutine[Any, Any, T]) -> T:
+    loop = asyncio.SelectorEventLoop(clock)
+    loop.time = clock.monotonic  # type: ignore[method-assign]
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(work)
+
 
 class Stalling:
-    """Answers at once, but for one pause in the middle; refuses what it is told to."""
+    """Answers within a millisecond, but for one pause in the middle; refuses what it is told to."""
 
-    def __init__(self, begin: float, end: float, *, refuse: int = 0) -> None:
+    def __init__(self, clock: Clock, begin: float, end: float, *, refuse: int = 0) -> None:
+        self._clock = clock
         self._pause = (begin, end)
         self._refuse = refuse
 
     async def request(self, commands: list[bytes]) -> None:
         begin, end = self._pause
-        now = time.monotonic()
-        if begin <= now < end:
-            await asyncio.sleep(end - now)
+        now = self._clock.now
+        await _later(end - now if begin <= now < end else 0.001)
         if self._refuse:
             self._refuse -= 1
             raise ConnectionError("full")
@@ -32,16 +69,22 @@ class Stalling:
         return None
 
 
-async def _run(job: Job, *, refuse: int = 0) -> tuple[dict[str, object], Histogram]:
-    start = time.monotonic() + 0.01
-    connection = Stalling(start + 0.2, start + 0.5, refuse=refuse)
+async def _later(seconds: float) -> None:
+    end = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, end.set)
+    await end.wait()
+
+
+async def _run(clock: Clock, job: Job, *, refuse: int = 0) -> tuple[dict[str, object], Histogram]:
+    start = clock.now + 0.01
+    connection = Stalling(clock, start + 0.2, start + 0.5, refuse=refuse)
     result = await Run(job, [connection]).go(start)
     return result, Histogram(result["histogram"])
 
 
-def test_an_open_loop_counts_from_when_a_command_was_to_be_sent() -> None:
+def test_an_open_loop_counts_from_when_a_command_was_to_be_sent(clock: Clock) -> None:
     job = Job("", (), rate=100.0, warmup_seconds=0.0, seconds=0.6)
-    result, histogram = asyncio.run(_run(job))
+    result, histogram = run(clock, _run(clock, job))
     assert histogram.count == 60
     assert result["unfinished"] == 0
     # Half of all arrivals meet the pause of 300 ms: the median of those waits 150 ms.
@@ -49,7 +92,7 @@ def test_an_open_loop_counts_from_when_a_command_was_to_be_sent() -> None:
     assert histogram.percentile(95) > 0.2
 
 
-def test_a_closed_loop_keeps_so_many_outstanding() -> None:
+def test_a_closed_loop_keeps_so_many_outstanding(clock: Clock) -> None:
     job = Job("", (), commands=10, pipeline=3, warmup_seconds=0.0, seconds=0.3)
 
     async def count() -> int:
@@ -62,21 +105,21 @@ def test_a_closed_loop_keeps_so_many_outstanding() -> None:
                 assert all(len(command) == 100 for command in commands)
                 outstanding += 1
                 highest = max(highest, outstanding)
-                await asyncio.sleep(0.01)
+                await _later(0.01)
                 outstanding -= 1
 
             async def close(self) -> None:
                 return None
 
-        await Run(job, [Counting()]).go(time.monotonic())
+        await Run(job, [Counting()]).go(clock.now)
         return highest
 
-    assert asyncio.run(count()) == 3
+    assert run(clock, count()) == 3
 
 
-def test_refused_commands_are_told_and_are_not_throughput() -> None:
+def test_refused_commands_are_told_and_are_not_throughput(clock: Clock) -> None:
     job = Job("", (), commands=5, warmup_seconds=0.0, seconds=0.15)
-    result, _ = asyncio.run(_run(job, refuse=1))
+    result, _ = run(clock, _run(clock, job, refuse=1))
     assert result["failed"] == 5
     assert result["problem"] == "ConnectionError: full"
 
