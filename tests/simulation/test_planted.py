@@ -15,13 +15,13 @@ from tests.simulation.planting import Bug, NotPlanted, at, in_place
 
 QUICK = (
     "forcing + 1",
-    "Reports - 1",
+    "the fence is not journalled",
     "suspicion drops what was accepted",
     "a stable checkpoint is not journalled",
     "the epoch is left out of the statement",
     "a reply leaves before the sync",
     "the position is not written",
-    "a second Report goes unseen",
+    "a second vote for a slot takes the place of the first",
 )
 """Those that cost little; always the same ones, so that a run today is a run tomorrow."""
 
