@@ -152,8 +152,10 @@ class History:
 
         Raises Pruned when the slot is no longer here, and LookupError when it is not certified.
         """
-        if first_slot <= self.pruned:
-            raise Pruned(f"slots up to {self.pruned} are no longer kept here")
+        # A leap is written before it is told: for the rest of that turn the journal is ahead.
+        pruned = max(self.pruned, self._journal.pruned)
+        if first_slot <= pruned:
+            raise Pruned(f"slots up to {pruned} are no longer kept here")
         certificate = self._certificate
         if certificate is None or not 1 <= first_slot <= self.certified_slot:
             raise LookupError(f"slot {first_slot} is not certified yet")

@@ -80,6 +80,7 @@ class Journal:
         self._failed = False
         self._marker = Marker(path)
         self._written: set[bytes] = set()  # the rows of clients
+        self.pruned = 0  # entries up to this slot are gone
         try:
             self._marker.check_files()
             path.touch(0o600)
@@ -224,6 +225,7 @@ class Journal:
     def _write_base(self, frontier: Frontier) -> None:
         self._db.execute("DELETE FROM entries WHERE slot <= ?", (frontier.size,))
         self._write_note("base", pack_frontier(frontier))
+        self.pruned = frontier.size
 
     def prune(self, frontier: Frontier) -> None:
         """Forgets the entries up to ``frontier``, which a stable checkpoint covers. Raises JournalError."""
@@ -278,7 +280,7 @@ class Journal:
         proven, last = self._position.proven, self._position.last
         base = self._read_note("base")
         log = MerkleLog(unpack_frontier(base) if base is not None else Frontier())
-        pruned = log.size
+        self.pruned = pruned = log.size
         checkpoint = self._read_checkpoint()
         windows = ClientWindows()
         if checkpoint is not None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import grpc.aio
@@ -22,7 +23,7 @@ from alliance.driver import Driver
 from alliance.errors import AllianceError, IdentityConflict, PortTaken
 from alliance.evidence_folder import EvidenceFolder
 from alliance.gate import Gate, Rejected, Seal
-from alliance.history import History
+from alliance.history import History, Pruned
 from alliance.incarnation import FAREWELL_SECONDS, Incarnation
 from alliance.journal import Journal
 from alliance.member_log import MemberLog
@@ -260,7 +261,8 @@ class Server:
         link = self._peers.links[to]
         if not link.connected or link.backlog > FRAME_BYTES_MAX:
             return  # it asks faster than it reads; frames are dear to make, and it will ask again
-        self.send(to, self._history.frame(first_slot))
+        with suppress(Pruned):  # by a leap in the same turn: it will ask again, and be offered the state
+            self.send(to, self._history.frame(first_slot))
 
     def present(self, to: int, checkpoint: Checkpoint) -> None:
         link = self._peers.links[to]

@@ -10,7 +10,7 @@ back from them with everything that it acknowledged, and the torn append whole o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -147,8 +147,12 @@ class JournalDisk(Disk):
             self._past.append(self.image())
 
     def offer(self, checkpoint: Checkpoint) -> Offer:
-        offer = self._history.offer(checkpoint)
-        require(offer == super().offer(checkpoint), "the history offers another checkpoint")
+        offer, written = self._history.offer(checkpoint), super().offer(checkpoint)
+        # Within a turn a newer certificate may be written and not yet told; either proves the checkpoint.
+        same = replace(written, certificate=offer.certificate, cover=offer.cover)
+        require(offer == same, "the history offers another checkpoint")
+        if offer.certificate == written.certificate:
+            require(offer == written, "the history proves a checkpoint otherwise")
         return offer
 
     def frame(self, first_slot: int, slots_max: int) -> LogFrame:
