@@ -5,8 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
 SETUP_BENCH := $(VENV)/.alliance-bench
-# Tests of servers wait for them, so one process more than the two cores of a small machine.
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: help demo test check sim explore twins bugs fuzz fuzz-crypto mutants bench bench-peers bench-scale bench-crypto \
 	protos clean
