@@ -28,6 +28,7 @@ class _Waiting:
         loop = asyncio.get_running_loop()
         self.command = command
         self.receipt: asyncio.Future[Receipt] = loop.create_future()
+        self.timeout = timeout
         self.deadline = loop.time() + timeout
         self._timer = loop.call_at(self.deadline, self._expire, timeout)
 
@@ -95,7 +96,9 @@ class Proposals:
         left = max(waiting.deadline for waiting in together) - asyncio.get_running_loop().time()
         try:
             submission = self._submitter.sign([waiting.command for waiting in together])
-            receipts = await self._submitter.submit(submission, left)
+            receipts = await self._submitter.submit(
+                submission, left, max(waiting.timeout for waiting in together)
+            )
         except Exception as error:  # whatever it is, it is for those who wait
             for waiting in together:
                 if not waiting.receipt.done():

@@ -109,8 +109,10 @@ class Submitter:
         unsigned = UnsignedSubmission(self._client_id, self._sequence.next(), commands)
         return unsigned.sign(self._key.sign(unsigned.message(self._context)))
 
-    async def submit(self, submission: Submission, timeout: float) -> list[Receipt]:
-        """One verified receipt per command.
+    async def submit(
+        self, submission: Submission, timeout: float, asked: float | None = None
+    ) -> list[Receipt]:
+        """One verified receipt per command. ``asked`` is the time-out to tell of, if some of it has passed.
 
         Raises OutcomeUnknown when the time is over, Unreachable when it never left this machine,
         SubmissionRefused when more servers than may be faulty refuse it.
@@ -132,7 +134,7 @@ class Submitter:
             async with asyncio.timeout(timeout):
                 certificate, placement = await asyncio.shield(pending.outcome)
         except TimeoutError:
-            within = f" within {round(timeout, 1):g} s"
+            within = f" within {round(timeout if asked is None else asked, 1):g} s"
             if not pending.sent:
                 raise Unreachable(self._unreachable(within)) from None
             raise OutcomeUnknown(
