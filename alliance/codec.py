@@ -178,6 +178,7 @@ def _status(status: Status) -> pb.Status:
         certified=status.certified,
         active=status.active,
         stable=status.stable,
+        unattended=not status.attended,
     )
 
 
@@ -259,7 +260,8 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             s = wire.status
             if not s.certified <= s.decided <= s.accepted <= SLOT_MAX or s.stable > s.decided:
                 raise Malformed("a status out of order")
-            return Status(s.view, s.accepted, s.decided, s.certified, s.active, s.stable)
+            standing = (s.view, s.accepted, s.decided, s.certified, s.active, s.stable)
+            return Status(*standing, attended=not s.unattended)
         case "fetch":
             return Fetch(_slot(wire.fetch.first_slot))
         case "log_frame":

@@ -35,7 +35,7 @@ from fab_paxos.effects import (
 from fab_paxos.events import Clock, Drained, Event, Started
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
-from fab_paxos.replica import Replica
+from fab_paxos.replica import HEARTBEAT, Replica
 from fab_paxos.snapshot import Checkpoint
 from fab_paxos.types import Entry, Submission
 from quorum import Endorsement, JointStatement, QuorumCertificate
@@ -79,6 +79,7 @@ class Driver:
         self._room = asyncio.Event()
         self._room.set()
         self._halted = False
+        self._late: list[Record] = []
 
     def post(self, event: Event) -> None:
         """Hands over an event; it is handled in one of the next turns."""
@@ -100,9 +101,10 @@ class Driver:
         for _ in range(min(len(self._events), TURN_EVENTS_MAX)):
             effects.extend(self._replica.step(self._events.popleft()))
         effects.extend(self._replica.step(Drained()))
-        records = [effect.record for effect in effects if isinstance(effect, Persist)]
-        if records:
-            self._world.persist(records)
+        self._late.extend(effect.record for effect in effects if isinstance(effect, Persist))
+        if self._late and any(map(_needs_the_journal, effects)):
+            self._world.persist(self._late)
+            self._late = []
         for effect in effects:
             self._carry_out(effect)
 
@@ -158,3 +160,16 @@ class Driver:
                 world.blame_client(evidence)
             case SetTimer(name, seconds):
                 world.set_timer(name, seconds)
+
+
+def _needs_the_journal(effect: Effect) -> bool:
+    """Whether what was put off must be durable before this is carried out."""
+    match effect:
+        case Persist(lazily=lazily):
+            return not lazily
+        case Supply() | Present() | Prune() | Leapt():
+            return True
+        case SetTimer(name):
+            return name == HEARTBEAT
+        case _:
+            return False

@@ -219,10 +219,10 @@ class Seal:
         match message:
             case Propose(view, slot, batch, root, b"") if self._system.leader(view) == self._member:
                 statement = ProposeStatement(view, slot, batch.digest, root)
-                message = replace(message, signature=self._key.sign(statement.encode(self._context)))
+                message = Propose(view, slot, batch, root, self._key.sign(statement.encode(self._context)))
             case Accepted(view, slot, root, b""):
                 vote = VoteStatement(view, slot, root)
-                message = replace(message, signature=self._key.sign(vote.encode(self._context)))
+                message = Accepted(view, slot, root, self._key.sign(vote.encode(self._context)))
             case Report(view, _, _, b""):
                 message = self._sign_report(message)
             case NewView(view, reports, _, b"") if self._system.leader(view) == self._member:

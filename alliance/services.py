@@ -22,7 +22,7 @@ from alliance.peers import Peers
 from alliance.sessions import Session, Sessions, refusal
 from alliance.tasks import until_first
 from alliance.version import VERSION
-from fab_paxos.events import Submitted
+from fab_paxos.events import Attended, Submitted
 from fab_paxos.messages import Status
 from fab_paxos.types import InvalidSubmission
 
@@ -92,6 +92,7 @@ class ClientService:
         self._identities = Identities(config)
         self._streams: Counter[bytes] = Counter()
         self._started = time.monotonic()
+        driver.post(Attended(False))
 
     async def Submit(self, _: object, context: Context) -> None:  # noqa: N802
         client = self._identities.client(context)
@@ -108,7 +109,7 @@ class ClientService:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "outcomes are not being read")
         finally:
             self._sessions.leave(session)
-            self._streams[client.fingerprint] -= 1
+            self._leave(client.fingerprint)
 
     async def _hear(self, session: Session, context: Context) -> None:
         while (frame := await context.read()) is not grpc.aio.EOF:
@@ -158,7 +159,7 @@ class ClientService:
             self._standing.failed(error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this member's journal is damaged")
         finally:
-            self._streams[holder] -= 1
+            self._leave(holder)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
@@ -203,4 +204,11 @@ class ClientService:
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"{STREAMS_PER_CLIENT_MAX} streams of this client are open here: close some",
             )
+        if not self._streams.total():
+            self._driver.post(Attended(True))
         self._streams[holder] += 1
+
+    def _leave(self, holder: bytes) -> None:
+        self._streams[holder] -= 1
+        if not self._streams.total():
+            self._driver.post(Attended(False))

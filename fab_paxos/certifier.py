@@ -7,7 +7,8 @@ combines them. One certificate covers all slots before it.
 
 from __future__ import annotations
 
-from fab_paxos.effects import Broadcast, Effect, Endorse
+from fab_paxos.audience import Audience
+from fab_paxos.effects import Broadcast, Effect, Endorse, Send
 from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.limits import CERTIFICATE_SLOTS, WINDOW_SLOTS
 from fab_paxos.messages import Endorsed, Flag
@@ -26,7 +27,9 @@ class Certifier:
         view: int,
         certificate: QuorumCertificate | None,
         reputation: Reputation,
+        audience: Audience,
     ) -> None:
+        self._audience = audience
         self._system = system
         self._me = me
         self._tail = tail
@@ -116,7 +119,10 @@ class Certifier:
             return
         if self._mine is None or _slot(statement) >= _slot(self._mine.statement):
             self._mine = endorsement
-        out.append(Broadcast(Endorsed(endorsement)))
+        if proven:
+            out.append(Broadcast(Endorsed(endorsement)))
+        else:
+            self._audience.share(Endorsed(endorsement), self._system.leader(self._view), out)
         self.on_endorsed(endorsement, out)
 
     def on_endorsement_refused(self, statement: JointStatement) -> None:
@@ -127,6 +133,11 @@ class Certifier:
                 self._wanted = 0
             if self._due == _slot(statement):
                 self._due = 0
+
+    def on_attended(self, member: int, out: list[Effect]) -> None:
+        """Somebody waits there now: it may lack our share of what is not certified yet."""
+        if self._mine is not None and _slot(self._mine.statement) > self.certified:
+            out.append(Send(member, Endorsed(self._mine)))
 
     def on_prove_share(self, statement: JointStatement, out: list[Effect]) -> None:
         """Somebody could not combine. One proof per statement: it is broadcast, whoever asks."""

@@ -1,7 +1,8 @@
 """What the engine wants done: a closed set, carried out in order.
 
 The contract of the driver: whatever a ``Persist`` names is durable before any effect that follows it is
-carried out (it may persist earlier, and many at once). If that fails, nothing may leave: the process ends.
+carried out (it may persist earlier, and many at once), unless it may come ``lazily``. If that fails, nothing
+may leave: the process ends.
 """
 
 from __future__ import annotations
@@ -86,7 +87,12 @@ Record: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Persist:
+    """``lazily``: nothing that is said depends on it. It becomes durable, in order, with the next record that
+    is not lazy, before the journal is read or pruned, or with the next heartbeat; a crash may take it before.
+    """
+
     record: Record
+    lazily: bool = False
 
 
 @dataclass(frozen=True, slots=True)

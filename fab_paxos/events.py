@@ -85,6 +85,13 @@ class PeerConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Attended:
+    """Whether somebody waits for proofs here: others' shares then come without a detour."""
+
+    attended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Drained:
     """All waiting events have been handed over: say once what many of them ask for.
 
@@ -103,5 +110,6 @@ Event: TypeAlias = (
     | CombinationFailed
     | TimerFired
     | PeerConnected
+    | Attended
     | Drained
 )

@@ -73,6 +73,7 @@ class Status:
     """Where the sender stands; sent on the heartbeat and when a link comes up.
 
     ``active``: it has the NewView of its view, and so takes part. ``stable`` is its newest checkpoint's slot.
+    ``attended``: somebody waits beside it for proofs.
     """
 
     view: int
@@ -81,6 +82,7 @@ class Status:
     certified: int
     active: bool = True
     stable: int = 0
+    attended: bool = True
 
 
 @dataclass(frozen=True, slots=True)

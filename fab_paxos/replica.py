@@ -14,6 +14,7 @@ from fab_paxos.effects import (
     SetTimer,
 )
 from fab_paxos.events import (
+    Attended,
     Clock,
     CombinationFailed,
     Combined,
@@ -76,6 +77,7 @@ class Replica(Transitions):
             certified=self._certifier.certified,
             active=self._opening.active,
             stable=self._checkpoints.slot,
+            attended=self._attended,
         )
 
     def step(self, event: Event) -> tuple[Effect, ...]:
@@ -97,6 +99,8 @@ class Replica(Transitions):
                 self._certifier.on_endorsement_refused(statement)
             case Combined(certificate):
                 self._on_certificate(certificate, out)
+                if self.leader == self._config.me and certificate == self._certifier.newest:
+                    self._audience.certificate(certificate, out)
             case CombinationFailed(statement, culprits, unproven):
                 if (words := self._words(statement)) is not None:
                     words.on_combination_failed(statement, culprits, unproven, out)
@@ -106,6 +110,11 @@ class Replica(Transitions):
                 self._pace.on_time(self._ordered)
             case TimerFired():
                 self._out_of_patience(out)
+            case Attended(attended):
+                if attended and not self._attended:
+                    self._attended = True
+                    out.append(Broadcast(self.status))
+                self._attended = attended
             case PeerConnected(peer):
                 self._connected(peer, out)
             case Started():
@@ -216,6 +225,8 @@ class Replica(Transitions):
             out.append(Send(sender, Certified(self._election.proof)))
         elif status.view == self.view and not status.active and self._opening.new_view is not None:
             out.append(Send(sender, self._opening.progress or self._opening.new_view))
+        if self._audience.on_status(sender, status.attended):
+            self._certifier.on_attended(sender, out)
         self._catch_up.on_status(sender, status, out)
         latest = self._acceptor.latest(self.view)
         self._catch_up.help(sender, status, latest, self._certifier.newest, self._checkpoints.stable, out)

@@ -7,6 +7,7 @@ durable is said before what may then be sent. ``replica`` decides what an event 
 from __future__ import annotations
 
 from fab_paxos.acceptor import Acceptor
+from fab_paxos.audience import Audience
 from fab_paxos.catch_up import CatchUp
 from fab_paxos.certifier import Certifier
 from fab_paxos.checkpoint import Checkpoints
@@ -71,8 +72,9 @@ class Transitions:
                 self._learner.on_own(self.leader, last.slot)
         self._acceptor = Acceptor(config.system, self._tail, config.drift_ms)
         self._proposer = Proposer(self._tail)
+        self._audience = Audience(config.system.member_count, config.me)
         self._certifier = Certifier(
-            config.system, config.me, self._tail, state.view, state.certificate, reputation
+            config.system, config.me, self._tail, state.view, state.certificate, reputation, self._audience
         )
         self._opening = Opening(
             config.system,
@@ -92,6 +94,7 @@ class Transitions:
         self._catch_up = CatchUp(config.system, config.me, self._tail, state.view)
         # A certificate of a longer log than ours: kept until its slot is decided here.
         self._beyond = state.beyond
+        self._attended = True
         timeout, decided = config.view_timeout_seconds, self._tail.decided
         self._patience = Patience(timeout, decided)
         self._pace = Pace(config.system, config.me, state.view, decided, timeout, config.tenure_slots)
@@ -224,7 +227,8 @@ class Transitions:
             self._beyond = None
         self._certifier.on_certificate(certificate)
         newly = self._tail.decide(statement.slot)
-        out.append(Persist(ProvenRecord(statement.slot, certificate)))
+        # What it proves is proven without our memory of it. Only a Report speaks of it: before the NewView.
+        out.append(Persist(ProvenRecord(statement.slot, certificate), lazily=self._opening.active))
         self._decide_entries(newly, out)
         out.append(Certify(certificate))
         self._tail.forget(statement.slot)

@@ -91,20 +91,22 @@ class ProveShare(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("view", "accepted", "decided", "certified", "active", "stable")
+    __slots__ = ("view", "accepted", "decided", "certified", "active", "stable", "unattended")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     STABLE_FIELD_NUMBER: _ClassVar[int]
+    UNATTENDED_FIELD_NUMBER: _ClassVar[int]
     view: int
     accepted: int
     decided: int
     certified: int
     active: bool
     stable: int
-    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ..., stable: _Optional[int] = ...) -> None: ...
+    unattended: bool
+    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ..., stable: _Optional[int] = ..., unattended: bool = ...) -> None: ...
 
 class Fetch(_message.Message):
     __slots__ = ("first_slot",)

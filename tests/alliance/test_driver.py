@@ -115,6 +115,42 @@ def test_everything_is_durable_before_anything_leaves(bench: Bench, long_chain: 
     ]
 
 
+def test_what_may_come_late_waits_for_the_next_record(bench: Bench, long_chain: Chain) -> None:
+    proven, entry = ProvenRecord(1, long_chain.certificate(1)), EntryRecord(long_chain.entries[1])
+    bench.post(Persist(proven, lazily=True), Send(1, Fetch(1)))
+    bench.driver.turn()
+    assert bench.world.done == [("send", 1, Fetch(1))]
+    bench.post(Send(2, Fetch(2)), Persist(entry))
+    bench.driver.turn()
+    bench.post(Persist(entry))
+    bench.driver.turn()
+    assert bench.world.done[1:] == [
+        ("persist", proven, entry),
+        ("send", 2, Fetch(2)),
+        ("persist", entry),
+    ]
+
+
+def test_what_was_put_off_is_written_before_the_journal_is_needed(bench: Bench, long_chain: Chain) -> None:
+    proven, checkpoint = ProvenRecord(1, long_chain.certificate(1)), long_chain.checkpoint(20)
+    for effect in (
+        SetTimer("heartbeat", 0.5),
+        Supply(3, 1),
+        Present(3, checkpoint),
+        Prune(5),
+        Leapt(checkpoint),
+    ):
+        bench.post(Persist(proven, lazily=True), SetTimer("patience", 0.5))
+        bench.driver.turn()
+        bench.post(effect)
+        bench.driver.turn()
+        timer, written, then = bench.world.done
+        assert timer[0] == "set_timer"
+        assert written == ("persist", proven)
+        assert then[0] != "persist", effect
+        bench.world.done.clear()
+
+
 def test_without_records_nothing_is_synced(bench: Bench) -> None:
     bench.post(Send(1, Fetch(1)))
     bench.driver.turn()

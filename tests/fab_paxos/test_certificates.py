@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fab_paxos.effects import Combine, Endorse
-from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, TimerFired
+from fab_paxos.effects import Broadcast, Combine, Endorse, Send
+from fab_paxos.events import (
+    Attended,
+    CombinationFailed,
+    Combined,
+    EndorsementMade,
+    EndorsementRefused,
+    TimerFired,
+)
 from fab_paxos.limits import CERTIFICATE_SLOTS, SHARES_PER_BEAT
-from fab_paxos.messages import Accepted, Certified, Endorsed, Flag, Message, ProveShare
+from fab_paxos.messages import Accepted, Certified, Endorsed, Flag, Message, ProveShare, Status
 from quorum import Endorsement, combine
 from quorum.signature_set import Ed25519Endorser, SignatureSetScheme
 from tests.fab_paxos.checkers import check, check_all
@@ -47,6 +54,84 @@ def test_flags_are_self_clocked() -> None:
     assert said(bench.drain(), Flag) == [Flag(0, 4)]
     bench.step(Combined(script.certificate(4)))
     assert said(bench.drain(), Flag) == []
+
+
+def shares_to(bench: Bench, script: Script, slot: int) -> list[int | None]:
+    """To whom this member's share on the slot goes at once: members, or None for all."""
+    statement = script.statement(slot)
+    share = script.endorsement(bench.me, slot).signature
+    effects = bench.step(EndorsementMade(statement, share, proven=False))
+    spoken = [effect for effect in effects if isinstance(effect, Broadcast | Send)]
+    assert all(isinstance(effect.message, Endorsed) for effect in spoken)
+    return [effect.to if isinstance(effect, Send) else None for effect in spoken]
+
+
+def test_shares_go_to_the_leader_and_to_whoever_is_attended() -> None:
+    script, bench = Script(), Bench()
+    for seq in range(3):
+        bench.hear(0, script.add(submission(1, seq)))
+    assert shares_to(bench, script, 1) == [None]
+    for member in (0, 1, 2, 3):
+        bench.hear(member, Status(0, 0, 0, 0, attended=member == 2))
+    assert shares_to(bench, script, 2) == [0, 2, 4]  # of 4 nothing is known
+    bench.hear(4, Status(0, 0, 0, 0))
+    bench.hear(2, Status(0, 0, 0, 0, attended=False))
+    assert shares_to(bench, script, 3) == [0, 4]
+
+
+def test_who_is_attended_now_gets_the_share_that_others_have() -> None:
+    script, bench = Script(), Bench()
+    bench.hear(0, script.add(submission(1, 1)))
+    for member in (1, 2):
+        bench.hear(member, Status(0, 1, 0, 0, attended=False))
+    shares_to(bench, script, 1)
+    assert said(bench.hear(2, Status(0, 1, 0, 0)), Endorsed) == [Endorsed(script.endorsement(5, 1))]
+    assert said(bench.hear(2, Status(0, 1, 0, 0)), Endorsed) == []
+    bench.hear(0, Certified(script.certificate(1)))
+    assert said(bench.hear(1, Status(0, 1, 1, 1)), Endorsed) == []
+
+
+def test_the_leader_gives_the_certificate_to_whoever_got_no_shares() -> None:
+    script, bench = Script(), Bench(me=0)
+    bench.submit(submission(1, 1))
+    bench.drain()
+    script.add(submission(1, 1))
+    for member in (2, 3):
+        bench.hear(member, Status(0, 0, 0, 0, attended=False))
+    certificate = script.certificate(1)
+    told = [effect for effect in bench.step(Combined(certificate)) if isinstance(effect, Send)]
+    assert told == [Send(2, Certified(certificate)), Send(3, Certified(certificate))]
+
+
+def test_a_member_says_at_once_that_it_is_attended_and_in_time_that_it_is_not() -> None:
+    bench = Bench()
+    assert bench.step(Attended(False)) == []
+    assert not bench.replica.status.attended
+    assert bench.step(Attended(True)) == [Broadcast(bench.replica.status)]
+    assert bench.replica.status.attended
+    assert bench.step(Attended(True)) == []
+
+
+def test_where_nobody_waits_certificates_come_all_the_same() -> None:
+    """Also from a leader that keeps them back: with the next heartbeat."""
+
+    def keeps_back(sender: int, to: int, message: Message) -> list[Message]:
+        return [] if isinstance(message, Certified) and sender == 0 else [message]
+
+    for tamper in (None, keeps_back):
+        cluster = Cluster()
+        cluster.tampers = {0: tamper} if tamper else {}
+        for member in cluster.members:
+            member.post(Attended(member.me == 1))
+        cluster.beat()
+        cluster.run()
+        cluster.submit(1, submission(1, 1))
+        cluster.run()
+        expected = [0, 1] if tamper else [0, 1, 2, 3, 4, 5]
+        assert [m.me for m in cluster.members if m.engine.status.certified == 1] == expected
+        cluster.beat()
+        cluster.run()
+        assert all(member.engine.status.certified == 1 for member in cluster.members)
 
 
 def test_a_flagged_slot_is_endorsed_once_it_is_accepted_and_one_at_a_time() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from fab_paxos import Submission
 from fab_paxos.events import (
+    Attended,
     EndorsementMade,
     EndorsementRefused,
     Event,
@@ -100,6 +101,9 @@ class TimedWorld(World):
         super().__init__(system, seed, **options)
         dice = Random(f"clocks {seed}")
         self.skew_ms = [dice.randint(-SKEW_MS, SKEW_MS) for _ in range(count)]
+        self._clients = Random(f"clients {seed}")
+        for me in range(count):
+            self._attend(me)
 
     def equip(self, member: Member) -> None:
         if self._with_journals:
@@ -123,6 +127,15 @@ class TimedWorld(World):
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+    def submit(self, member: int, *submissions: Submission) -> None:
+        """By a client that has just come, or one that does not wait for its proof."""
+        self._attend(member)
+        super().submit(member, *submissions)
+
+    def _attend(self, me: int) -> None:
+        """Clients come and go."""
+        self.members[me].post(Attended(self._clients.random() < 0.5))
 
     # -- the clock -----------------------------------------------------------------------------------
 
@@ -210,6 +223,7 @@ class TimedWorld(World):
             return
         self.note("votes", me)
         self._votes[me] = True
+        self._attend(me)
         self.wake(self.members[me])
 
     def pause(self, me: int, duration: int) -> None:

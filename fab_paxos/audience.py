@@ -1,0 +1,46 @@
+"""Who gets signature shares at once: whoever combines them for somebody, and the leader.
+
+A share to everybody is half of all messages of a slot, and a member beside which nobody waits for a proof
+has no use for it: it gets the certificate from the leader, one message delay later. A leader that keeps it
+back gains nothing: members whose certificates differ tell each other with every heartbeat.
+"""
+
+from __future__ import annotations
+
+from fab_paxos.effects import Broadcast, Effect, Send
+from fab_paxos.messages import Certified, Endorsed
+from quorum import QuorumCertificate
+
+
+class Audience:
+    """Which members are attended, as each says itself of itself; who has said nothing yet is."""
+
+    def __init__(self, member_count: int, me: int) -> None:
+        self._me = me
+        self._attended = [True] * member_count
+
+    def on_status(self, member: int, attended: bool) -> bool:
+        """Whether shares that were sent before would be news to this member."""
+        newly = attended and not self._attended[member]
+        self._attended[member] = attended
+        return newly
+
+    def share(self, endorsed: Endorsed, leader: int, out: list[Effect]) -> None:
+        """To those who combine it."""
+        away = self._unattended(leader)
+        if not away:
+            out.append(Broadcast(endorsed))
+            return
+        others = (member for member in range(len(self._attended)) if member != self._me)
+        out.extend(Send(member, endorsed) for member in others if member not in away)
+
+    def certificate(self, certificate: QuorumCertificate, out: list[Effect]) -> None:
+        """By the leader, to those who did not get the shares."""
+        out.extend(Send(member, Certified(certificate)) for member in self._unattended(self._me))
+
+    def _unattended(self, leader: int) -> list[int]:
+        return [
+            member
+            for member, attended in enumerate(self._attended)
+            if not attended and member not in (self._me, leader)
+        ]
