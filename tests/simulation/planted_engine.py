@@ -39,6 +39,18 @@ SIZES = [
 
 NORMAL_CASE = [
     _bug(
+        "any time stamp is taken",
+        at("fab_paxos.acceptor:Acceptor._accept", "if abs(ahead) > self._drift_ms:", "if False:"),
+    ),
+    _bug(
+        "a time stamp of the past is taken",
+        at(
+            "fab_paxos.acceptor:Acceptor._accept",
+            "if abs(ahead) > self._drift_ms:",
+            "if ahead > self._drift_ms:",
+        ),
+    ),
+    _bug(
         "the root of a proposal is not checked",
         at("fab_paxos.acceptor:Acceptor._accept", "if frontier.root != propose.root:", "if False:"),
     ),
@@ -240,6 +252,14 @@ CERTIFICATES = [
             "if self._tail.root(statement.slot) != statement.root:",
             "if self._tail.root(statement.slot) is None:",
         ),
+    ),
+    _bug(
+        "the leader keeps certificates from those who got no shares",
+        at("fab_paxos.audience:Audience.certificate", "out.extend(", "_ = list("),
+    ),
+    _bug(
+        "the leader gets no shares if nobody waits beside it",
+        at("fab_paxos.audience:Audience._unattended", "(self._me, leader)", "(self._me,)"),
     ),
     _bug(
         "a share may come from somebody else",

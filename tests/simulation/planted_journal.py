@@ -29,6 +29,14 @@ WRITING = [
             "for effect in effects:\n        self._carry_out(effect)\n    if self._late and",
         ),
     ),
+    _bug(
+        "what was put off is not written before the journal is read",
+        at("alliance.driver:_needs_the_journal", "return True", "return False"),
+    ),
+    _bug(
+        "an entry may be put off",
+        at("alliance.driver:_needs_the_journal", "return not lazily", "return False"),
+    ),
     _bug("commits are not synced", at(f"{_J}.__init__", "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF")),
     _bug(
         "half a group of records may survive",
