@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
@@ -46,6 +47,7 @@ GREETING = (("alliance-protocol", "1"),)
 there is no connection at all or the call was refused, so their arrival alone says nothing."""
 
 CONNECT_SECONDS = 3.0
+CERTIFICATES_KEPT = 4096
 
 
 class NotServed(Exception):
@@ -132,6 +134,12 @@ class Identities:
 def _fingerprint(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
     pems = context.auth_context().get("x509_pem_cert", ())
     for pem in pems:
-        certificate = x509.load_pem_x509_certificate(pem)
-        return sha256(certificate.public_bytes(Encoding.DER)).digest()
+        return _fingerprint_of(pem)
     return b""
+
+
+@lru_cache(CERTIFICATES_KEPT)
+def _fingerprint_of(pem: bytes) -> bytes:
+    """Each call on a connection brings the same certificate: it is read once."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    return sha256(certificate.public_bytes(Encoding.DER)).digest()

@@ -132,7 +132,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _peers(options: argparse.Namespace) -> int:
     return _with_peers(
-        options, Report(conditions=conditions()), _plan(options), ("latency", "batches", "small", "ceiling")
+        options,
+        Report(conditions=conditions()),
+        _plan(options),
+        ("latency", "locks", "broadcast", "batches", "small", "ceiling"),
     )
 
 

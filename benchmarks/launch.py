@@ -1,4 +1,4 @@
-"""Starts ``alliance`` for a benchmark: ``python -m benchmarks.launch serve …``.
+"""Starts a program for a benchmark: ``python -m benchmarks.launch alliance serve …``.
 
 The process ends with the one that started it. With ``ALLIANCE_BENCH_TAP`` it also writes to that file when
 each slot was decided and when it was certified here, which a client is not told by itself.
@@ -11,6 +11,7 @@ import os
 import runpy
 import signal
 import struct
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def main() -> None:
     path = os.environ.get(TAP)
     if path:
         _tap(path)
-    runpy.run_module("alliance", run_name="__main__", alter_sys=True)
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

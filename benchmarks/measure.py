@@ -61,12 +61,23 @@ def drive(job: Job, processes: int, servers: Callable[[], Sequence[int]]) -> Mea
 
     ``servers`` gives the process ids whose use is measured. Raises BenchmarkFailed.
     """
+    return drive_beside([_parts(job, processes)], servers)[0]
+
+
+def drive_beside(groups: Sequence[Sequence[Job]], servers: Callable[[], Sequence[int]]) -> list[Measured]:
+    """Groups of jobs at once, a load process for each job; what each group did.
+
+    All jobs have one window. The servers' use and that of all load processes is told with each group.
+    Raises BenchmarkFailed.
+    """
+    jobs = [job for group in groups for job in group]
+    warmup, seconds = jobs[0].warmup_seconds, jobs[0].seconds
     with ExitStack() as stack:
         children = []
-        for part in _parts(job, processes):
+        for job in jobs:
             child = Child("load", python("benchmarks.load"), {"ALLIANCE_PASSPHRASE": PASSPHRASE})
             stack.callback(child.kill)
-            child.write(json.dumps(asdict(part)))
+            child.write(json.dumps(asdict(job)))
             children.append(child)
         for child in children:
             child.line(OPEN_SECONDS)
@@ -74,12 +85,15 @@ def drive(job: Job, processes: int, servers: Callable[[], Sequence[int]]) -> Mea
         for child in children:
             child.write(repr(start))
         load = [child.pid for child in children]
-        _sleep_until(start + job.warmup_seconds)
+        _sleep_until(start + warmup)
         began, before, load_before = time.monotonic(), used(servers()), _cpu(load)
-        _sleep_until(start + job.warmup_seconds + job.seconds)
+        _sleep_until(start + warmup + seconds)
         ended, after, load_after = time.monotonic(), used(servers()), _cpu(load)
-        results = [json.loads(child.line(job.drain_seconds + OPEN_SECONDS)) for child in children]
-    return _merged(results, job.seconds, after.since(before), load_after - load_before, ended - began)
+        results = iter([json.loads(child.line(jobs[0].drain_seconds + OPEN_SECONDS)) for child in children])
+    use, load_cpu = after.since(before), load_after - load_before
+    return [
+        _merged([next(results) for _ in group], seconds, use, load_cpu, ended - began) for group in groups
+    ]
 
 
 def _parts(job: Job, processes: int) -> list[Job]:

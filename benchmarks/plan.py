@@ -29,6 +29,10 @@ class Plan:
     member_shapes: tuple[Shape, ...] = ((1, 1), (500, 8))
     ceiling_shapes: tuple[Shape, ...] = ((1, 1), (100, 2), (500, 8), (1000, 16))
     clients: int = 17
+    executors: int = 6
+    """Members beside which the lock service is executed: the first ones."""
+    lock_clients: tuple[int, ...] = (1, 64)
+    subscribers: tuple[int, ...] = (1, 8)
     seeds: int = 40
     """Schedules of the simulator."""
 
@@ -56,6 +60,9 @@ SMOKE = Plan(
     members=(),
     ceiling_shapes=((10, 2),),
     clients=3,
+    executors=2,
+    lock_clients=(2,),
+    subscribers=(1,),
     seeds=3,
 )
 """Everything once and briefly: shows that the machinery works, and nothing else."""

@@ -6,17 +6,19 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import alliance.sync
 from alliance import ceremony
+from alliance import config as config_file
 from alliance.cli.demo_cluster import free_addresses
 from alliance.client import MemberStatus
 from benchmarks.launch import NOTE, TAP
 from benchmarks.processes import BenchmarkFailed, Child, python
 from benchmarks.targets import PASSPHRASE
 from benchmarks.usage import Usage, used
+from examples.lock_service import APPLICATION
 
 READY_SECONDS = 60.0
 CATCH_UP_SECONDS = 120.0
@@ -43,7 +45,20 @@ class Servers:
             folder,
             PASSPHRASE.encode(),
         )
+        self._give_addresses(APPLICATION)
         self._running: dict[str, Child] = {}
+
+    def _give_addresses(self, application: str) -> None:
+        """Free ones for the application's executors: the derived ones may be another program's here."""
+        files = list(self.folder.rglob(config_file.FILE))
+        config = config_file.load(files[0].parent)
+        addresses = free_addresses(len(config.members))
+        members = tuple(
+            replace(member, applications=((application, address),))
+            for member, address in zip(config.members, addresses, strict=True)
+        )
+        for path in files:
+            path.write_text(replace(config, members=members).to_toml(), "utf-8")
 
     def client_folders(self) -> list[str]:
         """For the load; each is one identity."""
@@ -73,10 +88,29 @@ class Servers:
         environment = {"ALLIANCE_PASSPHRASE": PASSPHRASE}
         if tapped:
             environment[TAP] = str(home / "tap")
-        command = python("benchmarks.launch", "serve", str(home), "-o", "json", "--log-level", "info")
+        command = python(
+            "benchmarks.launch", "alliance", "serve", str(home), "-o", "json", "--log-level", "info"
+        )
         child = Child(name, command, environment, home / "server.log")
         self._running[name] = child
         return child
+
+    @contextlib.contextmanager
+    def executing(self, module: str, count: int) -> Iterator[list[int]]:
+        """Executors beside the first members, inside the block: ``python -m module serve``; their pids."""
+        with contextlib.ExitStack() as stack:
+            children = []
+            for name in self.names[:count]:
+                home = self.folder / "members" / name
+                command = python("benchmarks.launch", module, "serve", str(home))
+                environment = {"ALLIANCE_PASSPHRASE": PASSPHRASE}
+                child = Child(f"{name}'s executor", command, environment, home / "executor.log")
+                stack.callback(child.stop)
+                children.append(child)
+            for child in children:
+                stack.callback(child.process.terminate)
+                _await_ready(child)
+            yield [child.pid for child in children]
 
     def kill(self, name: str) -> None:
         """SIGKILL: no farewell, no last write."""

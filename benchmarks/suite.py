@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import failures, latency, listening, simulator
+from benchmarks import applications, failures, latency, listening, simulator
 from benchmarks.ceiling import Ceiling
 from benchmarks.generator import Job
 from benchmarks.measure import Measured, drive
@@ -27,6 +27,8 @@ OPEN_COMMANDS, OPEN_CONNECTIONS = 100, 64
 LOAD_PROCESSES = 2
 NAMES = (
     "latency",
+    "locks",
+    "broadcast",
     "batches",
     "rates",
     "small",
@@ -76,7 +78,8 @@ class Suite:
         """How often ``progress`` will be called, about."""
         plan = self._plan
         counts = {
-            "latency": 1, "batches": len(plan.shapes), "rates": 2 + 2 * len(plan.fractions),
+            "latency": 1, "locks": 2 + len(plan.lock_clients), "broadcast": len(plan.subscribers),
+            "batches": len(plan.shapes), "rates": 2 + 2 * len(plan.fractions),
             "small": len(plan.connections), "sizes": len(plan.sizes), "down": 1, "listener": 1, "leader": 1,
             "restart": 1, "members": len(plan.members) * (2 + len(plan.member_shapes)),
             "ceiling": 1 + len(plan.ceiling_shapes), "simulator": 1,
@@ -86,6 +89,8 @@ class Suite:
     def _six(self, servers: Servers) -> None:
         scenarios: dict[str, Callable[[Servers], None]] = {
             "latency": self._latency,
+            "locks": self._locks,
+            "broadcast": self._broadcast,
             "batches": self._batches,
             "small": self._small,
             "rates": self._rates,
@@ -119,6 +124,12 @@ class Suite:
     def _latency(self, servers: Servers) -> None:
         self._progress("latency of one client")
         self._report.add(latency.one_client(servers, self._plan.seconds, self._plan.warmup_seconds))
+
+    def _locks(self, servers: Servers) -> None:
+        applications.locks(servers, self._plan, self._report, self._progress)
+
+    def _broadcast(self, servers: Servers) -> None:
+        applications.broadcast(servers, self._plan, self._report, self._progress)
 
     def _shape(self, servers: Servers, section: str, shape: Shape, label: str, size: int = 100) -> Measured:
         commands, pipeline = shape

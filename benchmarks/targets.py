@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from alliance import config as config_file
@@ -47,10 +48,8 @@ async def _connected(connections: list[Connection]) -> list[Connection]:
     return connections
 
 
-def _alliance(job: Job) -> list[Connection]:
+def _clients(job: Job) -> list[Client]:
     """The identities take turns; a key file takes tenths of a second to open, so each is opened once."""
-    if job.commands > CHUNK_COMMANDS:
-        raise ValueError(f"a submission of propose_all has {CHUNK_COMMANDS} commands at the most")
     passphrase = os.environb[b"ALLIANCE_PASSPHRASE"]
     identities = []
     for place in job.places[: job.connections]:
@@ -58,23 +57,47 @@ def _alliance(job: Job) -> list[Connection]:
         config = config_file.load(folder)
         party = config.client(keys.load_name(folder, "client"))
         identities.append((config, keys.load_credentials(folder, party, passphrase), folder))
-    return [
-        AllianceConnection(Client(*identities[number % len(identities)])) for number in range(job.connections)
-    ]
+    return [Client(*identities[number % len(identities)]) for number in range(job.connections)]
 
 
 async def open_connections(job: Job) -> list[Connection]:
     """All of them connected and served."""
+    if job.commands > CHUNK_COMMANDS:
+        raise ValueError(f"a submission has {CHUNK_COMMANDS} commands at the most")
     if job.target == "alliance":
-        return await _connected(_alliance(job))
-    if job.target == "etcd":
-        from benchmarks.peers.etcd import EtcdConnection
+        return await _connected([AllianceConnection(client) for client in _clients(job)])
+    if job.target in ("locks", "replies", "publish", "subscribe"):
+        return await _of_services(job)
+    places = [job.places[n % len(job.places)] for n in range(job.connections)]
+    if job.target.startswith("etcd"):
+        return await _of_etcd(job.target, places)
+    if job.target.startswith("zookeeper"):
+        from benchmarks.peers.zookeeper import ZooKeeperConnection, ZooKeeperLock
 
-        addresses = [job.places[n % len(job.places)] for n in range(job.connections)]
-        return await _connected([EtcdConnection(address) for address in addresses])
-    if job.target == "zookeeper":
-        from benchmarks.peers.zookeeper import ZooKeeperConnection
-
-        places = [job.places[n % len(job.places)] for n in range(job.connections)]
-        return list(await asyncio.gather(*map(ZooKeeperConnection.open, places)))
+        kind = ZooKeeperLock if job.target == "zookeeper-locks" else ZooKeeperConnection
+        return list(await asyncio.gather(*map(kind.open, places)))
     raise ValueError(f"no system {job.target!r} is known")
+
+
+async def _of_services(job: Job) -> list[Connection]:
+    from benchmarks.services import LockConnection, PublishConnection, ReplyConnection, SubscribeConnection
+
+    clients = _clients(job)
+    if job.target == "subscribe":  # nothing may have been published yet
+        return list(await asyncio.gather(*map(SubscribeConnection.open, clients)))
+    kinds: dict[str, Callable[[Client], Connection]] = {
+        "locks": LockConnection,
+        "replies": ReplyConnection,
+        "publish": PublishConnection,
+    }
+    return await _connected([kinds[job.target](client) for client in clients])
+
+
+async def _of_etcd(target: str, places: list[str]) -> list[Connection]:
+    from benchmarks.peers.etcd import EtcdConnection
+    from benchmarks.peers.etcd_services import EtcdLock, EtcdWatch
+
+    if target == "etcd-watch":
+        return [await EtcdWatch(address).open() for address in places]
+    kind: Callable[[str], Connection] = EtcdLock if target == "etcd-locks" else EtcdConnection
+    return await _connected([kind(address) for address in places])

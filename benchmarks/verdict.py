@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import failures, latency, simulator, suite
+from benchmarks import applications, failures, latency, simulator, suite
 from benchmarks.report import Report, aligned, shown
 
 PEERS = "Peers"
@@ -44,6 +44,17 @@ def _cpu_at_peak(report: Report) -> float | None:
 
 def _memory(report: Report) -> float | None:
     return report.best(suite.BATCHES, "server_mib")
+
+
+def _locks(what: str, clients: int, bar: float) -> Target:
+    label = applications.lock_label(clients)
+    return Target(
+        what,
+        bar,
+        "pairs/s",
+        lambda report: _first(report, applications.LOCKS, label, "commands_per_second"),
+        peer=label,
+    )
 
 
 TARGETS = (
@@ -88,6 +99,8 @@ TARGETS = (
         lambda report: _first(report, failures.RESTART, None, "votes"),
         at_most=True,
     ),
+    _locks("certified locks, one client", 1, 75),
+    _locks("certified locks, 64 clients", 64, 851),
     Target("memory of a server", 250, "MiB", _memory, at_most=True),
     Target(
         "simulator, one core",

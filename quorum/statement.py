@@ -129,14 +129,16 @@ class CheckpointStatement(_Statement):
 
 @dataclass(frozen=True, slots=True)
 class ReplyStatement(_Statement):
-    """An application's answer to one command; signed with a service key of its own threshold."""
+    """An application's answers to its commands of one slot; signed with the attestation key.
+
+    ``root`` is that of the Merkle tree over the ``count`` answers, in order: one signature for all of them.
+    """
 
     TAG: ClassVar[int] = 0x07
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">32sQQ32s")
-    client_id: bytes
-    client_seq: int
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s")
     slot: int
-    result_digest: bytes
+    count: int
+    root: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,16 +25,20 @@ from alliance.codec import SHARE_BYTES_MAX
 from alliance.config import ATTESTATION
 from alliance.errors import CommandRefused, ReplyMissing
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
-from alliance.execution.outcome import Outcome, Status
+from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply
 from alliance.pb import application_pb2 as pb
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
 from fab_paxos.limits import TIME_MS_MAX
-from quorum import CombineFailed, Endorsement, InvalidEndorsement
+from fab_paxos.log import ProofError
+from quorum import CombineFailed, Endorsement, InvalidEndorsement, ReplyStatement
 
 TIMEOUT_SECONDS = 30.0
 HEDGE_SECONDS = 0.5
 """Without an answer for so long, one more executor is asked than f + 1."""
+
+LATE_SECONDS = 30.0
+"""An executor that did not help is asked after the others for so long."""
 
 ROUND_PAUSE_SECONDS = 0.2
 
@@ -47,11 +51,12 @@ class ExecutionClient:
         self.consensus = client
         self.application = require_name(application)
         self.config = client.config
-        self._scheme = client.config.attestation
+        self.context = client.config.context  # made of all keys at each call, so once
+        self.scheme = client.config.attestation
         self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
         self.fingerprint = key_fingerprint(self.attestation_key)
         self._channels: dict[int, grpc.aio.Channel] = {}
-        self._order = list(range(len(self.config.members)))
+        self._late_until: dict[int, float] = {}
 
     async def __aenter__(self) -> ExecutionClient:
         return self
@@ -95,7 +100,7 @@ class ExecutionClient:
                 reply = await self._collect(receipt)
         except TimeoutError:
             raise ReplyMissing(
-                f"the command is ordered in slot {receipt.slot}, but {self._scheme.threshold} executors of"
+                f"the command is ordered in slot {receipt.slot}, but {self.scheme.threshold} executors of"
                 f" '{self.application}' have not answered alike in time: are they running?",
                 receipt,
             ) from None
@@ -123,7 +128,7 @@ class ExecutionClient:
             await asyncio.sleep(ROUND_PAUSE_SECONDS)
 
     async def _round(self, collection: _Collection) -> Reply | None:
-        waiting = [member for member in self._order if collection.wants(member)]
+        waiting = [member for member in self._order(collection.slot) if collection.wants(member)]
         asked: dict[asyncio.Task[bool], int] = {}
 
         def ask_one_more() -> None:
@@ -131,7 +136,7 @@ class ExecutionClient:
                 member = waiting.pop(0)
                 asked[asyncio.create_task(collection.ask(member))] = member
 
-        for _ in range(self._scheme.threshold):
+        for _ in range(self.scheme.threshold):
             ask_one_more()
         try:
             while asked:
@@ -157,9 +162,18 @@ class ExecutionClient:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
 
+    def _order(self, slot: int) -> list[int]:
+        """Whom to ask first: the same for all clients of a slot, whose replies then cost one share each of
+        ``f + 1`` executors, and others for the next slot. Those who were late or wrong come last for a while.
+        """
+        now, count = asyncio.get_running_loop().time(), len(self.config.members)
+        return sorted(
+            range(count),
+            key=lambda member: (self._late_until.get(member, 0.0) > now, (member - slot) % count),
+        )
+
     def _put_last(self, member: int) -> None:
-        self._order.remove(member)
-        self._order.append(member)
+        self._late_until[member] = asyncio.get_running_loop().time() + LATE_SECONDS
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member's executor, opened when first used."""
@@ -174,11 +188,13 @@ class _Collection:
     """The answers to one command: outcomes as they were told, and who gave a share on each."""
 
     def __init__(self, client: ExecutionClient, receipt: Receipt) -> None:
+        self.slot = receipt.slot
         self._client = client
         self._receipt = receipt
-        self._scheme = client.config.attestation
+        self._scheme = client.scheme
         self._proven = False
         self._groups: dict[Outcome, dict[int, bytes]] = {}
+        self._statements: dict[Outcome, ReplyStatement] = {}
 
     def wants(self, member: int) -> bool:
         return not any(member in shares for shares in self._groups.values())
@@ -207,7 +223,7 @@ class _Collection:
             return False
         if proven:
             try:
-                self._scheme.verify_endorsement(Endorsement(outcome.statement(), member, said.share))
+                self._scheme.verify_endorsement(Endorsement(self._statements[outcome], member, said.share))
             except InvalidEndorsement:
                 return False
         elif self._proven:
@@ -219,10 +235,11 @@ class _Collection:
         receipt = self._receipt
         digest = sha256(receipt.command).digest()
         fits = said.command_digest == digest and said.status in set(Status)
-        if not fits or len(said.payload) > REPLY_BYTES_MAX or said.time_ms > TIME_MS_MAX:
+        sizes_fit = len(said.payload) <= REPLY_BYTES_MAX and len(said.path) <= PATH_MAX
+        if not fits or not sizes_fit or said.time_ms > TIME_MS_MAX:
             return None
         submission = receipt.submission
-        return Outcome(
+        outcome = Outcome(
             submission.client_id,
             submission.client_seq,
             receipt.command_index,
@@ -231,14 +248,23 @@ class _Collection:
             digest,
             Status(said.status),
             said.payload,
+            said.rank,
+            said.count,
+            tuple(said.path),
         )
+        try:
+            if outcome not in self._statements:
+                self._statements[outcome] = outcome.statement()
+        except ProofError:
+            return None
+        return outcome
 
     def combined(self) -> Reply | None:
         """The reply, when enough executors gave one answer. After a bad share, all are asked for proofs."""
         for outcome, shares in self._groups.items():
             if len(shares) < self._scheme.threshold:
                 continue
-            statement = outcome.statement()
+            statement = self._statements[outcome]
             endorsements = [Endorsement(statement, member, share) for member, share in shares.items()]
             try:
                 signature = self._scheme.combine(endorsements)
@@ -246,7 +272,7 @@ class _Collection:
                 self._proven = True
                 self._groups.clear()
                 return None
-            return Reply(self._client.config.context, outcome, signature, self._client.fingerprint)
+            return Reply(self._client.context, outcome, signature, self._client.fingerprint)
         return None
 
 

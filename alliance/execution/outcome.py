@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from hashlib import sha256
 
+from fab_paxos.log import HASH_SIZE, MerkleLog, root_from_inclusion
 from quorum import ReplyStatement
 
 KEPT_PER_CLIENT = 1024
 KEPT_BYTES_PER_CLIENT = 4 * 1024 * 1024
 """Older answers of a client are forgotten; it asks for an answer as soon as it has the receipt."""
 
-_HEAD = struct.Struct(">32sQIQQ32sBI")
+PATH_MAX = 62
+_HEAD = struct.Struct(">32sQIQQ32sBIIII")
 
 
 class Status(IntEnum):
@@ -28,7 +29,11 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What all correct executors have come to. ``command_digest`` is the SHA-256 of the log's command."""
+    """What all correct executors have come to. ``command_digest`` is the SHA-256 of the log's command.
+
+    It is the outcome ``rank``, from 0, of the ``count`` that its application has in its slot; ``path`` are
+    the hashes that lead from it to their Merkle root. Most slots have one.
+    """
 
     client_id: bytes
     client_seq: int
@@ -38,33 +43,55 @@ class Outcome:
     command_digest: bytes
     status: Status
     payload: bytes
+    rank: int = 0
+    count: int = 1
+    path: tuple[bytes, ...] = ()
 
     @property
     def key(self) -> tuple[bytes, int, int]:
         return self.client_id, self.client_seq, self.command_index
 
     @property
-    def result_digest(self) -> bytes:
-        """SHA-256 of ``04 | command_index u32 | status u8 | time_ms u64 | command_digest[32] | payload``."""
-        head = struct.pack(">BIBQ", 4, self.command_index, self.status, self.time_ms)
-        return sha256(head + self.command_digest + self.payload).digest()
+    def leaf(self) -> bytes:
+        """``client_id[32] | client_seq u64 | command_index u32 | status u8 | time_ms u64 |
+        command_digest[32] | payload``: what the tree of the slot's outcomes is made of."""
+        head = struct.pack(">32sQIBQ", *self.key, self.status, self.time_ms)
+        return head + self.command_digest + self.payload
 
     def statement(self) -> ReplyStatement:
-        """What executors sign."""
-        return ReplyStatement(self.client_id, self.client_seq, self.slot, self.result_digest)
+        """What executors sign. Raises ProofError, a ValueError, when the path does not fit rank and count."""
+        root = root_from_inclusion(self.leaf, self.rank, self.count, self.path)
+        return ReplyStatement(self.slot, self.count, root)
 
     def pack(self) -> bytes:
-        fields = (*self.key, self.slot, self.time_ms, self.command_digest, self.status, len(self.payload))
-        return _HEAD.pack(*fields) + self.payload
+        fields = (*self.key, self.slot, self.time_ms, self.command_digest, self.status)
+        sizes = (self.rank, self.count, HASH_SIZE * len(self.path), len(self.payload))
+        return _HEAD.pack(*fields, *sizes) + b"".join(self.path) + self.payload
 
     @classmethod
     def unpack(cls, packed: bytes) -> Outcome:
         """Raises ValueError or struct.error."""
-        client_id, client_seq, index, slot, time_ms, digest, status, length = _HEAD.unpack_from(packed)
-        payload = packed[_HEAD.size :]
-        if len(payload) != length:
+        *head, status, rank, count, path_bytes, payload_bytes = _HEAD.unpack_from(packed)
+        begin = _HEAD.size + path_bytes
+        hashes = packed[_HEAD.size : begin]
+        if path_bytes % HASH_SIZE or len(packed) != begin + payload_bytes:
             raise ValueError("an outcome of another length")
-        return cls(client_id, client_seq, index, slot, time_ms, digest, Status(status), payload)
+        path = tuple(hashes[at : at + HASH_SIZE] for at in range(0, path_bytes, HASH_SIZE))
+        return cls(*[*head, Status(status), packed[begin:], rank, count, path])
+
+
+def placed(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """All outcomes of a slot, in order, each with its place among them."""
+    count = len(outcomes)
+    if count == 1:
+        return list(outcomes)
+    tree = MerkleLog()
+    for outcome in outcomes:
+        tree.append(outcome.leaf)
+    return [
+        replace(outcome, rank=rank, count=count, path=tree.inclusion_proof(rank, count))
+        for rank, outcome in enumerate(outcomes)
+    ]
 
 
 class Outcomes:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from alliance.errors import InvalidReceipt
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, wrap
 from alliance.execution.outcome import Outcome, Status
-from alliance.jsonform import octets, whole
+from alliance.jsonform import octets, path, whole
 from alliance.receipt import key_fingerprint
 from quorum import Context, InvalidStatement
 
@@ -75,7 +75,10 @@ class Reply:
 
     @property
     def message(self) -> bytes:
-        """The bytes that the executors signed: input for ``openssl dgst -sha256 -verify``."""
+        """The bytes that the executors signed: input for ``openssl dgst -sha256 -verify``.
+
+        They hold the root to which ``outcome.path`` leads from this answer.
+        """
         return self.outcome.statement().encode(self.context)
 
     def verify(self, key: RSAPublicKey) -> None:
@@ -110,6 +113,9 @@ class Reply:
             "command_digest": outcome.command_digest.hex(),
             "status": outcome.status.name.lower(),
             "payload": outcome.payload.hex(),
+            "rank": outcome.rank,
+            "count": outcome.count,
+            "path": [digest.hex() for digest in outcome.path],
             "signature": self.signature.hex(),
         }
 
@@ -135,11 +141,12 @@ class Reply:
         fingerprint = table["key_fingerprint"]
         if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
             raise ValueError("'key_fingerprint' is not 64 hex digits")
-        digest, index = octets(table["command_digest"]), whole(table, "command_index")
-        if len(digest) != 32 or index >= 2**32:
-            raise ValueError("'command_digest' or 'command_index' is out of range")
+        client_id, digest = octets(table["client_id"]), octets(table["command_digest"])
+        index = whole(table, "command_index")
+        if len(client_id) != 32 or len(digest) != 32 or index >= 2**32:
+            raise ValueError("'client_id', 'command_digest' or 'command_index' is out of range")
         outcome = Outcome(
-            octets(table["client_id"]),
+            client_id,
             whole(table, "client_seq"),
             index,
             whole(table, "slot"),
@@ -147,7 +154,10 @@ class Reply:
             digest,
             statuses[table["status"]],
             octets(table["payload"]),
+            whole(table, "rank"),
+            whole(table, "count"),
+            path(table, "path"),
         )
-        outcome.statement()  # its fields are in range
+        outcome.statement()  # its fields are in range, and its path leads somewhere
         context = Context(octets(table["alliance_id"]), whole(table, "epoch"))
         return cls(context, outcome, octets(table["signature"]), fingerprint)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from alliance.execution.machine import REPLY_BYTES_MAX, Command, Kind, Refused, StateMachine, unwrap
-from alliance.execution.outcome import Outcome, Outcomes, Status
+from alliance.execution.outcome import Outcome, Outcomes, Status, placed
 from alliance.listener import DecidedSlot, LogEntry
 from fab_paxos.log import Frontier, slot_leaf
 from fab_paxos.windows import ClientWindows
@@ -68,10 +68,13 @@ class Runner:
         if decided.slot != self.slot + 1:
             raise ValueError(f"slot {decided.slot} does not follow slot {self.slot}")
         self.time_ms = max(self.time_ms, decided.batch.time_ms)
-        for entry in decided.entries:
-            told = unwrap(self._application, entry.command)
-            if told is not None:
-                self.outcomes.add(self._answer(entry, *told))
+        answers = [
+            self._answer(entry, *told)
+            for entry in decided.entries
+            if (told := unwrap(self._application, entry.command)) is not None
+        ]
+        for outcome in placed(answers):
+            self.outcomes.add(outcome)
         self.frontier = self.frontier.append(slot_leaf(decided.slot, decided.batch.digest))
         if decided.slot % COMPARE_SLOTS == 0:
             self._rebase()

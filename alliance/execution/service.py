@@ -73,6 +73,9 @@ class ApplicationService:
             command_digest=outcome.command_digest,
             payload=outcome.payload,
             share=share,
+            rank=outcome.rank,
+            count=outcome.count,
+            path=outcome.path,
         )
 
     async def Digests(self, request: pb.DigestsRequest, context: Context) -> pb.StateDigests:  # noqa: N802

@@ -21,18 +21,24 @@ class ReplyRequest(_message.Message):
     def __init__(self, application: _Optional[str] = ..., slot: _Optional[int] = ..., client_seq: _Optional[int] = ..., command_index: _Optional[int] = ..., proven: bool = ...) -> None: ...
 
 class SignedOutcome(_message.Message):
-    __slots__ = ("status", "time_ms", "command_digest", "payload", "share")
+    __slots__ = ("status", "time_ms", "command_digest", "payload", "share", "rank", "count", "path")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     COMMAND_DIGEST_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
     status: int
     time_ms: int
     command_digest: bytes
     payload: bytes
     share: bytes
-    def __init__(self, status: _Optional[int] = ..., time_ms: _Optional[int] = ..., command_digest: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., share: _Optional[bytes] = ...) -> None: ...
+    rank: int
+    count: int
+    path: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, status: _Optional[int] = ..., time_ms: _Optional[int] = ..., command_digest: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., share: _Optional[bytes] = ..., rank: _Optional[int] = ..., count: _Optional[int] = ..., path: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class DigestsRequest(_message.Message):
     __slots__ = ("application",)

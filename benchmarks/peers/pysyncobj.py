@@ -38,11 +38,12 @@ def start(folder: Path, stack: ExitStack) -> list[Child]:
     return children
 
 
-def drive(children: list[Child], outstanding: int, plan: Plan) -> Measured:
+def drive(children: list[Child], outstanding: int, plan: Plan, *, locks: bool = False) -> Measured:
     """The calls are made in the first member's process, so its time is in the servers'."""
     job = {
         "size": 100,
         "outstanding": outstanding,
+        "locks": locks,
         "warmup_seconds": plan.warmup_seconds,
         "seconds": plan.seconds,
     }

@@ -10,28 +10,48 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pysyncobj import SyncObj, SyncObjConf, replicated
+from pysyncobj.batteries import ReplLockManager
 
 from benchmarks.histogram import Histogram
 from benchmarks.launch import die_with_parent
 
+AUTO_UNLOCK_SECONDS = 60.0
+
 
 class Register(SyncObj):  # type: ignore[misc]
-    """Keeps the last value of each key."""
+    """Keeps the last value of each key, and locks."""
 
     def __init__(self, address: str, others: list[str], journal: str) -> None:
-        super().__init__(address, others, SyncObjConf(journalFile=journal, dynamicMembershipChange=False))
+        self._locks = ReplLockManager(AUTO_UNLOCK_SECONDS)
+        conf = SyncObjConf(journalFile=journal, dynamicMembershipChange=False)
+        super().__init__(address, others, conf, consumers=[self._locks])
         self._values: dict[int, bytes] = {}
 
     @replicated  # type: ignore[untyped-decorator]
     def put(self, key: int, value: bytes) -> None:
         self._values[key] = value
 
+    def pair(self, key: int, done: Callable[[object, object], None]) -> None:
+        """Acquires a lock and releases it."""
+
+        def acquired(got: object, error: object) -> None:
+            if error or not got:
+                done(None, error or "taken")
+            else:
+                self._locks.release(str(key), callback=done)
+
+        self._locks.tryAcquire(str(key), callback=acquired)
+
 
 class Load:
-    """So many calls outstanding, each followed by the next one when its callback comes."""
+    """So many calls outstanding, each followed by the next one when its callback comes.
+
+    A call is a value put, or with ``locks`` in the job a lock acquired and released.
+    """
 
     def __init__(self, register: Register, job: dict[str, Any]) -> None:
         self._register = register
@@ -39,6 +59,7 @@ class Load:
         self._begin = time.monotonic() + job["warmup_seconds"]
         self._end = self._begin + job["seconds"]
         self._outstanding = job["outstanding"]
+        self._locks = job["locks"]
         self._done = self._failed = 0
         self._histogram = Histogram()
         self._over = threading.Event()
@@ -64,7 +85,10 @@ class Load:
             else:
                 self._over.set()
 
-        self._register.put(key, self._value, callback=done)
+        if self._locks:
+            self._register.pair(key, done)
+        else:
+            self._register.put(key, self._value, callback=done)
 
 
 def main() -> None:

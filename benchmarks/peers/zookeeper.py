@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import shutil
 import struct
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 from alliance.cli.demo_cluster import free_addresses
 from benchmarks.processes import Child
 
 INSTALL = "apt-get install zookeeper"
 JAR = Path("/usr/share/java/zookeeper.jar")
-_CREATE, _SET_DATA, _PING, _MULTI = 1, 5, 11, 14
+_CREATE, _DELETE, _SET_DATA, _GET_CHILDREN, _PING, _MULTI = 1, 2, 5, 8, 11, 14
+_EPHEMERAL_SEQUENCE = 3
+_HEAD = struct.Struct(">iqi")
+"""Of an answer: number of the call, of the transaction, and error."""
 _PING_XID = -2
 _PING_SECONDS = 2.0
 _RETRY_SECONDS = 0.1
@@ -60,11 +65,11 @@ class ZooKeeperConnection:
         self._writer = writer
         self._xid = 0
         self._path = ""
-        self._answers: dict[int, asyncio.Future[None]] = {}
+        self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def open(cls, address: str) -> ZooKeeperConnection:
+    async def open(cls, address: str) -> Self:
         """A session with a node of its own; waits for the members to find each other. Raises TimeoutError."""
         host, _, port = address.rpartition(":")
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -82,8 +87,7 @@ class ZooKeeperConnection:
         (session,) = struct.unpack_from(">q", reply, 8)
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._ping())]
         self._path = f"/bench-{session:x}"
-        everybody = struct.pack(">ii", 1, 31) + _text("world") + _text("anyone")
-        await self._call(_CREATE, _text(self._path) + _frame(b"") + everybody + struct.pack(">i", 0))
+        await self._create(self._path)
 
     async def request(self, commands: list[bytes]) -> None:
         writes = [_text(self._path) + _frame(c) + struct.pack(">i", -1) for c in commands]
@@ -93,25 +97,33 @@ class ZooKeeperConnection:
         body = b"".join(struct.pack(">i?i", _SET_DATA, False, -1) + write for write in writes)
         await self._call(_MULTI, body + struct.pack(">i?i", -1, True, -1))
 
-    async def _call(self, kind: int, body: bytes) -> None:
+    async def _create(self, path: str, flags: int = 0) -> str:
+        """The path of the new node, whose number the server has added if it is one of a sequence."""
+        everybody = struct.pack(">ii", 1, 31) + _text("world") + _text("anyone")
+        body = _text(path) + _frame(b"") + everybody + struct.pack(">i", flags)
+        return _read_text(await self._call(_CREATE, body), 0)[0]
+
+    async def _call(self, kind: int, body: bytes) -> bytes:
+        """The answer without its head."""
         self._xid += 1
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._answers[self._xid] = answer
         self._writer.write(_frame(struct.pack(">ii", self._xid, kind) + body))
-        await answer
+        return await answer
 
     async def _read(self) -> None:
         try:
             while True:
                 (length,) = struct.unpack(">i", await self._reader.readexactly(4))
-                xid, _, error = struct.unpack_from(">iqi", await self._reader.readexactly(length))
+                said = await self._reader.readexactly(length)
+                xid, _, error = _HEAD.unpack_from(said)
                 answer = self._answers.pop(xid, None)
                 if answer is None or answer.done():
                     continue
                 if error:
                     answer.set_exception(RuntimeError(f"ZooKeeper's error {error}"))
                 else:
-                    answer.set_result(None)
+                    answer.set_result(said[_HEAD.size :])
         except (OSError, asyncio.IncompleteReadError) as error:
             for answer in self._answers.values():
                 if not answer.done():
@@ -128,9 +140,46 @@ class ZooKeeperConnection:
         self._writer.close()
 
 
+class ZooKeeperLock(ZooKeeperConnection):
+    """A session with a lock of its own; each command is one acquire and one release.
+
+    As kazoo does it with a lock that is used again: it looks for a node left behind, creates an ephemeral one
+    in a sequence, and holds the lock when no other comes before it. The release deletes the node.
+    """
+
+    async def request(self, commands: list[bytes]) -> None:
+        for _ in commands:
+            await self._children()
+            mine = await self._create(f"{self._path}/{secrets.token_hex(16)}__lock__", _EPHEMERAL_SEQUENCE)
+            if min(await self._children(), key=_number) != mine.rpartition("/")[2]:
+                raise RuntimeError("ZooKeeper: the lock is taken")
+            await self._call(_DELETE, _text(mine) + struct.pack(">i", -1))
+
+    async def _children(self) -> list[str]:
+        body = await self._call(_GET_CHILDREN, _text(self._path) + b"\0")
+        (count,) = struct.unpack_from(">i", body)
+        names, place = [], 4
+        for _ in range(count):
+            name, place = _read_text(body, place)
+            names.append(name)
+        return names
+
+
+def _number(name: str) -> str:
+    """Of a node in a sequence: ten digits at the end."""
+    return name[-10:]
+
+
 def _frame(body: bytes) -> bytes:
     return struct.pack(">i", len(body)) + body
 
 
 def _text(text: str) -> bytes:
     return _frame(text.encode())
+
+
+def _read_text(body: bytes, place: int) -> tuple[str, int]:
+    """A text and where it ends."""
+    (length,) = struct.unpack_from(">i", body, place)
+    end = place + 4 + length
+    return body[place + 4 : end].decode(), end

@@ -63,7 +63,7 @@ statements = (
     | st.builds(SuspectStatement, u64)
     | st.builds(ProgressStatement, u64, digests)
     | st.builds(CheckpointStatement, u64, digests, digests)
-    | st.builds(ReplyStatement, digests, u64, u64, digests)
+    | st.builds(ReplyStatement, u64, u64, digests)
 )
 certificates = st.builds(QuorumCertificate, statements, shares)
 positions = st.lists(st.integers(0, SLOT_MAX), min_size=4, max_size=4).map(sorted)

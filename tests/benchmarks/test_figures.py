@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import plot, simulator, suite, verdict
+from benchmarks import applications, plot, simulator, suite, verdict
 from benchmarks.__main__ import main
 from benchmarks.histogram import Histogram
 from benchmarks.measure import Measured
+from benchmarks.peers import etcd, race
 from benchmarks.report import Report, Row
 from benchmarks.sockets import traffic
 from benchmarks.usage import Usage, used
@@ -44,6 +45,37 @@ def test_targets_say_met_missed_and_not_measured() -> None:
     assert "etcd 20,000" in lines["256 small clients, b"]
     assert " no, 2.0 x " in lines["server CPU per comma"]
     assert " - " in lines["gap when the leader "]
+
+
+def test_locks_and_broadcast_are_compared_with_their_like() -> None:
+    report = Report()
+    report.add(_load(suite.BATCHES, "1 x 1", 4_000))
+    report.add(_load(applications.LOCKS, "locks of 1", 100))
+    report.add(_load(applications.LOCKS, "locks of 64", 200))
+    report.add(_load(applications.BROADCAST, "broadcast to 8", 3_000))
+    for label, commands in (
+        ("one client", 1_000),
+        ("locks of 1", 400),
+        ("locks of 64", 50),
+        ("broadcast to 8", 6_000),
+    ):
+        report.add(_load(verdict.PEERS, f"etcd, {label}", commands))
+    race.ratios(report)
+    ratios = {row.label: (row.figures["ours"], row.figures["throughput"]) for row in report.find(race.RATIOS)}
+    assert ratios == {
+        "etcd, one client": ("1 x 1", 4.0),
+        "etcd, locks of 1": ("locks of 1", 0.25),
+        "etcd, locks of 64": ("locks of 64", 4.0),
+        "etcd, broadcast to 8": ("broadcast to 8", 0.5),
+    }
+    lines = {line.strip()[:27]: line for line in verdict.text(report).splitlines()}
+    assert " no, 1.5 x " in lines["certified locks, one client"]
+    assert "etcd 200" in lines["certified locks, one client"]
+
+
+def test_etcds_fields_are_written_and_read() -> None:
+    message = etcd.number(2, 300) + etcd.field(11, b"x" * 200) + etcd.number(3, 0) + etcd.field(11, b"")
+    assert etcd.read_fields(message) == {2: [300], 11: [b"x" * 200, b""], 3: [0]}
 
 
 def test_lost_commands_are_told_beside_the_table() -> None:
@@ -97,4 +129,4 @@ def test_unknown_scenarios_are_refused_by_name(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         main(["run", "--only", "latency,hats"])
     assert ended.value.code == 2
-    assert "no scenario 'hats'; there are latency, batches" in capsys.readouterr().err
+    assert "no scenario 'hats'; there are latency, locks" in capsys.readouterr().err

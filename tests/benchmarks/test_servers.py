@@ -11,12 +11,28 @@ from benchmarks.__main__ import main
 
 
 def test_the_latency_of_real_servers_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--smoke", "--only", "latency,batches", "-o", "json", "--to", str(tmp_path)]) == 0
+    assert (
+        main(
+            [
+                "run",
+                "--smoke",
+                "--only",
+                "latency,locks,broadcast,batches",
+                "-o",
+                "json",
+                "--to",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     kept = json.loads((tmp_path / "bench.json").read_text("utf-8"))
     assert json.loads(capsys.readouterr().out) == kept
-    latency, load = kept["rows"]
+    latency, reply, lock, broadcast, load = kept["rows"]
     assert latency["commands"] > 0
     assert 0 < latency["learned_p50"] < latency["receipt_p50"]
-    assert load["failed"] == load["unfinished"] == 0
-    assert load["commands_per_second"] > 0
-    assert load["server_cpu_us"] > 0
+    for row in (reply, lock, broadcast, load):
+        assert row["failed"] == row["unfinished"] == 0
+        assert row["commands_per_second"] > 0
+        assert row["server_cpu_us"] > 0
+    assert min(lock["p50_ms"], reply["p50_ms"]) > latency["learned_p50"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,62 @@ def test_replies_are_certified_and_refusals_too(farm: Farm, tmp_path: Path, offi
                 with pytest.raises(CommandRefused, match="this is not UTF-8"):
                     await client.read(b"\xff")
                 assert (await client.read(GET)).payload == b'"red"'
+
+    run(scenario())
+
+
+class Thrifty(Executor):
+    """Notes for what it was asked for a share."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        endorse, self.endorsed = self._signer.endorse, list[Any]()
+
+        def noted(statement: Any, *, proven: bool) -> None:
+            self.endorsed.append(statement)
+            endorse(statement, proven=proven)
+
+        self._signer.endorse = noted  # type: ignore[method-assign]
+
+
+def test_the_answers_of_a_slot_cost_one_share(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage:
+            thrifty = [stage.executor(member, Store(), Thrifty) for member in (0, 1)]
+            async with stage.running(*thrifty), stage.client() as client:
+                replies = await asyncio.gather(
+                    *(client.execute(setting(f"key-{number}", "x")) for number in range(7))
+                )
+                for reply in replies:
+                    reply.verify(client.attestation_key)
+                roots = {reply.outcome.statement() for reply in replies}
+                assert len(roots) < len(replies)
+                assert sorted(reply.outcome.rank for reply in replies if reply.outcome.count == 7) == list(
+                    range(7)
+                )
+                for executor in thrifty:
+                    assert len(executor.endorsed) == len(roots) == len(set(executor.endorsed))
+
+    run(scenario())
+
+
+def test_clients_of_one_slot_ask_the_same_executors_and_late_ones_last(
+    farm: Farm, tmp_path: Path, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        async with (
+            Stage.set(farm, tmp_path, office) as stage,
+            stage.client() as client,
+            stage.client(1) as other,
+        ):
+            orders = [client._order(slot) for slot in range(7)]
+            assert orders == [other._order(slot) for slot in range(7)]
+            assert [order[:2] for order in orders] == [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0], [0, 1]]
+            client._put_last(1)
+            assert (client._order(0), client._order(1)) == ([0, 2, 3, 4, 5, 1], [2, 3, 4, 5, 0, 1])
+            monkeypatch.setattr(client_module, "LATE_SECONDS", 0.0)
+            client._put_last(1)
+            assert client._order(0) == orders[0]
 
     run(scenario())
 

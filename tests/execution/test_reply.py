@@ -16,17 +16,24 @@ from hypothesis import strategies as st
 from alliance.config import ATTESTATION
 from alliance.errors import InvalidReceipt
 from alliance.execution import Kind, Outcome, Reply, Status, wrap
+from alliance.execution.outcome import placed
 from alliance.execution.reply import REPLY_JSON_BYTES_MAX
 from alliance.receipt import key_fingerprint, load_public_key
 from quorum import Endorsement
 from tests.alliance.farm import TIME_MS, Farm
 
 COMMAND = b"set colour green"
+RANK = 2
+"""Of the command among those of its slot."""
 
 
-def make(farm: Farm, members: tuple[int, ...] = (1, 4), payload: bytes = b"null") -> Reply:
+def make(
+    farm: Farm, members: tuple[int, ...] = (1, 4), payload: bytes = b"null", neighbours: int = 6
+) -> Reply:
     digest = sha256(wrap("kv", Kind.APPLY, COMMAND)).digest()
-    outcome = Outcome(farm.client_id(), 7, 0, 3, TIME_MS, digest, Status.DONE, payload)
+    answer = Outcome(farm.client_id(), 7, 0, 3, TIME_MS, digest, Status.DONE, payload)
+    others = [replace(answer, client_seq=seq) for seq in range(8, 8 + neighbours)]
+    outcome = placed([*others[:RANK], answer, *others[RANK:]])[min(RANK, neighbours)]
     statement = outcome.statement()
     message = statement.encode(farm.config.context)
     shares = [
@@ -57,6 +64,31 @@ def test_any_two_members_give_the_same_reply(farm: Farm, reply: Reply, key: RSAP
     assert not reply.answers("kv", COMMAND, Kind.QUERY)
 
 
+def test_a_reply_that_is_alone_in_its_slot_needs_no_path(farm: Farm, key: RSAPublicKey) -> None:
+    alone = make(farm, neighbours=0)
+    assert (alone.outcome.rank, alone.outcome.count, alone.outcome.path) == (0, 1, ())
+    Reply.from_json(alone.to_json()).verify(key)
+
+
+def test_the_signature_on_a_slot_certifies_nothing_that_was_not_in_it(
+    farm: Farm, reply: Reply, key: RSAPublicKey
+) -> None:
+    """One signature for all answers of a slot: none of them can be passed off as another, or bent."""
+    for changes in (
+        {"payload": b"true"},
+        {"client_seq": 8},
+        {"client_id": bytes(32)},
+        {"command_index": 1},
+        {"status": Status.REFUSED},
+        {"time_ms": TIME_MS + 1},
+        {"command_digest": bytes(32)},
+        {"slot": 4},
+    ):
+        bent = replace(reply, outcome=replace(reply.outcome, **changes))
+        with pytest.raises(InvalidReceipt, match="does not fit"):
+            bent.verify(key)
+
+
 def test_it_survives_json(reply: Reply, key: RSAPublicKey) -> None:
     again = Reply.from_json(reply.to_json())
     assert again == reply
@@ -77,7 +109,18 @@ def test_every_altered_field_is_refused(reply: Reply, key: RSAPublicKey) -> None
     table = reply.to_dict()
     for name, value in table.items():
         others = [None, [], "", "zz", -1, 2**64, True, 10**400]
-        if isinstance(value, int):
+        if isinstance(value, list):
+            changed = "0" + value[0][1:] if value[0][0] != "0" else "1" + value[0][1:]
+            others += [
+                value[:-1],
+                [*value, value[0]],
+                value[::-1],
+                [value],
+                [changed, *value[1:]],
+                "".join(value),
+            ]
+            others += [[value[0][:-2], value[0][-2:] + value[1], *value[2:]]]
+        elif isinstance(value, int):
             others += [value + 1, max(0, value - 1), float(value), str(value)]
         else:
             others += [value[:-2], value + "00", ("0" if value[:1] != "0" else "1") + value[1:], "refused"]

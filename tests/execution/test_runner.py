@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from alliance.execution.outcome import KEPT_PER_CLIENT, Outcomes
 from alliance.execution.runner import COMPARE_SLOTS, quarrel
 from alliance.listener import DecidedSlot
 from examples.kv.store import Store
+from fab_paxos.log import ProofError, leaf_hash
 from tests.execution.feed import Feed
 
 
@@ -112,6 +114,25 @@ def test_queries_are_answered_at_their_place() -> None:
     feed.tell(runner)
     assert outcomes(runner)[1] == (Status.DONE, b"[1]")
     assert outcomes(runner)[3] == (Status.FAILED, b"ValueError")
+
+
+def test_all_answers_of_a_slot_have_one_root() -> None:
+    feed, runner = Feed(), Runner("kv", Moody())
+    feed.add(b"1", b"2", b"raise", b"3", b"4")
+    feed.add(b"other", application="lock")
+    feed.add(b"5")
+    feed.tell(runner)
+    *five, alone = runner.outcomes
+    assert [outcome.rank for outcome in five] == [0, 1, 2, 3, 4]
+    assert len({outcome.statement() for outcome in five}) == 1
+    assert (alone.rank, alone.count, alone.path) == (0, 1, ())
+    assert alone.statement().root == leaf_hash(alone.leaf)
+    assert [Outcome.unpack(outcome.pack()) for outcome in five] == five
+    swapped = replace(five[0], rank=1)
+    assert swapped.statement() != five[0].statement()
+    for misplaced in ({"rank": 5}, {"count": 9}, {"path": five[0].path[1:]}):
+        with pytest.raises(ProofError):
+            replace(five[0], **misplaced).statement()
 
 
 def test_the_agreed_time_never_goes_back() -> None:

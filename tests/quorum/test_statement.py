@@ -34,7 +34,7 @@ FROZEN = [
     (SuspectStatement(6), 0x04, SIX),
     (ProgressStatement(6, A), 0x05, SIX + "aa" * 32),
     (CheckpointStatement(7, A, B), 0x06, SEVEN + "aa" * 32 + "bb" * 32),
-    (ReplyStatement(A, 6, 7, B), 0x07, "aa" * 32 + SIX + SEVEN + "bb" * 32),
+    (ReplyStatement(6, 7, B), 0x07, SIX + SEVEN + "bb" * 32),
     (ProposeStatement(6, 7, A, B), 0x40, SIX + SEVEN + "aa" * 32 + "bb" * 32),
     (VoteStatement(6, 7, A), 0x41, SIX + SEVEN + "aa" * 32),
     (ReportStatement(6, A), 0x42, SIX + "aa" * 32),
