@@ -14,7 +14,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alliance.config import ADDRESS, ATTESTATION, FILE, NAME, AllianceConfig, Member, Party
+from alliance.config import (
+    ADDRESS,
+    AGREEMENT,
+    ATTESTATION,
+    FILE,
+    NAME,
+    PURPOSES_MAX,
+    AllianceConfig,
+    Member,
+    Party,
+)
 from alliance.errors import ConfigError, require_passphrase
 from alliance.keys import SHARE, generate_keys, public_file, share_file, write_private
 from quorum import QuorumSystem, UnsatisfiableSizes
@@ -23,7 +33,10 @@ from quorum.threshold_rsa import deal_agreement_key, deal_key
 
 @dataclass(frozen=True, slots=True)
 class Founding:
-    """What is to be founded. ``addresses`` are host:port, one per member."""
+    """What is to be founded. ``addresses`` are host:port, one per member.
+
+    ``purposes`` are (name, threshold) of further keys, for what the alliance signs for others.
+    """
 
     name: str
     member_names: Sequence[str]
@@ -31,6 +44,7 @@ class Founding:
     client_names: Sequence[str]
     faulty_max: int
     key_size: int
+    purposes: Sequence[tuple[str, int]] = ()
 
 
 def check(founding: Founding) -> QuorumSystem:
@@ -53,9 +67,29 @@ def check(founding: Founding) -> QuorumSystem:
     if not 2048 <= founding.key_size <= 8192 or founding.key_size % 128:
         raise ConfigError("--bits must be 2048 to 8192, in steps of 128")
     try:
-        return QuorumSystem(len(founding.member_names), founding.faulty_max)
+        system = QuorumSystem(len(founding.member_names), founding.faulty_max)
     except UnsatisfiableSizes as error:
         raise ConfigError(str(error)) from None
+    _check_purposes(founding.purposes, system)
+    return system
+
+
+def _check_purposes(purposes: Sequence[tuple[str, int]], system: QuorumSystem) -> None:
+    names = [name for name, _ in purposes]
+    if len(set(names)) != len(names) or len(names) >= PURPOSES_MAX:
+        raise ConfigError(f"a purpose is there twice, or there are more than {PURPOSES_MAX - 1}")
+    for name, threshold in purposes:
+        if not NAME.fullmatch(name):
+            raise ConfigError(
+                f"{name!r:.80} names no purpose: use a-z, 0-9 and '-', 63 characters at the most"
+            )
+        if name in (AGREEMENT, ATTESTATION):
+            raise ConfigError(f"'{name}' is a key that every alliance has: name the purpose otherwise")
+        if not system.one_correct <= threshold <= system.report:
+            raise ConfigError(
+                f"the threshold of '{name}' must be {system.one_correct} (at least one correct member agrees)"
+                f" to {system.report} (the correct members suffice), not {threshold}"
+            )
 
 
 def found(
@@ -100,7 +134,10 @@ def _found(
 ) -> AllianceConfig:
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     key, endorsers = deal_agreement_key(system, founding.key_size, 0, progress)
-    dealt = {ATTESTATION: deal_key(system, system.one_correct, founding.key_size, 0, progress)}
+    dealt = {
+        purpose: deal_key(system, threshold, founding.key_size, 0, progress)
+        for purpose, threshold in ((ATTESTATION, system.one_correct), *founding.purposes)
+    }
     fresh = {name: generate_keys(name, now) for name in (*founding.member_names, *founding.client_names)}
     config = AllianceConfig(
         name=founding.name,

@@ -102,6 +102,14 @@ def server_credentials(config: AllianceConfig, mine: Credentials) -> grpc.Server
     return grpc.ssl_server_credentials([(mine.tls_key, mine.tls_certificate)], roots, True)
 
 
+def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> bool:
+    """Whether the server can listen there."""
+    try:
+        return server.add_secure_port(address, credentials) != 0
+    except RuntimeError:
+        return False
+
+
 def open_channel(member: Member, mine: Credentials) -> grpc.aio.Channel:
     """A channel that only this member's own certificate can answer."""
     credentials = grpc.ssl_channel_credentials(

@@ -37,6 +37,8 @@ FILE_BYTES_MAX = 16 * 1024 * 1024
 KEY_BITS_MIN = 2048
 ATTESTATION = "attestation"
 """The purpose of the key that certifies applications' replies; its threshold is f + 1."""
+AGREEMENT = "agreement"
+"""What nobody may call a further key: the one that decides signs nothing else."""
 PURPOSES_MAX = 16
 APPLICATION_PORT = 100
 _ID_DOMAIN = b"alliance/v1 founding\x00"
@@ -126,8 +128,14 @@ class AllianceConfig:
         for name, key in self.purpose_keys:
             if name == purpose:
                 return key
+        if purpose == ATTESTATION:
+            raise ConfigError(
+                "this alliance was founded by a version without attestation keys: found another"
+            )
+        known = [name for name, _ in self.purpose_keys if name != ATTESTATION]
         raise ConfigError(
-            f"this alliance has no key for '{purpose}': it was founded by another version; found a new one"
+            f"this alliance has no key for '{purpose:.80}'{suggest(purpose, known)}: 'init --purpose'"
+            f" deals keys at the founding, and here they are for {', '.join(known) or 'nothing'}"
         )
 
     @property
@@ -225,9 +233,10 @@ class AllianceConfig:
                 f"{FILE}: the agreement key is for {key.threshold} of {key.parties} members in epoch"
                 f" {key.epoch}, the alliance needs {system.decision} of {system.member_count} in {self.epoch}"
             )
+        moduli = {key.modulus: AGREEMENT}
         for purpose, other in self.purpose_keys:
-            if other.key_id == key.key_id:
-                raise ConfigError(f"{FILE}: the key for '{purpose}' is the agreement key")
+            if moduli.setdefault(other.modulus, purpose) != purpose:
+                raise ConfigError(f"{FILE}: the key for '{purpose}' is the {moduli[other.modulus]} key")
             enough = system.one_correct <= other.threshold <= system.report
             if (other.parties, other.epoch) != (system.member_count, self.epoch) or not enough:
                 raise ConfigError(f"{FILE}: the key for '{purpose}' is not one of this alliance")
@@ -307,6 +316,8 @@ def _purpose_keys(table: Mapping[str, Any]) -> tuple[tuple[str, AgreementKey], .
     for entry in tables(table, "purposes", FILE):
         only(entry, ("name", "key"), where)
         name = _name(entry, where)
+        if name == AGREEMENT:
+            raise ConfigError(f"{where}: '{AGREEMENT}' is no further purpose")
         if name in found or len(found) == PURPOSES_MAX:
             raise ConfigError(f"{where}: '{name}' is there twice, or there are more than {PURPOSES_MAX}")
         found[name] = _agreement_key(value(entry, "key", str, where), f"the key for '{name}'")

@@ -129,6 +129,41 @@ class CommandRefused(AllianceError):
         self.reply = reply
 
 
+class InvalidRequest(AllianceError):
+    """What is to be signed is malformed, or nothing that an alliance signs. Nothing was ordered."""
+
+    exit_code = 2
+
+
+class SharesMissing(AllianceError):
+    """A request for a signature is ordered, but too few members have given their share in time.
+
+    ``receipt`` proves the order. Handing it to ``SigningClient.collect`` asks again.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, receipt: object = None) -> None:
+        super().__init__(message)
+        self.receipt = receipt
+
+
+class SigningRefused(AllianceError):
+    """So many members refuse to sign that there will be no signature. The request stays on the record.
+
+    ``refusals`` are (member, why), ``receipt`` proves the order.
+    """
+
+    exit_code = 6
+
+    def __init__(
+        self, message: str, refusals: tuple[tuple[str, str], ...] = (), receipt: object = None
+    ) -> None:
+        super().__init__(message)
+        self.refusals = refusals
+        self.receipt = receipt
+
+
 class InvalidReceipt(AllianceError):
     """A receipt does not prove what it says, or is none."""
 

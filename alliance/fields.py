@@ -32,6 +32,14 @@ def value(table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
     return found
 
 
+def texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    """The list of texts under this key; empty when there is none. Raises ConfigError."""
+    found = table.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
+        raise ConfigError(f"{where}: '{key}' must be a list of texts")
+    return tuple(found)
+
+
 def tables(table: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
     """The tables under ``[[key]]``. Raises ConfigError when there is something else."""
     found = table.get(key, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Coroutine
 from typing import Any
 
@@ -29,3 +30,16 @@ async def until_first(*work: Coroutine[Any, Any, Any]) -> None:
         # What is raised holds this frame, and the frame would hold it: a circle, and in it whatever the work
         # was using, such as a call of gRPC, until the garbage collector comes by.
         del task, tasks, done
+
+
+async def until_signal(work: Coroutine[Any, Any, None]) -> bool:
+    """Runs it until it ends, or until SIGTERM or SIGINT, which cancel it; whether a signal did."""
+    life = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, life.cancel)
+    try:
+        await life
+    except asyncio.CancelledError:
+        return True
+    return False

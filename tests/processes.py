@@ -67,7 +67,11 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def founding(
-    members: int = 6, faults: int = 1, clients: int = 2, addresses: Sequence[str] = ()
+    members: int = 6,
+    faults: int = 1,
+    clients: int = 2,
+    addresses: Sequence[str] = (),
+    purposes: Sequence[tuple[str, int]] = (),
 ) -> ceremony.Founding:
     """What the tests found: at free ports, unless they say where."""
     return ceremony.Founding(
@@ -77,6 +81,7 @@ def founding(
         client_names=[f"client-{number}" for number in range(1, clients + 1)],
         faulty_max=faults,
         key_size=2048,
+        purposes=purposes,
     )
 
 
@@ -90,19 +95,24 @@ class ServerProcess:
         passphrase: str = PASSPHRASE,
         file_bytes_max: int | None = None,
         module: str = "alliance",
+        words: Sequence[str] = ("serve",),
     ) -> None:
-        """``file_bytes_max`` is its disk's size, so to speak: no file of it grows beyond that."""
+        """``file_bytes_max`` is its disk's size, so to speak: no file of it grows beyond that.
+
+        ``words`` are the command before the folder.
+        """
         program = _SERVER.format(_PR_SET_PDEATHSIG, module)
         if file_bytes_max is not None:
             program = _SMALL_DISK.format(file_bytes_max) + program
         if module == "alliance":
             arguments = ("-o", "json", *arguments)
         self.folder = folder
-        self.log = folder / ("stderr.log" if module == "alliance" else f"{module}.log")
+        plain = module == "alliance" and len(words) == 1
+        self.log = folder / ("stderr.log" if plain else f"{module}-{words[0]}.log")
         with self.log.open("ab") as log:
             # A session of its own, so that no signal for the tests reaches it, and it has no terminal.
             self.process = subprocess.Popen(
-                [sys.executable, "-c", program, "serve", str(folder), *arguments],
+                [sys.executable, "-c", program, *words, str(folder), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -192,9 +202,18 @@ class Cluster:
         self.servers: dict[str, ServerProcess] = {}
 
     @classmethod
-    def found(cls, folder: Path, *, members: int = 6, faults: int = 1, clients: int = 2) -> Cluster:
-        """A fresh alliance at free ports; nothing runs yet. Takes about two seconds."""
-        ceremony.found(founding(members, faults, clients), folder, PASSPHRASE.encode())
+    def found(
+        cls,
+        folder: Path,
+        *,
+        members: int = 6,
+        faults: int = 1,
+        clients: int = 2,
+        purposes: Sequence[tuple[str, int]] = (),
+    ) -> Cluster:
+        """A fresh alliance at free ports; nothing runs yet. Two seconds, and one for each purpose."""
+        asked = founding(members, faults, clients, purposes=purposes)
+        ceremony.found(asked, folder, PASSPHRASE.encode())
         return cls(folder)
 
     def __enter__(self) -> Cluster:

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from alliance.cli import demo, evidence, init, listen, propose, receipts, rekey, serve, status
+from alliance.cli import demo, evidence, init, listen, propose, receipts, rekey, serve, sign, status
 from alliance.version import VERSION
 
 EXIT_CODES = """[bold]Exit codes[/bold]
   0  done                              4  a server's journal or signer fails
   1  not proven; demo: a part failed   5  too few servers reachable
-  2  wrong usage, folder, key, port    6  refused by the servers
+  2  wrong usage, folder, key, port    6  refused by the servers or members
   3  unknown whether it was ordered    130  interrupted"""
 
 app = typer.Typer(
@@ -52,4 +52,5 @@ propose.register(app)
 listen.register(app)
 receipts.register(app)
 evidence.register(app)
+sign.register(app)
 rekey.register(app)

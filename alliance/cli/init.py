@@ -21,6 +21,7 @@ EPILOG = lesson(
     """
     alliance init farm
     alliance init farm --members 11 --faults 2 --bits 3072
+    alliance init farm --purpose web:4 --purpose tokens:3
     alliance init farm --names anna,bert,carl,dora,emil,fritz --address anna.example:7400 --address …
     """,
     "0 founded  ·  2 refused, and nothing was written",
@@ -65,13 +66,23 @@ def init(
     ] = None,
     clients: Annotated[int, typer.Option("--clients", min=0, max=10_000, help="Number of clients.")] = 2,
     name: Annotated[str, typer.Option("--name", help="Name of the alliance.")] = "alliance",
+    purpose: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--purpose",
+            metavar="NAME:THRESHOLD",
+            help="A further key, for 'alliance sign': so many members must agree; once per key.",
+            show_default=False,
+        ),
+    ] = None,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Found an alliance: keys, certificates, and a folder for each party.
 
     One RSA key is dealt to the members: enough of them together sign with it, fewer cannot. With a second one
-    f+1 of them certify the replies of applications. DIR gets alliance.toml, public.pem and
+    f+1 of them certify the replies of applications. With each --purpose there is one more, for documents that
+    the alliance signs for others. DIR gets alliance.toml, public.pem and
     public-attestation.pem (for everybody), members/NAME and clients/NAME (one folder for each party,
     its keys encrypted with the passphrase; 'alliance rekey' changes that later). Whoever runs this sees
     every key, so run it where all parties are willing to trust it.
@@ -86,6 +97,7 @@ def init(
         client_names=[f"client-{number}" for number in range(1, clients + 1)],
         faulty_max=faults,
         key_size=bits,
+        purposes=[_purpose(text) for text in purpose or []],
     )
     ceremony.check(founding)
     _check_vacant(folder)
@@ -130,6 +142,13 @@ def _addresses(names: list[str], given: list[str], host: str, base_port: int) ->
     return given
 
 
+def _purpose(text: str) -> tuple[str, int]:
+    name, colon, threshold = text.rpartition(":")
+    if not colon or not (threshold.isascii() and threshold.isdecimal() and len(threshold) < 6):
+        raise ConfigError(f"{text!r:.80} is no purpose: write --purpose NAME:THRESHOLD, such as web:4")
+    return name, int(threshold)
+
+
 def _check_vacant(folder: Path) -> None:
     """Before anybody is asked for a passphrase."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -170,12 +189,18 @@ def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[st
 
 
 def _tell(config: AllianceConfig, folder: Path) -> None:
+    from alliance.config import ATTESTATION
+    from alliance.keys import public_file
+
     system = config.system
     say(
         f"Founded '{config.name}': {plural(system.member_count, 'member')}, {system.decision} of them decide"
         f" and sign, {plural(system.faulty_max, 'fault')} withstood."
     )
     say(f"  {folder}/alliance.toml, public.pem   public; everybody has the same")
+    for purpose, key in config.purpose_keys:
+        if purpose != ATTESTATION:
+            say(f"  {folder}/{public_file(purpose)}   {key.threshold} members sign for '{purpose}'")
     for kind, parties in (("members", config.members), ("clients", config.clients)):
         listed = [party.name for party in parties]
         brief = ", ".join(listed if len(listed) <= 6 else [*listed[:2], "…", listed[-1]])

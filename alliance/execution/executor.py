@@ -18,7 +18,7 @@ import grpc.aio
 
 from alliance import config as config_file
 from alliance import keys
-from alliance.channels import SERVER_OPTIONS, open_channel, parser, server_credentials
+from alliance.channels import SERVER_OPTIONS, bind, open_channel, parser, server_credentials
 from alliance.config import ATTESTATION, AllianceConfig
 from alliance.errors import AllianceError, PortTaken, StateDiverged, StateError, Unreachable
 from alliance.execution.machine import StateMachine, require_name
@@ -103,11 +103,7 @@ class Executor:
         server = grpc.aio.server(options=SERVER_OPTIONS)
         application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
         where = address or self._config.members[self._me].application_address(self._application)
-        try:
-            port = server.add_secure_port(where, server_credentials(self._config, self._credentials))
-        except RuntimeError:
-            port = 0
-        if port == 0:
+        if not bind(server, where, server_credentials(self._config, self._credentials)):
             raise PortTaken(
                 f"{where} cannot be listened on: is another process using it? Stop that one, or name another"
                 f" address under 'applications' of {self.name} in every alliance.toml"

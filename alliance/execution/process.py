@@ -7,7 +7,6 @@ import gc
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from alliance import keys
 from alliance.errors import AllianceError
 from alliance.execution.executor import Executor
 from alliance.execution.machine import StateMachine
+from alliance.tasks import until_signal
 
 
 async def serve(
@@ -58,30 +58,12 @@ def run_executor(
             sys.stdout.write(json.dumps(told) + "\n")
             sys.stdout.flush()
 
-        asyncio.run(_until_signal(folder, machine, application, secret, listen, ready))
+        life = serve(folder, machine, application=application, passphrase=secret, listen=listen, ready=ready)
+        if asyncio.run(until_signal(life)):
+            logging.getLogger("alliance.execution").info("ended")
     except AllianceError as error:
         sys.stderr.write(f"{application}: {error}\n")
         return error.exit_code
     finally:
         gc.collect()  # streams of gRPC lie in circles; left to the interpreter's end, they delay it by 2 s
     return 0
-
-
-async def _until_signal(
-    folder: str | Path,
-    machine: StateMachine,
-    application: str,
-    secret: bytes,
-    listen: str | None,
-    ready: Callable[[str], None],
-) -> None:
-    life = asyncio.ensure_future(
-        serve(folder, machine, application=application, passphrase=secret, listen=listen, ready=ready)
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, life.cancel)
-    try:
-        await life
-    except asyncio.CancelledError:
-        logging.getLogger("alliance.execution").info("ended")

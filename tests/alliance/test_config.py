@@ -92,6 +92,8 @@ def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, 
 
     refuse_keys("is the agreement key", ("attestation", farm.config.key))
     refuse_keys("is there twice", (name, attestation), (name, attestation))
+    refuse_keys("is the attestation key", (name, attestation), ("web", attestation))
+    refuse_keys("no further purpose", (name, attestation), ("agreement", attestation))
     refuse_keys("is no name", ("Attestation", attestation))
     refuse_keys("more than 16", *((f"purpose-{number}", attestation) for number in range(17)))
     refuse(
@@ -101,7 +103,7 @@ def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, 
     refuse(swap(text, 'name = "attestation"\nkey = ', 'name = "attestation"\nkex = '), "unknown key 'kex'")
     without = replace(farm.config, purpose_keys=())
     assert without.alliance_id != farm.config.alliance_id
-    with pytest.raises(ConfigError, match="founded by another version"):
+    with pytest.raises(ConfigError, match="founded by a version without"):
         without.purpose_key("attestation")
 
 

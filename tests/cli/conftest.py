@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from alliance import ceremony, cli
+from tests.executors import give_addresses
 from tests.processes import PASSPHRASE, Cluster, command, environment, founding
 
 RUN_SECONDS = 120.0
+PURPOSES = (("tokens", 3), ("web", 3), ("logins", 2))
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """An alliance with all its six servers running."""
-    with Cluster.found(tmp_path_factory.mktemp("cluster") / "farm") as running:
+    """An alliance with all its six servers running, and keys for the purposes of docs/signing.md."""
+    folder = tmp_path_factory.mktemp("cluster") / "farm"
+    with Cluster.found(folder, purposes=PURPOSES) as running:
+        give_addresses(running, "sign")
         running.start()
         yield running
 

@@ -27,6 +27,12 @@ COMMANDS = [
     "verify-evidence",
     "receipt export",
     "rekey",
+    "sign jwt",
+    "sign x509",
+    "sign ca",
+    "sign ssh",
+    "sign serve",
+    "sign audit",
 ]
 
 

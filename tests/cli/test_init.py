@@ -46,7 +46,9 @@ def test_json_names_everything_that_was_written(alliance: Run, tmp_path: Path) -
     names = "anna,bert,carl,dora,emil,fritz"
     addresses = [f"{name}.example:{7000 + n}" for n, name in enumerate(names.split(","))]
     given = [word for address in addresses for word in ("--address", address)]
-    result = alliance("init", farm, "--names", names, *given, "--name", "farmers", "-o", "json")
+    result = alliance(
+        "init", farm, "--names", names, *given, "--name", "farmers", "--purpose", "web:4", "-o", "json"
+    )
     assert (result.code, result.err) == (0, "")
     report = json.loads(result.text)
     assert [member["address"] for member in report["members"]] == addresses
@@ -54,6 +56,11 @@ def test_json_names_everything_that_was_written(alliance: Run, tmp_path: Path) -
     assert report["alliance_id"] == config.load(farm).alliance_id.hex()
     assert (report["faults"], report["decision_quorum"], report["key_bits"]) == (1, 5, 2048)
     assert "trusted" in report["note"]
+    purposes = {one["name"]: one["threshold"] for one in report["purposes"]}
+    assert purposes == {"attestation": 2, "web": 4}
+    assert (farm / "public-web.pem").read_text().startswith("-----BEGIN PUBLIC KEY-----")
+    assert stat.S_IMODE((farm / "members" / "dora" / "share-web.pem").stat().st_mode) == 0o600
+    assert config.load(farm).purpose_key("web").threshold == 4
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,17 @@ def test_json_names_everything_that_was_written(alliance: Run, tmp_path: Path) -
         ([word for n in range(6) for word in ("--address", "a:1")], "same --address"),
         ([word for n in range(6) for word in ("--address", f"a:x{n}")], "is no address"),
         (["--host", 'a"b'], "is no address"),
+        (["--purpose", "web"], "write --purpose NAME:THRESHOLD"),
+        (["--purpose", "web:x"], "write --purpose NAME:THRESHOLD"),
+        (["--purpose", "web:-2"], "write --purpose NAME:THRESHOLD"),
+        (["--purpose", "web:1"], "must be 2 (at least one correct member agrees) to 5"),
+        (["--purpose", "web:6"], "not 6"),
+        (["--purpose", "Web:3"], "names no purpose"),
+        (["--purpose", "../web:3"], "names no purpose"),
+        (["--purpose", "attestation:2"], "a key that every alliance has"),
+        (["--purpose", "agreement:5"], "a key that every alliance has"),
+        (["--purpose", "web:2", "--purpose", "web:3"], "a purpose is there twice"),
+        ([word for n in range(16) for word in ("--purpose", f"p{n}:2")], "more than 15"),
     ],
 )
 def test_what_cannot_be_founded_is_refused_with_the_reason(

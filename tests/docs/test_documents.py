@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from alliance.execution import Command, Outcome, Reply, Status
 from alliance.execution.outcome import KEPT_PER_CLIENT
 from alliance.pb import client_pb2
 from alliance.receipt import RECEIPT_BYTES_MAX, Receipt
+from alliance.signing import Policy
+from alliance.signing.desk import OLD_SECONDS_MAX
+from alliance.signing.occasion import BACKDATED_SECONDS
+from alliance.signing.policy import KINDS
 from fab_paxos import limits
 from quorum import Context, QuorumSystem
 from tests.docs import documents
@@ -29,6 +34,7 @@ PROTOCOL = ROOT / "docs" / "protocol.md"
 EXECUTION = ROOT / "docs" / "execution.md"
 EVIDENCE = ROOT / "docs" / "evidence.md"
 RECEIPTS = ROOT / "docs" / "receipts.md"
+SIGNING = ROOT / "docs" / "signing.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ids = {"ids": lambda path: str(path.relative_to(ROOT))}
 
@@ -169,6 +175,31 @@ def test_the_kinds_of_evidence_and_their_fields_are_those_of_the_code() -> None:
     piece = PortableEvidence(Context(bytes(32), 0), "two-words", "member-1", ())
     assert [row[0] for row in table(EVIDENCE, "field", "content")] == list(piece.to_dict())
     assert f"nor more than {FILES_PER_CULPRIT_MAX} against one party" in EVIDENCE.read_text("utf-8")
+
+
+# -- signing.md --------------------------------------------------------------------------------------
+
+
+def test_the_policies_and_errors_are_those_of_the_code() -> None:
+    """The policies of the page are read, and its table names every key of each kind."""
+    named: dict[str, set[str]] = {kind: set() for kind in ("all", *KINDS)}
+    for kind, keys, _ in table(SIGNING, "kind", "key of the policy", "what it allows"):
+        named[kind] |= set(keys.split(", "))
+    shown = [block.body for block in documents.blocks("toml") if block.document == SIGNING]
+    assert len(shown) == len(KINDS)
+    for text in shown:
+        policy = Policy.from_toml(text, "the policy of the page")
+        kind = next(name for name, of in KINDS.items() if isinstance(policy.allowed, of))
+        given = set(tomllib.loads(text)) - {"purpose", "kind"}
+        assert given == named["all"] | named[kind]
+        fields = {field.name for field in dataclasses.fields(KINDS[kind])}
+        assert fields | {"ca"} >= named[kind] >= fields
+    for code, error, _, _ in table(SIGNING, "exit code", "error", "meaning", "what to do"):
+        assert getattr(alliance.errors, error).exit_code == int(code)
+    text = SIGNING.read_text("utf-8")
+    assert (OLD_SECONDS_MAX, BACKDATED_SECONDS) == (3600, 300)
+    assert "answers for an hour" in text
+    assert "five minutes before the time" in text
 
 
 # -- operations.md -----------------------------------------------------------------------------------

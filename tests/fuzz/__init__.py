@@ -19,6 +19,8 @@ NAMES = (
     "journal's position",
     "journal's starts",
     "journal's checkpoint",
+    "request to sign",
+    "certificate request",
     "signature share",
 )
 """Of ``targets``; here, so that they are known before anything is imported."""

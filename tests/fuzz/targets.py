@@ -32,6 +32,7 @@ from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, TIME_MS, Chain, Fa
 from tests.alliance.matrix import Exemplars, Setting, settings
 from tests.fab_paxos.require import require
 from tests.fuzz import journal_targets as stored
+from tests.fuzz import signing_targets as signing
 from tests.fuzz.gate_target import SENDER, GateTarget
 from tests.fuzz.identity_targets import EvidenceTarget, HandshakeTarget, evidences
 from tests.fuzz.mutate import Mutator, of_bytes, of_json, of_message
@@ -81,6 +82,8 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
         Target("journal's position", stored.positions(chain), of_bytes, stored.notes(Position.unpack)),
         Target("journal's starts", stored.starts(), of_bytes, stored.notes(Starts.unpack)),
         Target("journal's checkpoint", stored.checkpoints(chain), of_bytes, stored.CheckpointTarget(chain)),
+        Target("request to sign", signing.requests(), of_json, signing.RequestTarget(farm)),
+        Target("certificate request", signing.csrs(), of_bytes, signing.run_csr),
         Target("signature share", _shares(farm, chain), of_bytes, _ShareTarget(farm)),
     ]
 

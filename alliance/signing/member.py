@@ -1,0 +1,108 @@
+"""The signing process of one member: its desk, behind gRPC with mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from alliance import config as config_file
+from alliance import keys
+from alliance.channels import SERVER_OPTIONS, Identities, bind, one_line, server_credentials
+from alliance.config import AllianceConfig, Party
+from alliance.errors import PortTaken
+from alliance.pb import signing_pb2 as pb
+from alliance.pb import signing_pb2_grpc
+from alliance.signing.desk import Desk
+from alliance.signing.policy import Policy
+from alliance.signing.rules import Refused
+
+APPLICATION = "sign"
+"""The name under which alliance.toml may say where a member's desk is."""
+WAITING_PER_CLIENT_MAX = 16
+"""Requests of one client that are being worked on."""
+STOP_GRACE_SECONDS = 1.0
+
+log = logging.getLogger("alliance.signing")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SigningService:
+    """alliance.v1.Signing."""
+
+    def __init__(self, config: AllianceConfig, desk: Desk, now: Callable[[], float] = time.time) -> None:
+        self._identities = Identities(config)
+        self._desk = desk
+        self._now = now
+        self._waiting: Counter[bytes] = Counter()
+        self._worker = ThreadPoolExecutor(1, "desk")  # one at a time: arithmetic is all that it is
+
+    async def Share(self, request: pb.ShareRequest, context: Context) -> pb.ShareReply:  # noqa: N802
+        client = self._identities.client(context)
+        if client is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only clients of this alliance ask")
+        if self._waiting[client.client_id] >= WAITING_PER_CLIENT_MAX:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests of this client are under way"
+            )
+        self._waiting[client.client_id] += 1
+        work = asyncio.get_running_loop().run_in_executor(self._worker, self._answer, request.receipt, client)
+        work.add_done_callback(lambda _: self._done(client))
+        return await asyncio.shield(work)  # who hangs up does not make room before the work is done
+
+    def _done(self, client: Party) -> None:
+        self._waiting[client.client_id] -= 1
+
+    def _answer(self, receipt: bytes, client: Party) -> pb.ShareReply:
+        try:
+            order = self._desk.judge(receipt, client, self._now())
+        except Refused as refusal:
+            why = one_line(str(refusal))
+            log.warning("refused to %s: %s", client.name, why)
+            return pb.ShareReply(refusal=why)
+        share = self._desk.share(order)
+        where = order.occasion
+        said = one_line(order.request.summary)
+        log.info("signs for %s with '%s', number %d: %s", client.name, where.purpose, where.number, said)
+        return pb.ShareReply(share=share, digest=order.digest)
+
+
+async def serve(
+    folder: Path,
+    policies: Sequence[Policy],
+    *,
+    passphrase: bytes,
+    listen: str | None = None,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Runs the desk of the member whose folder this is, until cancelled.
+
+    ``listen`` is a local host:port other than the one that alliance.toml gives for the application 'sign'.
+    Raises ConfigError, KeyFileError, ClockError, PortTaken.
+    """
+    config = config_file.load(folder)
+    me, member = keys.member_party(config, folder)
+    credentials = keys.load_credentials(folder, member, passphrase)
+    desk = Desk.open(folder, config, me, policies, passphrase)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    signing_pb2_grpc.add_SigningServicer_to_server(SigningService(config, desk), server)  # type: ignore[no-untyped-call]
+    address = listen or member.application_address(APPLICATION)
+    if not bind(server, address, server_credentials(config, credentials)):
+        raise PortTaken(
+            f"{address} cannot be listened on: is another process using it? Stop that one, use --listen, or"
+            f" name another address under 'applications' of {member.name} in every alliance.toml"
+        )
+    await server.start()
+    try:
+        ready(address)
+        await server.wait_for_termination()
+    finally:
+        await server.stop(STOP_GRACE_SECONDS)

@@ -1,0 +1,48 @@
+"""The alliance of the client's tests with keys for three purposes, and receipts of what was ordered there.
+
+The attestation key stands in for all of them: dealing others would take seconds and show nothing more here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from alliance.config import ATTESTATION, AllianceConfig
+from alliance.history import Placement
+from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
+from tests.alliance.farm import Chain, Farm
+
+__all__ = ["_runner", "chain", "cheap_scrypt", "farm", "run"]
+
+PURPOSES = ("tokens", "web", "logins")
+
+
+@pytest.fixture(scope="session")
+def config(farm: Farm) -> AllianceConfig:
+    key = farm.config.purpose_key(ATTESTATION)
+    return replace(farm.config, purpose_keys=((ATTESTATION, key), *((purpose, key) for purpose in PURPOSES)))
+
+
+class Registry:
+    """Orders commands of a client and hands out their receipts."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+
+    def receipt(self, command: bytes, client: int = 0) -> Receipt:
+        farm, chain = self.chain.farm, self.chain
+        submission = farm.submission(len(chain.entries) + 1, command, client=client)
+        entry = chain.add(submission)
+        path = chain.log.inclusion_proof(entry.slot - 1, entry.slot)
+        placement = Placement(entry.slot, 0, 1, entry.batch.time_ms, (), path)
+        fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
+        certificate = chain.certificate(entry.slot)
+        return Receipt(farm.config.context, certificate, placement, submission, 0, fingerprint)
+
+
+@pytest.fixture
+def registry(chain: Chain) -> Registry:
+    return Registry(chain)
