@@ -14,19 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alliance.config import (
-    ADDRESS,
-    AGREEMENT,
-    ATTESTATION,
-    FILE,
-    NAME,
-    PURPOSES_MAX,
-    AllianceConfig,
-    Member,
-    Party,
-)
+from alliance.config import AGREEMENT, ATTESTATION, FILE, PURPOSES_MAX, AllianceConfig
 from alliance.errors import ConfigError, require_passphrase
 from alliance.keys import SHARE, generate_keys, public_file, share_file, write_private
+from alliance.parties import ADDRESS, NAME, Member, Party
 from quorum import QuorumSystem, UnsatisfiableSizes
 from quorum.threshold_rsa import deal_agreement_key, deal_key
 

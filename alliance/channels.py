@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from google.protobuf.message import DecodeError
 
 from alliance.codec import ENVELOPE_BYTES_MAX
-from alliance.config import AllianceConfig, Member, Party
+from alliance.config import AllianceConfig
 from alliance.keys import Credentials
+from alliance.parties import Member, Party
 
 _COMMON: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", ENVELOPE_BYTES_MAX),

@@ -17,21 +17,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from alliance.errors import ConfigError
 from alliance.fields import only, suggest, tables, value
+from alliance.parties import Member, Party, party_lines, read_client, read_member, read_name
 from alliance.timing import DEFAULT_TIMING, Timing
 from quorum import Context, QuorumSystem, UnsatisfiableSizes
 from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaScheme
 
 FILE = "alliance.toml"
 FORMAT = 1
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-ADDRESS = re.compile(r"[A-Za-z0-9._:\[\]%-]{1,255}:[0-9]{1,5}")
 CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 FILE_BYTES_MAX = 16 * 1024 * 1024
 KEY_BITS_MIN = 2048
@@ -40,47 +34,7 @@ ATTESTATION = "attestation"
 AGREEMENT = "agreement"
 """What nobody may call a further key: the one that decides signs nothing else."""
 PURPOSES_MAX = 16
-APPLICATION_PORT = 100
 _ID_DOMAIN = b"alliance/v1 founding\x00"
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """A member or client: a name, an Ed25519 key for what it signs, a certificate for its channel."""
-
-    name: str
-    identity: bytes
-    certificate: x509.Certificate
-
-    @property
-    def fingerprint(self) -> bytes:
-        """The SHA-256 digest of the TLS certificate: who the channel says it is."""
-        return self.certificate.fingerprint(hashes.SHA256())
-
-    @property
-    def identity_key(self) -> Ed25519PublicKey:
-        return Ed25519PublicKey.from_public_bytes(self.identity)
-
-    @property
-    def client_id(self) -> bytes:
-        return sha256(self.identity).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Member(Party):
-    """``address`` is host:port, as its peers and clients reach it.
-
-    ``applications`` are (name, host:port) of the application processes that this member runs elsewhere than
-    at the derived address, which is that of the member with a port higher by APPLICATION_PORT.
-    """
-
-    address: str
-    applications: tuple[tuple[str, str], ...] = ()
-
-    def application_address(self, application: str) -> str:
-        """Where this member's executor of an application answers clients."""
-        host, _, port = self.address.rpartition(":")
-        return dict(self.applications).get(application, f"{host}:{int(port) + APPLICATION_PORT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +130,9 @@ class AllianceConfig:
             if member.applications:
                 listed = ", ".join(f'"{name}" = "{address}"' for name, address in member.applications)
                 lines.append(f"applications = {{ {listed} }}")
-            lines += _party_lines(member)
+            lines += party_lines(member)
         for client in self.clients:
-            lines += ["", "[[clients]]", f'name = "{client.name}"', *_party_lines(client)]
+            lines += ["", "[[clients]]", f'name = "{client.name}"', *party_lines(client)]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -191,8 +145,8 @@ class AllianceConfig:
         only(table, _TOP_KEYS, FILE)
         if table.get("format") != FORMAT:
             raise ConfigError(f"{FILE} has format {table.get('format')}, this version reads format {FORMAT}")
-        members = tuple(_member(entry) for entry in tables(table, "members", FILE))
-        clients = tuple(_client(entry) for entry in tables(table, "clients", FILE))
+        members = tuple(read_member(entry, f"{FILE}, members") for entry in tables(table, "members", FILE))
+        clients = tuple(read_client(entry, f"{FILE}, clients") for entry in tables(table, "clients", FILE))
         _distinct("members", [*members])
         _distinct("clients", [*clients])
         try:
@@ -203,7 +157,7 @@ class AllianceConfig:
         if not CREATED.fullmatch(created):
             raise ConfigError(f"{FILE}: 'created' must be a time like 2026-01-31T12:00:00Z")
         config = cls(
-            name=_name(table, FILE),
+            name=read_name(table, FILE),
             created=created,
             epoch=value(table, "epoch", int, FILE),
             system=system,
@@ -279,80 +233,18 @@ _TOP_KEYS = (
 )
 
 
-def _party_lines(party: Party) -> list[str]:
-    pem = party.certificate.public_bytes(Encoding.PEM).decode().strip()
-    return [f'identity = "{party.identity.hex()}"', f'certificate = """\n{pem}\n"""']
-
-
-def _member(table: Mapping[str, Any]) -> Member:
-    where = f"{FILE}, members"
-    only(table, ("name", "address", "applications", "identity", "certificate"), where)
-    address = _address(value(table, "address", str, where), where)
-    applications = table.get("applications", {})
-    if not isinstance(applications, dict):
-        raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
-    for name, elsewhere in applications.items():
-        if not NAME.fullmatch(name) or not isinstance(elsewhere, str):
-            raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
-        _address(elsewhere, where)
-    return Member(
-        _name(table, where),
-        _identity(table, where),
-        _certificate(table, where),
-        address,
-        tuple(applications.items()),
-    )
-
-
-def _address(address: str, where: str) -> str:
-    if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
-        raise ConfigError(f"{where}: {address!r:.80} is no address: write host:port")
-    return address
-
-
 def _purpose_keys(table: Mapping[str, Any]) -> tuple[tuple[str, AgreementKey], ...]:
     where = f"{FILE}, purposes"
     found: dict[str, AgreementKey] = {}
     for entry in tables(table, "purposes", FILE):
         only(entry, ("name", "key"), where)
-        name = _name(entry, where)
+        name = read_name(entry, where)
         if name == AGREEMENT:
             raise ConfigError(f"{where}: '{AGREEMENT}' is no further purpose")
         if name in found or len(found) == PURPOSES_MAX:
             raise ConfigError(f"{where}: '{name}' is there twice, or there are more than {PURPOSES_MAX}")
         found[name] = _agreement_key(value(entry, "key", str, where), f"the key for '{name}'")
     return tuple(found.items())
-
-
-def _client(table: Mapping[str, Any]) -> Party:
-    where = f"{FILE}, clients"
-    only(table, ("name", "identity", "certificate"), where)
-    return Party(_name(table, where), _identity(table, where), _certificate(table, where))
-
-
-def _name(table: Mapping[str, Any], where: str) -> str:
-    name: str = value(table, "name", str, where)
-    if not NAME.fullmatch(name):
-        raise ConfigError(
-            f"{where}: {name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at the most"
-        )
-    return name
-
-
-def _identity(table: Mapping[str, Any], where: str) -> bytes:
-    try:
-        identity = bytes.fromhex(value(table, "identity", str, where))
-        Ed25519PublicKey.from_public_bytes(identity)
-    except ValueError:
-        raise ConfigError(f"{where}: 'identity' must be an Ed25519 public key, 64 hex digits") from None
-    return identity
-
-
-def _certificate(table: Mapping[str, Any], where: str) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(value(table, "certificate", str, where).encode())
-    except ValueError:
-        raise ConfigError(f"{where}: 'certificate' is no X.509 certificate in PEM") from None
 
 
 def _agreement_key(text: str, what: str = "'agreement_key'") -> AgreementKey:

@@ -21,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from alliance.config import AllianceConfig, Member, Party
+from alliance.config import AllianceConfig
 from alliance.errors import ClockError, ConfigError, KeyFileError, require_passphrase
+from alliance.parties import Member, Party
 from quorum.threshold_rsa import (
     InvalidAgreementKey,
     InvalidKeyFile,

@@ -14,9 +14,10 @@ from typing import TypeAlias
 from cryptography.exceptions import InvalidSignature
 
 from alliance import evidence as kinds
-from alliance.config import AllianceConfig, Party
+from alliance.config import AllianceConfig
 from alliance.errors import InvalidEvidence
 from alliance.evidence import PortableEvidence
+from alliance.parties import Party
 from fab_paxos.evidence import disagree
 from fab_paxos.log import EMPTY, Frontier, slot_leaf
 from fab_paxos.messages import NewView, Report

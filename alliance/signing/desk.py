@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alliance import keys
-from alliance.config import AllianceConfig, Party
+from alliance.config import AllianceConfig
 from alliance.errors import ConfigError, InvalidReceipt, InvalidRequest
+from alliance.parties import Party
 from alliance.receipt import Receipt, load_public_key
 from alliance.signing.order import Order, order_of, signing_key
 from alliance.signing.policy import Policy

@@ -17,8 +17,9 @@ import grpc.aio
 from alliance import config as config_file
 from alliance import keys
 from alliance.channels import SERVER_OPTIONS, Identities, bind, one_line, server_credentials
-from alliance.config import AllianceConfig, Party
+from alliance.config import AllianceConfig
 from alliance.errors import PortTaken
+from alliance.parties import Party
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.signing.desk import Desk

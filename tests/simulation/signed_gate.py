@@ -19,9 +19,10 @@ from cryptography.x509.oid import NameOID
 
 from alliance import codec
 from alliance import gate as product
-from alliance.config import AllianceConfig, Member, Party
+from alliance.config import AllianceConfig
 from alliance.evidence import PortableEvidence, export
 from alliance.history import History
+from alliance.parties import Member, Party
 from alliance.verdict import Verdict, verify
 from fab_paxos import Submission
 from fab_paxos.evidence import Evidence, TwoSubmissions
