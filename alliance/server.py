@@ -32,6 +32,7 @@ from alliance.peers import Peers
 from alliance.services import ClientService, PeerService
 from alliance.sessions import Sessions
 from alliance.signer import Signer
+from alliance.tasks import together
 from fab_paxos import EngineConfig, Entry, Replica, Submission
 from fab_paxos.effects import Record, ViewRecord
 from fab_paxos.events import (
@@ -154,14 +155,12 @@ class Server:
 
     async def run(self) -> None:
         """Serves until cancelled; an error that ends it is raised as the AllianceError that it is."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._take_part(), name="driver")
-                tasks.create_task(self._fail(), name="failure")
-                tasks.create_task(self._signer.run(), name="signer")
-                tasks.create_task(self._peers.dial(), name="peers")
-        except BaseExceptionGroup as group:
-            raise _root(group) from None
+        await together(
+            driver=self._take_part(),
+            failure=self._fail(),
+            signer=self._signer.run(),
+            peers=self._peers.dial(),
+        )
 
     async def _take_part(self) -> None:
         """Nothing that the engine says leaves before n - f members know of this start."""
@@ -343,16 +342,3 @@ def _engine_config(config: AllianceConfig, me: int, keep_slots: int | None) -> E
         drift_ms=int(1000 * timing.clock_drift_seconds),
         retain_slots=keep_slots,
     )
-
-
-def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that ended the server: an AllianceError if there is one, else the first."""
-    errors: list[BaseException] = []
-    stack: list[BaseException] = [group]
-    while stack:
-        error = stack.pop()
-        if isinstance(error, BaseExceptionGroup):
-            stack.extend(reversed(error.exceptions))
-        else:
-            errors.append(error)
-    return next((error for error in errors if isinstance(error, AllianceError)), errors[0])

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from alliance.errors import AllianceError
+
 
 async def until_first(*work: Coroutine[Any, Any, Any]) -> None:
     """Runs all of them until the first one ends, then ends the others.
@@ -43,3 +45,29 @@ async def until_signal(work: Coroutine[Any, Any, None]) -> bool:
     except asyncio.CancelledError:
         return True
     return False
+
+
+async def together(**work: Coroutine[Any, Any, None]) -> None:
+    """Runs all of it, each as the task of its name, until one fails or all are cancelled.
+
+    Raises the AllianceError that it was, or else the first error.
+    """
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for name, each in work.items():
+                tasks.create_task(each, name=name)
+    except BaseExceptionGroup as group:
+        raise _root(group) from None
+
+
+def _root(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """An AllianceError if there is one, else the first."""
+    errors: list[BaseException] = []
+    stack: list[BaseException] = [group]
+    while stack:
+        error = stack.pop()
+        if isinstance(error, BaseExceptionGroup):
+            stack.extend(reversed(error.exceptions))
+        else:
+            errors.append(error)
+    return next((error for error in errors if isinstance(error, AllianceError)), errors[0])

@@ -20,7 +20,7 @@ from alliance import config as config_file
 from alliance import keys
 from alliance.channels import SERVER_OPTIONS, bind, open_channel, parser, server_credentials
 from alliance.config import ATTESTATION, AllianceConfig
-from alliance.errors import AllianceError, PortTaken, StateDiverged, StateError, Unreachable
+from alliance.errors import PortTaken, StateDiverged, StateError, Unreachable
 from alliance.execution.machine import StateMachine, require_name
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import COMPARE_SLOTS, Runner, quarrel
@@ -30,6 +30,7 @@ from alliance.listener import Listener
 from alliance.pb import application_pb2 as pb
 from alliance.pb import application_pb2_grpc
 from alliance.signer import Signer
+from alliance.tasks import together
 from quorum import JointStatement
 
 log = logging.getLogger("alliance.execution")
@@ -114,14 +115,7 @@ class Executor:
 
     async def run(self) -> None:
         """Executes until cancelled. Raises StateDiverged, StateError or SignerError."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow(), name="follow")
-                tasks.create_task(self._signer.run(), name="signer")
-                tasks.create_task(self._compare(), name="compare")
-        except BaseExceptionGroup as group:
-            known, _ = group.split(AllianceError)
-            raise (known.exceptions[0] if known is not None else group) from None
+        await together(follow=self._follow(), signer=self._signer.run(), compare=self._compare())
 
     async def stop(self) -> None:
         """Saves the state and ends."""

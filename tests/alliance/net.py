@@ -21,7 +21,7 @@ from alliance.pb import client_pb2_grpc
 from alliance.services import ClientService
 from alliance.sessions import Sessions
 from fab_paxos import Submission
-from fab_paxos.events import Event, Submitted
+from fab_paxos.events import Attended, Event, Submitted
 from fab_paxos.messages import Status
 from fab_paxos.windows import ClientWindows, Standing
 from tests.alliance.farm import Chain, Farm, Told
@@ -41,6 +41,7 @@ class Office(Told):
         self.me = me
         self.certifies = True
         self.posted: list[Submission] = []
+        self.attended: list[bool] = []
         self.error: AllianceError | None = None
         self.sessions = Sessions(self.history)
         self.windows = ClientWindows()
@@ -54,6 +55,9 @@ class Office(Told):
     # -- the driver
 
     def post(self, event: Event) -> None:
+        if isinstance(event, Attended):
+            self.attended.append(event.attended)
+            return
         assert isinstance(event, Submitted)
         self.posted.append(event.submission)
         judgement = self.windows.judge(event.submission)

@@ -59,6 +59,19 @@ def test_concurrent_proposals_travel_together(farm: Farm, tmp_path: Path, office
     run(scenario())
 
 
+def test_a_server_knows_whether_somebody_waits(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
+    async def scenario() -> None:
+        async with connected(farm, tmp_path, {0: office}) as client:
+            assert office.attended == [False]
+            await client.propose(b"one")
+            async for _ in client.listen(follow=False):
+                pass
+            assert office.attended == [False, True]
+
+    run(scenario())
+    assert office.attended == [False, True, False]
+
+
 def test_many_proposals_keep_few_submissions_in_flight(
     farm: Farm, tmp_path: Path, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
