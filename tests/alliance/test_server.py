@@ -20,7 +20,7 @@ from alliance.client import Client
 from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
 from alliance.server import JOURNAL, Server
 from fab_paxos.effects import EntryRecord, ViewRecord
-from fab_paxos.events import CombinationFailed, Combined, TimerFired
+from fab_paxos.events import Attended, CombinationFailed, Combined, TimerFired
 from fab_paxos.messages import Status
 from quorum import AcceptedStatement, Endorsement
 from tests.alliance.conftest import Run
@@ -205,7 +205,7 @@ def test_nothing_is_said_before_a_quorum_knows(home: Path, run: Run) -> None:
             running = asyncio.create_task(server.run())
             server._driver.post(TimerFired("x"))
             await asyncio.wait([running], timeout=0.1)
-            assert posted(server) == [TimerFired("x")]
+            assert posted(server) == [Attended(False), TimerFired("x")]
             server._incarnation.settled.set()
             while server._driver._events:
                 await asyncio.wait([running], timeout=0.01)
