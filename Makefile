@@ -25,7 +25,7 @@ $(SETUP): setup.cfg | $(BIN)/python
 
 $(SETUP_DEV): setup.cfg | $(BIN)/python
 	@echo "setting up $(VENV) with the tools of the tests (once)" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(SETUP)
 
 $(SETUP_BENCH): setup.cfg | $(BIN)/python

@@ -32,6 +32,7 @@ from alliance import ceremony, sync
 from alliance import config as config_file
 from alliance.cli.demo_cluster import free_addresses
 from alliance.config import AllianceConfig
+from tests.founding import found
 
 PASSPHRASE = "correct horse battery staple"
 READY_SECONDS = 60.0
@@ -211,9 +212,8 @@ class Cluster:
         clients: int = 2,
         purposes: Sequence[tuple[str, int]] = (),
     ) -> Cluster:
-        """A fresh alliance at free ports; nothing runs yet. Two seconds, and one for each purpose."""
-        asked = founding(members, faults, clients, purposes=purposes)
-        ceremony.found(asked, folder, PASSPHRASE.encode())
+        """A fresh alliance at free ports; nothing runs yet."""
+        found(founding(members, faults, clients, purposes=purposes), folder, PASSPHRASE.encode())
         return cls(folder)
 
     def __enter__(self) -> Cluster:
@@ -239,6 +239,24 @@ class Cluster:
         started = [self.launch(name) for name in names or self.names]
         for server in started:
             server.await_ready()
+
+    def complete(self) -> None:
+        """Starts those members that do not run, and waits until they are like the others."""
+        gone = [name for name in self.names if name not in self.servers or not self.servers[name].running]
+        if gone:
+            self.start(*gone)
+            self.await_level(*gone)
+
+    def await_level(self, *names: str) -> None:
+        """Waits until these have proven as much as any other member, and have links to all that answer."""
+        with self.client("client-2") as client:
+            for _ in range(2000):  # each question takes its time
+                up = {member.name: member for member in client.status() if member.reachable}
+                most = max((member.certified for member in up.values()), default=0)
+                here = [up[name] for name in names if name in up and up[name].certified == most]
+                if len(here) == len(names) and all({m.name, *m.connected} >= up.keys() for m in here):
+                    return
+        raise AssertionError(f"{names} do not catch up: {up}")
 
     def launch(self, name: str, *arguments: str, file_bytes_max: int | None = None) -> ServerProcess:
         """Starts a member without waiting."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from alliance.cli.demo_course import Course, Figures
-from alliance.cli.demo_siege import Plot, Siege
+from alliance.cli.demo_plots import Plot
+from alliance.cli.demo_siege import Siege
 from alliance.cli.demo_story import Story
 
 if TYPE_CHECKING:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from alliance.cli.demo_siege import Plot
 
 _SEAT = (
     "{leader}, the leader, is exchanged: the same keys, the same journal, the same share of the key, but a"
     " program of its owner's making. "
 )
+
+
+@dataclass(frozen=True)
+class Plot:
+    """``replaced`` and ``blamed`` are what is to become of the liar; ``replaced`` None: either will do."""
+
+    attack: str
+    title: str
+    text: str
+    moral: str
+    seconds: float
+    replaced: bool | None
+    blamed: bool
 
 
 class Attack(StrEnum):

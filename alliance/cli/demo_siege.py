@@ -15,22 +15,10 @@ from alliance.cli.demo_verdict import Blames, one_log, short
 from alliance.cli.output import plural
 
 if TYPE_CHECKING:
+    from alliance.cli.demo_plots import Plot
     from alliance.client import Client
 
 WATCH_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class Plot:
-    """``replaced`` and ``blamed`` are what is to become of the liar; ``replaced`` None: either will do."""
-
-    attack: str
-    title: str
-    text: str
-    moral: str
-    seconds: float
-    replaced: bool | None
-    blamed: bool
 
 
 @dataclass

@@ -103,6 +103,7 @@ def serve(
         asyncio.run(_serve(folder, secret, listen, keep_slots, ready))
     finally:
         # The calls of the links to peers lie in circles; left to the interpreter's end, they delay it by 2 s.
+        gc.unfreeze()
         gc.collect()
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import shoup_rsa
-from alliance import ceremony, keys
-from shoup_rsa import dealer
+from alliance import ceremony
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm, Told
+from tests.founding import cheap_key_files, dealt, found
 
 DEADLINE_SECONDS = 30.0
 """A test that waits for ever fails instead; no test waits for time to pass."""
@@ -24,10 +22,7 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 @pytest.fixture(scope="session")
 def cheap_scrypt() -> Iterator[None]:
     """Key files that cost nothing to open: what scrypt is worth is not tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keys, "SCRYPT_COST", 2**4)
-        seal = functools.partial(shoup_rsa.seal_key_share, scrypt_cost=2**10)
-        patch.setattr(shoup_rsa, "seal_key_share", seal)
+    with cheap_key_files():
         yield
 
 
@@ -36,18 +31,9 @@ def farm(tmp_path_factory: pytest.TempPathFactory, cheap_scrypt: None) -> Farm:
     folder = tmp_path_factory.mktemp("alliance") / "farm"
     addresses = [f"127.0.0.1:{7400 + index}" for index in range(len(MEMBERS))]
     founding = ceremony.Founding("farm", MEMBERS, addresses, CLIENTS, 1, 2048)
-    primes: list[tuple[int, int]] = []
-    find = dealer._two_safe_primes
-
-    def overheard(*arguments: Any) -> tuple[int, int]:
-        primes.append(find(*arguments))
-        return primes[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dealer, "_two_safe_primes", overheard)
-        config = ceremony.found(founding, folder, PASSPHRASE)
+    config = found(founding, folder, PASSPHRASE)
     farm = Farm.open(folder, config)
-    farm.primes = primes[0]
+    _, farm.primes = dealt(config.system, config.system.decision, founding.key_size)
     return farm
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from alliance import ceremony, cli
+from alliance import cli
 from tests.executors import give_addresses
+from tests.founding import found
 from tests.processes import PASSPHRASE, Cluster, command, environment, founding
 
 RUN_SECONDS = 120.0
@@ -63,7 +64,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Clus
     """Another alliance, whose file names the addresses of the running one."""
     folder = tmp_path_factory.mktemp("stranger") / "farm"
     addresses = [member.address for member in cluster.config.members]
-    ceremony.found(founding(addresses=addresses), folder, PASSPHRASE.encode())
+    found(founding(addresses=addresses), folder, PASSPHRASE.encode(), stock=1)
     return Cluster(folder)
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from alliance import ceremony, client
+from alliance import client
 from alliance import config as config_file
 from alliance.cli.demo_cluster import PLAYGROUND
 from alliance.cli.demo_course import Course
-from alliance.cli.demo_plots import ALL, PLOTS, Attack
-from alliance.cli.demo_siege import Outcome, Plot, Siege
+from alliance.cli.demo_plots import ALL, PLOTS, Attack, Plot
+from alliance.cli.demo_siege import Outcome, Siege
 from alliance.cli.demo_story import Story
 from alliance.hostile.attacks import ATTACKS
+from tests.founding import found
 from tests.processes import PASSPHRASE, Cluster, environment, founding
 
 Play = Callable[[Plot], Outcome]
@@ -31,8 +32,11 @@ class Scene(Course):
 
     async def live(self, first: client.Client, second: client.Client) -> None:
         self.clients = first, second
+        self._last: Outcome | None = None
 
     async def play(self, plot: Plot) -> Outcome:
+        if self._last is not None:
+            await self._heal(self._last)
         # Where nobody else's work is ordered, a censored client is missed as soon as its time-out is over.
         first, second = self.clients
         siege = Siege(self, [first, first if plot.attack == "censor" else second], plot)
@@ -40,7 +44,7 @@ class Scene(Course):
         await siege.endure()
         await siege.agree()
         await siege.judge()
-        await self._heal(siege.outcome)
+        self._last = siege.outcome
         return siege.outcome
 
     async def _heal(self, outcome: Outcome) -> None:
@@ -59,9 +63,8 @@ class Scene(Course):
 def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """A function that plays an attack and returns its figures."""
     folder = tmp_path_factory.mktemp("attacked") / "farm"
-    scene = Scene(
-        folder, ceremony.found(founding(), folder, PASSPHRASE.encode()), PASSPHRASE, Story(silent=True)
-    )
+    config = found(founding(), folder, PASSPHRASE.encode())
+    scene = Scene(folder, config, PASSPHRASE, Story(silent=True))
     stack = AsyncExitStack()
 
     async def open_scene() -> None:

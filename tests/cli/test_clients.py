@@ -21,16 +21,16 @@ TEXT = Path(__file__).parents[2] / "LICENSE"
 BOUNDED_SECONDS = 20.0
 
 
-def _start(cluster: Cluster, run: Run) -> str:
+def _start(cluster: Cluster) -> str:
     """A slot of its own for a test: the one after what was decided so far."""
-    place = json.loads(run("propose", cluster.client_folder("client-1"), "begin", "-o", "json").text)
-    return str(place["last_slot"] + 1)
+    with cluster.client("client-1") as client:
+        return str(client.propose(b"begin").slot + 1)
 
 
 def test_two_listeners_on_different_servers_hear_the_file_line_by_line(
     cluster: Cluster, alliance: Run
 ) -> None:
-    start = _start(cluster, alliance)
+    start = _start(cluster)
     proposed = alliance("propose", cluster.client_folder("client-1"), "--file", TEXT, "-o", "json")
     assert proposed.code == 0, proposed.err
     lines = TEXT.read_bytes().splitlines()
@@ -47,7 +47,7 @@ def test_two_listeners_on_different_servers_hear_the_file_line_by_line(
 
 
 def test_commands_are_bytes_and_empty_lines_are_commands(cluster: Cluster, alliance: Run) -> None:
-    start = _start(cluster, alliance)
+    start = _start(cluster)
     data = bytes(range(10)) + b"\n\n\n\xff\xfe\r\n" + bytes(range(11, 256)) + b"\n\n"
     proposed = alliance("propose", cluster.client_folder("client-1"), "-", stdin=data)
     assert proposed.code == 0
@@ -57,7 +57,7 @@ def test_commands_are_bytes_and_empty_lines_are_commands(cluster: Cluster, allia
 
 
 def test_json_entries_say_where_who_and_what(cluster: Cluster, alliance: Run) -> None:
-    start = _start(cluster, alliance)
+    start = _start(cluster)
     values = ["open the gate", "grün", b"\xff\x00x".decode("latin-1")]
     assert alliance("propose", cluster.client_folder("client-2"), *values[:2]).code == 0
     assert alliance("propose", cluster.client_folder("client-2"), "--file", "-", stdin=b"\xff\x00x").code == 0
@@ -71,7 +71,7 @@ def test_json_entries_say_where_who_and_what(cluster: Cluster, alliance: Run) ->
 
 
 def test_count_and_follow_end_after_so_many(cluster: Cluster, alliance: Run) -> None:
-    start = _start(cluster, alliance)
+    start = _start(cluster)
     assert alliance("propose", cluster.client_folder("client-1"), "a", "b", "c").code == 0
     for more in ((), ("--follow",)):
         heard = alliance("listen", cluster.client_folder("client-1"), "--start", start, "--count", "2", *more)
@@ -154,7 +154,7 @@ def test_a_client_of_another_alliance_at_these_servers(
 
 
 def test_a_command_over_the_limit_sends_nothing_at_all(cluster: Cluster, alliance: Run) -> None:
-    start = _start(cluster, alliance)
+    start = _start(cluster)
     data = b"fine\n" + b"x" * (256 * 1024 + 1) + b"\nfine, too\n"
     result = alliance("propose", cluster.client_folder("client-1"), "-", stdin=data)
     assert (result.code, result.out) == (2, b"")
@@ -201,21 +201,24 @@ def test_an_unknown_server_and_an_unwritable_sequence(inside: Run, home: Cluster
     assert "sequence cannot be advanced" in result.error
 
 
-def test_too_few_members_leave_the_outcome_unknown_and_nothing_is_lost(alliance: Run, home: Cluster) -> None:
-    folder = home.client_folder("client-1")
-    with home:
-        home.start()
+def test_too_few_members_leave_the_outcome_unknown_and_nothing_is_lost(
+    alliance: Run, cluster: Cluster
+) -> None:
+    folder = cluster.client_folder("client-1")
+    start = _start(cluster)
+    try:
         assert alliance("propose", folder, "first").code == 0
-        home.kill("member-5", "member-6")
+        cluster.kill("member-5", "member-6")
         status = alliance("status", folder)
         assert status.code == 5
         assert "4 of 6 members answer, 5 are needed to decide: start the others" in status.error
         result = alliance("propose", folder, "second", "--timeout", "1")
         assert result.code == 3
         assert "may or may not be ordered" in result.error
-        home.start("member-5", "member-6")
-        assert alliance("propose", folder, "third").code == 0
-        heard = alliance("listen", folder).text.split()
+    finally:
+        cluster.complete()
+    assert alliance("propose", folder, "third").code == 0
+    heard = alliance("listen", folder, "--start", start).text.split()
     assert heard in (["first", "second", "third"], ["first", "third", "second"], ["first", "third"])
 
 

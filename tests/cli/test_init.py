@@ -13,6 +13,7 @@ import pytest
 
 from alliance import config
 from tests.cli.conftest import Run
+from tests.founding import cheaply
 from tests.processes import command, environment
 
 
@@ -41,14 +42,14 @@ def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
     assert alliance("status", farm / "clients" / "client-1", passphrase="from a file\n").code == 2
 
 
-def test_json_names_everything_that_was_written(alliance: Run, tmp_path: Path) -> None:
+def test_json_names_everything_that_was_written(inside: Run, tmp_path: Path) -> None:
     farm = tmp_path / "farm"
     names = "anna,bert,carl,dora,emil,fritz"
     addresses = [f"{name}.example:{7000 + n}" for n, name in enumerate(names.split(","))]
     given = [word for address in addresses for word in ("--address", address)]
-    result = alliance(
-        "init", farm, "--names", names, *given, "--name", "farmers", "--purpose", "web:4", "-o", "json"
-    )
+    asked = ("--names", names, *given, "--name", "farmers", "--purpose", "web:4")
+    with cheaply():
+        result = inside("init", farm, *asked, "-o", "json")
     assert (result.code, result.err) == (0, "")
     report = json.loads(result.text)
     assert [member["address"] for member in report["members"]] == addresses

@@ -1,5 +1,20 @@
-"""The fixtures of the client's tests: one alliance, logs made by hand, servers of one process."""
+"""Fixtures: one alliance, logs made by hand, servers of one process, as for the client; and real servers."""
+
+from collections.abc import Iterator
+
+import pytest
 
 from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
+from tests.executors import give_addresses
+from tests.processes import Cluster
 
 __all__ = ["_runner", "chain", "cheap_scrypt", "farm", "run"]
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """An alliance with all its six servers running, and places for the executors of the lock service."""
+    with Cluster.found(tmp_path_factory.mktemp("cluster") / "farm") as running:
+        give_addresses(running, "lock")
+        running.start()
+        yield running

@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 from random import Random
@@ -52,13 +51,6 @@ def test_a_topic_that_is_none_is_refused(topic: str) -> None:
 
 
 # -- real servers ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster.found(tmp_path_factory.mktemp("broadcast") / "farm") as cluster:
-        cluster.start()
-        yield cluster
 
 
 def broadcast(*arguments: str | Path) -> list[str]:

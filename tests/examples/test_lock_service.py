@@ -18,21 +18,13 @@ from alliance.config import ATTESTATION
 from alliance.receipt import load_public_key
 from examples.lock_service import LockRefused, LockTaken, Ticket, sync
 from examples.lock_service.commands import PROGRAM, app
-from tests.executors import Executors, give_addresses
+from tests.executors import Executors
 from tests.processes import PASSPHRASE, READY_SECONDS, Cluster, environment
 
-APPLICATION, MODULE = "lock", "examples.lock_service"
+MODULE = "examples.lock_service"
 EXECUTORS = ("member-2", "member-3", "member-5")
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = environment() | {"PYTHONPATH": str(ROOT)}
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster.found(tmp_path_factory.mktemp("locks") / "farm") as cluster:
-        give_addresses(cluster, APPLICATION)
-        cluster.start()
-        yield cluster
 
 
 @pytest.fixture(scope="module")

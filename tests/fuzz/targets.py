@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from google.protobuf.message import DecodeError
 
 import shoup_rsa
-from alliance import ceremony, codec, keys
+from alliance import ceremony, codec
 from alliance.errors import InvalidReceipt
 from alliance.gate import Gate, Rejected
 from alliance.history import Placement
@@ -31,6 +29,7 @@ from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, TIME_MS, Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, settings
 from tests.fab_paxos.require import require
+from tests.founding import found
 from tests.fuzz import journal_targets as stored
 from tests.fuzz import signing_targets as signing
 from tests.fuzz.gate_target import SENDER, GateTarget
@@ -50,11 +49,9 @@ class Target:
 
 def found_alliance(folder: Path) -> tuple[Farm, Chain]:
     """A real alliance with a log of twelve slots. Its key files cost nothing to open."""
-    cheap = partial(shoup_rsa.seal_key_share, scrypt_cost=2**10)
-    with patch.object(keys, "SCRYPT_COST", 2**4), patch.object(shoup_rsa, "seal_key_share", cheap):
-        addresses = [f"127.0.0.1:{7400 + index}" for index in range(len(MEMBERS))]
-        founding = ceremony.Founding("fuzzed", MEMBERS, addresses, CLIENTS, 1, 2048)
-        farm = Farm.open(folder, ceremony.found(founding, folder, PASSPHRASE))
+    addresses = [f"127.0.0.1:{7400 + index}" for index in range(len(MEMBERS))]
+    founding = ceremony.Founding("fuzzed", MEMBERS, addresses, CLIENTS, 1, 2048)
+    farm = Farm.open(folder, found(founding, folder, PASSPHRASE))
     return farm, Chain(farm).grow(12, size=2)
 
 

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from alliance.cli.demo_cluster import free_addresses
 from tests.processes import Cluster, ServerProcess
-from tests.servers.test_crashes import await_level
+
+_NUMBERS = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with Cluster.found(tmp_path_factory.mktemp("refusals") / "farm") as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def running(cluster: Cluster) -> Iterator[Cluster]:
-    """All six serve, and have decided something together."""
-    cluster.start(*(name for name in cluster.names if name not in cluster.servers))
-    try:
-        decide(cluster, 2)
-        yield cluster
-    except BaseException:
-        print(cluster.logs())  # noqa: T201
-        raise
+@pytest.fixture(autouse=True)
+def decided(running: Cluster) -> None:
+    """They have decided something together."""
+    decide(running, 2)
 
 
 def decide(cluster: Cluster, count: int, size: int = 20) -> None:
     with cluster.client("client-1") as client:
-        for number in range(count):
-            client.propose(b"%d" % number * (size // 2))
+        for _ in range(count):
+            client.propose((b"%010d" % next(_NUMBERS)).ljust(size, b"0"))
 
 
 def alarms(cluster: Cluster) -> list[str]:
@@ -61,7 +50,7 @@ def test_a_disk_from_before_the_last_start(running: Cluster, tmp_path: Path) -> 
     running.stop("member-6")
     running.keep_disk("member-6", tmp_path / "old")
     running.start("member-6")
-    await_level(running, "member-6")
+    running.await_level("member-6")
     running.stop("member-6")
     running.keep_disk("member-6", tmp_path / "new")
     running.put_disk("member-6", tmp_path / "old")
@@ -74,22 +63,22 @@ def test_a_disk_from_before_the_last_start(running: Cluster, tmp_path: Path) -> 
     decide(running, 2)  # the others go on
     running.put_disk("member-6", tmp_path / "new")
     running.start("member-6")
-    await_level(running, "member-6")
+    running.await_level("member-6")
 
 
 def test_a_disk_from_a_moment_within_the_last_start(running: Cluster, tmp_path: Path) -> None:
     """Its greetings are all known; what it said afterwards is not."""
-    await_level(running, "member-2")
+    running.await_level("member-2")
     running.keep_disk("member-2", tmp_path / "old")
     decide(running, 3)
-    await_level(running, "member-2")
+    running.await_level("member-2")
     running.kill("member-2")
     running.keep_disk("member-2", tmp_path / "new")
     running.put_disk("member-2", tmp_path / "old")
     assert "its word for view" in refused(running, "member-2", 7)
     running.put_disk("member-2", tmp_path / "new")
     running.start("member-2")
-    await_level(running, "member-2")
+    running.await_level("member-2")
 
 
 def test_a_cloned_machine(running: Cluster, tmp_path: Path) -> None:
@@ -112,7 +101,7 @@ def test_a_cloned_machine(running: Cluster, tmp_path: Path) -> None:
         clone.close()
     running.put_disk("member-6", clone_folder)
     running.start("member-6")
-    await_level(running, "member-6")
+    running.await_level("member-6")
 
 
 def test_a_full_disk(running: Cluster) -> None:
@@ -126,11 +115,14 @@ def test_a_full_disk(running: Cluster) -> None:
     assert "cannot be written" in line
     assert "free space or replace the disk, then start it again" in line
     running.start("member-5")
-    await_level(running, "member-5")
+    running.await_level("member-5")
 
 
 def test_lost_halved_and_damaged_journals(running: Cluster, tmp_path: Path) -> None:
     """Protocol, persist before you speak: amnesia is a fault, so the member must not vote."""
+    running.stop("member-4")  # so that what was decided is in the database itself
+    running.start("member-4")
+    running.await_level("member-4")
     running.kill("member-4")  # so that what it said last is in the WAL
     running.keep_disk("member-4", tmp_path / "kept")
     journal = running.member("member-4") / "journal.sqlite"
@@ -153,7 +145,7 @@ def test_lost_halved_and_damaged_journals(running: Cluster, tmp_path: Path) -> N
         assert "new identity" in line
         running.put_disk("member-4", tmp_path / "kept")
     running.start("member-4")
-    await_level(running, "member-4")
+    running.await_level("member-4")
 
 
 def test_nothing_of_this_left_a_traceback(running: Cluster) -> None:

@@ -1,0 +1,80 @@
+"""Alliances that are founded at once: RSA keys dealt once in a process, key files that cost nothing to open.
+
+What dealing and scrypt are worth is tested where they are made: tests/shoup_rsa, ``alliance init``, the demo.
+All else is as ``ceremony.found`` makes it, and of real size. Alliances of other sizes, or from another
+``stock``, have other keys.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import shoup_rsa
+from alliance import ceremony, keys
+from alliance.config import AllianceConfig
+from quorum import QuorumSystem
+from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, deal_key
+from shoup_rsa import dealer
+
+Key = tuple[AgreementKey, tuple[ThresholdRsaEndorser, ...]]
+
+
+@functools.cache
+def dealt(
+    system: QuorumSystem, threshold: int, key_size: int, stock: int = 0, place: int = 0
+) -> tuple[Key, tuple[int, int]]:
+    """A key, and the two primes that only its dealer knows: a test looks for them.
+
+    ``place``: its place among the keys of one alliance, of which the agreement key is the first.
+    """
+    found: list[tuple[int, int]] = []
+    find = dealer._two_safe_primes
+
+    def overheard(*arguments: Any) -> tuple[int, int]:
+        found.append(find(*arguments))
+        return found[-1]
+
+    with patch.object(dealer, "_two_safe_primes", overheard):
+        return deal_key(system, threshold, key_size, 0), found[0]
+
+
+@contextmanager
+def cheap_key_files() -> Iterator[None]:
+    """Key files that are written meanwhile open at once: they say themselves how costly they are."""
+    seal = functools.partial(shoup_rsa.seal_key_share, scrypt_cost=2**10)
+    with patch.object(keys, "SCRYPT_COST", 2**4), patch.object(shoup_rsa, "seal_key_share", seal):
+        yield
+
+
+@contextmanager
+def cheaply(stock: int = 0) -> Iterator[None]:
+    """Whoever calls ``ceremony.found`` meanwhile founds cheaply."""
+
+    places = itertools.count()
+
+    def stored(system: QuorumSystem, threshold: int, key_size: int, *_: Any) -> Key:
+        return dealt(system, threshold, key_size, stock, next(places))[0]
+
+    def agreement(system: QuorumSystem, key_size: int, *_: Any) -> Key:
+        nonlocal places
+        places = itertools.count()
+        return stored(system, system.decision, key_size)
+
+    with (
+        cheap_key_files(),
+        patch.object(ceremony, "deal_agreement_key", agreement),
+        patch.object(ceremony, "deal_key", stored),
+    ):
+        yield
+
+
+def found(founding: ceremony.Founding, folder: Path, passphrase: bytes, stock: int = 0) -> AllianceConfig:
+    """``ceremony.found``, cheaply."""
+    with cheaply(stock):
+        return ceremony.found(founding, folder, passphrase)
