@@ -57,6 +57,7 @@ status.decided | form: largest less zero | ignored: more
 status.certified | form: largest more | ignored: less zero
 status.active | ignored: changed
 status.stable | form: largest more | ignored: less zero
+status.unattended | ignored: changed
 fetch | form: empty | ignored: old slot
 fetch.first_slot | form: largest zero | ignored: less more old slot
 log_frame | certificate: alliance epoch | form: empty | true: old slot view
