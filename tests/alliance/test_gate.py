@@ -309,6 +309,8 @@ def test_the_seal_does_not_sign_for_others(farm: Farm, door: Gate, long_chain: C
     seal = Seal(farm.config, 2, farm.members[2].signing_key)
     relayed = farm.propose(entry)
     assert codec.decode(2, seal.close(relayed)) == relayed
-    assert isinstance(door.admit(2, seal.close(Propose(0, 1, entry.batch, entry.root))), Rejected)
+    unsigned = Propose(0, 1, entry.batch, entry.root)
+    assert seal.close(unsigned) == codec.encode(unsigned)
+    assert isinstance(door.admit(2, seal.close(unsigned)), Rejected)
     of_another = farm.accepted(0, 1, entry.root, 1)
     assert codec.decode(2, seal.close(of_another)) == of_another

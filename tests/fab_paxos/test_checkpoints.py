@@ -14,6 +14,7 @@ from fab_paxos.windows import CLIENT_STATE_BYTES_MAX, ClientWindows
 from quorum import CheckpointStatement, QuorumSystem
 from tests.fab_paxos.checkers import check, check_all
 from tests.fab_paxos.cluster import SIX, Cluster, submission
+from tests.fab_paxos.single import Bench
 
 EVERY = 4
 CLIENTS = 5
@@ -203,6 +204,8 @@ def test_unasked_offers_and_parts_are_ignored() -> None:
     cluster.run()
     assert other.engine.status == before
     assert not other.leaps
+    newcomer = Bench()  # whom it would help: but it has asked nobody
+    assert newcomer.hear(1, offers[0]) == []
 
 
 def test_state_that_is_not_held_is_not_sent() -> None:

@@ -8,14 +8,17 @@ from dataclasses import replace
 import pytest
 
 from fab_paxos import Batch
-from fab_paxos.effects import Blame, BlameClient, CutRecord
+from fab_paxos.acceptor import Acceptor
+from fab_paxos.effects import Blame, BlameClient, CutRecord, Effect
 from fab_paxos.events import Submitted
 from fab_paxos.evidence import BrokenLog, Repetition, TwoSubmissions, TwoWords, disagree
 from fab_paxos.limits import CLIENT_WINDOW, WINDOW_SLOTS
 from fab_paxos.log import EMPTY
 from fab_paxos.messages import Accepted, Certified, Forward, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry
-from tests.fab_paxos.cluster import submission
+from fab_paxos.tail import Tail
+from fab_paxos.windows import ClientWindows
+from tests.fab_paxos.cluster import SIX, submission
 from tests.fab_paxos.disk import Disk
 from tests.fab_paxos.single import Bench, Script, only, persisted, said
 from tests.fab_paxos.test_catch_up import frame, log_of
@@ -92,6 +95,15 @@ def test_a_proposal_against_what_a_certificate_brought_is_suspicion() -> None:
     bench.hear(3, frame(script, 1, 2, 2))
     bench.hear(0, Propose(0, 2, script.batches[0], bytes(32), b"by the leader"))
     assert all(found is None for _, found in evidence(bench))
+
+
+def test_a_proposal_against_what_a_new_view_brought_is_suspicion() -> None:
+    """The leader signed the NewView as a whole, and none of its slots."""
+    tail, batch, other = Tail(EMPTY, ClientWindows(), 100), *(Batch.of([submission(1, n)]) for n in (0, 1))
+    tail.append(6, batch, tail.next_frontier(batch), b"")
+    acceptor, out = Acceptor(SIX, tail, 1000), list[Effect]()
+    acceptor.on_propose(Propose(6, 1, other, bytes(32), b"by the leader"), True, out)
+    assert out == [Blame(0, "two proposals for slot 1")]
 
 
 # -- a log that does not follow, a number that is used -----------------------------------------------------

@@ -78,7 +78,12 @@ def test_an_offer_of_another_state_is_not_taken_up() -> None:
     true = Offer(
         checkpoint, snapshot.frontier.peaks, snapshot.leaves, QuorumCertificate(decided, b"joint"), ()
     )
-    for offer, taken in ((true, True), (replace(true, leaves=(leaf_hash(b"another"),)), False)):
+    of_another_log = QuorumCertificate(AcceptedStatement(0, snapshot.slot, bytes(32)), b"joint")
+    for offer, taken in (
+        (true, True),
+        (replace(true, leaves=(leaf_hash(b"another"),)), False),
+        (replace(true, certificate=of_another_log), False),
+    ):
         transfer, out = Transfer(), list[Effect]()
         transfer.on_offer(1, offer, 0, out)
         assert (transfer.source == 1) == taken
