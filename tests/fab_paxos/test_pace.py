@@ -86,6 +86,17 @@ def test_who_is_late_now_and_then_is_not_suspected() -> None:
         assert not watcher.pace.too_slow()
 
 
+def test_a_prompt_beat_makes_up_for_half_a_late_one() -> None:
+    """Late every second beat is not "now and then"."""
+    watcher = Watcher()
+    for number in range(1, 2 * LATE_WEIGHT * LATE_MAX + 1):
+        watcher.decision(late=number % 2 == 1)
+        watcher.pace.on_heartbeat()
+        if watcher.pace.too_slow():
+            break
+    assert number == 2 * (LATE_WEIGHT * LATE_MAX - LATE_WEIGHT) + 1
+
+
 def test_many_prompt_decisions_in_one_beat_do_not_buy_a_late_one() -> None:
     watcher = Watcher()
     for _ in range(LATE_MAX):

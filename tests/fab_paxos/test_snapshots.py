@@ -9,7 +9,7 @@ from fab_paxos.effects import Blame, Effect, Prune
 from fab_paxos.gathering import Reputation
 from fab_paxos.jointly import Jointly
 from fab_paxos.log import EMPTY, MerkleLog, leaf_hash
-from fab_paxos.messages import Offer
+from fab_paxos.messages import Offer, StatePart
 from fab_paxos.snapshot import Snapshot, state_digest
 from fab_paxos.tail import Tail
 from fab_paxos.transfer import Transfer
@@ -68,16 +68,21 @@ def test_a_digest_binds_how_many_items_a_state_has() -> None:
     assert state_digest([one, two]) != state_digest([tree.root()])
 
 
-def test_an_offer_of_another_state_is_not_taken_up() -> None:
-    """Its sender would bring the items, too, and every one of them would fit."""
+def offered() -> tuple[Snapshot, Offer]:
+    """A snapshot, and the offer that proves it."""
     tail = grown(4)
     tail.decide(4)
     snapshot = snapshot_of(tail)
     decided = AcceptedStatement(0, snapshot.slot, snapshot.frontier.root)
     checkpoint = QuorumCertificate(snapshot.statement, b"joint")
-    true = Offer(
+    return snapshot, Offer(
         checkpoint, snapshot.frontier.peaks, snapshot.leaves, QuorumCertificate(decided, b"joint"), ()
     )
+
+
+def test_an_offer_of_another_state_is_not_taken_up() -> None:
+    """Its sender would bring the items, too, and every one of them would fit."""
+    snapshot, true = offered()
     of_another_log = QuorumCertificate(AcceptedStatement(0, snapshot.slot, bytes(32)), b"joint")
     for offer, taken in (
         (true, True),
@@ -88,3 +93,15 @@ def test_an_offer_of_another_state_is_not_taken_up() -> None:
         transfer.on_offer(1, offer, 0, out)
         assert (transfer.source == 1) == taken
         assert any(isinstance(effect, Blame) for effect in out) != taken
+
+
+def test_a_part_that_is_not_of_the_offered_state_ends_its_source() -> None:
+    snapshot, offer = offered()
+    for items, good in ((snapshot.state, True), ((b"another",), False)):
+        transfer, out = Transfer(), list[Effect]()
+        transfer.on_offer(1, offer, 0, out)
+        brought = transfer.on_part(1, StatePart(snapshot.slot, 0, items), out)
+        assert (brought is not None) == good
+        assert any(isinstance(effect, Blame) for effect in out) != good
+        assert (transfer.source == 1) == good
+        assert transfer.received == (len(items) if good else 0)
