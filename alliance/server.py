@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from alliance import config as config_file
 from alliance import keys
-from alliance.channels import SERVER_OPTIONS, Identities, server_credentials
+from alliance.channels import SERVER_OPTIONS, Identities, bind, server_credentials
 from alliance.codec import FRAME_BYTES_MAX
 from alliance.config import AllianceConfig
 from alliance.driver import Driver
@@ -138,11 +138,7 @@ class Server:
         ]
         reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], server)
         where = address or self._config.members[self._me].address
-        try:
-            port = server.add_secure_port(where, server_credentials(self._config, self._credentials))
-        except RuntimeError:
-            port = 0
-        if port == 0:
+        if not bind(server, where, server_credentials(self._config, self._credentials)):
             raise PortTaken(
                 f"{where} cannot be listened on: is another process using it? Stop that one, or serve"
                 " elsewhere with --listen HOST:PORT"

@@ -19,8 +19,11 @@ class Audience:
         self._me = me
         self._attended = [True] * member_count
 
-    def on_status(self, member: int, attended: bool) -> bool:
-        """Whether shares that were sent before would be news to this member."""
+    def is_attended(self, member: int) -> bool:
+        return self._attended[member]
+
+    def note(self, member: int, attended: bool) -> bool:
+        """What a member, or this one, says of itself; whether it is attended now and was not before."""
         newly = attended and not self._attended[member]
         self._attended[member] = attended
         return newly

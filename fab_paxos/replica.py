@@ -77,7 +77,7 @@ class Replica(Transitions):
             certified=self._certifier.certified,
             active=self._opening.active,
             stable=self._checkpoints.slot,
-            attended=self._attended,
+            attended=self._audience.is_attended(self._config.me),
         )
 
     def step(self, event: Event) -> tuple[Effect, ...]:
@@ -111,10 +111,8 @@ class Replica(Transitions):
             case TimerFired():
                 self._out_of_patience(out)
             case Attended(attended):
-                if attended and not self._attended:
-                    self._attended = True
+                if self._audience.note(self._config.me, attended):
                     out.append(Broadcast(self.status))
-                self._attended = attended
             case PeerConnected(peer):
                 self._connected(peer, out)
             case Started():
@@ -225,7 +223,7 @@ class Replica(Transitions):
             out.append(Send(sender, Certified(self._election.proof)))
         elif status.view == self.view and not status.active and self._opening.new_view is not None:
             out.append(Send(sender, self._opening.progress or self._opening.new_view))
-        if self._audience.on_status(sender, status.attended):
+        if self._audience.note(sender, status.attended):
             self._certifier.on_attended(sender, out)
         self._catch_up.on_status(sender, status, out)
         latest = self._acceptor.latest(self.view)

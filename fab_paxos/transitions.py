@@ -94,7 +94,6 @@ class Transitions:
         self._catch_up = CatchUp(config.system, config.me, self._tail, state.view)
         # A certificate of a longer log than ours: kept until its slot is decided here.
         self._beyond = state.beyond
-        self._attended = True
         timeout, decided = config.view_timeout_seconds, self._tail.decided
         self._patience = Patience(timeout, decided)
         self._pace = Pace(config.system, config.me, state.view, decided, timeout, config.tenure_slots)

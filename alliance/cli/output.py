@@ -63,6 +63,15 @@ def emit(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
+def announce(output: Format, member: str, address: str, who: str) -> None:
+    """A process that stays listens now; whoever started it waits for this line, so it leaves at once."""
+    if output is Format.JSON:
+        emit({"event": "ready", "member": member, "address": address, "pid": os.getpid()})
+    else:
+        say(f"ready: {who} listens on {address}, pid {os.getpid()}")
+    sys.stdout.flush()
+
+
 def talk(text: str) -> None:
     """A line for the person at the terminal, on standard error."""
     sys.stderr.write(f"{text}\n")

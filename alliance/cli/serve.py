@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Annotated
 import typer
 
 from alliance.cli import passphrase
-from alliance.cli.output import Format, Output, emit, lesson, prose, say
+from alliance.cli.output import Format, Output, announce, lesson, prose
 from alliance.errors import ConfigError
 
 EPILOG = lesson(
@@ -93,11 +92,7 @@ def serve(
         handler.addFilter(_no_cancellation)
 
     def ready(address: str) -> None:
-        if output is Format.JSON:
-            emit({"event": "ready", "member": member.name, "address": address, "pid": os.getpid()})
-        else:
-            say(f"ready: {member.name} listens on {address}, pid {os.getpid()}")
-        sys.stdout.flush()
+        announce(output, member.name, address, member.name)
 
     try:
         asyncio.run(_serve(folder, secret, listen, keep_slots, ready))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import typer
 
 from alliance.cli import passphrase
 from alliance.cli.clients import open_client, unlock
-from alliance.cli.output import ClientFolder, Format, Output, emit, lesson, place, prose, say
+from alliance.cli.output import ClientFolder, Format, Output, announce, emit, lesson, place, prose, say
 from alliance.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,11 +78,7 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
 
     def ready(address: str) -> None:
-        if output is Format.JSON:
-            emit({"event": "ready", "member": member.name, "address": address, "pid": os.getpid()})
-        else:
-            say(f"ready: the desk of {member.name} listens on {address}, pid {os.getpid()}")
-        sys.stdout.flush()
+        announce(output, member.name, address, f"the desk of {member.name}")
 
     try:
         life = signing.serve(folder, policies, passphrase=secret, listen=listen, ready=ready)

@@ -11,6 +11,7 @@ from typing import Any
 import grpc.aio
 
 from alliance.cli.demo_cluster import free_addresses
+from alliance.wire import varint
 from benchmarks.processes import Child
 
 INSTALL = "apt-get install etcd-server"
@@ -83,15 +84,6 @@ def field(name: int, data: bytes) -> bytes:
 def number(name: int, value: int) -> bytes:
     """A field that is a whole number from 0 on."""
     return varint(name << 3) + varint(value)
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def read_fields(message: bytes) -> dict[int, list[Any]]:
