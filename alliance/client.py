@@ -33,7 +33,7 @@ from alliance.proposals import Proposals, chunks
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.sequence import Sequence
 from alliance.submitter import Submitter
-from fab_paxos import Submission
+from verifiable_log import Submission
 
 TIMEOUT_SECONDS = 30.0
 STATUS_SECONDS = 3.0

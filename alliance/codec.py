@@ -19,14 +19,7 @@ from alliance.wire import (
     laid,
     within,
 )
-from fab_paxos.limits import (
-    BATCH_BYTES_MAX,
-    BATCH_SUBMISSIONS_MAX,
-    STATE_ITEMS_MAX,
-    STATE_PART_BYTES,
-    SUBMISSION_BYTES_MAX,
-    WINDOW_SLOTS,
-)
+from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -37,7 +30,6 @@ from fab_paxos.messages import (
     FetchState,
     Flag,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Offer,
@@ -50,8 +42,6 @@ from fab_paxos.messages import (
 )
 from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.selection import ReportedEntry
-from fab_paxos.types import Batch, InvalidSubmission, Submission
-from fab_paxos.windows import CLIENT_STATE_BYTES_MAX
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -62,6 +52,17 @@ from quorum import (
     decode_joint,
 )
 from quorum.system import MEMBER_COUNT_MAX
+from verifiable_log.batch import Batch
+from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX
+from verifiable_log.limits import (
+    BATCH_BYTES_MAX,
+    BATCH_SUBMISSIONS_MAX,
+    STATE_ITEMS_MAX,
+    STATE_PART_BYTES,
+    SUBMISSION_BYTES_MAX,
+)
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.submission import InvalidSubmission, Submission
 
 ENVELOPE_BYTES_MAX = 8 * 1024 * 1024
 """The largest gRPC message that is read: some batches, or a frame of the log."""

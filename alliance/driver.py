@@ -36,9 +36,10 @@ from fab_paxos.events import Clock, Drained, Event, Started
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
 from fab_paxos.replica import HEARTBEAT, Replica
-from fab_paxos.snapshot import Checkpoint
-from fab_paxos.types import Entry, Submission
 from quorum import Endorsement, JointStatement, QuorumCertificate
+from verifiable_log.batch import Entry
+from verifiable_log.ordering_state import Checkpoint
+from verifiable_log.submission import Submission
 
 TURN_EVENTS_MAX = 1024
 """Events before the engine is told that it may speak: bounds the latency that a flood adds."""

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from alliance import jsonform
 from alliance.errors import InvalidEvidence
-from alliance.history import Placement
 from fab_paxos.evidence import (
     BrokenLog,
     Evidence,
@@ -24,10 +23,12 @@ from fab_paxos.evidence import (
     TwoWords,
     WrongNewView,
 )
-from fab_paxos.log import MerkleLog
 from fab_paxos.messages import Accepted, NewView, Propose, Report
-from fab_paxos.types import Batch, Submission
 from quorum import Context, NewViewStatement, ProposeStatement, ReportStatement, VoteStatement
+from verifiable_log.batch import Batch
+from verifiable_log.merkle import MerkleLog
+from verifiable_log.placement import Placement
+from verifiable_log.submission import Submission
 
 FORMAT = "alliance-evidence/2"
 EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
@@ -90,7 +91,9 @@ class PortableEvidence:
             "reports": [{"member": member, "body": body.hex()} for member, body in self.reports],
             "vector": [digest.hex() for digest in self.vector],
             "peaks": [peak.hex() for peak in self.peaks],
-            "places": [place.to_dict() | {"submission": s.encoded.hex()} for place, s in self.places],
+            "places": [
+                jsonform.write_placement(place) | {"submission": s.encoded.hex()} for place, s in self.places
+            ],
         }
         return {
             "format": FORMAT,
@@ -143,7 +146,7 @@ class PortableEvidence:
             tuple(map(jsonform.octets, besides.get("vector", ()))),
             tuple(map(jsonform.octets, besides.get("peaks", ()))),
             tuple(
-                (Placement.from_dict(place), Submission.decode(jsonform.octets(place["submission"])))
+                (jsonform.read_placement(place), Submission.decode(jsonform.octets(place["submission"])))
                 for place in besides.get("places", ())
             ),
         )

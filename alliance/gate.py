@@ -24,7 +24,6 @@ from fab_paxos.messages import (
     Batches,
     Certified,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Offer,
@@ -32,7 +31,6 @@ from fab_paxos.messages import (
     Propose,
     Report,
 )
-from fab_paxos.types import InvalidSubmission, Submission
 from quorum import (
     IndividualStatement,
     InvalidCertificate,
@@ -42,6 +40,8 @@ from quorum import (
     ReportStatement,
     VoteStatement,
 )
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.submission import InvalidSubmission, Submission
 
 KNOWN_SUBMISSIONS_MAX = 4096
 """Verified submissions: one that comes from its client and again in a proposal costs once."""

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from alliance import jsonform
 from alliance.codec import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
 from alliance.journal import Journal
-from fab_paxos.log import MerkleLog, inclusion_from_cover, root_from_inclusion, slot_leaf
-from fab_paxos.messages import LogFrame, Offer
-from fab_paxos.snapshot import Checkpoint
-from fab_paxos.types import Batch, Entry, Submission, batch_digest
+from fab_paxos.messages import Offer
 from quorum import AcceptedStatement, QuorumCertificate
+from verifiable_log.batch import Batch, Entry
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import MerkleLog, slot_leaf
+from verifiable_log.merkle_proofs import inclusion_from_cover
+from verifiable_log.ordering_state import Checkpoint
+from verifiable_log.placement import Placement
+from verifiable_log.submission import Submission
 
 RECENT_BYTES_MAX = 16 * 1024 * 1024
 """Batches kept in memory for those who follow closely; older ones are read from the journal."""
@@ -26,49 +28,6 @@ RECENT_BYTES_MAX = 16 * 1024 * 1024
 
 class Pruned(LookupError):
     """What was asked for lies in a part of the log that is no longer kept here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a submission is, and the Merkle paths from it to its batch and from there to a root.
-
-    ``time_ms`` is the time stamp of the batch.
-    """
-
-    slot: int
-    index: int
-    batch_size: int
-    time_ms: int
-    batch_path: tuple[bytes, ...]
-    log_path: tuple[bytes, ...]
-
-    def root(self, submission: Submission, size: int) -> bytes:
-        """The root of the log of ``size`` slots that holds the submission here. Raises ValueError."""
-        head = root_from_inclusion(submission.encoded, self.index, self.batch_size, self.batch_path)
-        leaf = slot_leaf(self.slot, batch_digest(self.batch_size, self.time_ms, head))
-        return root_from_inclusion(leaf, self.slot - 1, size, self.log_path)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "slot": self.slot,
-            "position": self.index,
-            "batch_size": self.batch_size,
-            "time_ms": self.time_ms,
-            "batch_path": [node.hex() for node in self.batch_path],
-            "log_path": [node.hex() for node in self.log_path],
-        }
-
-    @classmethod
-    def from_dict(cls, table: Mapping[str, Any]) -> Placement:
-        """Raises ValueError or KeyError."""
-        return cls(
-            jsonform.whole(table, "slot"),
-            jsonform.whole(table, "position"),
-            jsonform.whole(table, "batch_size"),
-            jsonform.whole(table, "time_ms"),
-            jsonform.path(table, "batch_path"),
-            jsonform.path(table, "log_path"),
-        )
 
 
 class History:

@@ -48,12 +48,12 @@ from fab_paxos.effects import (
     Record,
     ViewRecord,
 )
-from fab_paxos.log import Frontier, MerkleLog, slot_leaf
-from fab_paxos.snapshot import Checkpoint
 from fab_paxos.state import RestoredEntry, RestoredState
-from fab_paxos.types import Batch
-from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, QuorumCertificate
+from verifiable_log.batch import Batch
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
+from verifiable_log.ordering_state import Checkpoint
 
 FORMAT = 3
 _SCHEMA = (

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TypeAlias
 
-from fab_paxos.log import HASH_SIZE, Frontier
-from fab_paxos.snapshot import Checkpoint, Snapshot
 from fab_paxos.state import RestoredEntry
-from fab_paxos.types import Batch, Entry, InvalidSubmission, Submission
 from quorum import AcceptedStatement, CheckpointStatement, QuorumCertificate, SuspectStatement
+from verifiable_log.batch import Batch, Entry
+from verifiable_log.merkle import Frontier
+from verifiable_log.merkle_tree import HASH_SIZE
+from verifiable_log.ordering_state import Checkpoint, Snapshot
+from verifiable_log.submission import InvalidSubmission, Submission
 
 DAMAGE = (sqlite3.DatabaseError, InvalidSubmission, struct.error, ValueError, TypeError)
 """What reading altered rows may raise."""

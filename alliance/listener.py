@@ -20,22 +20,18 @@ from alliance.channels import NotServed, established, one_line, parser
 from alliance.codec import Malformed, decode_frame
 from alliance.config import AllianceConfig
 from alliance.errors import ServerLied, Unreachable
-from alliance.history import Placement
 from alliance.pb import client_pb2, peer_pb2
 from alliance.receipt import Receipt
 from alliance.submitter import PAUSE_SECONDS, Channels
-from fab_paxos.log import (
-    Frontier,
-    MerkleLog,
-    ProofError,
-    inclusion_from_cover,
-    root_from_cover,
-    slot_leaf,
-)
-from fab_paxos.messages import LogFrame
-from fab_paxos.types import Batch, InvalidSubmission
-from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
+from verifiable_log.batch import Batch
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
+from verifiable_log.merkle_proofs import inclusion_from_cover, root_from_cover
+from verifiable_log.merkle_tree import ProofError
+from verifiable_log.placement import Placement
+from verifiable_log.submission import InvalidSubmission
 
 log = logging.getLogger(__name__)
 

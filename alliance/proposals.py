@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from alliance.errors import Unreachable
 from alliance.receipt import Receipt
 from alliance.submitter import Submitter
-from fab_paxos import UnsignedSubmission
-from fab_paxos.limits import SUBMISSION_BYTES_MAX
-from fab_paxos.types import submission_bytes
+from verifiable_log import UnsignedSubmission
+from verifiable_log.limits import SUBMISSION_BYTES_MAX
+from verifiable_log.submission import submission_bytes
 
 CHUNK_COMMANDS = 1024
 """Commands in one submission of ``propose_all``: large enough to be cheap, small enough to show progress."""

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.errors import InvalidReceipt
-from alliance.history import Placement
-from alliance.jsonform import octets, whole
-from fab_paxos.types import InvalidSubmission, Submission
+from alliance.jsonform import octets, read_placement, whole, write_placement
 from quorum import AcceptedStatement, Context, InvalidStatement, QuorumCertificate
+from verifiable_log.placement import Placement
+from verifiable_log.submission import InvalidSubmission, Submission
 
 FORMAT = "alliance-receipt/2"
 RECEIPT_BYTES_MAX = 4 * 1024 * 1024
@@ -111,7 +111,7 @@ class Receipt:
             "certified_slot": statement.slot,
             "root": statement.root.hex(),
             "signature": self.signature.hex(),
-            **self.placement.to_dict(),
+            **write_placement(self.placement),
             "submission": self.submission.encoded.hex(),
             "command_index": self.command_index,
         }
@@ -137,7 +137,7 @@ class Receipt:
         statement = AcceptedStatement(
             whole(table, "view"), whole(table, "certified_slot"), octets(table["root"])
         )
-        placement = Placement.from_dict(table)
+        placement = read_placement(table)
         submission = Submission.decode(octets(table["submission"]))
         command_index = whole(table, "command_index")
         if command_index >= len(submission.commands()):

@@ -33,7 +33,7 @@ from alliance.services import ClientService, PeerService
 from alliance.sessions import Sessions
 from alliance.signer import Signer
 from alliance.tasks import together
-from fab_paxos import EngineConfig, Entry, Replica, Submission
+from fab_paxos import EngineConfig, Replica
 from fab_paxos.effects import Record, ViewRecord
 from fab_paxos.events import (
     CombinationFailed,
@@ -45,8 +45,9 @@ from fab_paxos.events import (
 )
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message, Status
-from fab_paxos.snapshot import Checkpoint
 from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
+from verifiable_log import Entry, Submission
+from verifiable_log.ordering_state import Checkpoint
 
 log = logging.getLogger("alliance.server")
 

@@ -24,7 +24,7 @@ from alliance.tasks import until_first
 from alliance.version import VERSION
 from fab_paxos.events import Attended, Submitted
 from fab_paxos.messages import Status
-from fab_paxos.types import InvalidSubmission
+from verifiable_log.submission import InvalidSubmission
 
 STREAMS_PER_CLIENT_MAX = 64
 """Open Submit and Listen streams of one client: more than its processes need, fewer than would hurt."""

@@ -6,9 +6,11 @@ import asyncio
 from typing import TypeAlias
 
 from alliance.codec import encode_certificate
-from alliance.history import History, Placement, Pruned
+from alliance.history import History, Pruned
 from alliance.pb import client_pb2 as pb
-from fab_paxos.types import Entry, Submission
+from verifiable_log.batch import Entry
+from verifiable_log.placement import Placement
+from verifiable_log.submission import Submission
 
 OUTCOMES_MAX = 4096
 """Outcomes that wait for a client that does not read; beyond it the session is closed."""

@@ -27,15 +27,15 @@ from alliance.errors import (
     SubmissionRefused,
     Unreachable,
 )
-from alliance.history import Placement
 from alliance.pb import client_pb2 as pb
 from alliance.problems import plainly
 from alliance.receipt import Receipt, receipts
 from alliance.sequence import Sequence
 from alliance.server_choice import ServerChoice
 from alliance.tasks import until_first
-from fab_paxos import Submission, UnsignedSubmission
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement, QuorumCertificate
+from verifiable_log import Submission, UnsignedSubmission
+from verifiable_log.placement import Placement
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from alliance.client import TIMEOUT_SECONDS, MemberStatus
 from alliance.config import AllianceConfig
 from alliance.listener import LogEntry
 from alliance.receipt import Receipt
-from fab_paxos import Submission
+from verifiable_log import Submission
 
 T = TypeVar("T")
 END_SECONDS = 1.0

@@ -19,7 +19,6 @@ from alliance.errors import InvalidEvidence
 from alliance.evidence import PortableEvidence
 from alliance.parties import Party
 from fab_paxos.evidence import disagree
-from fab_paxos.log import EMPTY, Frontier, slot_leaf
 from fab_paxos.messages import NewView, Report
 from fab_paxos.selection import InvalidSelection, select
 from quorum import (
@@ -31,6 +30,7 @@ from quorum import (
     VoteStatement,
 )
 from quorum.statement import PREFIX
+from verifiable_log.merkle import EMPTY, Frontier, slot_leaf
 
 Statement: TypeAlias = (
     ProposeStatement | VoteStatement | ReportStatement | NewViewStatement | SubmissionStatement

@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.histogram import Histogram
 from benchmarks.report import Row, aligned, shown
 from benchmarks.wan import Wan
-from fab_paxos import Entry, Submission, UnsignedSubmission
 from quorum import QuorumSystem
+from verifiable_log import Entry, Submission, UnsignedSubmission
 
 SIZES = ((6, 1), (11, 2), (16, 3), (31, 6))
 DELAYS = (0.005, 0.040, 0.120)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from alliance import codec
-from fab_paxos import EngineConfig, Entry, Replica, RestoredState, Submission
+from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import (
     Broadcast,
     Certify,
@@ -40,9 +40,11 @@ from fab_paxos.events import (
     Submitted,
     TimerFired,
 )
-from fab_paxos.log import MerkleLog, slot_leaf
-from fab_paxos.messages import Accepted, LogFrame, Message, NewView, Propose, Report
+from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
 from quorum import QuorumCertificate, QuorumSystem
+from verifiable_log import Entry, Submission
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import MerkleLog, slot_leaf
 
 FRAME_BYTES = 120
 """TLS, HTTP/2, TCP and IP around a message that travels alone."""

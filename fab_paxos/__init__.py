@@ -15,16 +15,5 @@ kept). Forgetting and coming back: ``checkpoint``, ``transfer``. Not implemented
 
 from fab_paxos.replica import Replica
 from fab_paxos.state import EngineConfig, RestoredEntry, RestoredState
-from fab_paxos.types import Batch, Entry, InvalidSubmission, Submission, UnsignedSubmission
 
-__all__ = [
-    "Batch",
-    "EngineConfig",
-    "Entry",
-    "InvalidSubmission",
-    "Replica",
-    "RestoredEntry",
-    "RestoredState",
-    "Submission",
-    "UnsignedSubmission",
-]
+__all__ = ["EngineConfig", "Replica", "RestoredEntry", "RestoredState"]

@@ -7,9 +7,9 @@ from fab_paxos.evidence import BrokenLog, Repetition, TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
 from fab_paxos.tail import Tail
-from fab_paxos.types import Entry
-from fab_paxos.windows import Standing
 from quorum import QuorumSystem
+from verifiable_log.batch import Entry
+from verifiable_log.client_windows import Standing
 
 
 class Acceptor:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from fab_paxos.effects import Blame, CutRecord, Effect, EntryRecord, Persist, ProvenRecord, Send, Supply
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
-from fab_paxos.log import ProofError, root_from_cover, slot_leaf
-from fab_paxos.messages import Accepted, Certified, Fetch, LogFrame, Propose, Status
-from fab_paxos.snapshot import Checkpoint
+from fab_paxos.messages import Accepted, Certified, Fetch, Propose, Status
 from fab_paxos.tail import Tail
 from fab_paxos.transfer import Transfer
-from fab_paxos.types import Entry
 from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem
+from verifiable_log.batch import Entry
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import slot_leaf
+from verifiable_log.merkle_proofs import root_from_cover
+from verifiable_log.merkle_tree import ProofError
+from verifiable_log.ordering_state import Checkpoint
 
 
 class CatchUp:

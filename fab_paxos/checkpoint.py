@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from fab_paxos.effects import CheckpointRecord, Effect, Persist, Prune
 from fab_paxos.jointly import Jointly
-from fab_paxos.snapshot import Checkpoint
 from fab_paxos.tail import Tail
 from quorum import CheckpointStatement, QuorumCertificate
+from verifiable_log.ordering_state import Checkpoint
 
 
 class Checkpoints:

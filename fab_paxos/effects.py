@@ -13,9 +13,10 @@ from typing import TypeAlias
 
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
-from fab_paxos.snapshot import Checkpoint
-from fab_paxos.types import Entry, Submission
 from quorum import Endorsement, JointStatement, QuorumCertificate
+from verifiable_log.batch import Entry
+from verifiable_log.ordering_state import Checkpoint
+from verifiable_log.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)

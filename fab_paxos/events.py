@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fab_paxos.messages import Message
-from fab_paxos.types import Submission
 from quorum import JointStatement, QuorumCertificate
+from verifiable_log.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)

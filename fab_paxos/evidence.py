@@ -21,9 +21,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fab_paxos.log import Frontier
 from fab_paxos.messages import Accepted, NewView, Propose, Report
-from fab_paxos.types import Batch, Submission
+from verifiable_log.batch import Batch
+from verifiable_log.merkle import Frontier
+from verifiable_log.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from hashlib import sha256
 from typing import TypeAlias, TypeGuard
 
 from fab_paxos.selection import ReportedEntry
-from fab_paxos.types import Batch, Submission
 from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertificate
+from verifiable_log.batch import Batch
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.submission import Submission
 
 _ENTRY = struct.Struct(">QQ32s")
 
@@ -90,19 +92,6 @@ class Fetch:
     """The sender asks for the log from ``first_slot`` on."""
 
     first_slot: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogFrame:
-    """Consecutive batches, provable from one certificate (verified by the gate) at or above them.
-
-    ``cover`` are the tree nodes that stand for the slots between the last batch and the certificate.
-    """
-
-    first_slot: int
-    batches: tuple[Batch, ...]
-    certificate: QuorumCertificate
-    cover: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

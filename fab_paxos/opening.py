@@ -13,8 +13,8 @@ from fab_paxos.jointly import Jointly
 from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
 from fab_paxos.selection import InvalidSelection, ReportedEntry, select
 from fab_paxos.tail import Tail
-from fab_paxos.types import NOOP, Batch, Entry
 from quorum import ProgressStatement, QuorumCertificate, QuorumSystem
+from verifiable_log.batch import NOOP, Batch, Entry
 
 FETCH_BATCHES_MAX = 16
 """Missing batches that are asked for at once."""

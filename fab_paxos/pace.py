@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from fab_paxos.effects import Effect, SetTimer
-from fab_paxos.types import Entry
 from quorum import QuorumSystem
+from verifiable_log.batch import Entry
 
 PACE = "pace"
 

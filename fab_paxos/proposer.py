@@ -17,12 +17,14 @@ from fab_paxos.effects import (
     Send,
 )
 from fab_paxos.evidence import TwoSubmissions
-from fab_paxos.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
+from fab_paxos.limits import PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
 from fab_paxos.messages import Forward, Propose
-from fab_paxos.pool import Pool
 from fab_paxos.tail import Tail
-from fab_paxos.types import Batch, Entry, Submission
-from fab_paxos.windows import Judgement, Standing
+from verifiable_log.batch import Batch, Entry
+from verifiable_log.client_pool import Pool
+from verifiable_log.client_windows import Judgement, Standing
+from verifiable_log.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX
+from verifiable_log.submission import Submission
 
 
 class Proposer:

@@ -29,7 +29,6 @@ from fab_paxos.events import (
     TimerFired,
 )
 from fab_paxos.jointly import Words
-from fab_paxos.limits import TIME_MS_MAX
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -40,7 +39,6 @@ from fab_paxos.messages import (
     FetchState,
     Flag,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Offer,
@@ -61,6 +59,8 @@ from quorum import (
     ProgressStatement,
     SuspectStatement,
 )
+from verifiable_log.limits import TIME_MS_MAX
+from verifiable_log.log_frame import LogFrame
 
 HEARTBEAT = "heartbeat"
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fab_paxos.types import NOOP
 from quorum import QuorumSystem
+from verifiable_log.batch import NOOP
 
 
 @dataclass(frozen=True, slots=True)

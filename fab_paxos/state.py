@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fab_paxos.limits import CHECKPOINT_SLOTS
-from fab_paxos.log import Frontier
-from fab_paxos.snapshot import Checkpoint
-from fab_paxos.types import Batch
-from fab_paxos.windows import ClientWindows
 from quorum import QuorumCertificate, QuorumSystem
+from verifiable_log.batch import Batch
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import Frontier
+from verifiable_log.ordering_state import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fab_paxos.limits import CHECKPOINT_SLOTS
-from fab_paxos.log import Frontier, slot_leaf
-from fab_paxos.snapshot import Snapshot
 from fab_paxos.state import RestoredEntry
-from fab_paxos.types import Batch, Entry
-from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement
+from verifiable_log.batch import Batch, Entry
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import Frontier, slot_leaf
+from verifiable_log.ordering_state import Snapshot
 
 
 class Tail:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fab_paxos.effects import Blame, Effect, Send
-from fab_paxos.limits import STATE_PART_BYTES
-from fab_paxos.log import Frontier, ProofError, leaf_hash, root_from_cover
 from fab_paxos.messages import FetchState, Offer, StatePart, is_accepted
-from fab_paxos.snapshot import Checkpoint, Snapshot, part, state_digest
-from fab_paxos.windows import CLIENT_STATE_BYTES_MAX
 from quorum import CheckpointStatement, QuorumCertificate
+from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX
+from verifiable_log.limits import STATE_PART_BYTES
+from verifiable_log.merkle import Frontier
+from verifiable_log.merkle_proofs import root_from_cover
+from verifiable_log.merkle_tree import ProofError, leaf_hash
+from verifiable_log.ordering_state import Checkpoint, Snapshot, part, state_digest
 
 
 @dataclass(frozen=True, slots=True)

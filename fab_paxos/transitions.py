@@ -29,13 +29,7 @@ from fab_paxos.election import Election
 from fab_paxos.gathering import Reputation
 from fab_paxos.jointly import Jointly
 from fab_paxos.learner import Learner
-from fab_paxos.messages import (
-    Certified,
-    LogFrame,
-    NewView,
-    Progress,
-    Report,
-)
+from fab_paxos.messages import Certified, NewView, Progress, Report
 from fab_paxos.opening import Opening
 from fab_paxos.pace import Pace
 from fab_paxos.patience import Patience
@@ -43,7 +37,6 @@ from fab_paxos.proposer import Proposer
 from fab_paxos.state import EngineConfig, RestoredState
 from fab_paxos.tail import Tail
 from fab_paxos.transfer import Brought
-from fab_paxos.types import Entry
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -51,6 +44,8 @@ from quorum import (
     QuorumCertificate,
     SuspectStatement,
 )
+from verifiable_log.batch import Entry
+from verifiable_log.log_frame import LogFrame
 
 
 class Transitions:

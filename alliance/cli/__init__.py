@@ -103,7 +103,7 @@ def _usage(error: BaseException) -> str:
 
 
 def _is_invalid_submission(error: ValueError) -> bool:
-    from fab_paxos.types import InvalidSubmission
+    from verifiable_log.submission import InvalidSubmission
 
     return isinstance(error, InvalidSubmission)
 

@@ -165,8 +165,8 @@ def _check_folder(folder: Path, values: list[str], file: str | None) -> None:
 
 def _commands(values: list[str], file: str | None) -> list[bytes]:
     """Everything that is to be proposed, checked. Raises ConfigError, InvalidSubmission."""
-    from fab_paxos.limits import COMMAND_BYTES_MAX
-    from fab_paxos.types import InvalidSubmission
+    from verifiable_log.limits import COMMAND_BYTES_MAX
+    from verifiable_log.submission import InvalidSubmission
 
     if values == ["-"] and file is None:
         values, file = [], "-"

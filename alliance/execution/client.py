@@ -29,9 +29,9 @@ from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply
 from alliance.pb import application_pb2 as pb
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
-from fab_paxos.limits import TIME_MS_MAX
-from fab_paxos.log import ProofError
 from quorum import CombineFailed, Endorsement, InvalidEndorsement, ReplyStatement
+from verifiable_log.limits import TIME_MS_MAX
+from verifiable_log.merkle_tree import ProofError
 
 TIMEOUT_SECONDS = 30.0
 HEDGE_SECONDS = 0.5

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from alliance.errors import ConfigError
 from alliance.parties import NAME
-from fab_paxos.limits import COMMAND_BYTES_MAX
+from verifiable_log.limits import COMMAND_BYTES_MAX
 
 PREFIX = b"alliance-app\x00"
 REPLY_BYTES_MAX = 1024 * 1024

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from fab_paxos.log import HASH_SIZE, MerkleLog, root_from_inclusion
 from quorum import ReplyStatement
+from verifiable_log.merkle import MerkleLog
+from verifiable_log.merkle_proofs import root_from_inclusion
+from verifiable_log.merkle_tree import HASH_SIZE
 
 KEPT_PER_CLIENT = 1024
 KEPT_BYTES_PER_CLIENT = 4 * 1024 * 1024

@@ -12,8 +12,8 @@ from hashlib import sha256
 from alliance.execution.machine import REPLY_BYTES_MAX, Command, Kind, Refused, StateMachine, unwrap
 from alliance.execution.outcome import Outcome, Outcomes, Status, placed
 from alliance.listener import DecidedSlot, LogEntry
-from fab_paxos.log import Frontier, slot_leaf
-from fab_paxos.windows import ClientWindows
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import Frontier, slot_leaf
 
 log = logging.getLogger(__name__)
 

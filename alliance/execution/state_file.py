@@ -16,7 +16,8 @@ from typing import BinaryIO
 from alliance.errors import StateError
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import Standing
-from fab_paxos.log import HASH_SIZE, Frontier
+from verifiable_log.merkle import Frontier
+from verifiable_log.merkle_tree import HASH_SIZE
 
 MAGIC = b"alliance-state/1\n"
 

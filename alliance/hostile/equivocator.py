@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from alliance.hostile.liar import Engine, Liar, Means
-from fab_paxos import Batch
 from fab_paxos.effects import Effect, EntryRecord, Persist, Send, SetTimer
 from fab_paxos.events import Event, Received, Submitted, TimerFired
 from fab_paxos.limits import WINDOW_SLOTS
-from fab_paxos.log import Frontier, slot_leaf
 from fab_paxos.messages import Accepted, Endorsed, Forward, Message, Propose
 from quorum import AcceptedStatement, Endorsement
+from verifiable_log import Batch
+from verifiable_log.merkle import Frontier, slot_leaf
 
 PERSUASION_SHARE = 0.2
 """Of the view time-out: when neither half has decided by then, each is told the other's story, too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from alliance.execution import Kind, Outcome, Status, wrap
-from fab_paxos import Submission, UnsignedSubmission
+from verifiable_log import Submission, UnsignedSubmission
 
 _UNCHECKED = b"s" * 64
 """In the place of a client's signature: in a simulation nobody submits in another's name."""

@@ -7,9 +7,9 @@ from random import Random
 
 from alliance.execution import Outcome, Status
 from alliance.testing.member import Member
-from fab_paxos import Batch
-from fab_paxos.log import slot_leaf
 from fab_paxos.messages import Endorsed, Message, Propose
+from verifiable_log import Batch
+from verifiable_log.merkle import slot_leaf
 
 WITHHELD = 0.1
 

@@ -15,14 +15,15 @@ from alliance.execution.state_file import StateFile
 from alliance.history import History
 from alliance.journal import Journal
 from alliance.testing.network import Clockwork
-from fab_paxos import EngineConfig, Entry, Replica, Submission
+from fab_paxos import EngineConfig, Replica
 from fab_paxos.effects import Record
 from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, Event, TimerFired
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Accepted, Message, Propose
-from fab_paxos.snapshot import Checkpoint
 from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, QuorumSystem, combine
 from quorum.signature_set import Ed25519Endorser, SignatureSetScheme
+from verifiable_log import Entry, Submission
+from verifiable_log.ordering_state import Checkpoint
 
 EPOCH_SECONDS = 1_800_000_000
 """What the clocks show when the run begins, in seconds since 1970."""

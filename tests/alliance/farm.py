@@ -11,12 +11,8 @@ from alliance.config import ATTESTATION, AllianceConfig
 from alliance.history import History
 from alliance.journal import Journal
 from alliance.keys import Credentials
-from fab_paxos import Batch, Entry, Submission, UnsignedSubmission
 from fab_paxos.effects import EntryRecord, ProvenRecord
-from fab_paxos.log import EMPTY, Frontier, MerkleLog, slot_leaf
-from fab_paxos.messages import Accepted, LogFrame, Propose
-from fab_paxos.snapshot import Checkpoint, Snapshot
-from fab_paxos.windows import ClientWindows
+from fab_paxos.messages import Accepted, Propose
 from quorum import (
     AcceptedStatement,
     Context,
@@ -29,6 +25,11 @@ from quorum import (
     combine,
 )
 from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
+from verifiable_log import Batch, Entry, Submission, UnsignedSubmission
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import EMPTY, Frontier, MerkleLog, slot_leaf
+from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 PASSPHRASE = b"correct horse battery staple"
 MEMBERS = tuple(f"member-{number}" for number in range(1, 7))

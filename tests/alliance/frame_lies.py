@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from alliance.codec import encode_frame
-from fab_paxos.messages import LogFrame
 from quorum import AcceptedStatement, Context, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import Chain
 from tests.alliance.net import Handler
+from verifiable_log.log_frame import LogFrame
 
 SLOTS = 20
 """The length of the log that the villain hides."""

@@ -12,7 +12,7 @@ from functools import cache
 import shoup_rsa
 from alliance import codec
 from alliance.gate import Seal
-from fab_paxos import EngineConfig, Replica, RestoredState, Submission
+from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import Effect
 from fab_paxos.events import Drained, Received, Started
 from fab_paxos.messages import (
@@ -25,7 +25,6 @@ from fab_paxos.messages import (
     FetchState,
     Flag,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Offer,
@@ -38,9 +37,11 @@ from fab_paxos.messages import (
 )
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.state import RestoredEntry
-from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, Context, JointStatement, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import Chain, Farm
+from verifiable_log import Submission
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.log_frame import LogFrame
 
 VILLAIN = 4
 VIEW = 7

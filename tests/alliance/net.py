@@ -20,11 +20,11 @@ from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
 from alliance.services import ClientService
 from alliance.sessions import Sessions
-from fab_paxos import Submission
 from fab_paxos.events import Attended, Event, Submitted
 from fab_paxos.messages import Status
-from fab_paxos.windows import ClientWindows, Standing
 from tests.alliance.farm import Chain, Farm, Told
+from verifiable_log import Submission
+from verifiable_log.client_windows import ClientWindows, Standing
 
 Handler = Callable[[Any, Any], Coroutine[Any, Any, None]]
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from alliance import evidence as kinds
 from alliance.history import History
-from fab_paxos import Batch
 from fab_paxos.evidence import (
     BrokenLog,
     Evidence,
@@ -17,11 +16,12 @@ from fab_paxos.evidence import (
     TwoWords,
     WrongNewView,
 )
-from fab_paxos.log import EMPTY, Frontier, MerkleLog, slot_leaf
 from fab_paxos.messages import NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry
 from quorum import NewViewStatement, ProposeStatement, ReportStatement
 from tests.alliance.farm import Farm
+from verifiable_log import Batch
+from verifiable_log.merkle import EMPTY, Frontier, MerkleLog, slot_leaf
 
 LEADER, VIEW = 2, 8  # 8 mod 6
 

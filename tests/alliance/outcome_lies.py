@@ -11,10 +11,10 @@ import grpc.aio
 
 from alliance.codec import encode_certificate
 from alliance.pb import client_pb2 as pb
-from fab_paxos import Submission
 from quorum import AcceptedStatement, Context, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import TIME_MS, Chain, Farm
 from tests.alliance.net import Handler, submissions_of
+from verifiable_log import Submission
 
 
 def outcomes(certificate: QuorumCertificate, *items: pb.Outcome) -> bytes:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from alliance.codec import REPORT_ENTRIES_MAX, SHARE_BYTES_MAX, SLOT_MAX
-from fab_paxos import Batch, Submission, UnsignedSubmission
-from fab_paxos.limits import TIME_MS_MAX
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -17,7 +15,6 @@ from fab_paxos.messages import (
     FetchState,
     Flag,
     Forward,
-    LogFrame,
     NewView,
     Offer,
     Progress,
@@ -38,6 +35,9 @@ from quorum import (
     ReplyStatement,
     SuspectStatement,
 )
+from verifiable_log import Batch, Submission, UnsignedSubmission
+from verifiable_log.limits import TIME_MS_MAX
+from verifiable_log.log_frame import LogFrame
 
 SENDER = 3
 

@@ -18,11 +18,11 @@ from alliance.channels import one_line
 from alliance.client import Client
 from alliance.errors import AllianceError, ConfigError, KeyFileError, OutcomeUnknown, Unreachable
 from alliance.pb import client_pb2 as pb
-from fab_paxos import InvalidSubmission
-from fab_paxos.limits import COMMAND_BYTES_MAX
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Chain, Farm
 from tests.alliance.net import Doors, Office, at, serving
+from verifiable_log import InvalidSubmission
+from verifiable_log.limits import COMMAND_BYTES_MAX
 
 
 @pytest.fixture

@@ -14,8 +14,14 @@ from alliance import codec
 from alliance.codec import Malformed
 from alliance.pb import peer_pb2 as pb
 from alliance.peers import FLUSH_BYTES
-from fab_paxos import Batch, UnsignedSubmission
-from fab_paxos.limits import (
+from fab_paxos.messages import Forward, Message, Propose
+from fab_paxos.opening import FETCH_BATCHES_MAX
+from quorum import AcceptedStatement, CheckpointStatement, JointStatement, ProgressStatement, SuspectStatement
+from tests.alliance import strategies
+from tests.alliance.farm import TIME_MS
+from tests.alliance.strategies import SENDER
+from verifiable_log import Batch, UnsignedSubmission
+from verifiable_log.limits import (
     BATCH_BYTES_MAX,
     BATCH_SUBMISSIONS_MAX,
     STATE_ITEMS_MAX,
@@ -23,13 +29,7 @@ from fab_paxos.limits import (
     SUBMISSION_BYTES_MAX,
     TIME_MS_MAX,
 )
-from fab_paxos.messages import Forward, Message, Propose
-from fab_paxos.opening import FETCH_BATCHES_MAX
-from fab_paxos.types import submission_bytes
-from quorum import AcceptedStatement, CheckpointStatement, JointStatement, ProgressStatement, SuspectStatement
-from tests.alliance import strategies
-from tests.alliance.farm import TIME_MS
-from tests.alliance.strategies import SENDER
+from verifiable_log.submission import submission_bytes
 
 many = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

@@ -24,11 +24,8 @@ from alliance.evidence import BESIDES, EVIDENCE_BYTES_MAX, PortableEvidence, Wor
 from alliance.evidence_folder import FILES_PER_CULPRIT_MAX, FOLDER, EvidenceFolder
 from alliance.server import Server
 from alliance.verdict import Verdict, verify
-from fab_paxos import Batch
 from fab_paxos.evidence import BrokenLog, Evidence, TwoReports, TwoSubmissions, TwoWords, WrongNewView
-from fab_paxos.log import EMPTY, slot_leaf
 from fab_paxos.selection import ReportedEntry
-from fab_paxos.types import NOOP
 from quorum import Context
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Farm
@@ -43,6 +40,9 @@ from tests.alliance.offences import (
     report,
     story,
 )
+from verifiable_log import Batch
+from verifiable_log.batch import NOOP
+from verifiable_log.merkle import EMPTY, slot_leaf
 
 KINDS = list(BESIDES)
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from alliance import codec, gate
 from alliance.gate import Gate, Rejected, Seal
-from fab_paxos import Batch, InvalidSubmission, UnsignedSubmission
 from fab_paxos.events import Received
 from fab_paxos.messages import (
     Accepted,
@@ -21,7 +20,6 @@ from fab_paxos.messages import (
     Fetch,
     Flag,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Offer,
@@ -34,6 +32,8 @@ from fab_paxos.messages import (
 from quorum import AcceptedStatement, Context, QuorumCertificate
 from tests.alliance import strategies
 from tests.alliance.farm import Chain, Farm
+from verifiable_log import Batch, InvalidSubmission, UnsignedSubmission
+from verifiable_log.log_frame import LogFrame
 
 VILLAIN = 4
 NO_SIGNATURE = bytes(64)

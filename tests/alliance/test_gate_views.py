@@ -8,12 +8,12 @@ import pytest
 
 from alliance import codec
 from alliance.gate import Gate, Seal
-from fab_paxos import Batch, UnsignedSubmission
 from fab_paxos.events import Received
 from fab_paxos.messages import Batches, Certified, FetchBatches, Message, NewView, Report
 from fab_paxos.selection import ReportedEntry
 from quorum import Context, NewViewStatement, QuorumCertificate, ReportStatement
 from tests.alliance.farm import Chain, Farm
+from verifiable_log import Batch, UnsignedSubmission
 
 VIEW, LEADER = 1, 1
 

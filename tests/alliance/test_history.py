@@ -10,13 +10,14 @@ import pytest
 from alliance import history as module
 from alliance.errors import JournalError
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
-from fab_paxos import Batch
 from fab_paxos.effects import LeapRecord
-from fab_paxos.log import MerkleLog, root_from_cover, slot_leaf
-from fab_paxos.messages import LogFrame
 from quorum import AcceptedStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm, Told
+from verifiable_log import Batch
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import MerkleLog, slot_leaf
+from verifiable_log.merkle_proofs import root_from_cover
 
 
 def verify(farm: Farm, frame: LogFrame, peaks: tuple[bytes, ...]) -> None:

@@ -16,7 +16,6 @@ import pytest
 from alliance.errors import JournalError
 from alliance.journal import Journal, Replayed
 from alliance.journal_records import pack_batch, unpack_batch
-from fab_paxos import Batch, InvalidSubmission
 from fab_paxos.effects import (
     CheckpointRecord,
     CutRecord,
@@ -27,10 +26,11 @@ from fab_paxos.effects import (
     Record,
     ViewRecord,
 )
-from fab_paxos.snapshot import Snapshot
-from fab_paxos.windows import Standing
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
+from verifiable_log import Batch, InvalidSubmission
+from verifiable_log.client_windows import Standing
+from verifiable_log.ordering_state import Snapshot
 
 ME = MEMBERS[0]
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alliance.errors import InvalidReceipt
-from alliance.history import Placement
 from alliance.receipt import RECEIPT_BYTES_MAX, Receipt, key_fingerprint, load_public_key
-from fab_paxos.log import MerkleLog
 from quorum import Context, ProgressStatement
 from tests.alliance.farm import Chain, Farm
+from verifiable_log.merkle import MerkleLog
+from verifiable_log.placement import Placement
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ from alliance.codec import SLOT_MAX
 from alliance.errors import JournalError
 from alliance.pb import client_pb2 as pb
 from alliance.pb import peer_pb2
-from fab_paxos import Submission
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, attempt, door
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.net import Office, at, serving
+from verifiable_log import Submission
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 
 from alliance import codec, sessions
 from alliance.codec import decode_certificate
-from alliance.history import Placement
 from alliance.pb import client_pb2 as pb
 from alliance.receipt import Receipt
 from alliance.sessions import Session, Sessions, refusal
-from fab_paxos import Submission
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm, Told
+from verifiable_log import Submission
+from verifiable_log.placement import Placement
 
 
 class Desk:

@@ -17,7 +17,6 @@ from alliance.pb import client_pb2 as pb
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.sequence import Sequence
 from alliance.submitter import Submitter
-from fab_paxos import Submission
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
@@ -34,6 +33,7 @@ from tests.alliance.outcome_lies import (
     refusing,
     silent,
 )
+from verifiable_log import Submission
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import shoup_rsa
-from alliance.history import Placement
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
-from fab_paxos import Batch, Submission, UnsignedSubmission
-from fab_paxos.log import MerkleLog, slot_leaf
 from quorum import AcceptedStatement, Context, Endorsement, combine
 from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
+from verifiable_log import Batch, Submission, UnsignedSubmission
+from verifiable_log.merkle import MerkleLog, slot_leaf
+from verifiable_log.placement import Placement
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "examples" / "verify_receipt.py"

@@ -24,11 +24,12 @@ from alliance.signing import Policy
 from alliance.signing.desk import OLD_SECONDS_MAX
 from alliance.signing.occasion import BACKDATED_SECONDS
 from alliance.signing.policy import KINDS
-from fab_paxos import limits
+from fab_paxos import limits as engine_limits
 from quorum import Context, QuorumSystem
 from tests.docs import documents
 from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
+from verifiable_log import limits as log_limits
 
 PROTOCOL = ROOT / "docs" / "protocol.md"
 EXECUTION = ROOT / "docs" / "execution.md"
@@ -77,7 +78,12 @@ def test_every_document_is_linked_from_the_readme() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     rows = table(PROTOCOL, "constant", "value", "what is bounded")
     written = {name: int(value) for name, value, _ in rows}
-    constants = {name: value for name, value in vars(limits).items() if name.isupper()}
+    constants = {
+        name: value
+        for module in (log_limits, engine_limits)
+        for name, value in vars(module).items()
+        if name.isupper()
+    }
     assert written == constants
 
 

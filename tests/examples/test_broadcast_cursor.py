@@ -18,10 +18,10 @@ from examples.broadcast import Cursor, CursorError, Message, OutputFile, subscri
 from examples.broadcast import cursor as cursor_module
 from examples.broadcast import seen as seen_module
 from examples.broadcast.message import Place, encode
-from fab_paxos import limits
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.net import Doors, Office, serving
+from verifiable_log import limits
 
 TOPICS = ("news", "gates/north")
 SLOTS = 60

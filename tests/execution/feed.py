@@ -6,9 +6,9 @@ from typing import Any
 
 from alliance.execution import Kind, Runner, wrap
 from alliance.listener import DecidedSlot, deliver
-from fab_paxos import Batch
-from fab_paxos.windows import ClientWindows
 from tests.fab_paxos.cluster import submission
+from verifiable_log import Batch
+from verifiable_log.client_windows import ClientWindows
 
 
 class Feed:

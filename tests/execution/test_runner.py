@@ -13,8 +13,8 @@ from alliance.execution.outcome import KEPT_PER_CLIENT, Outcomes
 from alliance.execution.runner import COMPARE_SLOTS, quarrel
 from alliance.listener import DecidedSlot
 from examples.kv.store import Store
-from fab_paxos.log import ProofError, leaf_hash
 from tests.execution.feed import Feed
+from verifiable_log.merkle_tree import ProofError, leaf_hash
 
 
 def outcomes(runner: Runner) -> list[tuple[Status, bytes]]:

@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Hashable, Mapping
 from enum import Enum
 
-from fab_paxos import Batch
 from fab_paxos.messages import NewView, Progress
-from fab_paxos.types import Submission
 from quorum import Endorsement, QuorumCertificate
 from tests.explorer.words import letter_of, name_new_view
+from verifiable_log import Batch
+from verifiable_log.submission import Submission
 
 LEFT_OUT = {
     "Replica": {

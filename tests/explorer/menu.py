@@ -15,11 +15,9 @@ from itertools import combinations, product
 
 from fab_paxos.gathering import Reputation
 from fab_paxos.jointly import Jointly
-from fab_paxos.log import EMPTY
 from fab_paxos.opening import Opening
 from fab_paxos.selection import InvalidSelection
 from fab_paxos.tail import Tail
-from fab_paxos.windows import ClientWindows
 from quorum import QuorumSystem
 from tests.explorer.checks import check
 from tests.explorer.engine import Local, OpenedBy, Said, Step
@@ -31,6 +29,8 @@ from tests.explorer.words import (
     name_new_view,
     report,
 )
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import EMPTY
 
 Groups = tuple[tuple[Content, ...], ...]
 """What each member reported: several contents, when it learnt of a certificate meanwhile."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from fab_paxos.events import Event, PeerConnected, Received, Submitted
-from fab_paxos.messages import Accepted, Certified, LogFrame, NewView, Progress, Propose
+from fab_paxos.messages import Accepted, Certified, NewView, Progress, Propose
 from quorum import ProgressStatement, QuorumSystem
 from tests.explorer.engine import Engine, Step
 from tests.explorer.words import (
@@ -35,6 +35,7 @@ from tests.explorer.words import (
     frontier,
     report,
 )
+from verifiable_log.log_frame import LogFrame
 
 ENTERING = ("enter", "enter late")
 NEWS = ("words", "certificate", "frame")

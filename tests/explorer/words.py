@@ -10,11 +10,8 @@ from __future__ import annotations
 from functools import cache
 from itertools import product
 
-from fab_paxos import Batch
-from fab_paxos.log import EMPTY, Frontier, slot_leaf
 from fab_paxos.messages import NewView, Progress, Report
 from fab_paxos.selection import ReportedEntry
-from fab_paxos.types import NOOP
 from quorum import (
     AcceptedStatement,
     Endorsement,
@@ -26,6 +23,9 @@ from quorum import (
 )
 from tests.fab_paxos.cluster import submission
 from tests.fab_paxos.standin import CONTEXT, StandInEndorser, StandInScheme
+from verifiable_log import Batch
+from verifiable_log.batch import NOOP
+from verifiable_log.merkle import EMPTY, Frontier, slot_leaf
 
 SLOTS_MAX = 3
 BATCHES = {

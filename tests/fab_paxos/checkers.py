@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fab_paxos import Entry, Submission
-from fab_paxos.log import MerkleLog, slot_leaf
 from quorum import AcceptedStatement
 from tests.fab_paxos.cluster import Cluster
 from tests.fab_paxos.member import Member
 from tests.fab_paxos.require import require
+from verifiable_log import Entry, Submission
+from verifiable_log.merkle import MerkleLog, slot_leaf
 
 
 def check(cluster: Cluster, among: Sequence[Member] | None = None) -> None:

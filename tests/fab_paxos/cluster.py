@@ -13,7 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from random import Random
 
-from fab_paxos import EngineConfig, Submission, UnsignedSubmission
+from fab_paxos import EngineConfig
 from fab_paxos.effects import Blame, BlameClient
 from fab_paxos.events import Event, PeerConnected, Received, Submitted, TimerFired
 from fab_paxos.limits import CHECKPOINT_SLOTS
@@ -22,6 +22,7 @@ from quorum import Endorser, QuorumSystem, Scheme
 from tests.fab_paxos.member import MOMENTS, Crash, Member
 from tests.fab_paxos.require import require
 from tests.fab_paxos.standin import StandInEndorser, StandInScheme
+from verifiable_log import Submission, UnsignedSubmission
 
 SIX = QuorumSystem(6, 1)
 TURN_EVENTS_MAX = 8

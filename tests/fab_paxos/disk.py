@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fab_paxos import Batch, Entry, RestoredEntry, RestoredState
+from fab_paxos import RestoredEntry, RestoredState
 from fab_paxos.effects import (
     CheckpointRecord,
     CutRecord,
@@ -15,12 +15,14 @@ from fab_paxos.effects import (
     Record,
     ViewRecord,
 )
-from fab_paxos.log import Frontier, MerkleLog, slot_leaf
-from fab_paxos.messages import LogFrame, Offer
-from fab_paxos.snapshot import Checkpoint
-from fab_paxos.windows import ClientWindows
+from fab_paxos.messages import Offer
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.fab_paxos.require import require
+from verifiable_log import Batch, Entry
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
+from verifiable_log.ordering_state import Checkpoint
 
 
 class Disk:

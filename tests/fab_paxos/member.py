@@ -14,12 +14,11 @@ from typing import Protocol
 from alliance.driver import Driver
 from alliance.errors import JournalError
 from alliance.signer import Conscience
-from fab_paxos import EngineConfig, Entry, Replica, Submission
+from fab_paxos import EngineConfig, Replica
 from fab_paxos.effects import Blame, BlameClient, Locate, Record, RefusalReason, Refuse
 from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
-from fab_paxos.snapshot import Checkpoint
 from quorum import (
     CombineFailed,
     Endorsement,
@@ -33,6 +32,8 @@ from quorum import (
 )
 from tests.fab_paxos.disk import Disk
 from tests.fab_paxos.require import require
+from verifiable_log import Entry, Submission
+from verifiable_log.ordering_state import Checkpoint
 
 MOMENTS = {"before the sync": 0, "after the sync": 1, "within the effects": 3}
 

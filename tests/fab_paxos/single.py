@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from fab_paxos import Batch, EngineConfig, Replica, RestoredState, Submission
+from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import Blame, Broadcast, Certify, Decide, Effect, Persist, Send
 from fab_paxos.events import Drained, Event, Received, Started, Submitted
-from fab_paxos.log import EMPTY, Frontier, slot_leaf
 from fab_paxos.messages import Accepted, Message, Propose
 from quorum import AcceptedStatement, Endorsement, QuorumCertificate, QuorumSystem, combine
 from tests.fab_paxos.cluster import SIX
 from tests.fab_paxos.standin import CONTEXT, StandInEndorser, StandInScheme
+from verifiable_log import Batch, Submission
+from verifiable_log.merkle import EMPTY, Frontier, slot_leaf
 
 Kind = TypeVar("Kind")
 

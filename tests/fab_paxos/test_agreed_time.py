@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos import Batch
 from fab_paxos.effects import Blame
 from fab_paxos.events import Clock
-from fab_paxos.limits import TIME_MS_MAX
-from fab_paxos.log import EMPTY, slot_leaf
 from fab_paxos.messages import Propose
-from fab_paxos.types import NOOP, InvalidSubmission
 from tests.fab_paxos.cluster import Cluster, submission
 from tests.fab_paxos.single import Bench
+from verifiable_log import Batch
+from verifiable_log.batch import NOOP
+from verifiable_log.limits import TIME_MS_MAX
+from verifiable_log.merkle import EMPTY, slot_leaf
+from verifiable_log.submission import InvalidSubmission
 
 DRIFT_MS = 10_000
 NOON = 1_800_000_000_000

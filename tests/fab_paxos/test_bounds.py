@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from fab_paxos.limits import POOL_SUBMISSIONS_MAX, WINDOW_SLOTS
+from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import (
     Accepted,
     Certified,
@@ -21,6 +21,7 @@ from quorum import AcceptedStatement, Endorsement
 from tests.fab_paxos.checkers import check_all
 from tests.fab_paxos.cluster import Cluster, submission
 from tests.fab_paxos.single import Bench, Script
+from verifiable_log.limits import POOL_SUBMISSIONS_MAX
 
 FLOOD = 3000
 

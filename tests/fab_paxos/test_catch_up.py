@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from fab_paxos import Batch
 from fab_paxos.effects import Decide, EntryRecord, ProvenRecord, Send, Supply
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
-from fab_paxos.log import MerkleLog, slot_leaf
-from fab_paxos.messages import Accepted, Certified, Endorsed, Fetch, LogFrame, Message, Propose, Status
+from fab_paxos.messages import Accepted, Certified, Endorsed, Fetch, Message, Propose, Status
 from tests.fab_paxos.checkers import check, check_all
 from tests.fab_paxos.cluster import Cluster, submission
 from tests.fab_paxos.single import Bench, Script, certified, only, persisted, said
+from verifiable_log import Batch
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import MerkleLog, slot_leaf
 
 BEAT = TimerFired("heartbeat")
 

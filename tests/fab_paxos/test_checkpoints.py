@@ -9,12 +9,13 @@ import pytest
 
 from fab_paxos import transfer
 from fab_paxos.events import Received
-from fab_paxos.messages import Fetch, FetchState, LogFrame, Message, Offer, StatePart
-from fab_paxos.windows import CLIENT_STATE_BYTES_MAX, ClientWindows
+from fab_paxos.messages import Fetch, FetchState, Message, Offer, StatePart
 from quorum import CheckpointStatement, QuorumSystem
 from tests.fab_paxos.checkers import check, check_all
 from tests.fab_paxos.cluster import SIX, Cluster, submission
 from tests.fab_paxos.single import Bench
+from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX, ClientWindows
+from verifiable_log.log_frame import LogFrame
 
 EVERY = 4
 CLIENTS = 5

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos import Batch, InvalidSubmission, Submission, UnsignedSubmission
 from fab_paxos.effects import BlameClient, Locate, RefusalReason, Refuse, Send
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.evidence import TwoSubmissions
-from fab_paxos.limits import (
+from fab_paxos.messages import Forward, Propose
+from tests.fab_paxos.checkers import check, check_all
+from tests.fab_paxos.cluster import Cluster, client_id, submission
+from tests.fab_paxos.single import Bench, Script, only, said
+from verifiable_log import Batch, InvalidSubmission, Submission, UnsignedSubmission
+from verifiable_log.client_pool import Pool
+from verifiable_log.limits import (
     BATCH_BYTES_MAX,
     BATCH_SUBMISSIONS_MAX,
     CLIENT_WINDOW,
@@ -18,12 +23,7 @@ from fab_paxos.limits import (
     SUBMISSION_BYTES_MAX,
     SUBMISSION_COMMANDS_MAX,
 )
-from fab_paxos.messages import Forward, Propose
-from fab_paxos.pool import Pool
-from fab_paxos.types import submission_bytes
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import Cluster, client_id, submission
-from tests.fab_paxos.single import Bench, Script, only, said
+from verifiable_log.submission import submission_bytes
 
 BEAT = TimerFired("heartbeat")
 

@@ -7,21 +7,22 @@ from dataclasses import replace
 
 import pytest
 
-from fab_paxos import Batch
 from fab_paxos.acceptor import Acceptor
 from fab_paxos.effects import Blame, BlameClient, CutRecord, Effect
 from fab_paxos.events import Submitted
 from fab_paxos.evidence import BrokenLog, Repetition, TwoSubmissions, TwoWords, disagree
-from fab_paxos.limits import CLIENT_WINDOW, WINDOW_SLOTS
-from fab_paxos.log import EMPTY
+from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Certified, Forward, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.tail import Tail
-from fab_paxos.windows import ClientWindows
 from tests.fab_paxos.cluster import SIX, submission
 from tests.fab_paxos.disk import Disk
 from tests.fab_paxos.single import Bench, Script, only, persisted, said
 from tests.fab_paxos.test_catch_up import frame, log_of
+from verifiable_log import Batch
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.limits import CLIENT_WINDOW
+from verifiable_log.merkle import EMPTY
 
 
 def evidence(bench: Bench) -> list[tuple[int, object]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fab_paxos.events import Event
-from fab_paxos.limits import COMMAND_BYTES_MAX, PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
+from fab_paxos.limits import PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
 from fab_paxos.messages import Forward, Propose
 from quorum import QuorumSystem
 from tests.fab_paxos.checkers import check_all
 from tests.fab_paxos.cluster import Cluster, submission
 from tests.fab_paxos.single import Bench, Script, said
+from verifiable_log.limits import COMMAND_BYTES_MAX
 
 
 def test_a_leader_without_certificates_stops_and_goes_on_when_they_come() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from fab_paxos import Batch
 from fab_paxos.effects import Broadcast, Decide, EntryRecord
 from fab_paxos.evidence import Repetition, TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
-from fab_paxos.log import tree_head
 from fab_paxos.messages import Accepted, Propose
-from fab_paxos.types import NOOP, batch_digest
 from tests.fab_paxos.cluster import Cluster, submission
 from tests.fab_paxos.single import Bench, Script, only, persisted, said
+from verifiable_log import Batch
+from verifiable_log.batch import NOOP, batch_digest
+from verifiable_log.merkle import tree_head
 
 
 def rounds_to_decide(cluster: Cluster, waited: int) -> int:

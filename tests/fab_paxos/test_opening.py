@@ -7,13 +7,13 @@ from dataclasses import replace
 from fab_paxos.effects import Effect, NewViewRecord, Persist
 from fab_paxos.gathering import Reputation
 from fab_paxos.jointly import Jointly
-from fab_paxos.log import EMPTY
 from fab_paxos.messages import Progress
 from fab_paxos.opening import Opening
 from fab_paxos.tail import Tail
-from fab_paxos.windows import ClientWindows
 from quorum import ProgressStatement, QuorumCertificate
 from tests.fab_paxos.cluster import SIX
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import EMPTY
 
 VIEW = 3
 

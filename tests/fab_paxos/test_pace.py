@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos import Batch, EngineConfig, Entry
+from fab_paxos import EngineConfig
 from fab_paxos.effects import Effect, SetTimer
 from fab_paxos.events import TimerFired
-from fab_paxos.log import Frontier
 from fab_paxos.messages import Message, Propose
 from fab_paxos.pace import LATE_MAX, LATE_WEIGHT, PACE, REHABILITATION_BEATS, Pace
 from quorum import QuorumSystem
 from tests.fab_paxos.checkers import check_all
 from tests.fab_paxos.cluster import SIX, Cluster, submission
+from verifiable_log import Batch, Entry
+from verifiable_log.merkle import Frontier
 
 ELEVEN = QuorumSystem(11, 2)
 SMALL = Batch.of([submission(1, 1)])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos import Batch, EngineConfig, Replica, RestoredEntry, RestoredState
+from fab_paxos import EngineConfig, Replica, RestoredEntry, RestoredState
 from fab_paxos.events import PeerConnected
 from fab_paxos.messages import Accepted, Propose
 from quorum import QuorumSystem
 from tests.fab_paxos.checkers import check, check_all
 from tests.fab_paxos.cluster import SIX, Cluster, submission
 from tests.fab_paxos.single import Bench, Script, said
+from verifiable_log import Batch
 
 MOMENTS = ("before the sync", "after the sync", "within the effects")
 

@@ -8,15 +8,16 @@ from fab_paxos.checkpoint import Checkpoints
 from fab_paxos.effects import Blame, Effect, Prune
 from fab_paxos.gathering import Reputation
 from fab_paxos.jointly import Jointly
-from fab_paxos.log import EMPTY, MerkleLog, leaf_hash
 from fab_paxos.messages import Offer, StatePart
-from fab_paxos.snapshot import Snapshot, state_digest
 from fab_paxos.tail import Tail
 from fab_paxos.transfer import Transfer
-from fab_paxos.types import Batch
-from fab_paxos.windows import ClientWindows
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.fab_paxos.cluster import SIX, submission
+from verifiable_log.batch import Batch
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import EMPTY, MerkleLog
+from verifiable_log.merkle_tree import leaf_hash
+from verifiable_log.ordering_state import Snapshot, state_digest
 
 
 def grown(slots: int) -> Tail:

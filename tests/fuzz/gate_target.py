@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from alliance.gate import Gate, Rejected
-from fab_paxos import Submission
 from fab_paxos.messages import (
     Accepted,
     Batches,
     Certified,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Offer,
@@ -19,6 +17,8 @@ from fab_paxos.messages import (
 )
 from tests.alliance.farm import Farm
 from tests.fab_paxos.require import require
+from verifiable_log import Submission
+from verifiable_log.log_frame import LogFrame
 
 SENDER = 4
 Word = tuple[object, ...]

@@ -10,10 +10,10 @@ from google.protobuf.message import DecodeError
 
 from alliance import journal_records as records
 from alliance.pb import peer_pb2 as pb
-from fab_paxos.snapshot import Checkpoint
-from fab_paxos.windows import ClientWindows
 from tests.alliance.farm import Chain
 from tests.fab_paxos.require import require
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.ordering_state import Checkpoint
 
 _ROW = struct.Struct(">QQ32s64s32s32s")
 

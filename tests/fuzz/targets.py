@@ -17,12 +17,9 @@ import shoup_rsa
 from alliance import ceremony, codec
 from alliance.errors import InvalidReceipt
 from alliance.gate import Gate, Rejected
-from alliance.history import Placement
 from alliance.journal_records import Position, Starts
 from alliance.pb import peer_pb2 as pb
 from alliance.receipt import Receipt, key_fingerprint, load_public_key
-from fab_paxos import InvalidSubmission, Submission, UnsignedSubmission
-from fab_paxos.log import EMPTY, MerkleLog, ProofError, root_from_cover, slot_leaf
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.transfer import Transfer
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
@@ -35,6 +32,11 @@ from tests.fuzz import signing_targets as signing
 from tests.fuzz.gate_target import SENDER, GateTarget
 from tests.fuzz.identity_targets import EvidenceTarget, HandshakeTarget, evidences
 from tests.fuzz.mutate import Mutator, of_bytes, of_json, of_message
+from verifiable_log import InvalidSubmission, Submission, UnsignedSubmission
+from verifiable_log.merkle import EMPTY, MerkleLog, slot_leaf
+from verifiable_log.merkle_proofs import root_from_cover
+from verifiable_log.merkle_tree import ProofError
+from verifiable_log.placement import Placement
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from fab_paxos import Batch
 from fab_paxos.events import Submitted
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import (
@@ -19,7 +18,6 @@ from fab_paxos.messages import (
     FetchState,
     Flag,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Propose,
@@ -29,7 +27,6 @@ from fab_paxos.messages import (
     Status,
 )
 from fab_paxos.selection import ReportedEntry
-from fab_paxos.types import NOOP
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -43,6 +40,9 @@ from tests.fab_paxos.standin import BAD_PLAIN, BAD_PROVEN
 from tests.simulation.equivocation import Equivocator, Twin, TwoOpenings, rogue_submission
 from tests.simulation.hardships import Amnesiac, Poisoner, RottenDisk, Slow
 from tests.simulation.world import Adversary, World
+from verifiable_log import Batch
+from verifiable_log.batch import NOOP
+from verifiable_log.log_frame import LogFrame
 
 
 class Silent(Adversary):

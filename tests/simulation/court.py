@@ -20,7 +20,6 @@ from alliance.history import History
 from alliance.verdict import Verdict, opened, verify
 from fab_paxos.effects import Blame, BlameClient
 from fab_paxos.evidence import Evidence, Repetition, TwoSubmissions
-from fab_paxos.log import Frontier, MerkleLog, slot_leaf
 from quorum import (
     NewViewStatement,
     ProposeStatement,
@@ -33,6 +32,7 @@ from tests.fab_paxos.member import Member
 from tests.fab_paxos.require import require
 from tests.fab_paxos.standin import CONTEXT
 from tests.simulation.gate import Gate
+from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
 
 
 class Court:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from fab_paxos import Batch, Replica, Submission
+from fab_paxos import Replica
 from fab_paxos.effects import Broadcast, Combine, Effect, Endorse, Persist, Present, Prune, Send, Supply
 from fab_paxos.events import (
     CombinationFailed,
@@ -24,6 +24,7 @@ from quorum import AcceptedStatement, CombineFailed, Endorsement, combine
 from tests.fab_paxos.disk import Disk
 from tests.simulation.story import Story
 from tests.simulation.world import Adversary, World
+from verifiable_log import Batch, Submission
 
 ROGUE_CLIENTS = 900
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 from zlib import crc32
 
 from alliance import codec
-from fab_paxos import Batch, Submission
 from fab_paxos.evidence import disagree
 from fab_paxos.messages import (
     Accepted,
@@ -19,7 +18,6 @@ from fab_paxos.messages import (
     Certified,
     Endorsed,
     Forward,
-    LogFrame,
     Message,
     NewView,
     Offer,
@@ -29,6 +27,8 @@ from fab_paxos.messages import (
 )
 from quorum import InvalidCertificate, QuorumCertificate, QuorumSystem, Scheme, SubmissionStatement
 from tests.fab_paxos.require import require
+from verifiable_log import Batch, Submission
+from verifiable_log.log_frame import LogFrame
 
 
 class Dropped(Exception):

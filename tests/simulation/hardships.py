@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from fab_paxos.messages import LogFrame, Message, Offer, Propose, StatePart
-from fab_paxos.types import NOOP
+from fab_paxos.messages import Message, Offer, Propose, StatePart
 from tests.fab_paxos.disk import Disk
 from tests.fab_paxos.require import require
 from tests.simulation.journals import JournalDisk
 from tests.simulation.world import Adversary, World
+from verifiable_log.batch import NOOP
+from verifiable_log.log_frame import LogFrame
 
 JUST_IN_TIME = 450_000
 """Microseconds: a little less than the view time-out, so that nobody loses patience."""

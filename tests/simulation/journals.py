@@ -18,14 +18,16 @@ from alliance.errors import JournalError
 from alliance.history import History
 from alliance.journal import Journal
 from alliance.journal_records import SESSION_BYTES
-from fab_paxos import Entry, RestoredState
+from fab_paxos import RestoredState
 from fab_paxos.effects import Record
-from fab_paxos.messages import LogFrame, Offer
-from fab_paxos.snapshot import Checkpoint
+from fab_paxos.messages import Offer
 from quorum import QuorumCertificate
 from tests.fab_paxos.disk import Disk
 from tests.fab_paxos.member import Crash
 from tests.fab_paxos.require import require
+from verifiable_log import Entry
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.ordering_state import Checkpoint
 
 ALLIANCE_ID = b"\x07" * 32
 SECTOR = 512

@@ -45,7 +45,7 @@ CHECKPOINTS = [
     ),
     _bug(
         "the number of clients is not bound",
-        at("fab_paxos.snapshot:state_digest", 'len(leaves).to_bytes(8, "big") + ', ""),
+        at("verifiable_log.ordering_state:state_digest", 'len(leaves).to_bytes(8, "big") + ', ""),
     ),
     _bug(
         "the state of an offer is not compared with its certificate",

@@ -218,21 +218,21 @@ BOUNDS = [
 RECEIPTS = [
     _bug(
         "the number of submissions is not bound",
-        "fab_paxos.types:batch_digest",
+        "verifiable_log.batch:batch_digest",
         'count.to_bytes(8, "big") + ',
         "",
         part="receipts",
     ),
     _bug(
         "the time stamp of a batch is not bound",
-        "fab_paxos.types:batch_digest",
+        "verifiable_log.batch:batch_digest",
         'time_ms.to_bytes(8, "big") + ',
         "",
         part="receipts",
     ),
     _bug(
         "the slot is left out of the leaf",
-        "fab_paxos.log:slot_leaf",
+        "verifiable_log.merkle:slot_leaf",
         'slot.to_bytes(8, "big") + batch_digest',
         "bytes(8) + batch_digest",
         part="receipts",

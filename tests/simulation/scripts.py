@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fab_paxos import Batch, Submission
-from fab_paxos.log import EMPTY, Frontier, slot_leaf
 from fab_paxos.messages import Accepted, Endorsed, Flag, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry, select
 from quorum import AcceptedStatement
 from tests.fab_paxos.require import require
 from tests.simulation.world import Adversary, World
+from verifiable_log import Batch, Submission
+from verifiable_log.merkle import EMPTY, Frontier, slot_leaf
 
 EVERY = range(6)
 

@@ -24,7 +24,6 @@ from alliance.evidence import PortableEvidence, export
 from alliance.history import History
 from alliance.parties import Member, Party
 from alliance.verdict import Verdict, verify
-from fab_paxos import Submission
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
 from quorum import Endorser, QuorumSystem
@@ -34,6 +33,7 @@ from tests.fab_paxos.cluster import client_id
 from tests.simulation.court import Court
 from tests.simulation.gate import Dropped, Gate
 from tests.simulation.timed import TimedWorld
+from verifiable_log import Submission
 
 KEY_BITS = 512
 EPOCH = 3

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fab_paxos import Batch
-from fab_paxos.log import Frontier, slot_leaf
 from fab_paxos.messages import Propose
+from verifiable_log import Batch
+from verifiable_log.merkle import Frontier, slot_leaf
 
 
 class Story:

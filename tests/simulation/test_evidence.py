@@ -13,15 +13,15 @@ from random import Random
 import pytest
 
 from alliance import evidence as kinds
-from fab_paxos import Batch
 from fab_paxos.evidence import TwoWords
-from fab_paxos.log import EMPTY, Frontier, slot_leaf
 from fab_paxos.messages import Accepted, NewView, Propose
 from tests.fab_paxos.cluster import submission
 from tests.simulation.campaign import campaign
 from tests.simulation.equivocation import Equivocator
 from tests.simulation.scripts import Mute, heal, only_links, propose, push_through, report
 from tests.simulation.world import Adversary, World
+from verifiable_log import Batch
+from verifiable_log.merkle import EMPTY, Frontier, slot_leaf
 
 
 def convicted(world: World) -> set[tuple[str, str]]:

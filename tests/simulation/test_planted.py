@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos.log import slot_leaf
 from quorum import QuorumSystem
 from tests.docs.documents import table
 from tests.simulation import finder
@@ -12,6 +11,7 @@ from tests.simulation.bugs import DOCUMENT, HEAD, headline, row, written, wrong
 from tests.simulation.finder import FINDERS, SEARCHES, Result, search, search_apart
 from tests.simulation.planted import ALL, PLANTED, planted
 from tests.simulation.planting import Bug, NotPlanted, at, in_place
+from verifiable_log.merkle import slot_leaf
 
 QUICK = (
     "forcing + 1",

@@ -14,17 +14,7 @@ import pytest
 from alliance import codec
 from alliance.config import AllianceConfig
 from alliance.gate import Gate, Rejected
-from fab_paxos.messages import (
-    Accepted,
-    Certified,
-    Endorsed,
-    Forward,
-    LogFrame,
-    Message,
-    NewView,
-    Propose,
-    Report,
-)
+from fab_paxos.messages import Accepted, Certified, Endorsed, Forward, Message, NewView, Propose, Report
 from quorum import (
     AcceptedStatement,
     CombineFailed,
@@ -36,6 +26,7 @@ from quorum import (
 from tests.fab_paxos.cluster import SIX
 from tests.simulation.signed_gate import EPOCH, founded, signed_world
 from tests.simulation.timed import MILLISECOND, SECOND
+from verifiable_log.log_frame import LogFrame
 
 HOME, SHARES = founded(SIX)
 ELSEWHERE = {

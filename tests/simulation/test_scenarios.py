@@ -6,7 +6,6 @@ from random import Random
 
 import pytest
 
-from fab_paxos import Batch
 from fab_paxos.messages import Accepted, Certified, Endorsed, Flag, Message, NewView
 from quorum import QuorumSystem
 from tests.fab_paxos.cluster import submission
@@ -27,6 +26,7 @@ from tests.simulation.scripts import (
 )
 from tests.simulation.timed import SECOND, TimedWorld
 from tests.simulation.world import Adversary, World
+from verifiable_log import Batch
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])

@@ -6,8 +6,6 @@ from random import Random
 
 import pytest
 
-from fab_paxos import Batch
-from fab_paxos.log import EMPTY, slot_leaf
 from fab_paxos.messages import Accepted, Certified, Endorsed
 from quorum import SuspectStatement
 from tests.fab_paxos.cluster import submission
@@ -15,6 +13,8 @@ from tests.simulation.adversaries import KINDS, Censor, Silent
 from tests.simulation.campaign import campaign
 from tests.simulation.scripts import Mute, heal, only_links, propose, push_through, report
 from tests.simulation.world import World
+from verifiable_log import Batch
+from verifiable_log.merkle import EMPTY, slot_leaf
 
 
 def test_01_a_second_value_with_one_report_too_few() -> None:

@@ -17,7 +17,6 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fab_paxos import Submission
 from fab_paxos.events import (
     Attended,
     EndorsementMade,
@@ -33,6 +32,7 @@ from tests.fab_paxos.cluster import SIX
 from tests.fab_paxos.member import Crash, Member
 from tests.simulation.journals import JournalDisk
 from tests.simulation.world import World
+from verifiable_log import Submission
 
 MILLISECOND = 1000
 SECOND = 1000 * MILLISECOND

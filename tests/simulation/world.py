@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
-from fab_paxos import Submission
 from fab_paxos.effects import Blame, BlameClient
 from fab_paxos.events import Received
 from fab_paxos.limits import CHECKPOINT_SLOTS
@@ -34,6 +33,7 @@ from tests.fab_paxos.standin import StandInScheme
 from tests.simulation.court import Court
 from tests.simulation.gate import Dropped, Gate
 from tests.simulation.journals import JournalDisk
+from verifiable_log import Submission
 
 SPEECHES_MAX = 4000
 """What one adversary may add of its own accord in a run: it ends, so that runs do."""

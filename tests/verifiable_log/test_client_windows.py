@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fab_paxos import Submission
-from fab_paxos.limits import CLIENT_WINDOW
-from fab_paxos.windows import ClientWindows, Judgement, Standing
 from tests.fab_paxos.cluster import submission
+from verifiable_log import Submission
+from verifiable_log.client_windows import ClientWindows, Judgement, Standing
+from verifiable_log.limits import CLIENT_WINDOW
 
 
 class Twin:

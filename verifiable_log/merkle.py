@@ -9,7 +9,7 @@ The tree is that of RFC 6962, section 2.1, with SHA-256:
 The prefixes keep a leaf from being read as an inner node. Seen from below, the same tree comes from pairing
 neighbours level by level, where a last node without a neighbour moves up unchanged. Hence node `i` of level
 `h` covers the leaves [i·2^h, (i+1)·2^h), only the last node of a level can be ragged (cover fewer), and the
-way from any node to the root is a walk over siblings: `_siblings` below. All proofs here are such walks.
+way from any node to the root is a walk over siblings: `siblings` below. All proofs here are such walks.
 
 Three forms of one tree, from small to large:
 
@@ -29,30 +29,23 @@ must come from something trusted: for the log from the slot in the signed statem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 
-HASH_SIZE = 32
-
-# Slots are u64 on the wire. Two bits less keep every index and every sum of two sizes inside an i64, bound
-# all walks to 62 steps, and are out of reach: a million slots a second would take 146,000 years.
-MAX_SIZE = 2**62
+from verifiable_log.merkle_tree import (
+    EMPTY_ROOT,
+    HASH_SIZE,
+    MAX_SIZE,
+    fold,
+    last_peak,
+    push,
+    siblings,
+)
 
 _LEVELS = MAX_SIZE.bit_length()
 _FULL = "the tree has 2**62 leaves and takes no more"
-
-EMPTY_ROOT: bytes = sha256(b"").digest()
-
-
-class ProofError(ValueError):
-    """A proof from outside does not fit: the wrong number of hashes, sizes out of range, another root."""
-
-
-def leaf_hash(data: bytes) -> bytes:
-    """Hash one leaf: SHA-256(0x00 || data), 32 bytes. RFC 6962, section 2.1."""
-    return sha256(b"\x00" + data).digest()
 
 
 def slot_leaf(slot: int, batch_digest: bytes) -> bytes:
@@ -120,7 +113,7 @@ class Frontier:
     @property
     def root(self) -> bytes:
         """The tree head, 32 bytes. Costs one hash less than there are peaks, at every call."""
-        return _fold(self.peaks)
+        return fold(self.peaks)
 
     def append(self, data: bytes) -> Frontier:
         """Return the frontier with one more leaf; amortised two hashes. Raises ValueError beyond 2**62."""
@@ -128,7 +121,7 @@ class Frontier:
         if size >= MAX_SIZE:
             raise ValueError(_FULL)
         peaks = list(self.peaks)
-        _push(peaks, size, sha256(b"\x00" + data).digest())
+        push(peaks, size, sha256(b"\x00" + data).digest())
         return _frontier(size + 1, tuple(peaks))
 
     def extend(self, leaves: Iterable[bytes]) -> Frontier:
@@ -138,7 +131,7 @@ class Frontier:
         for data in leaves:
             if size >= MAX_SIZE:
                 raise ValueError(_FULL)
-            _push(peaks, size, sha256(b"\x00" + data).digest())
+            push(peaks, size, sha256(b"\x00" + data).digest())
             size += 1
         return _frontier(size, tuple(peaks))
 
@@ -231,9 +224,9 @@ class MerkleLog:
         Raises LookupError unless base.size <= size <= self.size.
         """
         if size is None:
-            return _fold(self._peaks)
+            return fold(self._peaks)
         self._check_known(size)
-        return _fold(self._peaks_below(_LEVELS, size))
+        return fold(self._peaks_below(_LEVELS, size))
 
     def frontier(self, size: int | None = None) -> Frontier:
         """Give the frontier of the first `size` leaves (default: all).
@@ -256,7 +249,7 @@ class MerkleLog:
                 f"no inclusion proof of leaf {index} in the tree of {size}: this log proves leaves "
                 f"{self._base.size} <= index < size <= {self._size}"
             )
-        return tuple(self._node(h, i, size) for h, i in _siblings(0, index, size))
+        return tuple(self._node(h, i, size) for h, i in siblings(0, index, size))
 
     def consistency_proof(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """Prove that the tree of `old_size` leaves is a prefix of that of `new_size`.
@@ -268,8 +261,8 @@ class MerkleLog:
         self._check_known(old_size, new_size)
         if old_size in (0, new_size):
             return ()
-        h, i = _last_peak(old_size)
-        way = tuple(self._node(*sibling, new_size) for sibling in _siblings(h, i, new_size))
+        h, i = last_peak(old_size)
+        way = tuple(self._node(*sibling, new_size) for sibling in siblings(h, i, new_size))
         # When the last peak is the whole old tree the verifier knows it: it is the old root.
         return (self._node(h, i, new_size), *way) if i else way
 
@@ -285,7 +278,7 @@ class MerkleLog:
         self._check_known(begin, size)
         if begin == 0:
             return (self.root(size),) if size else ()
-        return tuple(self._node(h, i, size) for h, i in _siblings(*_last_peak(begin), size) if i & 1)
+        return tuple(self._node(h, i, size) for h, i in siblings(*last_peak(begin), size) if i & 1)
 
     def _check_known(self, first: int, last: int | None = None) -> None:
         last = first if last is None else last
@@ -299,7 +292,7 @@ class MerkleLog:
         """Hash of node `i` of level `h` in the tree of `size` leaves; at a right edge it may be ragged."""
         if (i + 1) << h <= size:
             return self.perfect(h, i)
-        return _fold(self._peaks_below(h, size))
+        return fold(self._peaks_below(h, size))
 
     def _peaks_below(self, h: int, size: int) -> list[bytes]:
         """Peaks of levels below `h` of the tree of `size` leaves, left to right."""
@@ -310,158 +303,3 @@ class MerkleLog:
         """Hash of the perfect node `i` of level `h`; it must be stored here: not checked."""
         begin = (i - (self._base.size >> h & ~1)) * HASH_SIZE
         return bytes(self._levels[h][begin : begin + HASH_SIZE])
-
-
-def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
-    """Compute the root that a tree of `size` leaves has if its leaf `index` (from 0) is the data `leaf`.
-
-    `path` is an `inclusion_proof`. The caller compares the result with the root it trusts, and must trust
-    `size` as well: from a wrong size the same root may come out at another index. RFC 6962, section 2.1.1.
-    Raises ProofError unless 0 <= index < size <= 2**62 and the path has exactly the hashes that these demand.
-    """
-    if not 0 <= index < size <= MAX_SIZE:
-        raise ProofError(f"there is no leaf {index} in a tree of {size} leaves")
-    way = list(_siblings(0, index, size))
-    _check_hashes(path, len(way), f"the path of leaf {index} in a tree of {size} leaves")
-    root = leaf_hash(leaf)
-    for (_, i), other in zip(way, path, strict=True):
-        root = _pair(root, other) if i & 1 else _pair(other, root)
-    return root
-
-
-def root_from_cover(frontier: Frontier, size: int, cover: Sequence[bytes]) -> bytes:
-    """Compute the root that the tree of `size` leaves has if `frontier` is that of its first leaves.
-
-    `cover` is `right_cover(frontier.size, size)`. When the result is the trusted root of that size, the
-    leaves below the frontier are the first `frontier.size` leaves of that tree: at given sizes every peak has
-    one fixed place in it. Raises ProofError unless frontier.size <= size <= 2**62 and the cover has exactly
-    the hashes that these demand.
-    """
-    begin = frontier.size
-    if not begin <= size <= MAX_SIZE:
-        raise ProofError(f"a tree of {size} leaves does not begin with {begin} leaves")
-    what = f"the cover of leaves {begin} to {size}"
-    if begin == 0:
-        _check_hashes(cover, 1 if size else 0, what)
-        return cover[0] if size else EMPTY_ROOT
-    way = list(_siblings(*_last_peak(begin), size))
-    _check_hashes(cover, sum(i & 1 for _, i in way), what)
-    lefts = reversed(frontier.peaks)
-    rights = iter(cover)
-    root = next(lefts)
-    for _, i in way:
-        root = _pair(root, next(rights)) if i & 1 else _pair(next(lefts), root)
-    return root
-
-
-def inclusion_from_cover(log: MerkleLog, index: int, size: int, cover: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The inclusion proof of leaf `index` in the tree of `size` leaves, of which `log` holds the first ones.
-
-    `cover` is `right_cover(log.size, size)` and was checked with `root_from_cover`. Raises ProofError if its
-    length is wrong, LookupError unless log.base.size <= index < log.size <= size.
-    """
-    begin = log.size
-    if not log.base.size <= index < begin <= size:
-        raise LookupError(f"no proof of leaf {index} from the leaves {log.base.size} to {begin} of {size}")
-    rights = [(h, i) for h, i in _siblings(*_last_peak(begin), size) if i & 1]
-    _check_hashes(cover, len(rights), f"the cover of leaves {begin} to {size}")
-    covered = dict(zip(rights, cover, strict=True))
-
-    def node(h: int, i: int) -> bytes:
-        if (h, i) in covered:
-            return covered[h, i]
-        if (i + 1) << h <= begin:
-            return log.perfect(h, i)
-        left = node(h - 1, 2 * i)
-        right = 2 * i + 1
-        return left if right << (h - 1) >= size else _pair(left, node(h - 1, right))
-
-    return tuple(node(h, i) for h, i in _siblings(0, index, size))
-
-
-def verify_consistency(
-    old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]
-) -> None:
-    """Check that the tree of `old_root` is a prefix of the tree of `new_root`, or raise ProofError.
-
-    `proof` is `consistency_proof(old_size, new_size)`; RFC 6962, section 2.1.2, checked as in RFC 9162,
-    section 2.1.4.2. The empty tree is a prefix of every tree, so with old_size 0 nothing is said about
-    `new_root`. Both sizes must be trusted.
-    """
-    if not 0 <= old_size <= new_size <= MAX_SIZE:
-        raise ProofError(f"a tree of {old_size} leaves is no prefix of one of {new_size}")
-    what = f"the consistency proof from {old_size} to {new_size} leaves"
-    _check_hashes((old_root, new_root), 2, "the pair of roots")
-    if old_size in (0, new_size):
-        _check_hashes(proof, 0, what)
-        expected = EMPTY_ROOT if old_size == 0 else new_root
-        if old_root != expected or (new_size == 0 and new_root != EMPTY_ROOT):
-            raise ProofError(f"the roots of {old_size} and {new_size} leaves contradict each other")
-        return
-    h, i = _last_peak(old_size)
-    way = list(_siblings(h, i, new_size))
-    _check_hashes(proof, len(way) + (1 if i else 0), what)
-    rest = iter(proof)
-    old = new = next(rest) if i else old_root
-    for (_, sibling), other in zip(way, rest, strict=True):
-        if sibling & 1:
-            new = _pair(new, other)
-        else:
-            old = _pair(other, old)
-            new = _pair(other, new)
-    if old != old_root:
-        raise ProofError(f"{what} does not lead to the old root")
-    if new != new_root:
-        raise ProofError(f"{what} does not lead to the new root")
-
-
-def _siblings(h: int, i: int, size: int) -> Iterator[tuple[int, int]]:
-    """Walk from node `i` of level `h` to the root of the tree of `size` leaves, by siblings (level, index).
-
-    An odd index is a sibling on the right, an even one on the left.
-    """
-    last = (size - 1) >> h
-    while last:
-        if i != last or i & 1:  # otherwise it is a last one alone, and moves up
-            yield h, i ^ 1
-        h += 1
-        i >>= 1
-        last >>= 1
-
-
-def _last_peak(size: int) -> tuple[int, int]:
-    """Level and index of the smallest peak of the tree of `size` >= 1 leaves."""
-    h = (size & -size).bit_length() - 1
-    return h, (size >> h) - 1
-
-
-def _pair(left: bytes, right: bytes) -> bytes:
-    return sha256(b"\x01" + left + right).digest()
-
-
-def _fold(peaks: Sequence[bytes]) -> bytes:
-    """Root over perfect subtrees of falling size, from left to right."""
-    if not peaks:
-        return EMPTY_ROOT
-    lefts = reversed(peaks)
-    root = next(lefts)
-    for left in lefts:
-        root = sha256(b"\x01" + left + root).digest()
-    return root
-
-
-def _push(peaks: list[bytes], size: int, digest: bytes) -> None:
-    """Add a leaf hash to the peaks of `size` leaves."""
-    while size & 1:
-        digest = sha256(b"\x01" + peaks.pop() + digest).digest()
-        size >>= 1
-    peaks.append(digest)
-
-
-def _check_hashes(hashes: Sequence[bytes], count: int, what: str) -> None:
-    if len(hashes) != count:
-        raise ProofError(f"{what} has {count} hashes, not {len(hashes)}")
-    for digest in hashes:
-        # Exact, for two hashes are concatenated: else bytes could move from one to its neighbour.
-        if len(digest) != HASH_SIZE:
-            raise ProofError(f"{what} is of hashes of {HASH_SIZE} bytes, not {len(digest)}")

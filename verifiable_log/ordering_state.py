@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
-from fab_paxos.log import Frontier, MerkleLog, leaf_hash
 from quorum import CheckpointStatement, QuorumCertificate
+from verifiable_log.merkle import Frontier, MerkleLog
+from verifiable_log.merkle_tree import leaf_hash
 
 
 def state_digest(leaves: Sequence[bytes]) -> bytes:

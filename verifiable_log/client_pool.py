@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fab_paxos.limits import (
+from verifiable_log.limits import (
     BATCH_BYTES_MAX,
     BATCH_SUBMISSIONS_MAX,
     POOL_BYTES_MAX,
     POOL_SUBMISSIONS_MAX,
     POOLS_BYTES_MAX,
 )
-from fab_paxos.types import Submission
+from verifiable_log.submission import Submission
 
 
 class Pool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos import pool as module
-from fab_paxos.pool import Pool
 from tests.fab_paxos.cluster import client_id, submission
+from verifiable_log import client_pool as module
+from verifiable_log.client_pool import Pool
 
 SIZE = len(submission(1, 1, b"x").encoded)
 

@@ -11,20 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fab_paxos.log import (
-    EMPTY,
-    EMPTY_ROOT,
-    MAX_SIZE,
-    Frontier,
-    MerkleLog,
-    ProofError,
-    leaf_hash,
-    root_from_cover,
-    root_from_inclusion,
-    slot_leaf,
-    tree_head,
-    verify_consistency,
-)
+from verifiable_log.merkle import EMPTY, Frontier, MerkleLog, slot_leaf, tree_head
+from verifiable_log.merkle_proofs import root_from_cover, root_from_inclusion, verify_consistency
+from verifiable_log.merkle_tree import EMPTY_ROOT, MAX_SIZE, ProofError, leaf_hash
 
 # --- the reference vectors of certificate transparency -------------------------------------------------
 # Leaves, roots and proofs published with github.com/google/certificate-transparency (merkle_tree_test) and

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from fab_paxos.limits import CLIENT_WINDOW
-from fab_paxos.types import Submission
+from verifiable_log.limits import CLIENT_WINDOW
+from verifiable_log.submission import Submission
 
 _CLIENT = struct.Struct(">32sQI")
 _USE = struct.Struct(">QQ32s")
