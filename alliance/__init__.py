@@ -15,8 +15,8 @@ from alliance.version import VERSION
 
 if TYPE_CHECKING:
     from alliance.client import Client, MemberStatus, connect
-    from alliance.listener import LogEntry
-    from alliance.receipt import Receipt
+    from alliance.client.listener import LogEntry
+    from alliance.proofs.receipt import Receipt
 
 __version__ = VERSION
 
@@ -26,8 +26,8 @@ _LAZY = {
     "Client": "alliance.client",
     "MemberStatus": "alliance.client",
     "connect": "alliance.client",
-    "LogEntry": "alliance.listener",
-    "Receipt": "alliance.receipt",
+    "LogEntry": "alliance.client",
+    "Receipt": "alliance.proofs.receipt",
 }
 
 

@@ -17,11 +17,11 @@ from weakref import WeakSet
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from alliance import client as asynchronous
-from alliance.client import TIMEOUT_SECONDS, MemberStatus
-from alliance.config import AllianceConfig
-from alliance.listener import LogEntry
-from alliance.receipt import Receipt
+from alliance.client import client as asynchronous
+from alliance.client.client import TIMEOUT_SECONDS, MemberStatus
+from alliance.client.listener import LogEntry
+from alliance.config.file import AllianceConfig
+from alliance.proofs.receipt import Receipt
 from verifiable_log import Submission
 
 T = TypeVar("T")

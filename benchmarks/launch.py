@@ -28,7 +28,7 @@ def die_with_parent() -> None:
 
 
 def _tap(path: str) -> None:
-    from alliance.server import Server
+    from alliance.server.server import Server
 
     out = Path(path).open("ab", buffering=0)  # noqa: SIM115  # open as long as the server
     decided, certified = Server.decided, Server.certified

@@ -33,7 +33,7 @@ WAITING = (
     "EpollSelector.select (python3.11/selectors.py)",
     "Thread.run (python3.11/threading.py)",
     "_worker (futures/thread.py)",
-    "_exactly (alliance/signer.py)",
+    "_exactly (alliance/server/signer.py)",
 )
 """On top of the stack of a thread that waits, or that does gRPC's work in C."""
 

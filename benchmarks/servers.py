@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import alliance.sync
-from alliance import ceremony
-from alliance import config as config_file
-from alliance.cli.demo_cluster import free_addresses
+from alliance.cli.demo.cluster import free_addresses
 from alliance.client import MemberStatus
+from alliance.config import file as config_file
+from alliance.keys import ceremony
 from benchmarks.launch import NOTE, TAP
 from benchmarks.processes import BenchmarkFailed, Child, python
 from benchmarks.targets import PASSPHRASE

@@ -23,10 +23,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from alliance import config as config_file
-from alliance import keys
-from alliance.channels import SERVER_OPTIONS, Identities, open_channel, server_credentials
-from alliance.codec import envelope, open_envelope
+from alliance.config import file as config_file
+from alliance.keys import folder as keys
+from alliance.net.channels import SERVER_OPTIONS, Identities, open_channel, server_credentials
+from alliance.wire.codec import envelope, open_envelope
 from benchmarks.histogram import Histogram
 from benchmarks.launch import die_with_parent
 

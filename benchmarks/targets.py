@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from alliance import config as config_file
-from alliance import keys
 from alliance.client import Client
-from alliance.proposals import CHUNK_COMMANDS
+from alliance.client.proposals import CHUNK_COMMANDS
+from alliance.config import file as config_file
+from alliance.keys import folder as keys
 from benchmarks.generator import Connection, Job
 
 CONNECTING_MAX = 16

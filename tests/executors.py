@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from types import TracebackType
 
-from alliance.cli.demo_cluster import free_addresses
-from alliance.config import FILE
+from alliance.cli.demo.cluster import free_addresses
+from alliance.config.file import FILE
 from tests.processes import Cluster, ServerProcess
 
 

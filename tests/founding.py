@@ -16,8 +16,9 @@ from typing import Any
 from unittest.mock import patch
 
 import shoup_rsa
-from alliance import ceremony, keys
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
+from alliance.keys import ceremony
+from alliance.keys import folder as keys
 from quorum import QuorumSystem
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, deal_key
 from shoup_rsa import dealer

@@ -28,10 +28,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from alliance import ceremony, sync
-from alliance import config as config_file
-from alliance.cli.demo_cluster import free_addresses
-from alliance.config import AllianceConfig
+from alliance import sync
+from alliance.cli.demo.cluster import free_addresses
+from alliance.config import file as config_file
+from alliance.config.file import AllianceConfig
+from alliance.keys import ceremony
 from tests.founding import found
 
 PASSPHRASE = "correct horse battery staple"

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from alliance.cli import demo, evidence, init, listen, propose, receipts, rekey, serve, sign, status
+from alliance.cli import evidence, init, listen, propose, receipts, rekey, serve, sign, status
+from alliance.cli.demo import command as demo
 from alliance.version import VERSION
 
 EXIT_CODES = """[bold]Exit codes[/bold]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def unlock(folder: Path, passphrase_file: Path | None) -> bytes:
     """The passphrase of a client's folder; a folder that is none is refused before anybody is asked."""
-    from alliance import config, keys
+    from alliance.config import file as config
+    from alliance.keys import folder as keys
 
     client = config.load(folder).client(keys.load_name(folder, "client"))
     return passphrase.obtain(passphrase_file, prompt=f"Passphrase of {client.name}")
@@ -23,7 +24,7 @@ def unlock(folder: Path, passphrase_file: Path | None) -> bytes:
 
 async def open_client(folder: Path, secret: bytes) -> Client:
     """The client of a folder; warnings about servers go to standard error."""
-    from alliance import client
+    from alliance.client import client
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="alliance: %(message)s")
     return await client.connect(folder, secret)

@@ -44,9 +44,9 @@ def verify_evidence(
     Needs the file and the alliance's alliance.toml, which must come from somebody you trust; contacts nobody,
     and it does not matter who kept the file.
     """
-    from alliance import config
-    from alliance.evidence import EVIDENCE_BYTES_MAX, PortableEvidence
-    from alliance.verdict import verify
+    from alliance.config import file as config
+    from alliance.evidence.portable import EVIDENCE_BYTES_MAX, PortableEvidence
+    from alliance.evidence.verdict import verify
 
     known = config.load(alliance)
     data = read_file(file, "a file of a member's folder 'evidence'", EVIDENCE_BYTES_MAX)

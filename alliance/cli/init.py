@@ -14,8 +14,8 @@ from alliance.cli.output import Folder, Format, Output, emit, lesson, plural, pr
 from alliance.errors import ConfigError
 
 if TYPE_CHECKING:
-    from alliance.ceremony import Founding
-    from alliance.config import AllianceConfig
+    from alliance.config.file import AllianceConfig
+    from alliance.keys.ceremony import Founding
 
 EPILOG = lesson(
     """
@@ -87,7 +87,7 @@ def init(
     its keys encrypted with the passphrase; 'alliance rekey' changes that later). Whoever runs this sees
     every key, so run it where all parties are willing to trust it.
     """
-    from alliance import ceremony
+    from alliance.keys import ceremony
 
     member_names = _names(members, names)
     founding = ceremony.Founding(
@@ -156,8 +156,8 @@ def _check_vacant(folder: Path) -> None:
 
 
 def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[str, Any]:
-    from alliance.keys import public_file
-    from alliance.receipt import key_fingerprint, load_public_key
+    from alliance.keys.folder import public_file
+    from alliance.proofs.receipt import key_fingerprint, load_public_key
 
     return {
         "directory": str(folder),
@@ -189,8 +189,8 @@ def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[st
 
 
 def _tell(config: AllianceConfig, folder: Path) -> None:
-    from alliance.config import ATTESTATION
-    from alliance.keys import public_file
+    from alliance.config.file import ATTESTATION
+    from alliance.keys.folder import public_file
 
     system = config.system
     say(

@@ -35,7 +35,7 @@ from alliance.cli.output import (
 from alliance.errors import AllianceError, ConfigError
 
 if TYPE_CHECKING:
-    from alliance.receipt import Receipt
+    from alliance.proofs.receipt import Receipt
 
 EPILOG = lesson(
     """

@@ -29,7 +29,7 @@ from alliance.errors import ConfigError, InvalidReceipt
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    from alliance.receipt import Receipt
+    from alliance.proofs.receipt import Receipt
 
 VERIFY_EPILOG = lesson(
     "alliance verify --key farm/public.pem receipt.json",
@@ -160,7 +160,7 @@ def _word(path: Path) -> str:
 
 
 def _read(path: Path) -> Receipt:
-    from alliance.receipt import RECEIPT_BYTES_MAX, Receipt
+    from alliance.proofs.receipt import RECEIPT_BYTES_MAX, Receipt
 
     data = read_file(path, "a receipt that 'alliance propose --receipt' wrote", RECEIPT_BYTES_MAX)
     try:
@@ -170,7 +170,7 @@ def _read(path: Path) -> Receipt:
 
 
 def _read_key(path: Path) -> RSAPublicKey:
-    from alliance.receipt import load_public_key
+    from alliance.proofs.receipt import load_public_key
 
     data = read_file(path, "the alliance's public.pem", KEY_BYTES_MAX)
     try:

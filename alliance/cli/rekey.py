@@ -46,7 +46,8 @@ def rekey(
     not open it any more. (A copy that the dealer kept still opens with the old one.) A running server is
     not disturbed.
     """
-    from alliance import config, keys
+    from alliance.config import file as config
+    from alliance.keys import folder as keys
 
     alliance = config.load(folder)
     name = keys.load_name(folder, "member", "client")

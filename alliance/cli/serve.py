@@ -74,7 +74,8 @@ def serve(
     catches up on what was decided while it was away. Everything it has acknowledged is in its journal, so it
     may be killed at any time.
     """
-    from alliance import config, keys
+    from alliance.config import file as config
+    from alliance.keys import folder as keys
 
     if listen is not None:
         host, _, port = listen.rpartition(":")
@@ -120,7 +121,7 @@ def _no_cancellation(record: logging.LogRecord) -> bool:
 async def _serve(
     folder: Path, secret: bytes, listen: str | None, keep_slots: int | None, ready: Callable[[str], None]
 ) -> None:
-    from alliance.server import Server
+    from alliance.server.server import Server
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

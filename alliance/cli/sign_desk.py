@@ -62,10 +62,12 @@ def serve(
     purpose allows. It opens the keys of these purposes and no others. A policy that is changed counts after a
     restart.
     """
-    from alliance import config, keys, signing
+    from alliance import signing
+    from alliance.config import file as config
+    from alliance.keys import folder as keys
+    from alliance.net.tasks import until_signal
     from alliance.signing import policy as policy_file
     from alliance.signing.desk import check
-    from alliance.tasks import until_signal
 
     if not policy:
         raise ConfigError("no --policy: a desk without one would refuse everything")
@@ -101,7 +103,7 @@ def audit(
     digest is that of the bytes that were to be signed: a document that is found somewhere is in the list, or
     was never asked for. Whether enough members agreed, the log does not say: members log their own answers.
     """
-    from alliance import config
+    from alliance.config import file as config
     from alliance.signing import policy as policy_file
     from alliance.signing.desk import check
 

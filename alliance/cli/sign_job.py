@@ -34,7 +34,7 @@ class Job:
 
     def check(self) -> None:
         """Raises ConfigError when there is no such key, or a file cannot be written."""
-        from alliance import config
+        from alliance.config import file as config
         from alliance.signing.order import signing_key
 
         files = [path.absolute() for path in (self.out, self.receipt) if path is not None]
@@ -69,7 +69,7 @@ def run(job: Job, make: Callable[[], Request]) -> None:
 async def _ask(job: Job, secret: bytes, request: Request) -> Signed:
     from alliance import signing
     from alliance.errors import SharesMissing, SigningRefused
-    from alliance.receipt import Receipt
+    from alliance.proofs.receipt import Receipt
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="alliance: %(message)s")
     async with await signing.connect(job.folder, secret) as client:

@@ -16,7 +16,7 @@ from alliance.errors import Unreachable
 
 if TYPE_CHECKING:
     from alliance.client import MemberStatus
-    from alliance.config import AllianceConfig
+    from alliance.config.file import AllianceConfig
 
 EPILOG = lesson(
     """

@@ -20,15 +20,15 @@ import grpc
 import grpc.aio
 
 import alliance.client as consensus
-from alliance.channels import one_line, open_channel, parser
-from alliance.codec import SHARE_BYTES_MAX
-from alliance.config import ATTESTATION
+from alliance.config.file import ATTESTATION
 from alliance.errors import CommandRefused, ReplyMissing
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
 from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply
+from alliance.net.channels import one_line, open_channel, parser
 from alliance.pb import application_pb2 as pb
-from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.wire.codec import SHARE_BYTES_MAX
 from quorum import CombineFailed, Endorsement, InvalidEndorsement, ReplyStatement
 from verifiable_log.limits import TIME_MS_MAX
 from verifiable_log.merkle_tree import ProofError

@@ -16,21 +16,21 @@ from pathlib import Path
 
 import grpc.aio
 
-from alliance import config as config_file
-from alliance import keys
-from alliance.channels import SERVER_OPTIONS, bind, open_channel, parser, server_credentials
-from alliance.config import ATTESTATION, AllianceConfig
+from alliance.client.listener import Listener
+from alliance.config import file as config_file
+from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.errors import PortTaken, StateDiverged, StateError, Unreachable
 from alliance.execution.machine import StateMachine, require_name
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import COMPARE_SLOTS, Runner, quarrel
 from alliance.execution.service import ApplicationService
 from alliance.execution.state_file import StateFile
-from alliance.listener import Listener
+from alliance.keys import folder as keys
+from alliance.net.channels import SERVER_OPTIONS, bind, open_channel, parser, server_credentials
+from alliance.net.tasks import together
 from alliance.pb import application_pb2 as pb
 from alliance.pb import application_pb2_grpc
-from alliance.signer import Signer
-from alliance.tasks import together
+from alliance.server.signer import Signer
 from quorum import JointStatement
 
 log = logging.getLogger("alliance.execution")

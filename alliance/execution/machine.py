@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from alliance.config.parties import NAME
 from alliance.errors import ConfigError
-from alliance.parties import NAME
 from verifiable_log.limits import COMMAND_BYTES_MAX
 
 PREFIX = b"alliance-app\x00"

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from alliance import config as config_file
-from alliance import keys
+from alliance.config import file as config_file
 from alliance.errors import AllianceError
 from alliance.execution.executor import Executor
 from alliance.execution.machine import StateMachine
-from alliance.tasks import until_signal
+from alliance.keys import folder as keys
+from alliance.net.tasks import until_signal
 
 
 async def serve(

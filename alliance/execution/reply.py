@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from alliance.errors import InvalidReceipt
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, wrap
 from alliance.execution.outcome import Outcome, Status
-from alliance.jsonform import octets, path, whole
-from alliance.receipt import key_fingerprint
+from alliance.proofs.jsonform import octets, path, whole
+from alliance.proofs.receipt import key_fingerprint
 from quorum import Context, InvalidStatement
 
 FORMAT = "alliance-reply/1"

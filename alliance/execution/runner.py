@@ -9,9 +9,9 @@ import logging
 from dataclasses import dataclass
 from hashlib import sha256
 
+from alliance.client.listener import DecidedSlot, LogEntry
 from alliance.execution.machine import REPLY_BYTES_MAX, Command, Kind, Refused, StateMachine, unwrap
 from alliance.execution.outcome import Outcome, Outcomes, Status, placed
-from alliance.listener import DecidedSlot, LogEntry
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import Frontier, slot_leaf
 

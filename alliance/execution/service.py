@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
-from alliance.channels import Identities
-from alliance.codec import SLOT_MAX
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import Runner
+from alliance.net.channels import Identities
 from alliance.pb import application_pb2 as pb
+from alliance.wire.codec import SLOT_MAX
 
 WAITING_PER_CLIENT_MAX = 1024
 """Questions of one client that wait for their slot to be executed."""

@@ -10,16 +10,16 @@ from collections import Counter
 from pathlib import Path
 from typing import cast
 
-from alliance import config as config_file
-from alliance import keys
-from alliance.cli.demo_cluster import PLAYGROUND
+from alliance.cli.demo.cluster import PLAYGROUND
 from alliance.cli.output import emit
-from alliance.config import AllianceConfig
-from alliance.driver import Driver
+from alliance.config import file as config_file
+from alliance.config.file import AllianceConfig
 from alliance.errors import AllianceError, ConfigError
 from alliance.hostile.attacks import ATTACKS
 from alliance.hostile.liar import Means
-from alliance.server import Server
+from alliance.keys import folder as keys
+from alliance.server.driver import Driver
+from alliance.server.server import Server
 from fab_paxos import EngineConfig, Replica
 from quorum import JointStatement
 

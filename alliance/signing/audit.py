@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from alliance.client import Client
+from alliance.client.listener import LogEntry
 from alliance.errors import ConfigError, InvalidRequest
-from alliance.listener import LogEntry
 from alliance.signing.order import Order, is_request, order_of
 from alliance.signing.policy import Policy
 from alliance.signing.rules import Refused

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from alliance.config.fields import only, texts, value
 from alliance.errors import ConfigError
-from alliance.fields import only, texts, value
 from alliance.signing import rules, shares
 from alliance.signing.occasion import BACKDATED_SECONDS, Occasion
 

@@ -19,11 +19,11 @@ import grpc
 import grpc.aio
 
 import alliance.client as consensus
-from alliance.channels import one_line, open_channel, parser
 from alliance.errors import SharesMissing, SigningRefused
+from alliance.net.channels import one_line, open_channel, parser
+from alliance.net.problems import plainly
 from alliance.pb import signing_pb2 as pb
-from alliance.problems import plainly
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from alliance.signing.member import APPLICATION
 from alliance.signing.order import Order, Request, order_of, signing_key, to_command
 from alliance.signing.shares import Shares

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from alliance import keys
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
+from alliance.config.parties import Party
 from alliance.errors import ConfigError, InvalidReceipt, InvalidRequest
-from alliance.parties import Party
-from alliance.receipt import Receipt, load_public_key
+from alliance.keys import folder as keys
+from alliance.proofs.receipt import Receipt, load_public_key
 from alliance.signing.order import Order, order_of, signing_key
 from alliance.signing.policy import Policy
 from alliance.signing.rules import Refused

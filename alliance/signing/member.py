@@ -14,12 +14,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from alliance import config as config_file
-from alliance import keys
-from alliance.channels import SERVER_OPTIONS, Identities, bind, one_line, server_credentials
-from alliance.config import AllianceConfig
+from alliance.config import file as config_file
+from alliance.config.file import AllianceConfig
+from alliance.config.parties import Party
 from alliance.errors import PortTaken
-from alliance.parties import Party
+from alliance.keys import folder as keys
+from alliance.net.channels import SERVER_OPTIONS, Identities, bind, one_line, server_credentials
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.signing.desk import Desk

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from alliance.receipt import load_public_key
+from alliance.proofs.receipt import load_public_key
 from quorum.threshold_rsa import AgreementKey
 
 BACKDATED_SECONDS = 300

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeAlias
 
-from alliance.config import AGREEMENT, ATTESTATION, AllianceConfig
+from alliance.config.fields import value
+from alliance.config.file import AGREEMENT, ATTESTATION, AllianceConfig
 from alliance.errors import ConfigError, InvalidRequest
-from alliance.fields import value
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from alliance.signing.certificates import AuthorityRequest, CertificateRequest
 from alliance.signing.occasion import Occasion
 from alliance.signing.ssh import SshRequest

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from alliance.config.fields import suggest, value
 from alliance.errors import ConfigError
-from alliance.fields import suggest, value
 from alliance.signing import rules
 from alliance.signing.certificates import CertificatePolicy
 from alliance.signing.order import Order

@@ -12,8 +12,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from alliance.config.fields import texts, value
 from alliance.errors import ConfigError
-from alliance.fields import texts, value
 
 TEXT_MAX = 256
 ITEMS_MAX = 64

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from alliance.config.fields import only, texts, value
 from alliance.errors import ConfigError
-from alliance.fields import only, texts, value
 from alliance.signing import rules, shares
 from alliance.signing.occasion import BACKDATED_SECONDS, Occasion
 

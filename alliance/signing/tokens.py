@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from alliance.config.fields import only, texts, value
 from alliance.errors import ConfigError
-from alliance.fields import only, texts, value
 from alliance.signing import rules, shares
 from alliance.signing.occasion import Occasion
 

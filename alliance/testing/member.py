@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.driver import Driver
 from alliance.execution import Runner, StateMachine
 from alliance.execution.state_file import StateFile
-from alliance.history import History
-from alliance.journal import Journal
+from alliance.server.driver import Driver
+from alliance.storage.history import History
+from alliance.storage.journal import Journal
 from alliance.testing.network import Clockwork
 from fab_paxos import EngineConfig, Replica
 from fab_paxos.effects import Record

@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
+from alliance.client.listener import DecidedSlot, deliver
 from alliance.execution import Outcome, StateMachine
-from alliance.listener import DecidedSlot, deliver
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from alliance.testing.calls import Call, Client
 from alliance.testing.liar import Liar
 from alliance.testing.member import Member, key_of

@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc.aio
 
-from alliance.cli.demo_cluster import free_addresses
-from alliance.wire import varint
+from alliance.cli.demo.cluster import free_addresses
+from alliance.wire.fastpath import varint
 from benchmarks.processes import Child
 
 INSTALL = "apt-get install etcd-server"

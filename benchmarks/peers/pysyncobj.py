@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from alliance.cli.demo_cluster import free_addresses
+from alliance.cli.demo.cluster import free_addresses
 from benchmarks.histogram import Histogram
 from benchmarks.measure import Measured
 from benchmarks.plan import Plan

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from alliance.cli.demo_cluster import free_addresses
+from alliance.cli.demo.cluster import free_addresses
 from benchmarks.processes import Child
 
 INSTALL = "apt-get install zookeeper"

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TextIO
 
 from alliance import Client
-from alliance.tasks import until_first
+from alliance.net.tasks import until_first
 from examples.broadcast.message import Message, place_of
 from examples.broadcast.publisher import publish
 from examples.broadcast.subscriber import subscribe

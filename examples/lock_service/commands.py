@@ -20,7 +20,7 @@ from alliance.cli.clients import unlock
 from alliance.cli.output import ClientFolder, Format, Output, emit, lesson, prose, read_file, say, talk
 from alliance.errors import AllianceError, ConfigError
 from alliance.execution import run_executor
-from alliance.receipt import load_public_key
+from alliance.proofs.receipt import load_public_key
 from examples.lock_service import client, holding
 from examples.lock_service.client import TTL_SECONDS
 from examples.lock_service.machine import LockMachine

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alliance import ceremony
+from alliance.keys import ceremony
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm, Told
 from tests.founding import cheap_key_files, dealt, found
 

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from alliance.channels import CLIENT_OPTIONS, NotServed, established
-from alliance.keys import Credentials
+from alliance.keys.folder import Credentials
+from alliance.net.channels import CLIENT_OPTIONS, NotServed, established
 from alliance.pb import client_pb2 as pb
-from alliance.peers import EXCHANGE
+from alliance.server.peers import EXCHANGE
 from tests.alliance.farm import Farm
 
 ME = 2

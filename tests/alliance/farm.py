@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alliance import keys
-from alliance.config import ATTESTATION, AllianceConfig
-from alliance.history import History
-from alliance.journal import Journal
-from alliance.keys import Credentials
+from alliance.config.file import ATTESTATION, AllianceConfig
+from alliance.keys import folder as keys
+from alliance.keys.folder import Credentials
+from alliance.storage.history import History
+from alliance.storage.journal import Journal
 from fab_paxos.effects import EntryRecord, ProvenRecord
 from fab_paxos.messages import Accepted, Propose
 from quorum import (

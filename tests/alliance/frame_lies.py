@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from alliance.codec import encode_frame
+from alliance.wire.codec import encode_frame
 from quorum import AcceptedStatement, Context, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import Chain
-from tests.alliance.net import Handler
+from tests.alliance.network import Handler
 from verifiable_log.log_frame import LogFrame
 
 SLOTS = 20

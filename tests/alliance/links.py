@@ -15,17 +15,17 @@ from typing import Any
 
 import grpc.aio
 
-from alliance.channels import Identities, open_channel
 from alliance.errors import AllianceError
-from alliance.incarnation import Incarnation
-from alliance.journal import Journal
+from alliance.net.channels import Identities, open_channel
 from alliance.pb import peer_pb2 as pb
-from alliance.peers import EXCHANGE, Peers
-from alliance.services import PeerService
-from alliance.words import Word, Words
+from alliance.server.incarnation import Incarnation
+from alliance.server.peers import EXCHANGE, Peers
+from alliance.server.services import PeerService
+from alliance.server.words import Word, Words
+from alliance.storage.journal import Journal
 from quorum import GreetingStatement
 from tests.alliance.farm import Farm
-from tests.alliance.net import at
+from tests.alliance.network import at
 
 LOW, HIGH = 0, 5
 _STARTS = itertools.count(1)

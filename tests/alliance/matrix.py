@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import shoup_rsa
-from alliance import codec
-from alliance.gate import Seal
+from alliance.server.gate import Seal
+from alliance.wire import codec
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import Effect
 from fab_paxos.events import Drained, Received, Started

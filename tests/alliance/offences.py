@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alliance import evidence as kinds
-from alliance.history import History
+from alliance.evidence import portable as kinds
+from alliance.storage.history import History
 from fab_paxos.evidence import (
     BrokenLog,
     Evidence,

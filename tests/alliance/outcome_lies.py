@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from alliance.codec import encode_certificate
 from alliance.pb import client_pb2 as pb
+from alliance.wire.codec import encode_certificate
 from quorum import AcceptedStatement, Context, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import TIME_MS, Chain, Farm
-from tests.alliance.net import Handler, submissions_of
+from tests.alliance.network import Handler, submissions_of
 from verifiable_log import Submission
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from alliance.codec import REPORT_ENTRIES_MAX, SHARE_BYTES_MAX, SLOT_MAX
+from alliance.wire.codec import REPORT_ENTRIES_MAX, SHARE_BYTES_MAX, SLOT_MAX
 from fab_paxos.messages import (
     Accepted,
     Batches,

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from alliance import client
-from alliance import config as config_file
-from alliance.cli.demo_cluster import PLAYGROUND
-from alliance.cli.demo_course import Course
-from alliance.cli.demo_plots import ALL, PLOTS, Attack, Plot
-from alliance.cli.demo_siege import Outcome, Siege
-from alliance.cli.demo_story import Story
+from alliance.cli.demo.attack import Outcome, Siege
+from alliance.cli.demo.attack_kinds import ALL, PLOTS, Attack, Plot
+from alliance.cli.demo.cluster import PLAYGROUND
+from alliance.cli.demo.narration import Story
+from alliance.cli.demo.run import Course
+from alliance.client import client
+from alliance.config import file as config_file
 from alliance.hostile.attacks import ATTACKS
 from tests.founding import found
 from tests.processes import PASSPHRASE, Cluster, environment, founding

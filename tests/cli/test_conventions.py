@@ -110,9 +110,9 @@ def test_json_is_recognised_in_raw_arguments(arguments: str, expected: bool) -> 
 @pytest.mark.parametrize(
     ("arguments", "waits_not_for"),
     [
-        (["--help"], "grpc cryptography shoup_rsa alliance.config"),
-        (["verify", "--key", "none.pem", "none.json"], "grpc alliance.server"),
-        (["verify-evidence", "e.json", "--alliance", "none"], "grpc alliance.server"),
+        (["--help"], "grpc cryptography shoup_rsa alliance.config.file"),
+        (["verify", "--key", "none.pem", "none.json"], "grpc alliance.server.server"),
+        (["verify-evidence", "e.json", "--alliance", "none"], "grpc alliance.server.server"),
     ],
 )
 def test_help_and_verification_are_quick(arguments: list[str], waits_not_for: str) -> None:

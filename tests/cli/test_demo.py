@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from alliance.cli import demo
-from alliance.cli.demo_run import DemoFigures
+from alliance.cli.demo import command as demo
+from alliance.cli.demo.newcomer_run import DemoFigures
 from tests.cli.conftest import RUN_SECONDS, Run
 from tests.processes import environment
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance import keys
 from alliance.cli.status import _accused
 from alliance.client import MemberStatus
-from alliance.evidence import EVIDENCE_BYTES_MAX, TWO_WORDS, PortableEvidence, Word
+from alliance.evidence.portable import EVIDENCE_BYTES_MAX, TWO_WORDS, PortableEvidence, Word
+from alliance.keys import folder as keys
 from quorum import VoteStatement
 from tests.cli.conftest import Run
 from tests.processes import PASSPHRASE, Cluster

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alliance import config
+from alliance.config import file as config
 from tests.cli.conftest import Run
 from tests.founding import cheaply
 from tests.processes import command, environment

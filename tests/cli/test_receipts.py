@@ -121,7 +121,7 @@ def test_the_receipt_of_another_alliance(inside: Run, receipt: Path, stranger: C
     table = json.loads(receipt.read_text())
     other = stranger.folder / "forged.json"
     # It is not the fingerprint in the file that convinces.
-    from alliance.receipt import key_fingerprint, load_public_key
+    from alliance.proofs.receipt import key_fingerprint, load_public_key
 
     fingerprint = key_fingerprint(load_public_key((stranger.folder / "public.pem").read_bytes()))
     other.write_text(json.dumps({**table, "key_fingerprint": fingerprint}))

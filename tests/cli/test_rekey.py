@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from alliance import keys
-from alliance.config import ATTESTATION
+from alliance.config.file import ATTESTATION
+from alliance.keys import folder as keys
 from tests.cli.conftest import Run
 from tests.processes import PASSPHRASE, Cluster
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from alliance import keys
+from alliance.keys import folder as keys
 from tests.cli.conftest import Run
 from tests.processes import PASSPHRASE, Cluster, ServerProcess, command, environment
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from tests.cli.conftest import Run
 from tests.docs.documents import ROOT, blocks
 from tests.docs.test_examples import shell

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import shoup_rsa
-from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from quorum import AcceptedStatement, Context, Endorsement, combine
 from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
 from verifiable_log import Batch, Submission, UnsignedSubmission

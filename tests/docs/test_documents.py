@@ -14,12 +14,12 @@ import pytest
 import alliance.errors
 import quorum.statement
 from alliance.errors import AllianceError
-from alliance.evidence import BESIDES, PortableEvidence
-from alliance.evidence_folder import FILES_PER_CULPRIT_MAX
+from alliance.evidence.folder import FILES_PER_CULPRIT_MAX
+from alliance.evidence.portable import BESIDES, PortableEvidence
 from alliance.execution import Command, Outcome, Reply, Status
 from alliance.execution.outcome import KEPT_PER_CLIENT
 from alliance.pb import client_pb2
-from alliance.receipt import RECEIPT_BYTES_MAX, Receipt
+from alliance.proofs.receipt import RECEIPT_BYTES_MAX, Receipt
 from alliance.signing import Policy
 from alliance.signing.desk import OLD_SECONDS_MAX
 from alliance.signing.occasion import BACKDATED_SECONDS

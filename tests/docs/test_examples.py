@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from alliance.cli.app import app
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, Block, blocks, commands, prose
 from tests.executors import Executors, give_addresses

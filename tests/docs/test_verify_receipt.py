@@ -17,7 +17,7 @@ import pytest
 
 import shoup_rsa
 from alliance.errors import InvalidReceipt
-from alliance.receipt import Receipt, load_public_key
+from alliance.proofs.receipt import Receipt, load_public_key
 from tests.docs.conftest import SCRIPT, SIZES, Archive, make_archive
 
 LINES_MAX = 60

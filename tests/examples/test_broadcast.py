@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alliance import cli
-from alliance import client as client_module
-from alliance.receipt import Receipt, load_public_key
+from alliance.client import client as client_module
+from alliance.proofs.receipt import Receipt, load_public_key
 from examples.broadcast import InvalidMessage, publish, subscribe
 from examples.broadcast.chat import chat
 from examples.broadcast.commands import PROGRAM, app

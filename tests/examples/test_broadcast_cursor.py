@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from alliance import LogEntry
-from alliance.listener import Listener
-from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.client.listener import Listener
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from examples.broadcast import Cursor, CursorError, Message, OutputFile, subscribe
 from examples.broadcast import cursor as cursor_module
 from examples.broadcast import seen as seen_module
 from examples.broadcast.message import Place, encode
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
-from tests.alliance.net import Doors, Office, serving
+from tests.alliance.network import Doors, Office, serving
 from verifiable_log import limits
 
 TOPICS = ("news", "gates/north")

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from alliance import listener
+from alliance.client import listener
 from alliance.errors import ConfigError
 from examples.lock_service import APPLICATION, LeaseLost, LockClient, LockMachine, LockTaken
 from examples.lock_service import client as client_module
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
-from tests.alliance.net import Office
+from tests.alliance.network import Office
 from tests.execution.stage import Stage
 
 

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alliance.config import ATTESTATION
+from alliance.config.file import ATTESTATION
 from alliance.execution import Kind, Outcome, Reply, Status, wrap
-from alliance.receipt import key_fingerprint, load_public_key
+from alliance.proofs.receipt import key_fingerprint, load_public_key
 from examples.lock_service import APPLICATION, InvalidTicket, Mode, StaleToken, Ticket, WrongMode, words
 from examples.lock_service.resource import CONNECTIONS_MAX, FILE_BYTES_MAX, HEADER, Files, Server
 from examples.lock_service.ticket import TICKET_BYTES_MAX

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from alliance import cli
-from alliance.config import ATTESTATION
-from alliance.receipt import load_public_key
+from alliance.config.file import ATTESTATION
+from alliance.proofs.receipt import load_public_key
 from examples.lock_service import LockRefused, LockTaken, Ticket, sync
 from examples.lock_service.commands import PROGRAM, app
 from tests.executors import Executors

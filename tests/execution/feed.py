@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from alliance.client.listener import DecidedSlot, deliver
 from alliance.execution import Kind, Runner, wrap
-from alliance.listener import DecidedSlot, deliver
 from tests.fab_paxos.cluster import submission
 from verifiable_log import Batch
 from verifiable_log.client_windows import ClientWindows

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from alliance.cli.demo_cluster import free_addresses
+from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
 from alliance.execution import ExecutionClient, Executor, StateMachine
 from tests.alliance.farm import PASSPHRASE, Farm
-from tests.alliance.net import Office, serving
+from tests.alliance.network import Office, serving
 
 
 class Stage:

@@ -10,8 +10,8 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from alliance import listener
-from alliance.config import ATTESTATION
+from alliance.client import listener
+from alliance.config.file import ATTESTATION
 from alliance.errors import CommandRefused, ConfigError, ReplyMissing, StateDiverged
 from alliance.execution import (
     Command,
@@ -27,11 +27,11 @@ from alliance.execution import (
 )
 from alliance.execution import client as client_module
 from alliance.pb import application_pb2 as pb
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from examples.kv.store import Store
 from tests.alliance.conftest import Run
 from tests.alliance.farm import TIME_MS, Chain, Farm
-from tests.alliance.net import Office
+from tests.alliance.network import Office
 from tests.execution.stage import Stage
 
 

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alliance.config import ATTESTATION
+from alliance.config.file import ATTESTATION
 from alliance.errors import InvalidReceipt
 from alliance.execution import Kind, Outcome, Reply, Status, wrap
 from alliance.execution.outcome import placed
 from alliance.execution.reply import REPLY_JSON_BYTES_MAX
-from alliance.receipt import key_fingerprint, load_public_key
+from alliance.proofs.receipt import key_fingerprint, load_public_key
 from quorum import Endorsement
 from tests.alliance.farm import TIME_MS, Farm
 

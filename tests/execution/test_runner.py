@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from alliance.client.listener import DecidedSlot
 from alliance.execution import Command, Outcome, Refused, Runner, Status
 from alliance.execution.machine import Kind, unwrap, wrap
 from alliance.execution.outcome import KEPT_PER_CLIENT, Outcomes
 from alliance.execution.runner import COMPARE_SLOTS, quarrel
-from alliance.listener import DecidedSlot
 from examples.kv.store import Store
 from tests.execution.feed import Feed
 from verifiable_log.merkle_tree import ProofError, leaf_hash

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from alliance.driver import Driver
 from alliance.errors import JournalError
-from alliance.signer import Conscience
+from alliance.server.driver import Driver
+from alliance.server.signer import Conscience
 from fab_paxos import EngineConfig, Replica
 from fab_paxos.effects import Blame, BlameClient, Locate, Record, RefusalReason, Refuse
 from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alliance.gate import Gate, Rejected
+from alliance.server.gate import Gate, Rejected
 from fab_paxos.messages import (
     Accepted,
     Batches,

@@ -6,15 +6,15 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from alliance.channels import NotServed
-from alliance.codec import Malformed
 from alliance.errors import InvalidEvidence
-from alliance.evidence import TWO_WORDS, PortableEvidence, export
-from alliance.incarnation import Doubt, Incarnation, _next
-from alliance.journal import Journal
+from alliance.evidence.portable import TWO_WORDS, PortableEvidence, export
+from alliance.evidence.verdict import verify
+from alliance.net.channels import NotServed
 from alliance.pb import peer_pb2 as pb
-from alliance.verdict import verify
-from alliance.words import Word, Words
+from alliance.server.incarnation import Doubt, Incarnation, _next
+from alliance.server.words import Word, Words
+from alliance.storage.journal import Journal
+from alliance.wire.codec import Malformed
 from fab_paxos.evidence import TwoWords
 from quorum import GreetingStatement, IndividualStatement, VoteStatement
 from tests.alliance.farm import Chain, Farm

@@ -8,8 +8,8 @@ from functools import partial
 
 from google.protobuf.message import DecodeError
 
-from alliance import journal_records as records
 from alliance.pb import peer_pb2 as pb
+from alliance.storage import journal_records as records
 from tests.alliance.farm import Chain
 from tests.fab_paxos.require import require
 from verifiable_log.client_windows import ClientWindows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from alliance.config import ATTESTATION
+from alliance.config.file import ATTESTATION
 from alliance.errors import ConfigError, InvalidRequest
 from alliance.signing import AuthorityRequest, CertificateRequest
 from alliance.signing.occasion import Occasion

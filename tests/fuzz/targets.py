@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from google.protobuf.message import DecodeError
 
 import shoup_rsa
-from alliance import ceremony, codec
 from alliance.errors import InvalidReceipt
-from alliance.gate import Gate, Rejected
-from alliance.journal_records import Position, Starts
+from alliance.keys import ceremony
 from alliance.pb import peer_pb2 as pb
-from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.server.gate import Gate, Rejected
+from alliance.storage.journal_records import Position, Starts
+from alliance.wire import codec
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.transfer import Transfer
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 from alliance import sync
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from tests.processes import Cluster
 
 KILLS = 20

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alliance.cli.demo_cluster import free_addresses
+from alliance.cli.demo.cluster import free_addresses
 from tests.processes import Cluster, ServerProcess
 
 _NUMBERS = itertools.count()

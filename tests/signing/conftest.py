@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from alliance.config import ATTESTATION, AllianceConfig
-from alliance.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.config.file import ATTESTATION, AllianceConfig
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
 from tests.alliance.farm import Chain, Farm
 from verifiable_log.placement import Placement

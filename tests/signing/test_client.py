@@ -15,20 +15,20 @@ import grpc.aio
 import jwt
 import pytest
 
-from alliance.cli.demo_cluster import free_addresses
+from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError, SharesMissing, SigningRefused
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from alliance.signing import Desk, Policy, SigningClient
 from alliance.signing import client as client_module
 from alliance.signing.member import WAITING_PER_CLIENT_MAX, SigningService
 from alliance.signing.order import to_command
 from tests.alliance.conftest import Run
 from tests.alliance.farm import TIME_MS, Farm
-from tests.alliance.net import serving
+from tests.alliance.network import serving
 from tests.signing.conftest import Registry
 from tests.signing.samples import TOKENS, token
 

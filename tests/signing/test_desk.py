@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError
-from alliance.receipt import Receipt
+from alliance.proofs.receipt import Receipt
 from alliance.signing import AuthorityRequest, Desk, Policy, Refused
 from alliance.signing.desk import EARLY_SECONDS_MAX, OLD_SECONDS_MAX
 from alliance.signing.order import FORMAT, PREFIX, order_of, to_command

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
 from alliance.errors import InvalidRequest
 from alliance.signing import AuthorityRequest, Order, Request
 from alliance.signing.order import order_of, to_command

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alliance.config import AllianceConfig
+from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError
 from alliance.signing import AuthorityRequest, Policy, Refused
 from alliance.signing import policy as policy_file

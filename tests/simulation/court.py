@@ -15,9 +15,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.evidence import PortableEvidence, Word, export
-from alliance.history import History
-from alliance.verdict import Verdict, opened, verify
+from alliance.evidence.portable import PortableEvidence, Word, export
+from alliance.evidence.verdict import Verdict, opened, verify
+from alliance.storage.history import History
 from fab_paxos.effects import Blame, BlameClient
 from fab_paxos.evidence import Evidence, Repetition, TwoSubmissions
 from quorum import (

@@ -113,7 +113,7 @@ def _check_plant(text: str) -> None:
 
 CONTROL_FINDER = "control"
 _PLANTS_ITSELF = "tests/simulation/test_exhaustive.py::test_sizes_off_by_one_disagree"
-_FLOOD = "tests/alliance/test_matrix.py::test_a_flood_of_bad_messages_leaves_memory_and_log_small"
+_FLOOD = "tests/alliance/wire/test_matrix.py::test_a_flood_of_bad_messages_leaves_memory_and_log_small"
 _CHAOS = "tests/fab_paxos/test_chaos.py"
 
 FINDERS: dict[str, Finder] = {
@@ -137,25 +137,27 @@ FINDERS: dict[str, Finder] = {
     ),
     "gate tests": partial(
         pytest_on,
-        *(f"tests/alliance/test_{name}.py" for name in ("gate", "gate_views", "codec", "matrix")),
+        "tests/alliance/server/test_gate.py",
+        "tests/alliance/server/test_gate_views.py",
+        "tests/alliance/wire",
         without=(_FLOOD,),
     ),
     "quorum tests": partial(pytest_on, "tests/quorum"),
-    "signer tests": partial(pytest_on, "tests/alliance/test_signer.py"),
+    "signer tests": partial(pytest_on, "tests/alliance/server/test_signer.py"),
     "receipt tests": partial(
-        pytest_on, "tests/alliance/test_receipt.py", "tests/verifiable_log/test_merkle.py"
+        pytest_on, "tests/alliance/proofs/test_receipt.py", "tests/verifiable_log/test_merkle.py"
     ),
     "journal tests": partial(
         pytest_on,
-        "tests/alliance/test_driver.py",
-        "tests/alliance/test_journal.py",
-        "tests/alliance/test_journal_owner.py",
+        "tests/alliance/server/test_driver.py",
+        "tests/alliance/storage/test_journal.py",
+        "tests/alliance/storage/test_journal_owner.py",
     ),
-    "starts tests": partial(pytest_on, "tests/alliance/test_incarnation.py"),
+    "starts tests": partial(pytest_on, "tests/alliance/server/test_incarnation.py"),
     "evidence tests": partial(
         pytest_on,
         "tests/fab_paxos/test_evidence.py",
-        "tests/alliance/test_evidence.py",
+        "tests/alliance/evidence/test_evidence.py",
         "tests/simulation/test_evidence.py",
     ),
     CONTROL_FINDER: partial(pytest_on, CONTROL),

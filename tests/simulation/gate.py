@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from zlib import crc32
 
-from alliance import codec
+from alliance.wire import codec
 from fab_paxos.evidence import disagree
 from fab_paxos.messages import (
     Accepted,

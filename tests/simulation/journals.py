@@ -15,9 +15,9 @@ from pathlib import Path
 from random import Random
 
 from alliance.errors import JournalError
-from alliance.history import History
-from alliance.journal import Journal
-from alliance.journal_records import SESSION_BYTES
+from alliance.storage.history import History
+from alliance.storage.journal import Journal
+from alliance.storage.journal_records import SESSION_BYTES
 from fab_paxos import RestoredState
 from fab_paxos.effects import Record
 from fab_paxos.messages import Offer

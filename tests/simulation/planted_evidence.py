@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.planting import Bug, Edit, at
 
-_VERDICT = "alliance.verdict:"
+_VERDICT = "alliance.evidence.verdict:"
 
 
 def _bug(name: str, *edits: Edit) -> Bug:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.simulation.planting import Bug, Edit, at
 
-_J = "alliance.journal:Journal"
-_ROWS = "alliance.journal_records:"
-_I = "alliance.incarnation:Incarnation"
-_MARKER = "alliance.journal_marker:Marker"
+_J = "alliance.storage.journal:Journal"
+_ROWS = "alliance.storage.journal_records:"
+_I = "alliance.server.incarnation:Incarnation"
+_MARKER = "alliance.storage.journal_marker:Marker"
 
 
 def _bug(name: str, *edits: Edit, harmless: str = "") -> Bug:
@@ -22,7 +22,7 @@ WRITING = [
     _bug(
         "a reply leaves before the sync",
         at(
-            "alliance.driver:Driver.turn",
+            "alliance.server.driver:Driver.turn",
             "for effect in effects:\n        self._carry_out(effect)",
             "pass",
             "if self._late and",
@@ -31,11 +31,11 @@ WRITING = [
     ),
     _bug(
         "what was put off is not written before the journal is read",
-        at("alliance.driver:_needs_the_journal", "return True", "return False"),
+        at("alliance.server.driver:_needs_the_journal", "return True", "return False"),
     ),
     _bug(
         "an entry may be put off",
-        at("alliance.driver:_needs_the_journal", "return not lazily", "return False"),
+        at("alliance.server.driver:_needs_the_journal", "return not lazily", "return False"),
     ),
     _bug("commits are not synced", at(f"{_J}.__init__", "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF")),
     _bug(

@@ -9,7 +9,7 @@ def _bug(name: str, where: str, *exchanges: str, part: str = "gate") -> Bug:
     return Bug(name, part, (at(where, *exchanges),))
 
 
-_VERIFY = "alliance.gate:Gate._verify"
+_VERIFY = "alliance.server.gate:Gate._verify"
 
 STATEMENTS = [
     _bug(
@@ -77,19 +77,19 @@ SIGNATURES = [
     ),
     _bug(
         "the endorser is taken from the message",
-        "alliance.codec:_decode",
+        "alliance.wire.codec:_decode",
         "Endorsed(Endorsement(decode_joint(e.tag, e.fields), sender, share))",
         "Endorsed(Endorsement(decode_joint(e.tag, e.fields), share[0] % 6, share))",
     ),
     _bug(
         "the seal signs other leaders' proposals",
-        "alliance.gate:Seal.close",
+        "alliance.server.gate:Seal.close",
         'case Propose(view, slot, batch, root, b"") if self._system.leader(view) == self._member:',
         'case Propose(view, slot, batch, root, b""):',
     ),
     _bug(
         "the signer endorses two roots for one slot",
-        "alliance.signer:Conscience._keep_to",
+        "alliance.server.signer:Conscience._keep_to",
         "if self._said.setdefault(about, word) != word:",
         "if False:",
     ),
@@ -119,7 +119,7 @@ CLIENTS = [
     ),
     _bug(
         "a client submits in another's name",
-        "alliance.gate:Gate.admit_submission",
+        "alliance.server.gate:Gate.admit_submission",
         "if submission.client_id != client_id:",
         "if False:",
     ),
@@ -140,7 +140,7 @@ CERTIFICATES = [
     ),
     _bug(
         "any certificate passes for a progress certificate",
-        "alliance.codec:_decode_progress",
+        "alliance.wire.codec:_decode_progress",
         "if not isinstance(certificate.statement, ProgressStatement):",
         "if False:",
     ),
@@ -155,7 +155,7 @@ CERTIFICATES = [
     ),
     _bug(
         "a certificate of another purpose is a base",
-        "alliance.codec:decode_report",
+        "alliance.wire.codec:decode_report",
         "if base is not None and not isinstance(base.statement, AcceptedStatement):",
         "if False:",
     ),
@@ -182,16 +182,21 @@ CERTIFICATES = [
 ]
 
 BOUNDS = [
-    _bug("too many and too long is accepted", "alliance.codec:_at_most", "if len(held) > most:", "if False:"),
+    _bug(
+        "too many and too long is accepted",
+        "alliance.wire.codec:_at_most",
+        "if len(held) > most:",
+        "if False:",
+    ),
     _bug(
         "slots have no upper end",
-        "alliance.codec:_slot",
+        "alliance.wire.codec:_slot",
         "if not 1 <= slot <= SLOT_MAX:",
         "if not 1 <= slot:",
     ),
     _bug(
         "entries of a Report come in any order",
-        "alliance.codec:decode_report",
+        "alliance.wire.codec:decode_report",
         "if any(later <= earlier for earlier, later in pairwise(slots)):",
         "if False:",
     ),
@@ -203,13 +208,13 @@ BOUNDS = [
     ),
     _bug(
         "a NewView may hold Reports of another view",
-        "alliance.codec:_new_view",
+        "alliance.wire.codec:_new_view",
         "if any(report.view != wire.view for _, report in reports):",
         "if False:",
     ),
     _bug(
         "what is refused is not counted",
-        "alliance.gate:Gate._refuse",
+        "alliance.server.gate:Gate._refuse",
         "self._counts[sender, cause] += 1",
         "pass",
     ),
@@ -239,14 +244,14 @@ RECEIPTS = [
     ),
     _bug(
         "a receipt's root is not compared",
-        "alliance.receipt:Receipt.verify_placement",
+        "alliance.proofs.receipt:Receipt.verify_placement",
         "if root != statement.root:",
         "if False:",
         part="receipts",
     ),
     _bug(
         "a receipt's signature is not checked",
-        "alliance.receipt:Receipt.verify",
+        "alliance.proofs.receipt:Receipt.verify",
         "key.verify(self.signature, self.message, PKCS1v15(), hashes.SHA256())",
         "pass",
         part="receipts",

@@ -17,13 +17,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
-from alliance import codec
-from alliance import gate as product
-from alliance.config import AllianceConfig
-from alliance.evidence import PortableEvidence, export
-from alliance.history import History
-from alliance.parties import Member, Party
-from alliance.verdict import Verdict, verify
+from alliance.config.file import AllianceConfig
+from alliance.config.parties import Member, Party
+from alliance.evidence.portable import PortableEvidence, export
+from alliance.evidence.verdict import Verdict, verify
+from alliance.server import gate as product
+from alliance.storage.history import History
+from alliance.wire import codec
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
 from quorum import Endorser, QuorumSystem

@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from alliance import evidence as kinds
+from alliance.evidence import portable as kinds
 from fab_paxos.evidence import TwoWords
 from fab_paxos.messages import Accepted, NewView, Propose
 from tests.fab_paxos.cluster import submission

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from alliance.journal import Journal
+from alliance.storage.journal import Journal
 from fab_paxos.effects import Record
 from fab_paxos.messages import Status
 from tests.fab_paxos.checkers import lacking

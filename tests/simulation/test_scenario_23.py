@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from alliance import codec
-from alliance.config import AllianceConfig
-from alliance.gate import Gate, Rejected
+from alliance.config.file import AllianceConfig
+from alliance.server.gate import Gate, Rejected
+from alliance.wire import codec
 from fab_paxos.messages import Accepted, Certified, Endorsed, Forward, Message, NewView, Propose, Report
 from quorum import (
     AcceptedStatement,

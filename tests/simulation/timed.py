@@ -211,7 +211,7 @@ class TimedWorld(World):
             self._greet(me, self._lives[me], {me})
 
     def _greet(self, me: int, life: int, known_by: set[int]) -> None:
-        """A start votes when n - f members hold its greeting, as ``alliance.incarnation`` has it."""
+        """A start votes when n - f members hold its greeting, as ``alliance.server.incarnation`` has it."""
         if life != self._lives[me]:
             return
         for peer in self.members:

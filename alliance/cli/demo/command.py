@@ -1,0 +1,183 @@
+"""``alliance demo``: the newcomer's minute."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alliance.cli.demo.attack_kinds import Attack
+from alliance.cli.output import Format, Output, emit, lesson, plural, prose, talk, write_file
+from alliance.errors import AllianceError, ConfigError
+
+if TYPE_CHECKING:
+    from alliance.cli.demo.narration import Story
+    from alliance.cli.demo.run import Course
+    from alliance.keys.ceremony import Founding
+
+EPILOG = lesson(
+    """
+    alliance demo
+    alliance demo --file /usr/share/common-licenses/GPL-3
+    alliance demo --attack equivocate
+    alliance demo -o json | jq .p50_ms
+    """,
+    "0 all of it held  ·  1 a part did not, and is named  ·  2 too few members for so many faults",
+)
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+OWN_COMMANDS, FEWEST_COMMANDS = 200, 8
+
+
+class DemoFailed(AllianceError):
+    """Not all of the demo held."""
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo", help=prose(demo), epilog=EPILOG)(demo)
+
+
+def demo(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", metavar="F", help="Propose the lines of F.", show_default=False),
+    ] = None,
+    attack: Annotated[
+        Attack | None,
+        typer.Option(
+            "--attack", help="Show one way to lie, and what it costs the others.", show_default=False
+        ),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the alliance's folder to play with.")] = False,
+    members: Annotated[int, typer.Option("--members", min=1, max=255, help="Number of members.")] = 6,
+    faults: Annotated[int, typer.Option("--faults", min=1, help="Byzantine members to withstand.")] = 1,
+    output: Output = Format.TEXT,
+) -> None:
+    """Show everything: six organisations decide; members die, one lies; openssl checks the proof.
+
+    Founds an alliance in a temporary folder and starts a server process for each member on this machine.
+    Commands are ordered; two listeners hear the same; one member is killed and comes back; the leader is
+    killed and replaced; the next leader lies, is replaced and blamed; a receipt is checked by openssl, and a
+    tampered one is refused. At last a lock is taken, its holder killed, the lock granted to the next with a
+    higher token, and the old token refused. Nothing is left behind.
+
+    With --attack one lying leader is shown more closely: it tells two stories, falls silent, is as slow as it
+    can be, ignores a client, or spoils signatures.
+    """
+    from alliance.cli.demo.cluster import free_addresses
+    from alliance.cli.demo.narration import Story
+    from alliance.keys import ceremony
+
+    if attack is not None and file is not None:
+        raise ConfigError("the attacks propose commands of their own: leave out --file or --attack")
+    commands = _commands(file)
+    names = [f"member-{number}" for number in range(1, members + 1)]
+    founding = ceremony.Founding(
+        "demo", names, free_addresses(members), ["client-1", "client-2"], faults, 2048
+    )
+    ceremony.check(founding)
+    story = Story(silent=output is Format.JSON)
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler)
+    begin = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="alliance-demo-"))
+    try:
+        run = _found(founding, folder / "alliance", commands, attack, story)
+        try:
+            asyncio.run(_live(run))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            run.cluster.abandon()
+            if keep:
+                talk(f"kept: {folder}/alliance; the passphrase of its keys is in {folder}/passphrase")
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    run.figures.seconds = round(time.monotonic() - begin, 2)
+    _conclude(run, story, output)
+
+
+async def _live(run: Course) -> None:
+    """Cancelled, so that it cleans up, by the signals that would end the process."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    for number in ENDING:
+        if task is not None:
+            loop.add_signal_handler(number, task.cancel)
+    await run.run()
+
+
+def _commands(file: Path | None) -> list[bytes]:
+    """The file's lines, with some of our own if they are too few to show anything."""
+    from alliance.cli.propose import lines
+
+    own = [
+        b"order %d: %d kWh from plant %d" % (n, 5 + n * 7 % 40, 1 + n % 6) for n in range(1, OWN_COMMANDS + 1)
+    ]
+    if file is None:
+        return own
+    try:
+        given = lines(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror or error}") from None
+    if len(given) < FEWEST_COMMANDS:
+        talk(f"{file} has {plural(len(given), 'line')}; some orders of the demo's own follow them")
+        given += own[: FEWEST_COMMANDS - len(given)]
+    return given
+
+
+def _found(
+    founding: Founding, folder: Path, commands: list[bytes], attack: Attack | None, story: Story
+) -> Course:
+    from alliance.cli.demo.attack_kinds import PLOTS
+    from alliance.cli.demo.attack_run import Attacked
+    from alliance.cli.demo.newcomer_run import Demo
+    from alliance.keys import ceremony
+
+    count, faults = len(founding.member_names), founding.faulty_max
+    story.title(
+        f"{_word(count).capitalize()} organisations decide together, and trust none of each other",
+        f"Up to {plural(faults, 'member')} may lie, and it still holds. Everything below really happens.",
+    )
+    story.chapter(
+        "The founding",
+        "One RSA key is made and shared out, so that no member has it, but enough of them together can sign"
+        " with it. Whoever does this sees the key and must be trusted to forget it: here, this process.",
+    )
+    passphrase = secrets.token_urlsafe(24)
+    with story.waiting("searching for safe primes"):
+        config = ceremony.found(founding, folder, passphrase.encode())
+    write_file(folder.parent / "passphrase", passphrase.encode() + b"\n")
+    story.fact(
+        f"{plural(count, 'member')}, of which {config.system.decision} together sign with a key of"
+        f" {founding.key_size} bits; any {config.system.decision} of them give the same signature"
+    )
+    if attack is not None:
+        return Attacked(folder, config, passphrase, PLOTS[attack], story)
+    return Demo(folder, config, passphrase, commands, story)
+
+
+def _conclude(run: Course, story: Story, output: Format) -> None:
+    figures = run.figures
+    if output is Format.JSON:
+        emit(figures.report())
+    elif not figures.failed:
+        story.end(
+            f"All of it held: {plural(figures.decided_commands, 'command')} decided, in"
+            f" {figures.seconds:.0f} seconds altogether.",
+            good=True,
+        )
+        story.remark("Next, an alliance of your own: alliance init --help")
+    if figures.failed:
+        raise DemoFailed(f"{plural(len(figures.failed), 'part')} did not hold: {'; '.join(figures.failed)}")
+
+
+def _word(count: int) -> str:
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
+    return words[count] if count < len(words) else str(count)

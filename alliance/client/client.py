@@ -1,0 +1,217 @@
+"""The client: proposes commands and listens to what was decided. Believes certificates, never servers.
+
+::
+
+    async with await alliance.connect("farm/clients/client-1", passphrase=b"…") as client:
+        receipt = await client.propose(b"open the gate")
+        async for entry in client.listen(start=1):
+            print(entry.slot, entry.command)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+import grpc.aio
+
+from alliance.client.listener import Listener, LogEntry
+from alliance.client.proposals import Proposals, chunks
+from alliance.client.sequence import Sequence
+from alliance.client.submitter import Submitter
+from alliance.config import file as config_file
+from alliance.config.file import AllianceConfig
+from alliance.errors import Unreachable
+from alliance.keys import folder as keys
+from alliance.keys.folder import Credentials
+from alliance.net.channels import one_line, open_channel, parser
+from alliance.net.problems import plainly
+from alliance.pb import client_pb2 as pb
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from verifiable_log import Submission
+
+TIMEOUT_SECONDS = 30.0
+STATUS_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """What one member says of itself, or why it says nothing. Not proven by anything."""
+
+    name: str
+    address: str
+    reachable: bool
+    problem: str = ""
+    version: str = ""
+    view: int = 0
+    leader: str = ""
+    accepted: int = 0
+    decided: int = 0
+    certified: int = 0
+    uptime_seconds: float = 0.0
+    connected: tuple[str, ...] = ()
+    blamed: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    """Members whose identity is in doubt, each with what was seen: an old disk, or two machines."""
+    evidence: dict[str, int] = field(default_factory=dict)
+
+
+class Client:
+    """A client of one alliance. Make it with ``connect``; close it, or use ``async with``."""
+
+    def __init__(self, config: AllianceConfig, credentials: Credentials, folder: Path) -> None:
+        self.config = config
+        self.public_key = load_public_key(config.key.to_pem())
+        self.credentials = credentials
+        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._fingerprint = key_fingerprint(self.public_key)
+        self._submitter = Submitter(
+            config,
+            credentials.party.client_id,
+            credentials.signing_key,
+            Sequence(folder),
+            self,
+            self._fingerprint,
+        )
+        self._proposals = Proposals(self._submitter)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the streams. What was proposed and has no receipt yet may still be ordered."""
+        await self._proposals.close()
+        await self._submitter.close()
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+
+    def channel(self, member: int) -> grpc.aio.Channel:
+        """The channel to a member, opened when first used."""
+        if member not in self._channels:
+            self._channels[member] = open_channel(self.config.members[member], self.credentials)
+        return self._channels[member]
+
+    # -- proposing -----------------------------------------------------------------------------------
+
+    async def propose(self, command: bytes, timeout: float = TIMEOUT_SECONDS) -> Receipt:
+        """Has one command ordered; returns its verified receipt.
+
+        Concurrent calls share submissions, so that many of them cost little more than one. ``timeout`` is in
+        seconds and counts from the call. Raises InvalidSubmission (over the size limit), Unreachable (then
+        nothing was sent), SubmissionRefused, and OutcomeUnknown when no receipt came in time: then the
+        command may or may not be ordered.
+        """
+        return await self._proposals.propose(command, timeout)
+
+    async def propose_all(
+        self, commands: Iterable[bytes], timeout: float = TIMEOUT_SECONDS
+    ) -> AsyncGenerator[Receipt, None]:
+        """Has commands ordered in the order given; yields their receipts in that order.
+
+        One submission is under way at a time, so that nothing overtakes. ``timeout`` is for each. Raises
+        as ``propose``; the commands whose receipts were yielded are ordered.
+        """
+        for chunk in chunks(commands):
+            for receipt in await self._submitter.submit(self._submitter.sign(chunk), timeout):
+                yield receipt
+
+    async def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
+        """Asks again for the outcome of a submission (from OutcomeUnknown); it is ordered once at most."""
+        return await self._submitter.submit(submission, timeout)
+
+    # -- listening -----------------------------------------------------------------------------------
+
+    async def listen(
+        self, start: int = 1, *, follow: bool = True, server: str | None = None
+    ) -> AsyncGenerator[LogEntry, None]:
+        """The decided commands from slot ``start`` on: each once, in order, verified.
+
+        With ``follow`` for ever, otherwise up to what is certified now, our own receipts included.
+        ``server`` names the member that is asked first. A repetition within the log is recognised from
+        ``start`` on.
+        """
+        first = self.config.member_index(server) if server is not None else None
+        listener = Listener(self.config, self, self._fingerprint, start, first)
+        until = None if follow else max(await self._certified_now(), self._submitter.proven_slot)
+        async with aclosing(listener.entries(until)) as entries:
+            async for entry in entries:
+                yield entry
+
+    async def _certified_now(self) -> int:
+        """A slot that at least one correct member says is certified. Raises Unreachable."""
+        members = await self.status()
+        answers = sorted((s.certified for s in members if s.reachable), reverse=True)
+        if not answers:
+            raise Unreachable(f"no server can be reached; of {members[0].name}: {members[0].problem}")
+        enough = self.config.system.one_correct
+        return answers[enough - 1] if len(answers) >= enough else max(answers, default=0)
+
+    # -- status --------------------------------------------------------------------------------------
+
+    async def status(self) -> list[MemberStatus]:
+        """What each member says of itself, asked at once."""
+        return list(await asyncio.gather(*(self._status(i) for i in range(len(self.config.members)))))
+
+    async def _status(self, member: int) -> MemberStatus:
+        who = self.config.members[member]
+        ask = self.channel(member).unary_unary(
+            "/alliance.v1.Client/Status",
+            request_serializer=pb.StatusRequest.SerializeToString,
+            response_deserializer=parser(pb.StatusReply),
+        )
+        try:
+            reply: pb.StatusReply | None = await ask(pb.StatusRequest(), timeout=STATUS_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            return MemberStatus(who.name, who.address, False, _problem(error))
+        if reply is None:
+            return MemberStatus(who.name, who.address, False, "its answer is none: another program?")
+        names = {other.name for other in self.config.members}
+        parties = names | {client.name for client in self.config.clients}
+        return MemberStatus(
+            name=who.name,
+            address=who.address,
+            reachable=True,
+            version=one_line(reply.version),
+            view=reply.view,
+            leader=reply.leader if reply.leader in names else "",
+            accepted=reply.accepted,
+            decided=reply.decided,
+            certified=reply.certified,
+            uptime_seconds=reply.uptime_seconds,
+            connected=tuple(peer.name for peer in reply.peers if peer.connected and peer.name in names),
+            blamed=tuple(name for name in reply.blamed if name in names),
+            alarms=tuple(
+                f"{peer.name}: {one_line(peer.alarm)}"
+                for peer in reply.peers
+                if peer.alarm and peer.name in names
+            ),
+            evidence={kept.culprit: kept.files for kept in reply.evidence if kept.culprit in parties},
+        )
+
+
+async def connect(folder: str | Path, passphrase: bytes) -> Client:
+    """A client from its folder (``…/clients/NAME``). Contacts nobody yet.
+
+    Raises ConfigError, KeyFileError (missing keys, wrong passphrase), ClockError.
+    """
+    home = Path(folder)
+    config = config_file.load(home)
+    party = config.client(keys.load_name(home, "client"))
+    return Client(config, keys.load_credentials(home, party, passphrase), home)
+
+
+def _problem(error: grpc.aio.AioRpcError) -> str:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"no answer within {STATUS_SECONDS:g} s"
+    return plainly(one_line(f"{error.code().name.lower()}: {error.details() or 'without a reason'}"))

@@ -1,0 +1,268 @@
+"""The listening half of a client: the decided commands, each once, in order, with its proof.
+
+Any server will do, and none is believed: each frame is checked against a certificate, from the frontier of
+what was checked before. A server that is silent, wrong or gone is left for the next one, at the same slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from alliance.client.submitter import PAUSE_SECONDS, Channels
+from alliance.config.file import AllianceConfig
+from alliance.errors import ServerLied, Unreachable
+from alliance.net.channels import NotServed, established, one_line, parser
+from alliance.pb import client_pb2, peer_pb2
+from alliance.proofs.receipt import Receipt
+from alliance.wire.codec import Malformed, decode_frame
+from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
+from verifiable_log.batch import Batch
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
+from verifiable_log.merkle_proofs import inclusion_from_cover, root_from_cover
+from verifiable_log.merkle_tree import ProofError
+from verifiable_log.placement import Placement
+from verifiable_log.submission import InvalidSubmission
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 5.0
+"""Without news for so long, another server is asked: this one may be behind, or hiding something."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One decided command. ``(slot, position, command_index)`` is its place in the alliance's order."""
+
+    slot: int
+    position: int
+    command_index: int
+    client: str
+    client_seq: int
+    command: bytes
+    client_id: bytes
+    _frame: Proof = field(repr=False)
+
+    def receipt(self) -> Receipt:
+        """The proof of this entry, for anyone who holds the alliance's public key."""
+        return self._frame.receipt(self.slot, self.position, self.command_index)
+
+
+class Proof(Protocol):
+    """What receipts of its entries are made from."""
+
+    def receipt(self, slot: int, position: int, command_index: int) -> Receipt: ...
+
+
+class _Frame:
+    """A verified frame: what its entries' receipts are made from, when somebody asks for one."""
+
+    def __init__(self, listener: Listener, frame: LogFrame, base: Frontier) -> None:
+        self._config = listener.config
+        self._fingerprint = listener.key_fingerprint
+        self._frame = frame
+        self._base = base
+
+    def receipt(self, slot: int, position: int, command_index: int) -> Receipt:
+        frame = self._frame
+        tree = MerkleLog(self._base)
+        for at, batch in enumerate(frame.batches, frame.first_slot):
+            tree.append(slot_leaf(at, batch.digest))
+        batch = frame.batches[slot - frame.first_slot]
+        leaves = MerkleLog()
+        for submission in batch.submissions:
+            leaves.append(submission.encoded)
+        statement = frame.certificate.statement
+        size = statement.slot if isinstance(statement, AcceptedStatement) else 0
+        placement = Placement(
+            slot,
+            position,
+            len(batch.submissions),
+            batch.time_ms,
+            leaves.inclusion_proof(position, len(batch.submissions)),
+            inclusion_from_cover(tree, slot - 1, size, frame.cover),
+        )
+        submission = batch.submissions[position]
+        return Receipt(
+            self._config.context, frame.certificate, placement, submission, command_index, self._fingerprint
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedSlot:
+    """One decided slot: its batch, and those of its commands that are delivered (a repetition is not)."""
+
+    slot: int
+    batch: Batch
+    entries: tuple[LogEntry, ...]
+
+
+class Listener:
+    """One pass over the log from a slot on."""
+
+    def __init__(
+        self,
+        config: AllianceConfig,
+        channels: Channels,
+        key_fingerprint: str,
+        start: int,
+        server: int | None,
+        windows: ClientWindows | None = None,
+        frontier: Frontier | None = None,
+    ) -> None:
+        """``server`` is the first one asked; others only if it fails.
+
+        Who has followed the log up to ``start - 1`` before hands in the frontier and the clients' windows.
+        """
+        if start < 1:
+            raise ValueError("slots count from 1")
+        self.config = config
+        self.key_fingerprint = key_fingerprint
+        self._channels = channels
+        self._scheme = config.scheme
+        self._next = start
+        self._frontier = Frontier(0, ()) if start == 1 else frontier
+        self._windows = windows if windows is not None else ClientWindows()
+        self._names = {client.client_id: client.name for client in config.clients}
+        self._server = server if server is not None else 0
+
+    async def entries(self, until: int | None) -> AsyncGenerator[LogEntry, None]:
+        """The entries of ``slots``, one by one."""
+        async with aclosing(self.slots(until)) as slots:
+            async for decided in slots:
+                for entry in decided.entries:
+                    yield entry
+
+    async def slots(self, until: int | None) -> AsyncGenerator[DecidedSlot, None]:
+        """Slots up to and including ``until``, without gaps; for ever if None.
+
+        When one is yielded, the windows are those after it. Raises Unreachable when two rounds over all
+        servers brought nothing. A server that has no news is no failure as long as the end is open.
+        """
+        failures = 0
+        pruned: dict[str, str] = {}
+        while until is None or self._next <= until:
+            name = self.config.members[self._server].name
+            failures += 1
+            try:
+                async with aclosing(self._frames()) as frames:
+                    async for frame in frames:
+                        proof, batches = self._check(frame)
+                        failures = 0
+                        for slot, batch in batches:
+                            if until is not None and slot > until:
+                                return
+                            yield DecidedSlot(
+                                slot, batch, tuple(deliver(slot, batch, self._windows, self._names, proof))
+                            )
+                        if until is not None and self._next > until:
+                            return
+            except _Idle:
+                if until is None:
+                    failures = 0
+            except NotServed as error:
+                log.debug("%s: %s", name, error)
+            except grpc.aio.AioRpcError as error:
+                details = one_line(error.details() or "")
+                log.debug("%s: %s", name, details)
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                    pruned[name] = details
+            except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
+                log.warning("%s sent a log that does not verify: %s", name, error)
+            self._server = (self._server + 1) % len(self.config.members)
+            if failures >= 2 * len(self.config.members):
+                raise Unreachable(self._nobody(pruned))
+            if failures and failures % len(self.config.members) == 0:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    def _nobody(self, pruned: dict[str, str]) -> str:
+        """What to say when no server gives the log; ``pruned`` is what those said who have it no longer."""
+        message = f"no server gives the log from slot {self._next}: 'alliance status' shows who is up"
+        if pruned:
+            said = ", ".join(f"{name}: {details}" for name, details in sorted(pruned.items()))
+            message += f"; or begin at a later slot, for some keep only the end of the log ({said})"
+        return message
+
+    async def _frames(self) -> AsyncGenerator[peer_pb2.LogFrame, None]:
+        """Frames of one server from the next slot on. Raises _Idle when it is silent for too long."""
+        channel = self._channels.channel(self._server)
+        call: Any = channel.unary_stream(
+            "/alliance.v1.Client/Listen",
+            request_serializer=client_pb2.ListenRequest.SerializeToString,
+            response_deserializer=parser(peer_pb2.LogFrame),
+        )(client_pb2.ListenRequest(first_slot=self._next))
+        read: asyncio.Future[Any] | None = None
+        try:
+            await established(call)
+            while True:
+                # A read that is cancelled leaks, so it is waited for and, when idle, the call is ended.
+                read = asyncio.ensure_future(call.read())
+                await asyncio.wait([read], timeout=IDLE_SECONDS)
+                if not read.done():
+                    raise _Idle
+                frame = read.result()
+                if frame is grpc.aio.EOF:
+                    return
+                if frame is None:
+                    raise Malformed("not a message")
+                yield frame
+        finally:
+            call.cancel()
+            if read is not None:
+                await asyncio.gather(read, return_exceptions=True)
+                read = None  # what it raised holds this frame: together they would outlive their use
+
+    def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Frame, list[tuple[int, Batch]]]:
+        """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""
+        frame = decode_frame(wire)
+        statement = frame.certificate.statement
+        if frame.first_slot != self._next or not isinstance(statement, AcceptedStatement):
+            raise ServerLied(f"the frame does not begin at slot {self._next}")
+        frame.certificate.verify(self._scheme)
+        try:
+            base = self._frontier
+            if base is None:
+                # Not believed: only if it leads to the certified root together with the batches.
+                base = Frontier.from_parts(self._next - 1, tuple(wire.peaks))
+            frontier = base
+            slots = []
+            for slot, batch in enumerate(frame.batches, self._next):
+                frontier = frontier.append(slot_leaf(slot, batch.digest))
+                slots.append((slot, batch))
+            if root_from_cover(frontier, statement.slot, frame.cover) != statement.root:
+                raise ServerLied("the batches are not those of the certified log")
+        except (ProofError, ValueError) as error:
+            raise ServerLied(f"the proof of the frame is broken: {error}") from None
+        self._frontier = frontier
+        self._next = frontier.size + 1
+        return _Frame(self, frame, base), slots
+
+
+def deliver(
+    slot: int, batch: Batch, windows: ClientWindows, names: Mapping[bytes, str], proof: Proof
+) -> Iterator[LogEntry]:
+    """Each command once: a submission that the log holds twice is delivered where it came first.
+
+    ``windows`` are those before the slot; when all is delivered, those after it.
+    """
+    for position, submission in enumerate(batch.submissions):
+        if not windows.admit(slot, submission):
+            continue
+        client_id = submission.client_id
+        client = names.get(client_id, client_id.hex())
+        for index, command in enumerate(submission.commands()):
+            yield LogEntry(slot, position, index, client, submission.client_seq, command, client_id, proof)
+    windows.settle(slot)
+
+
+class _Idle(Exception):
+    """The server has had no news for too long."""

@@ -1,0 +1,335 @@
+"""The proposing half of a client: submissions on their way, retried until a receipt or the end of time.
+
+One stream at a time, to the leader if it is known and quick; when the stream breaks, stalls, or brings
+something that no correct server sends, everything pending goes to the next server under the same numbers, so
+that nothing is ordered twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence as SequenceOf
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from alliance.client.sequence import Sequence
+from alliance.client.server_choice import ServerChoice
+from alliance.config.file import AllianceConfig
+from alliance.errors import (
+    AllianceError,
+    InvalidReceipt,
+    OutcomeUnknown,
+    ServerLied,
+    SubmissionRefused,
+    Unreachable,
+)
+from alliance.net.channels import NotServed, established, one_line, parser
+from alliance.net.problems import plainly
+from alliance.net.tasks import until_first
+from alliance.pb import client_pb2 as pb
+from alliance.proofs.receipt import Receipt, receipts
+from alliance.wire.codec import Malformed, decode_certificate
+from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement, QuorumCertificate
+from verifiable_log import Submission, UnsignedSubmission
+from verifiable_log.placement import Placement
+
+log = logging.getLogger(__name__)
+
+STALL_TIMEOUTS = 4
+"""Without any outcome for so many view time-outs while something is pending, the next server is tried. No
+server can help before the members have replaced a leader that failed, which takes two or three."""
+
+LOOKS_MAX = 4
+"""A single submission that is pending for so many stall times while others get through is tried elsewhere."""
+
+ROUNDS_MAX = 2
+"""Rounds over all servers without any connection before what was never sent is given up."""
+
+PAUSE_SECONDS = 0.5
+"""After each round over all servers that brought nothing."""
+
+
+class Channels(Protocol):
+    def channel(self, member: int) -> grpc.aio.Channel: ...
+
+
+class Pending:
+    """A submission without its outcome."""
+
+    def __init__(self, submission: Submission) -> None:
+        self.submission = submission
+        self.outcome: asyncio.Future[tuple[QuorumCertificate, Placement]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self.sent_at: float | None = None
+        self.waiters = 0
+        self.refusals: dict[int, tuple[pb.Refusal.Reason, str]] = {}
+
+    @property
+    def sent(self) -> bool:
+        return self.sent_at is not None
+
+
+class Submitter:
+    """Owns the Submit stream and the pending submissions."""
+
+    def __init__(
+        self,
+        config: AllianceConfig,
+        client_id: bytes,
+        key: Ed25519PrivateKey,
+        sequence: Sequence,
+        channels: Channels,
+        key_fingerprint: str,
+    ) -> None:
+        self._config = config
+        self._context = config.context
+        self._scheme = config.scheme
+        self._client_id = client_id
+        self._key = key
+        self._sequence = sequence
+        self._channels = channels
+        self._key_fingerprint = key_fingerprint
+        self._pending: dict[int, Pending] = {}
+        self._unsent: list[Pending] = []
+        self._news = asyncio.Event()
+        self._choice = ServerChoice(config.system, config.timing.view_timeout_seconds)
+        self.proven_slot = 0  # the highest certified slot that an outcome has shown us
+        self._helped = False
+        self._problem = ""
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def sign(self, commands: SequenceOf[bytes]) -> Submission:
+        """A submission under the next sequence number. Raises InvalidSubmission over a limit."""
+        unsigned = UnsignedSubmission(self._client_id, self._sequence.next(), commands)
+        return unsigned.sign(self._key.sign(unsigned.message(self._context)))
+
+    async def submit(
+        self, submission: Submission, timeout: float, asked: float | None = None
+    ) -> list[Receipt]:
+        """One verified receipt per command. ``asked`` is the time-out to tell of, if some of it has passed.
+
+        Raises OutcomeUnknown when the time is over, Unreachable when it never left this machine,
+        SubmissionRefused when more servers than may be faulty refuse it.
+        """
+        pending = self._pending.get(submission.client_seq)
+        if pending is None or pending.outcome.done():
+            pending = self._pending[submission.client_seq] = Pending(submission)
+            self._unsent.append(pending)
+        elif pending.submission != submission:
+            raise SubmissionRefused(
+                f"other commands are under way under sequence number {submission.client_seq}"
+            )
+        pending.waiters += 1
+        self._news.set()
+        if self._task is None or self._task.done():
+            self._closed = False
+            self._task = asyncio.create_task(self._run(), name="submitter")
+        try:
+            async with asyncio.timeout(timeout):
+                certificate, placement = await asyncio.shield(pending.outcome)
+        except TimeoutError:
+            within = f" within {round(timeout if asked is None else asked, 1):g} s"
+            if not pending.sent:
+                raise Unreachable(self._unreachable(within)) from None
+            raise OutcomeUnknown(
+                f"no receipt{within}: what was sent under sequence number {submission.client_seq} may"
+                " or may not be ordered; look for it with 'alliance listen', or ask again with Client.resume",
+                submission,
+            ) from None
+        finally:
+            pending.waiters -= 1
+            if not pending.waiters:
+                if pending.outcome.done():
+                    pending.outcome.exception()  # seen, even if it came as the time was over
+                pending.outcome.cancel()
+                if self._pending.get(submission.client_seq) is pending:
+                    del self._pending[submission.client_seq]
+        return receipts(Receipt(self._context, certificate, placement, submission, 0, self._key_fingerprint))
+
+    async def close(self) -> None:
+        """Ends the stream, and leaves nothing of it to the garbage collector: see ``until_first``."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            self._closed = True  # gRPC may turn the cancellation into an error of the call, which begins anew
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # -- the stream ----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        count = len(self._config.members)
+        unconnected = fruitless = 0
+        while not self._closed:
+            while not self._pending:
+                self._news.clear()
+                await self._news.wait()
+            member = self._choice.server
+            name = self._config.members[member].name
+            self._helped = False
+            unconnected += 1
+            try:
+                await self._stream(member)
+            except NotServed as error:
+                self._problem = f"{name}: {plainly(str(error))}"
+                log.debug("%s: %s", name, error)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, _TryNext) as error:
+                unconnected = 0
+                log.debug("%s: %s", name, one_line(str(error)))
+            except ServerLied as error:
+                unconnected = 0
+                log.warning("%s", error)
+            self._choice.pass_over(member)
+            if unconnected >= ROUNDS_MAX * count:
+                self._give_up()
+                unconnected = 0
+            fruitless = 0 if self._helped else fruitless + 1
+            if fruitless and fruitless % count == 0:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    def _give_up(self) -> None:
+        for pending in self._pending.values():
+            if not pending.sent and not pending.outcome.done():
+                pending.outcome.set_exception(Unreachable(self._unreachable()))
+
+    async def _stream(self, member: int) -> None:
+        """Ends by raising: NotServed, AioRpcError, InvalidStateError (both: broken), _TryNext, ServerLied."""
+        channel = self._channels.channel(member)
+        call = channel.stream_stream(
+            "/alliance.v1.Client/Submit",
+            request_serializer=pb.Submissions.SerializeToString,
+            response_deserializer=parser(pb.Outcomes),
+        )()
+        try:
+            await established(call)
+            self._unsent = list(self._pending.values())
+            self._news.set()
+            await until_first(self._read(member, call), self._write(call), self._watch())
+        finally:
+            call.cancel()
+
+    async def _write(self, call: Any) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            unsent, self._unsent = self._unsent, []
+            for pending in unsent:
+                if not pending.outcome.done():
+                    pending.sent_at = asyncio.get_running_loop().time()
+                    await call.write(pb.Submissions(submissions=[pending.submission.encoded]))
+
+    async def _watch(self) -> None:
+        """Ends when what was pending at one look is all still pending at the next, or some of it for long."""
+        stall = STALL_TIMEOUTS * self._config.timing.view_timeout_seconds
+        looks: dict[int, int] = {}
+        while True:
+            before = set(self._pending)
+            await asyncio.sleep(stall)
+            looks = {seq: looks.get(seq, 0) + 1 for seq in before if seq in self._pending}
+            if before and len(looks) == len(before):
+                raise _TryNext(f"no outcome within {stall:g} s")
+            if max(looks.values(), default=0) >= LOOKS_MAX:
+                raise _TryNext(f"an outcome is missing for {LOOKS_MAX * stall:g} s")
+
+    async def _read(self, member: int, call: Any) -> None:
+        while (outcomes := await call.read()) is not grpc.aio.EOF:
+            try:
+                if outcomes is None:
+                    raise Malformed("not a message")
+                self._take(member, outcomes)
+            except (Malformed, InvalidStatement, InvalidCertificate, InvalidReceipt) as error:
+                name = self._config.members[member].name
+                raise ServerLied(f"{name} sent an outcome without a proof: {error}") from None
+        raise _TryNext("the server closed the stream")
+
+    def _take(self, member: int, outcomes: pb.Outcomes) -> None:
+        certificate: QuorumCertificate | None = None
+        slow = False
+        for outcome in outcomes.outcomes:
+            pending = self._pending.get(outcome.client_seq)
+            if pending is None or pending.outcome.done():
+                continue
+            if outcome.HasField("refusal"):
+                self._refused(member, pending, outcome.refusal)
+                continue
+            if certificate is None:
+                certificate = decode_certificate(outcomes.certificate)
+                certificate.verify(self._scheme)
+                self._follow_leader(certificate)
+            place = outcome.placement
+            placement = Placement(
+                place.slot,
+                place.index,
+                place.batch_size,
+                place.time_ms,
+                tuple(place.batch_path),
+                tuple(place.log_path),
+            )
+            receipt = Receipt(
+                self._context, certificate, placement, pending.submission, 0, self._key_fingerprint
+            )
+            receipt.verify_placement()
+            pending.outcome.set_result((certificate, placement))
+            self._helped = True
+            slow = self._is_slow(member, pending, certificate) or slow
+        if slow:
+            raise _TryNext("its clients wait for long")
+
+    def _is_slow(self, member: int, pending: Pending, certificate: QuorumCertificate) -> bool:
+        statement = certificate.statement
+        if pending.sent_at is None or not isinstance(statement, AcceptedStatement):
+            return False
+        took = asyncio.get_running_loop().time() - pending.sent_at
+        return self._choice.served(member, statement.view, took)
+
+    def _follow_leader(self, certificate: QuorumCertificate) -> None:
+        """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
+        if isinstance(certificate.statement, AcceptedStatement):
+            self._choice.follow(certificate.statement.view)
+            self.proven_slot = max(self.proven_slot, certificate.statement.slot)
+
+    def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:
+        reason = pb.Refusal.Reason.Name(refusal.reason) if refusal.reason in range(5) else "UNSPECIFIED"
+        if refusal.reason != pb.Refusal.BUSY:
+            pending.refusals[member] = (refusal.reason, f"{reason.lower()}: {one_line(refusal.detail)}")
+        if len(pending.refusals) >= self._config.system.one_correct:
+            pending.outcome.set_exception(_final(pending))
+            return
+        # One server may be lying, or be full: ask another one.
+        self._choice.server = member
+        self._choice.pass_over(member)
+        raise _TryNext(f"refused: {reason}")
+
+    def _unreachable(self, within: str = "") -> str:
+        addresses = ", ".join(member.address for member in self._config.members[:3])
+        more = ", …" if len(self._config.members) > 3 else ""
+        last = f"; the last answer was: {self._problem}" if self._problem else ""
+        return (
+            f"no server of the alliance could be reached{within} ({addresses}{more}): are they running, and"
+            f" is this the right alliance.toml? 'alliance status' shows each one{last}"
+        )
+
+
+class _TryNext(Exception):
+    """This server does not help; the next one may."""
+
+
+def _final(pending: Pending) -> AllianceError:
+    """What the refusals of more servers than may be faulty come to; at least one of them is honest.
+
+    An expired number tells nothing of whether it was ordered before it expired.
+    """
+    seq, count = pending.submission.client_seq, len(pending.refusals)
+    text = f"sequence number {seq} was refused by {count} servers: " + "; ".join(
+        sorted({detail for _, detail in pending.refusals.values()})
+    )
+    if any(reason == pb.Refusal.EXPIRED for reason, _ in pending.refusals.values()):
+        return OutcomeUnknown(
+            f"{text}: it may have been ordered before; look for it with 'alliance listen'", pending.submission
+        )
+    return SubmissionRefused(text)

@@ -1,0 +1,1 @@
+"""alliance.toml: who takes part, and how it is read."""

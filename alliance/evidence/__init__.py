@@ -1,0 +1,1 @@
+"""Evidence against members that lie: its form, judging it, keeping it."""

@@ -1,0 +1,111 @@
+"""What a member keeps of others' lies: a file per offence, in the folder ``evidence`` beside its journal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+from alliance.config.file import AllianceConfig
+from alliance.errors import AllianceError
+from alliance.evidence import portable as kinds
+from alliance.evidence.portable import DecidedLog, PortableEvidence, export
+from alliance.evidence.verdict import verify
+from alliance.keys.folder import write_private
+from fab_paxos.evidence import (
+    BrokenLog,
+    Evidence,
+    Repetition,
+    TwoNewViews,
+    TwoReports,
+    TwoSubmissions,
+    TwoWords,
+    WrongNewView,
+)
+
+FOLDER = "evidence"
+FILES_PER_CULPRIT_MAX = 16
+"""One piece convicts; some more show a habit. Who lies without end shall not fill the disk."""
+
+_NAME = re.compile(r"([a-z0-9-]+)\.[a-z-]+\.[a-z0-9-]+\.json")
+log = logging.getLogger("alliance.evidence")
+
+
+class EvidenceFolder:
+    """Keeps what convicts and nothing else. No error of the disk reaches the caller: it is logged."""
+
+    def __init__(self, home: Path, config: AllianceConfig) -> None:
+        self._folder = home / FOLDER
+        self._config = config
+        # Of earlier runs, too; a failed attempt counts as well, so that a full disk fills no log.
+        self._tried: set[str] = set()
+        self._attempts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        """How many files are kept against whom, those of earlier runs included."""
+        parties = {party.name for party in (*config.members, *config.clients)}
+        try:
+            names = os.listdir(self._folder) if self._folder.is_dir() else []
+        except OSError as error:
+            log.error("%s cannot be read: %s", self._folder, error)
+            names = []
+        for name in names:
+            match = _NAME.fullmatch(name)
+            if match and match[1] in parties:
+                self._try(name, match[1])
+                self.counts[match[1]] += 1
+
+    def keep(self, culprit: str, evidence: Evidence | TwoSubmissions, decided: DecidedLog) -> Path | None:
+        """The new file, durable; None if there is one of this offence already, or enough, or it failed."""
+        name = f"{culprit}.{_offence(evidence)}.json"
+        if name in self._tried or self._attempts[culprit] >= FILES_PER_CULPRIT_MAX:
+            return None
+        self._try(name, culprit)
+        try:
+            text = export(self._config.context, culprit, evidence, decided).to_json()
+            verify(self._config, PortableEvidence.from_json(text))
+            path = self._folder / name
+            self._write(path, text.encode())
+        except (OSError, LookupError, ValueError, AllianceError) as error:
+            log.error("evidence against %s could not be kept: %s", culprit, error)
+            return None
+        self.counts[culprit] += 1
+        return path
+
+    def _try(self, name: str, culprit: str) -> None:
+        self._tried.add(name)
+        self._attempts[culprit] += 1
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Whole or not at all, and durable."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)
+        write_private(part, data)
+        part.replace(path)
+        for folder in (self._folder, self._folder.parent):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _offence(evidence: Evidence | TwoSubmissions) -> str:
+    """The kind and the place of an offence: a second one there adds nothing to the first."""
+    match evidence:
+        case TwoWords(first):
+            return f"{kinds.TWO_WORDS}.view-{first.view}-slot-{first.slot}"
+        case BrokenLog(after=after):
+            return f"{kinds.BROKEN_LOG}.view-{after.view}-slot-{after.slot}"
+        case Repetition(propose):
+            return f"{kinds.REPETITION}.view-{propose.view}-slot-{propose.slot}"
+        case TwoNewViews(first):
+            return f"{kinds.TWO_NEW_VIEWS}.view-{first.view}"
+        case WrongNewView(new_view):
+            return f"{kinds.WRONG_NEW_VIEW}.view-{new_view.view}"
+        case TwoReports(_, first):
+            return f"{kinds.TWO_REPORTS}.view-{first.view}"
+        case TwoSubmissions(first):
+            return f"{kinds.TWO_SUBMISSIONS}.number-{first.client_seq}"

@@ -1,0 +1,1 @@
+"""Keys at rest: a party's folder, the dealer's ceremony, Ed25519."""

@@ -1,0 +1,1 @@
+"""gRPC, TLS and asyncio as all rooms use them."""

@@ -1,0 +1,154 @@
+"""Mutual TLS with pinned identities: who is at the other end, by certificate and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Protocol, TypeVar
+
+import grpc
+import grpc.aio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from google.protobuf.message import DecodeError
+
+from alliance.config.file import AllianceConfig
+from alliance.config.parties import Member, Party
+from alliance.keys.folder import Credentials
+from alliance.wire.codec import ENVELOPE_BYTES_MAX
+
+_COMMON: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", ENVELOPE_BYTES_MAX),
+    ("grpc.max_send_message_length", ENVELOPE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+SERVER_OPTIONS: list[tuple[str, Any]] = [
+    *_COMMON,
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+]
+CLIENT_OPTIONS: list[tuple[str, Any]] = [
+    *_COMMON,
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    # Not a pause, but how long one attempt may take: some round trips to the other side of the world.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
+    # Also how much longer a program may take to end, since gRPC waits for the pause that it is in.
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+]
+
+GREETING = (("alliance-protocol", "1"),)
+"""The initial metadata with which a server takes up a stream. gRPC also gives a caller empty metadata when
+there is no connection at all or the call was refused, so their arrival alone says nothing."""
+
+CONNECT_SECONDS = 3.0
+CERTIFICATES_KEPT = 4096
+
+
+class NotServed(Exception):
+    """The other side did not take up the stream; the text is one line and says why."""
+
+
+Parsed = TypeVar("Parsed", covariant=True)
+
+
+class _MessageType(Protocol[Parsed]):
+    def FromString(self, data: bytes) -> Parsed: ...  # noqa: N802
+
+
+def parser(kind: _MessageType[Parsed]) -> Callable[[bytes], Parsed | None]:
+    """A deserializer that gives None for bytes that are no such message.
+
+    One that raises would have gRPC print a traceback and hand out None all the same.
+    """
+
+    def parse(data: bytes) -> Parsed | None:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return None
+
+    return parse
+
+
+async def established(call: Any) -> None:
+    """Waits until the other side serves this stream. Raises NotServed, after CONNECT_SECONDS if it must."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            metadata = await call.initial_metadata()
+            if not all(pair in tuple(metadata) for pair in GREETING):
+                code, details = await call.code(), await call.details()
+                raise NotServed(one_line(f"{code.name.lower()}: {details}"))
+    except TimeoutError:
+        raise NotServed(f"no answer within {CONNECT_SECONDS:g} s") from None
+    except grpc.aio.AioRpcError as error:
+        raise NotServed(one_line(error.details() or error.code().name.lower())) from None
+
+
+def one_line(text: str) -> str:
+    """A stranger's text, fit for a log or a terminal: printable, one line, 200 characters at the most."""
+    return "".join(character if character.isprintable() else " " for character in text[:200]).strip()
+
+
+def server_credentials(config: AllianceConfig, mine: Credentials) -> grpc.ServerCredentials:
+    """Only the members and clients of this alliance get through the handshake."""
+    parties: list[Party] = [*config.members, *config.clients]
+    roots = b"".join(party.certificate.public_bytes(Encoding.PEM) for party in parties)
+    return grpc.ssl_server_credentials([(mine.tls_key, mine.tls_certificate)], roots, True)
+
+
+def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> bool:
+    """Whether the server can listen there."""
+    try:
+        return server.add_secure_port(address, credentials) != 0
+    except RuntimeError:
+        return False
+
+
+def open_channel(member: Member, mine: Credentials) -> grpc.aio.Channel:
+    """A channel that only this member's own certificate can answer."""
+    credentials = grpc.ssl_channel_credentials(
+        member.certificate.public_bytes(Encoding.PEM), mine.tls_key, mine.tls_certificate
+    )
+    options = [*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", member.name)]
+    return grpc.aio.secure_channel(member.address, credentials, options)
+
+
+class Identities:
+    """From a connection to the member or client that holds its certificate's key."""
+
+    def __init__(self, config: AllianceConfig) -> None:
+        self._members = {member.fingerprint: index for index, member in enumerate(config.members)}
+        self._clients = {client.fingerprint: client for client in config.clients}
+
+    def member(self, context: grpc.aio.ServicerContext[Any, Any]) -> int | None:
+        """The member's index, or None when somebody else is at the other end."""
+        return self._members.get(_fingerprint(context))
+
+    def client(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
+        return self._clients.get(_fingerprint(context))
+
+    def known(self, context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
+        """The fingerprint of the member or client, or None when somebody else is at the other end."""
+        fingerprint = _fingerprint(context)
+        return fingerprint if fingerprint in self._members or fingerprint in self._clients else None
+
+
+def _fingerprint(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
+    pems = context.auth_context().get("x509_pem_cert", ())
+    for pem in pems:
+        return _fingerprint_of(pem)
+    return b""
+
+
+@lru_cache(CERTIFICATES_KEPT)
+def _fingerprint_of(pem: bytes) -> bytes:
+    """Each call on a connection brings the same certificate: it is read once."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    return sha256(certificate.public_bytes(Encoding.DER)).digest()

@@ -1,0 +1,1 @@
+"""Receipts: the proof that a command was ordered, and how it is written."""

@@ -1,0 +1,190 @@
+"""Which start of a member may vote: a handshake on every link, before anything else is said.
+
+Every start has a number, which its journal raises, and a random session. A member votes only when n - f
+members (itself included) have made its greeting, signed with both, durable in their journals. Before it
+greets, each of them shows it what they hold of it: its newest greeting, and its furthest word. If its own
+journal does not know one of these, then its disk was rolled back, or a copy of it runs elsewhere, and it
+stops. Only words under the member's own signature count, so no peer can make a correct member stop.
+
+Any two sets of n - f members share a correct one besides the member itself. Therefore of any two starts that
+came to vote, the journal of one knows the other: docs/protocol.md, "Who may vote", gives the argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import grpc.aio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.message import DecodeError
+
+from alliance.config.file import AllianceConfig
+from alliance.errors import IdentityConflict
+from alliance.net.channels import NotServed, one_line
+from alliance.pb import peer_pb2 as pb
+from alliance.server.words import Word, Words, place
+from alliance.storage.journal import Journal
+from alliance.storage.journal_records import SESSION_BYTES
+from alliance.wire.codec import SIGNATURE_BYTES, Malformed
+from quorum import GreetingStatement, InvalidStatement
+
+HANDSHAKE_SECONDS = 5.0
+FAREWELL_SECONDS = 0.5
+WORDS_MAX = 2
+"""What a peer shows: a greeting and a word. Each costs a verification."""
+
+Read = Callable[[], Awaitable[object]]
+Write = Callable[[bytes], Awaitable[object]]
+
+
+class Doubt(Exception):
+    """The peer's identity is in doubt, by its own account or because it greets as no correct member does."""
+
+
+class Incarnation:
+    """This start of this member, and what it knows of the others' starts."""
+
+    def __init__(
+        self, config: AllianceConfig, me: int, key: Ed25519PrivateKey, journal: Journal, words: Words
+    ) -> None:
+        """Counts the start in the journal. Raises JournalError."""
+        self._config = config
+        self._me = me
+        self._key = key
+        self._journal = journal
+        self._words = words
+        self._session = secrets.token_bytes(SESSION_BYTES)
+        self._held = {peer: self._kept(peer) for peer in range(len(config.members)) if peer != me}
+        self._known_by = {me}
+        self.settled = asyncio.Event()
+        self.number = journal.begin(self._session)
+        self._settle()
+
+    async def shake_hands(self, peer: int, read: Read, write: Write) -> None:
+        """Returns when both sides hold each other's greeting.
+
+        Raises IdentityConflict when this member must stop, Doubt when the peer should, Malformed,
+        JournalError, and NotServed when the other side hangs up or takes too long.
+        """
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                shown = self._held[peer]
+                await write(pb.Handshake(memory=self._memory_of(peer)).SerializeToString())
+                self._examine(peer, (await _next(read, "memory")).memory)
+                await write(pb.Handshake(greeting=self._greeting(peer).encode()).SerializeToString())
+                self._take(peer, shown, Word.decode((await _next(read, "greeting")).greeting))
+                await write(pb.Handshake(welcome=pb.Welcome()).SerializeToString())
+                await _next(read, "welcome")
+        except TimeoutError:
+            raise NotServed(f"no handshake within {HANDSHAKE_SECONDS:g} s") from None
+        self._known_by.add(peer)
+        self._settle()
+
+    def _settle(self) -> None:
+        if len(self._known_by) >= self._config.system.report:
+            self.settled.set()
+
+    # -- this member, as its peers remember it -------------------------------------------------------
+
+    def _examine(self, peer: int, memory: pb.Memory) -> None:
+        if len(memory.words) > WORDS_MAX:
+            raise Malformed(f"{len(memory.words)} words remembered")
+        for word in map(Word.decode, memory.words):
+            word.verify(self._config.members[self._me].identity_key, self._config.context)
+            said = word.statement
+            if isinstance(said, GreetingStatement):
+                known = self._journal.starts.include(said.incarnation, said.session)
+                what = f"its start number {said.incarnation}"
+            else:
+                known = place(said) <= self._journal.furthest
+                what = "its word for view {}, slot {}".format(*place(said))
+            if not known:
+                raise IdentityConflict(
+                    f"{self._config.members[peer].name} shows, signed by this member, {what}, of which the"
+                    " journal here knows nothing: the disk was rolled back, or another machine has this"
+                    " identity, too. This member has stopped: end the other one, or put the newest journal"
+                    " back; if that is lost, the member needs a new identity",
+                    what,
+                )
+
+    def _greeting(self, peer: int) -> Word:
+        statement = GreetingStatement(self._me, peer, self.number, self._session)
+        return Word(statement, self._key.sign(statement.encode(self._config.context)))
+
+    # -- peers, as this member remembers them --------------------------------------------------------
+
+    def _memory_of(self, peer: int) -> pb.Memory:
+        words = (self._held[peer], self._words.furthest(peer))
+        return pb.Memory(words=[word.encode() for word in words if word is not None])
+
+    def _take(self, peer: int, shown: Word | None, word: Word) -> None:
+        """Makes a greeting durable if it is newer than the held one, which must be the one that was shown."""
+        word.verify(self._config.members[peer].identity_key, self._config.context)
+        greeting = word.statement
+        if not isinstance(greeting, GreetingStatement):
+            raise Malformed("no greeting where one was due")
+        if (greeting.member, greeting.peer) != (peer, self._me):
+            raise Malformed("a greeting for somebody else")
+        held = self._held[peer]
+        if held is not shown:
+            raise NotServed("it greeted on another stream meanwhile")
+        if held is not None and isinstance(held.statement, GreetingStatement):
+            if held.statement == greeting:
+                return
+            if greeting.incarnation <= held.statement.incarnation:
+                raise Doubt(
+                    f"it greets with its start number {greeting.incarnation}, after"
+                    f" {held.statement.incarnation} was seen: its disk was rolled back, or two machines have"
+                    " its identity"
+                )
+        self._journal.keep(_key(peer), greeting.fields() + word.signature)
+        self._held[peer] = word
+
+    def _kept(self, peer: int) -> Word | None:
+        """Raises JournalError when what was kept is no greeting."""
+        kept = self._journal.kept(_key(peer))
+        if kept is None:
+            return None
+        wire = pb.Word(
+            tag=GreetingStatement.TAG, fields=kept[:-SIGNATURE_BYTES], signature=kept[-SIGNATURE_BYTES:]
+        )
+        try:
+            return Word.decode(wire)
+        except (Malformed, InvalidStatement) as error:
+            raise self._journal.damaged(f"its {_key(peer)}: {error}") from None
+
+
+async def farewell(read: Read, write: Write, conflict: IdentityConflict) -> None:
+    """Tells a peer, instead of greeting it, why not; waits a moment until it has heard."""
+    with suppress(TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            await write(pb.Handshake(farewell=conflict.unknown).SerializeToString())
+            while await read() is not grpc.aio.EOF:
+                pass
+
+
+async def _next(read: Read, step: str) -> pb.Handshake:
+    """The peer's next step, which must be this one. Raises Malformed, NotServed or Doubt."""
+    frame = await read()
+    if frame is grpc.aio.EOF or not isinstance(frame, bytes):
+        raise NotServed("it closed the stream within the handshake")
+    try:
+        handshake = pb.Handshake.FromString(frame)
+    except DecodeError:
+        raise Malformed("no step of a handshake") from None
+    came = handshake.WhichOneof("step")
+    if came == "farewell":
+        raise Doubt(
+            f"its journal does not know {one_line(handshake.farewell)}: its disk was rolled back, or two"
+            " machines have its identity"
+        )
+    if came != step:
+        raise Malformed(f"{came or 'nothing'} where its {step} was due")
+    return handshake
+
+
+def _key(peer: int) -> str:
+    return f"greeting of member {peer + 1}"

@@ -1,0 +1,250 @@
+"""Links between members: one long-lived stream per pair, an outbox that leaves as one envelope.
+
+The member with the higher index dials. A stream begins with a handshake (``incarnation``). What is lost with
+a link is not repeated here: the engine is told when a link comes up, and brings the peer up to date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from operator import is_not
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from alliance.config.file import AllianceConfig
+from alliance.errors import AllianceError, IdentityConflict, JournalError
+from alliance.keys.folder import Credentials
+from alliance.net.channels import NotServed, established, one_line, open_channel
+from alliance.net.tasks import until_first
+from alliance.server.incarnation import Doubt, Incarnation, farewell
+from alliance.wire.codec import ENVELOPE_BYTES_MAX, ENVELOPE_MESSAGES_MAX, Malformed, envelope, open_envelope
+
+log = logging.getLogger(__name__)
+
+OUTBOX_BYTES_MAX = 32 * 1024 * 1024
+"""What waits for a peer that does not read; beyond it, messages to it are dropped."""
+
+FLUSH_BYTES = ENVELOPE_BYTES_MAX // 2
+EXCHANGE = "/alliance.v1.Peer/Exchange"
+BACKOFF_SECONDS = (0.1, 1.0)
+"""First and longest. A member that starts votes only when most of its peers have found it."""
+BREATH_BYTES = 256 * 1024
+"""After messages of so many bytes others get their turn: checking a peer's full envelope takes seconds."""
+
+
+class Receiver(Protocol):
+    """Where a link's messages go; ``room`` waits while too many are waiting."""
+
+    def received(self, sender: int, data: bytes) -> None: ...
+    def rejected_frame(self, sender: int, reason: str) -> None: ...
+    def connected(self, peer: int) -> None: ...
+    def lost(self, peer: int) -> None: ...
+    def doubted(self, peer: int, reason: str) -> None: ...
+    def failed(self, error: AllianceError) -> None: ...
+    async def room(self) -> None: ...
+
+
+class Packer:
+    """Puts messages into envelopes. What goes to everybody is put together once, not once for each."""
+
+    def __init__(self) -> None:
+        self._messages: list[bytes] = []
+        self._frame = b""
+
+    def pack(self, messages: list[bytes]) -> bytes:
+        """An envelope of these messages; the last one again if they are the very same objects."""
+        last = self._messages
+        if len(messages) != len(last) or any(map(is_not, messages, last)):
+            self._messages, self._frame = messages, envelope(messages)
+        return self._frame
+
+
+class Link:
+    """The outbox to one peer; survives the streams that empty it."""
+
+    def __init__(self, peer: int, packer: Packer) -> None:
+        self.peer = peer
+        self._packer = packer
+        self.connected = False
+        self.dropped = 0
+        self._outbox: list[bytes] = []
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._stream = 0
+        self._successor = asyncio.Event()
+
+    def send(self, message: bytes) -> None:
+        """Queues a message; without a stream, or for a peer that does not read, it is dropped."""
+        if not self.connected or self._bytes + len(message) > OUTBOX_BYTES_MAX:
+            self.dropped += 1
+            return
+        self._outbox.append(message)
+        self._bytes += len(message)
+        self._wake.set()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the peer."""
+        return self._bytes
+
+    def take_over(self) -> int:
+        """A new stream ends the one before it. Returns its number, with which it is opened and closed."""
+        self._successor.set()
+        self._successor = asyncio.Event()
+        self._stream += 1
+        self._disconnect()
+        return self._stream
+
+    def open(self, stream: int) -> None:
+        """The handshake is done; what is sent from now on leaves."""
+        if stream == self._stream:
+            self.connected = True
+
+    def close(self, stream: int) -> bool:
+        """Whether a connection ends by this: not if a newer stream has taken over, or none was open."""
+        ends = self.connected and stream == self._stream
+        if stream == self._stream:
+            self._disconnect()
+        return ends
+
+    def _disconnect(self) -> None:
+        """What waits is for a stream that is no more."""
+        self.connected = False
+        self._outbox.clear()
+        self._bytes = 0
+
+    async def succeeded(self, stream: int) -> None:
+        """Returns when a newer stream has taken over from ``stream``."""
+        if stream == self._stream:
+            await self._successor.wait()
+
+    async def next_frame(self, stream: int) -> bytes | None:
+        """Waits for messages and returns all that waits (up to a bound) as one envelope.
+
+        None when a newer stream has taken over: what waits is for that one.
+        """
+        while stream == self._stream and not self._outbox:
+            self._wake.clear()
+            await self._wake.wait()
+        if stream != self._stream:
+            return None
+        size = count = 0
+        for message in self._outbox[:ENVELOPE_MESSAGES_MAX]:
+            if count and size + len(message) > FLUSH_BYTES:
+                break
+            size += len(message)
+            count += 1
+        messages, self._outbox = self._outbox[:count], self._outbox[count:]
+        self._bytes -= size
+        return self._packer.pack(messages)
+
+
+class Peers:
+    """All links of one member."""
+
+    def __init__(
+        self,
+        config: AllianceConfig,
+        me: int,
+        mine: Credentials,
+        incarnation: Incarnation,
+        receiver: Receiver,
+    ) -> None:
+        self._config = config
+        self._incarnation = incarnation
+        self._me = me
+        self._mine = mine
+        self._receiver = receiver
+        packer = Packer()
+        self.links = {peer: Link(peer, packer) for peer in range(len(config.members)) if peer != me}
+
+    def send(self, to: int, message: bytes) -> None:
+        self.links[to].send(message)
+
+    def broadcast(self, message: bytes) -> None:
+        for link in self.links.values():
+            link.send(message)
+
+    async def dial(self) -> None:
+        """Keeps a stream open to every member with a lower index; runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for peer in range(self._me):
+                tasks.create_task(self._keep_open(peer), name=f"link to member {peer + 1}")
+
+    async def answer(self, peer: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Serves the stream that a member with a higher index opened."""
+        await self._exchange(peer, context.read, context.write)
+
+    async def _keep_open(self, peer: int) -> None:
+        member = self._config.members[peer]
+        delay, longest = BACKOFF_SECONDS
+        wait = delay
+        while True:
+            begun = asyncio.get_running_loop().time()
+            async with open_channel(member, self._mine) as channel:
+                exchange: Any = channel.stream_stream(EXCHANGE)
+                call = exchange()
+                try:
+                    await established(call)
+                    await self._exchange(peer, call.read, call.write)
+                except NotServed as error:
+                    log.debug("link to %s: %s", member.name, error)
+                except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+                    log.debug("link to %s ended: %s", member.name, one_line(str(error)))
+                finally:
+                    call.cancel()
+            if asyncio.get_running_loop().time() - begun > longest:
+                wait = delay
+            # Jitter, so that members that lost each other do not meet at the same instant again.
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311
+            wait = min(wait * 2, longest)
+
+    async def _exchange(self, peer: int, read: Callable[[], Any], write: Callable[[bytes], Any]) -> None:
+        link, was_connected = self.links[peer], self.links[peer].connected
+        stream = link.take_over()
+        if was_connected:
+            self._receiver.lost(peer)
+        try:
+            await until_first(self._converse(link, stream, read, write), link.succeeded(stream))
+        except Malformed as error:
+            self._receiver.rejected_frame(peer, str(error))
+        except NotServed as error:
+            log.debug("link to %s: %s", self._config.members[peer].name, error)
+        except Doubt as doubt:
+            self._receiver.doubted(peer, str(doubt))
+        except JournalError as error:
+            self._receiver.failed(error)
+        except IdentityConflict as conflict:
+            self._receiver.failed(conflict)  # first of all: nothing leaves any more
+            await farewell(read, write, conflict)
+        finally:
+            if link.close(stream):
+                self._receiver.lost(peer)
+
+    async def _converse(
+        self, link: Link, stream: int, read: Callable[[], Any], write: Callable[[bytes], Any]
+    ) -> None:
+        await self._incarnation.shake_hands(link.peer, read, write)
+        link.open(stream)
+        self._receiver.connected(link.peer)
+        await until_first(self._read(link.peer, read), self._write(link, stream, write))
+
+    async def _read(self, peer: int, read: Callable[[], Any]) -> None:
+        while (frame := await read()) is not grpc.aio.EOF:
+            size = 0
+            for message in open_envelope(frame):
+                self._receiver.received(peer, message)
+                size += len(message)
+                if size >= BREATH_BYTES:
+                    size = 0
+                    await asyncio.sleep(0)
+            await self._receiver.room()
+
+    async def _write(self, link: Link, stream: int, write: Callable[[bytes], Any]) -> None:
+        while (frame := await link.next_frame(stream)) is not None:
+            await write(frame)

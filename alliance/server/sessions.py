@@ -1,0 +1,186 @@
+"""Clients that wait for their submissions: who waits for what, and the outcomes that answer them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeAlias
+
+from alliance.pb import client_pb2 as pb
+from alliance.storage.history import History, Pruned
+from alliance.wire.codec import encode_certificate
+from verifiable_log.batch import Entry
+from verifiable_log.placement import Placement
+from verifiable_log.submission import Submission
+
+OUTCOMES_MAX = 4096
+"""Outcomes that wait for a client that does not read; beyond it the session is closed."""
+
+OUTCOMES_PER_FRAME_MAX = 1024
+"""About 2 MiB at the most: many may become true at once, and a gRPC message is bounded."""
+
+_REASONS = {
+    "conflict": (pb.Refusal.CONFLICT, "another content was submitted under this sequence number"),
+    "expired": (pb.Refusal.EXPIRED, "the sequence number lies below the client's window"),
+    "busy": (pb.Refusal.BUSY, "too much of this client is waiting here"),
+    "invalid": (pb.Refusal.INVALID, ""),
+}
+
+
+_Placed: TypeAlias = "tuple[int, int, int, list[Session]]"
+"""Sequence number, slot, index in the batch, and who wants to know."""
+
+
+class Session:
+    """One Submit stream: its outcomes, in the order in which they became true."""
+
+    def __init__(self, client_id: bytes) -> None:
+        self.client_id = client_id
+        self.overrun = asyncio.Event()
+        self._outcomes: list[pb.Outcomes] = []
+        self._wake = asyncio.Event()
+
+    def put(self, outcomes: pb.Outcomes) -> None:
+        if len(self._outcomes) >= OUTCOMES_MAX:
+            self.overrun.set()
+        else:
+            self._outcomes.append(outcomes)
+        self._wake.set()
+
+    async def take(self) -> list[pb.Outcomes]:
+        """Waits for outcomes and takes all of them."""
+        await self._wake.wait()
+        self._wake.clear()
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+
+class Sessions:
+    """From submissions to the sessions that wait for them. Memory is bounded by the pool's quotas."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._waiting: dict[tuple[bytes, int], list[tuple[Session, bytes]]] = {}
+        self._placed: list[_Placed] = []
+
+    def expect(self, session: Session, submission: Submission) -> None:
+        """The session is to hear what becomes of the submission."""
+        key = (submission.client_id, submission.client_seq)
+        waiting = self._waiting.setdefault(key, [])
+        if not any(other is session and digest == submission.body_digest for other, digest in waiting):
+            waiting.append((session, submission.body_digest))
+
+    def leave(self, session: Session) -> None:
+        """The stream has ended."""
+        for key in [key for key, waiting in self._waiting.items() if any(s is session for s, _ in waiting)]:
+            self._waiting[key] = [(s, digest) for s, digest in self._waiting[key] if s is not session]
+            if not self._waiting[key]:
+                del self._waiting[key]
+        for _, _, _, sessions in self._placed:
+            if session in sessions:
+                sessions.remove(session)
+
+    def decided(self, entry: Entry) -> None:
+        """Notes where awaited submissions are; a number that other content won refuses the loser."""
+        if not self._waiting:
+            return
+        submissions = zip(entry.batch.submissions, entry.fresh, strict=True)
+        for index, (submission, fresh) in enumerate(submissions):
+            key = (submission.client_id, submission.client_seq)
+            if not fresh or key not in self._waiting:
+                continue
+            winners = []
+            for session, digest in self._waiting.pop(key):
+                if digest == submission.body_digest:
+                    winners.append(session)
+                else:
+                    session.put(refusal(submission.client_seq, "conflict"))
+            if winners:
+                self._placed.append((submission.client_seq, entry.slot, index, winners))
+
+    def located(self, submission: Submission, slot: int) -> None:
+        """The submission was decided before: its session hears as soon as a certificate covers it."""
+        sessions = self._called(submission)
+        try:
+            index = self._history.locate(submission, slot) if sessions else None
+        except Pruned:
+            for session in sessions:
+                session.put(_unproven(submission.client_seq, slot))
+            return
+        if index is None:
+            return
+        placed = (submission.client_seq, slot, index, sessions)
+        if slot <= self._history.certified_slot:
+            self._prove([placed])
+        else:
+            self._placed.append(placed)
+
+    def leapt(self) -> None:
+        """The log goes on from a checkpoint: what was decided below it has no proof here any more."""
+        pruned = self._history.pruned
+        for seq, slot, _, sessions in self._placed:
+            for session in sessions:
+                if slot <= pruned:
+                    session.put(_unproven(seq, slot))
+        self._placed = [placed for placed in self._placed if placed[1] > pruned]
+
+    def certified(self) -> None:
+        """A newer certificate: whoever it covers gets the proof, with the certificate it leads to."""
+        covered = self._history.certified_slot
+        ready = [placed for placed in self._placed if placed[1] <= covered]
+        self._placed = [placed for placed in self._placed if placed[1] > covered]
+        self._prove(ready)
+
+    def _prove(self, ready: list[_Placed]) -> None:
+        certificate = self._history.certificate
+        if certificate is None:
+            return
+        proofs: dict[Session, list[pb.Outcome]] = {}
+        for seq, slot, index, sessions in ready:
+            if sessions:
+                outcome = _placed(seq, self._history.placement(slot, index))
+                for session in sessions:
+                    proofs.setdefault(session, []).append(outcome)
+        wire = encode_certificate(certificate)
+        for session, outcomes in proofs.items():
+            for at in range(0, len(outcomes), OUTCOMES_PER_FRAME_MAX):
+                part = outcomes[at : at + OUTCOMES_PER_FRAME_MAX]
+                session.put(pb.Outcomes(certificate=wire, outcomes=part))
+
+    def refused(self, submission: Submission, reason: str) -> None:
+        """The engine will not order this content under this number."""
+        for session in self._called(submission):
+            session.put(refusal(submission.client_seq, reason))
+
+    def _called(self, submission: Submission) -> list[Session]:
+        """Who waits for exactly this content; they wait no longer, those with another content do."""
+        key = (submission.client_id, submission.client_seq)
+        waiting = self._waiting.pop(key, [])
+        kept = [(session, digest) for session, digest in waiting if digest != submission.body_digest]
+        if kept:
+            self._waiting[key] = kept
+        return [session for session, digest in waiting if digest == submission.body_digest]
+
+
+def _unproven(client_seq: int, slot: int) -> pb.Outcomes:
+    return refusal(
+        client_seq, "expired", f"it was decided in slot {slot}, whose proof is no longer kept here"
+    )
+
+
+def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:
+    """A refusal for the wire; ``reason`` is one of conflict, expired, busy, invalid."""
+    kind, text = _REASONS[reason]
+    refused = pb.Refusal(reason=kind, detail=detail or text)
+    return pb.Outcomes(outcomes=[pb.Outcome(client_seq=client_seq, refusal=refused)])
+
+
+def _placed(client_seq: int, place: Placement) -> pb.Outcome:
+    placement = pb.Placement(
+        slot=place.slot,
+        index=place.index,
+        batch_size=place.batch_size,
+        time_ms=place.time_ms,
+        batch_path=place.batch_path,
+        log_path=place.log_path,
+    )
+    return pb.Outcome(client_seq=client_seq, placement=placement)

@@ -1,0 +1,252 @@
+"""The signer: a process of its own that holds the key share and endorses one statement at a time.
+
+A share costs milliseconds of arithmetic that no Python thread could do beside a busy loop, and the server
+that talks to the world never holds the secret. The signer is a second line of defence, too: it endorses
+only statements of its own alliance and epoch, and never two different roots for one view and slot.
+
+A signer holds one key. With the agreement key it endorses what members agree on and never a reply; with the
+attestation key, for the application beside the server, replies and nothing else.
+
+Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase, answered
+by status and text; then requests ``proven u8 | statement bytes``, answered in order by
+``status u8 | signature or reason``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections import OrderedDict, deque
+from pathlib import Path
+from typing import Protocol
+
+from alliance.errors import AllianceError, KeyFileError, SignerError, require_passphrase
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Context,
+    Endorser,
+    InvalidStatement,
+    JointStatement,
+    ProgressStatement,
+    ReplyStatement,
+    SuspectStatement,
+    decode_joint,
+)
+
+FRAME_BYTES_MAX = 64 * 1024
+REMEMBERED_MAX = 65536
+_OK, _REFUSED = 0, 1
+
+
+class Answer(Protocol):
+    """What becomes of an endorsement: ``signature`` is None when the signer refused."""
+
+    def __call__(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None: ...
+
+
+class Conscience:
+    """Remembers what was endorsed with the agreement key about each slot, view and checkpoint.
+
+    Refuses a second, other word, and the statements of other purposes.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._head = context.frame(0, b"")
+        self._said: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
+
+    def judge(self, message: bytes) -> None:
+        """Raises InvalidStatement when these bytes must not be endorsed."""
+        head = message[: len(self._head)]
+        tag_at = len(self._head) - 8 - 32 - 1
+        if len(head) != len(self._head) or head[:tag_at] + b"\0" + head[tag_at + 1 :] != self._head:
+            raise InvalidStatement("not a statement of this alliance and epoch")
+        self._judge(decode_joint(head[tag_at], message[len(head) :]))
+
+    def _judge(self, statement: JointStatement) -> None:
+        match statement:
+            case AcceptedStatement(view, slot, root):
+                self._keep_to((statement.TAG, view, slot), root, f"root for view {view}, slot {slot}")
+            case ProgressStatement(view, digest):
+                self._keep_to((statement.TAG, view), digest, f"NewView for view {view}")
+            case CheckpointStatement(slot, root, digest):
+                self._keep_to(
+                    (statement.TAG, slot), root + digest, f"state for the checkpoint at slot {slot}"
+                )
+            case SuspectStatement():
+                pass
+            case _:
+                raise InvalidStatement("the agreement key does not sign this")
+
+    def _keep_to(self, about: tuple[int, ...], word: bytes, name: str) -> None:
+        if self._said.setdefault(about, word) != word:
+            raise InvalidStatement(f"another {name} was endorsed")
+        if len(self._said) > REMEMBERED_MAX:
+            self._said.popitem(last=False)
+
+
+class AttestationConscience(Conscience):
+    """The same for the attestation key: replies, and nothing else."""
+
+    def _judge(self, statement: JointStatement) -> None:
+        if not isinstance(statement, ReplyStatement):
+            raise InvalidStatement("the attestation key signs replies only")
+
+
+class Signer:
+    """The server's side. ``endorse`` never waits; the answer comes to the callback, in order."""
+
+    def __init__(self, context: Context, answer: Answer, purpose: str | None = None) -> None:
+        """``purpose``: of the key that it holds; None for the agreement key."""
+        self._purpose = purpose
+        self._context = context
+        self._answer = answer
+        self._waiting: deque[tuple[JointStatement, bool]] = deque()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.StreamReader | None = None
+
+    async def start(self, folder: Path, passphrase: bytes) -> None:
+        """Starts the process and opens the share. Raises KeyFileError or SignerError."""
+        require_passphrase(passphrase)
+        ours = self._spawn(folder)
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._writer.write(_frame(passphrase))
+        try:
+            status, text = await self._read()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise SignerError("the signer process ended while it started: see its message above") from None
+        if status != _OK:
+            raise KeyFileError(text.decode("utf-8", "replace"))
+
+    def _spawn(self, folder: Path) -> socket.socket:
+        """Starts the process, before the loop is busy; our end of the channel to it."""
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "alliance.server.signer",
+                    str(folder),
+                    str(theirs.fileno()),
+                    self._purpose or "",
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            ours.close()
+            raise SignerError(f"the signer process does not start: {error}") from None
+        finally:
+            theirs.close()
+        return ours
+
+    def endorse(self, statement: JointStatement, *, proven: bool) -> None:
+        if self._writer is None:
+            raise SignerError("the signer is not running")
+        self._waiting.append((statement, proven))
+        self._writer.write(_frame(bytes([proven]) + statement.encode(self._context)))
+
+    async def run(self) -> None:
+        """Hands answers to the callback until the process ends, which raises SignerError."""
+        while True:
+            try:
+                status, body = await self._read()
+            except (asyncio.IncompleteReadError, ConnectionError):
+                raise SignerError("the signer process has ended: this member stops; start it again") from None
+            statement, proven = self._waiting.popleft()
+            self._answer(statement, body if status == _OK else None, proven)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            self._process.kill()  # it has nothing to lose, and one that was stopped would not hear SIGTERM
+            self._process.wait()
+
+    async def _read(self) -> tuple[int, bytes]:
+        if self._reader is None:
+            raise SignerError("the signer is not running")
+        (length,) = struct.unpack(">I", await self._reader.readexactly(4))
+        data = await self._reader.readexactly(length)
+        return data[0], data[1:]
+
+
+def _frame(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+# -- the process -------------------------------------------------------------------------------------
+
+
+def serve(endorser: Endorser, conscience: Conscience, channel: socket.socket) -> None:
+    """Answers requests until the server closes the channel."""
+    while (request := _receive(channel)) is not None:
+        proven, message = bool(request[0]), request[1:]
+        try:
+            conscience.judge(message)
+        except InvalidStatement as error:
+            _reply(channel, _REFUSED, str(error).encode())
+            continue
+        _reply(channel, _OK, endorser.endorse(message, proven=proven))
+
+
+def _receive(channel: socket.socket) -> bytes | None:
+    head = _exactly(channel, 4)
+    if head is None:
+        return None
+    (length,) = struct.unpack(">I", head)
+    return _exactly(channel, length) if 0 < length <= FRAME_BYTES_MAX else None
+
+
+def _exactly(channel: socket.socket, count: int) -> bytes | None:
+    data = b""
+    while len(data) < count:
+        try:
+            part = channel.recv(count - len(data))
+        except ConnectionError:  # the server was killed
+            return None
+        if not part:
+            return None
+        data += part
+    return data
+
+
+def _reply(channel: socket.socket, status: int, body: bytes) -> None:
+    channel.sendall(_frame(bytes([status]) + body))
+
+
+def main(arguments: list[str]) -> int:
+    from alliance.config import file as config
+    from alliance.keys import folder as keys
+
+    # The server decides when to end; it closes the channel.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder, purpose = Path(arguments[0]), arguments[2] or None
+    if purpose not in (None, config.ATTESTATION):
+        return 1
+    with socket.socket(fileno=int(arguments[1])) as channel:
+        passphrase = _receive(channel)
+        if passphrase is None:
+            return 1
+        try:
+            alliance = config.load(folder)
+            member, _ = keys.member_party(alliance, folder)
+            endorser = keys.load_endorser(folder, alliance, member, passphrase, purpose)
+        except AllianceError as error:
+            _reply(channel, _REFUSED, str(error).encode())
+            return error.exit_code
+        _reply(channel, _OK, str(os.getpid()).encode())
+        conscience = Conscience if purpose is None else AttestationConscience
+        serve(endorser, conscience(alliance.context), channel)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

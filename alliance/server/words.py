@@ -1,0 +1,77 @@
+"""What members sign with their own keys, remembered for them: the furthest word of each that was heard.
+
+A member whose disk was rolled back does not know its last words. Its peers do, and tell it (``incarnation``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from alliance.pb import peer_pb2 as pb
+from alliance.wire.codec import SIGNATURE_BYTES, Malformed
+from quorum import (
+    Context,
+    GreetingStatement,
+    IndividualStatement,
+    InvalidStatement,
+    ProposeStatement,
+    VoteStatement,
+    decode_individual,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A statement, and the Ed25519 signature of the member whose word it is."""
+
+    statement: IndividualStatement
+    signature: bytes
+
+    def encode(self) -> pb.Word:
+        tag, fields = self.statement.TAG, self.statement.fields()
+        return pb.Word(tag=tag, fields=fields, signature=self.signature)
+
+    @classmethod
+    def decode(cls, wire: pb.Word) -> Word:
+        """Nothing about it is verified yet. Raises Malformed."""
+        if len(wire.signature) != SIGNATURE_BYTES:
+            raise Malformed(f"a signature of {len(wire.signature)} bytes")
+        try:
+            return cls(decode_individual(wire.tag, wire.fields), wire.signature)
+        except InvalidStatement as error:
+            raise Malformed(str(error)) from None
+
+    def verify(self, key: Ed25519PublicKey, context: Context) -> None:
+        """Raises Malformed when it is not the word of this key's holder."""
+        try:
+            key.verify(self.signature, self.statement.encode(context))
+        except InvalidSignature:
+            raise Malformed("a word that was not signed by whose it is said to be") from None
+
+
+def place(statement: IndividualStatement) -> tuple[int, int]:
+    """View and slot of a word in the log. A correct member's words only go forward in this order."""
+    if isinstance(statement, ProposeStatement | VoteStatement):
+        return statement.view, statement.slot
+    return (0, 0) if isinstance(statement, GreetingStatement) else (statement.view, 0)
+
+
+class Words:
+    """One word for each member, whatever is heard: memory stays flat."""
+
+    def __init__(self, member_count: int) -> None:
+        self._places = [(0, 0)] * member_count
+        self._words: list[Word | None] = [None] * member_count
+
+    def heard(self, member: int, statement: IndividualStatement, signature: bytes) -> None:
+        """A word whose signature is verified. Kept if it lies further than all before it."""
+        where = place(statement)
+        if where > self._places[member]:
+            self._places[member] = where
+            self._words[member] = Word(statement, signature)
+
+    def furthest(self, member: int) -> Word | None:
+        return self._words[member]

@@ -1,0 +1,186 @@
+"""Servers of one process on free ports: honest ones that order alone, and whatever a villain would serve."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+
+from alliance.config.file import AllianceConfig
+from alliance.errors import AllianceError
+from alliance.keys.folder import Credentials
+from alliance.net.channels import GREETING, SERVER_OPTIONS, open_channel, server_credentials
+from alliance.pb import client_pb2 as pb
+from alliance.pb import client_pb2_grpc
+from alliance.server.gate import Gate
+from alliance.server.services import ClientService
+from alliance.server.sessions import Sessions
+from fab_paxos.events import Attended, Event, Submitted
+from fab_paxos.messages import Status
+from tests.alliance.farm import Chain, Farm, Told
+from verifiable_log import Submission
+from verifiable_log.client_windows import ClientWindows, Standing
+
+Handler = Callable[[Any, Any], Coroutine[Any, Any, None]]
+
+
+class NoPeers:
+    links: dict[int, Any] = {}  # noqa: RUF012
+
+
+class Office(Told):
+    """A member's client side, with a consensus of one behind it: what is submitted is decided at once."""
+
+    def __init__(self, path: Path, chain: Chain, me: int = 0) -> None:
+        super().__init__(path, chain)
+        self.me = me
+        self.certifies = True
+        self.posted: list[Submission] = []
+        self.attended: list[bool] = []
+        self.error: AllianceError | None = None
+        self.sessions = Sessions(self.history)
+        self.windows = ClientWindows()
+        config = chain.farm.config
+        driver: Any = self
+        peers: Any = NoPeers()
+        self.service = ClientService(
+            config, me, Gate(config), driver, self.history, self.sessions, peers, self
+        )
+
+    # -- the driver
+
+    def post(self, event: Event) -> None:
+        if isinstance(event, Attended):
+            self.attended.append(event.attended)
+            return
+        assert isinstance(event, Submitted)
+        self.posted.append(event.submission)
+        judgement = self.windows.judge(event.submission)
+        if judgement.standing is Standing.REPEATED:
+            self.sessions.located(event.submission, judgement.slot)
+        elif judgement.standing is Standing.FRESH:
+            entry = self.decide(self.chain.add(event.submission))
+            self.windows.admit(entry.slot, event.submission)
+            self.sessions.decided(entry)
+            if self.certifies:
+                self.certify(entry.slot)
+        else:
+            self.sessions.refused(event.submission, judgement.standing.value)
+
+    async def room(self) -> None:
+        pass
+
+    def certify(self, slot: int) -> None:
+        super().certify(slot)
+        self.sessions.certified()
+
+    # -- the standing
+
+    def status(self) -> Status:
+        decided = len(self.chain.entries)
+        return Status(0, decided, decided, self.history.certified_slot)
+
+    def blamed(self) -> list[int]:
+        return []
+
+    def evidence(self) -> dict[str, int]:
+        return {}
+
+    def rejected(self, peer: int) -> int:
+        return 0
+
+    def alarm(self, peer: int) -> str:
+        return ""
+
+    def failed(self, error: AllianceError) -> None:
+        self.error = error
+
+    def serve(self, server: grpc.aio.Server) -> None:
+        client_pb2_grpc.add_ClientServicer_to_server(self.service, server)  # type: ignore[no-untyped-call]
+
+
+class Villain:
+    """Serves what it is given as Submit and Listen (as bytes); ``calls`` counts the streams."""
+
+    def __init__(self, submit: Handler | None = None, listen: Handler | None = None) -> None:
+        self.submit = submit
+        self.listen = listen
+        self.calls = 0
+
+    def serve(self, server: grpc.aio.Server) -> None:
+        handlers: dict[str, Any] = {}
+        if self.submit is not None:
+            handlers["Submit"] = grpc.stream_stream_rpc_method_handler(self._counted(self.submit))
+        if self.listen is not None:
+            handlers["Listen"] = grpc.unary_stream_rpc_method_handler(self._counted(self.listen))
+        generic = grpc.method_handlers_generic_handler("alliance.v1.Client", handlers)
+        server.add_generic_rpc_handlers((generic,))
+
+    def _counted(self, handler: Handler) -> Any:
+        async def handle(request: Any, context: Any) -> None:
+            self.calls += 1
+            await context.send_initial_metadata(GREETING)
+            await handler(request, context)
+
+        return handle
+
+
+async def submissions_of(context: Any) -> list[Submission]:
+    frame = await context.read()
+    if frame is grpc.aio.EOF:
+        return []
+    return [Submission.decode(encoded) for encoded in pb.Submissions.FromString(frame).submissions]
+
+
+@asynccontextmanager
+async def serving(farm: Farm, me: int, *services: Any, mine: Credentials | None = None) -> AsyncIterator[int]:
+    """A server of member ``me``; its port."""
+    server = grpc.aio.server(options=SERVER_OPTIONS)
+    for service in services:
+        service.serve(server)
+    credentials = server_credentials(farm.config, mine or farm.members[me])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(None)
+
+
+def at(config: AllianceConfig, member: int, port: int) -> Any:
+    return replace(config.members[member], address=f"127.0.0.1:{port}")
+
+
+class Doors:
+    """A client's channels to the servers of a test; all other members are down: their port refuses."""
+
+    def __init__(self, farm: Farm, ports: dict[int, int], mine: Credentials | None = None) -> None:
+        self._nobody = socket.socket()
+        self._nobody.bind(("127.0.0.1", 0))
+        self._farm = farm
+        self._mine = mine or farm.clients[0]
+        self._ports = ports
+        self._channels: dict[int, grpc.aio.Channel] = {}
+
+    @property
+    def dead_port(self) -> int:
+        return int(self._nobody.getsockname()[1])
+
+    def channel(self, member: int) -> grpc.aio.Channel:
+        if member not in self._channels:
+            port = self._ports.get(member, self.dead_port)
+            self._channels[member] = open_channel(at(self._farm.config, member, port), self._mine)
+        return self._channels[member]
+
+    async def __aenter__(self) -> Doors:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in self._channels.values():
+            await channel.close()
+        self._nobody.close()

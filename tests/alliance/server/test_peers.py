@@ -1,0 +1,414 @@
+"""Links between members: bounded, in order, and never into a stream that is no longer the link."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from alliance.errors import IdentityConflict, JournalError
+from alliance.pb import peer_pb2 as pb
+from alliance.server import peers as module
+from alliance.server.peers import Link, Packer
+from alliance.wire.codec import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
+from tests.alliance.conftest import Run
+from tests.alliance.farm import Farm
+from tests.alliance.links import HIGH, LOW, Side, dialling, greeting, raw, step
+from tests.alliance.network import Doors, serving
+
+# -- the outbox --------------------------------------------------------------------------------------
+
+
+def waiting(link: Link) -> list[bytes]:
+    return list(link._outbox)
+
+
+def opened(link: Link) -> int:
+    """A new stream, its handshake done; its number."""
+    stream = link.take_over()
+    link.open(stream)
+    return stream
+
+
+def test_nothing_waits_for_who_is_not_connected() -> None:
+    link = Link(1, Packer())
+    link.send(b"lost")
+    assert not waiting(link)
+    stream = link.take_over()
+    link.send(b"lost, too: the handshake is not done")
+    link.open(stream)
+    link.send(b"kept")
+    assert waiting(link) == [b"kept"]
+    assert link.close(stream)
+    assert not link.close(stream)
+    link.send(b"lost")
+    assert not waiting(link)
+    assert link.dropped == 3
+
+
+def test_what_goes_to_everybody_is_put_together_once() -> None:
+    """And never for one peer what was meant for another."""
+    packer = Packer()
+    first, second = b"x" * 1000, b"y" * 1000
+    frame = packer.pack([first, second])
+    assert packer.pack([first, second]) is frame
+    for others in ([first], [second, first], [first, second, second], [bytes(bytearray(first)), second]):
+        assert open_envelope(packer.pack(others)) == others
+
+
+def test_a_peer_that_does_not_read_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OUTBOX_BYTES_MAX", 100)
+    link = Link(1, Packer())
+    opened(link)
+    for _ in range(50):
+        link.send(b"x" * 30)
+    assert waiting(link) == [b"x" * 30] * 3
+    assert link.dropped == 47
+    link.send(b"y" * 10)
+    assert waiting(link)[-1] == b"y" * 10
+
+
+def test_what_waited_for_an_old_stream_is_not_for_the_new_one(run: Run) -> None:
+    async def scenario() -> None:
+        link = Link(1, Packer())
+        first = opened(link)
+        link.send(b"stale")
+        second = opened(link)
+        link.send(b"fresh")
+        assert not link.close(first)  # too late to matter
+        link.open(first)
+        assert link.connected
+        assert await link.next_frame(first) is None
+        assert open_envelope(await link.next_frame(second) or b"") == [b"fresh"]
+
+    run(scenario())
+
+
+def test_a_stream_that_was_taken_over_takes_no_frame(run: Run) -> None:
+    """The old writer still waits when the new stream opens; it must not snatch what is sent then."""
+
+    async def scenario() -> None:
+        link = Link(1, Packer())
+        old = asyncio.create_task(link.next_frame(opened(link)))
+        await asyncio.wait([old], timeout=0.01)
+        second = opened(link)
+        new = asyncio.create_task(link.next_frame(second))
+        link.send(b"for the new one")
+        assert await old is None
+        assert open_envelope(await new or b"") == [b"for the new one"]
+
+    run(scenario())
+
+
+def test_frames_keep_the_order_and_the_bounds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FLUSH_BYTES", 100)
+
+    async def scenario() -> None:
+        link = Link(1, Packer())
+        stream = opened(link)
+        sent = [b"%03d" % number + b"x" * (number % 70) for number in range(200)] + [b"y" * 500, b"z"]
+        for message in sent:
+            link.send(message)
+        received: list[bytes] = []
+        while len(received) < len(sent):
+            part = open_envelope(await link.next_frame(stream) or b"")
+            assert len(part) == 1 or sum(map(len, part)) <= 100
+            received += part
+        assert received == sent
+        assert link._bytes == 0
+        monkeypatch.setattr(module, "FLUSH_BYTES", 10**6)
+        for _ in range(ENVELOPE_MESSAGES_MAX + 1):
+            link.send(b"")
+        counts = [len(open_envelope(await link.next_frame(stream) or b"")) for _ in range(2)]
+        assert counts == [ENVELOPE_MESSAGES_MAX, 1]
+
+    run(scenario())
+
+
+# -- real streams ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BACKOFF_SECONDS", (0.01, 0.02))
+
+
+def test_messages_go_both_ways_in_order(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port)
+            async with dialling(high):
+                await low.ear.until(lambda ear: ear.connections)
+                await high.ear.until(lambda ear: ear.connections)
+                down = [b"down %d" % number for number in range(100)]
+                up = [b"up %d" % number for number in range(100)]
+                for one, other in zip(down, up, strict=True):
+                    low.peers.broadcast(one)
+                    high.peers.send(LOW, other)
+                await low.ear.until(lambda ear: len(ear.messages) == 100)
+                await high.ear.until(lambda ear: len(ear.messages) == 100)
+                assert low.ear.messages == [(HIGH, message) for message in up]
+                assert high.ear.messages == [(LOW, message) for message in down]
+                assert low.ear.connections == [HIGH]
+                assert high.ear.connections == [LOW]  # the members that are down never count as connected
+                assert [peer for peer, link in high.peers.links.items() if link.connected] == [LOW]
+
+    run(scenario())
+
+
+def test_messages_of_all_sizes_pass(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port)
+            async with dialling(high):
+                await high.ear.until(lambda ear: ear.connections)
+                sizes = [3_500_000, 1, 1_100_000, 1_100_000, 1_100_000, 1_100_000, 2, 3_500_000]
+                for size in sizes:
+                    high.peers.send(LOW, b"x" * size)
+                await low.ear.until(lambda ear: len(ear.messages) == len(sizes))
+                assert [len(message) for _, message in low.ear.messages] == sizes
+
+    run(scenario())
+
+
+def test_a_member_that_is_down_is_tried_again_and_never_counted_as_connected(
+    farm: Farm, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """grpc gives empty initial metadata for a connection that was refused, as if there were a stream."""
+    attempts = []
+    enough = asyncio.Event()
+    opener = module.open_channel
+
+    def counted(*arguments: Any) -> Any:
+        attempts.append(arguments[0].name)
+        if len(attempts) > 12:
+            enough.set()
+        return opener(*arguments)
+
+    monkeypatch.setattr(module, "open_channel", counted)
+
+    async def scenario() -> None:
+        async with Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {}, doors.dead_port)
+            async with dialling(high):
+                await enough.wait()
+            assert high.ear.connections == []
+
+    run(scenario())
+
+
+def test_a_link_comes_back_after_its_server_did(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with Doors(farm, {}) as doors, AsyncExitStack() as stack:
+            port = await stack.enter_async_context(serving(farm, LOW, low))
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port)
+            async with dialling(high):
+                await high.ear.until(lambda ear: ear.connections)
+                await low.ear.until(lambda ear: ear.connections)
+                low.peers.links[HIGH].send(b"one")
+                await high.ear.until(lambda ear: ear.messages)
+                # The low member throws the stream away, as after a malformed frame.
+                low.peers.links[HIGH].take_over()
+                await high.ear.until(lambda ear: len(ear.connections) == 2)
+                await low.ear.until(lambda ear: len(ear.connections) == 2)
+                low.peers.links[HIGH].send(b"two")
+                await high.ear.until(lambda ear: len(ear.messages) == 2)
+                assert high.ear.messages == [(LOW, b"one"), (LOW, b"two")]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "frame", [b"\xff\xff", envelope([b""] * (ENVELOPE_MESSAGES_MAX + 1))], ids=["junk", "too many"]
+)
+def test_a_malformed_frame_closes_the_link_and_is_told(farm: Farm, run: Run, frame: bytes) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, raw(farm, port) as call:
+            await call.write(envelope([b"fine"]))
+            await call.write(frame)
+            assert await call.read() is grpc.aio.EOF
+            assert low.ear.messages == [(HIGH, b"fine")]
+            assert [sender for sender, _ in low.ear.rejections] == [HIGH]
+            assert not low.peers.links[HIGH].connected
+
+    run(scenario())
+
+
+def test_a_newer_stream_takes_over_and_ends_the_older_one(farm: Farm, run: Run) -> None:
+    """A member that redials before its old connection is known to be dead; or one that opens thousands."""
+
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, raw(farm, port) as first:
+            await low.ear.until(lambda ear: ear.connections)
+            low.peers.send(HIGH, b"to the first")
+            assert open_envelope(await first.read()) == [b"to the first"]
+            async with raw(farm, port) as second:
+                await low.ear.until(lambda ear: len(ear.connections) == 2)
+                for number in range(10):
+                    low.peers.send(HIGH, b"%d" % number)
+                assert await first.read() is grpc.aio.EOF
+                got: list[bytes] = []
+                while len(got) < 10:
+                    got += open_envelope(await second.read())
+                assert got == [b"%d" % number for number in range(10)]
+                assert low.peers.links[HIGH].connected
+                await second.write(envelope([b"still heard"]))
+                await low.ear.until(lambda ear: ear.messages)
+
+    run(scenario())
+
+
+def test_a_flood_of_streams_leaves_one(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, AsyncExitStack() as stack:
+            calls = []
+            for count in range(1, 31):
+                calls.append(await stack.enter_async_context(raw(farm, port)))
+                await low.ear.until(lambda ear, count=count: len(ear.connections) == count)
+            for call in calls[:-1]:
+                assert await call.read() is grpc.aio.EOF
+            low.peers.send(HIGH, b"last")
+            assert open_envelope(await calls[-1].read()) == [b"last"]
+
+    run(scenario())
+
+
+def test_a_member_that_hangs_up_is_disconnected(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, raw(farm, port) as call:
+            await low.ear.until(lambda ear: ear.connections)
+            await call.done_writing()
+            assert await call.read() is grpc.aio.EOF
+            assert not low.peers.links[HIGH].connected
+
+    run(scenario())
+
+
+# -- the handshake -----------------------------------------------------------------------------------
+
+
+def test_nothing_passes_before_the_handshake(farm: Farm, run: Run) -> None:
+    """Whatever is said before is refused, and whatever is to be sent is dropped."""
+
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, raw(farm, port, greets=False) as call:
+            assert pb.Handshake.FromString(await call.read()).WhichOneof("step") == "memory"
+            low.peers.send(HIGH, b"a vote")
+            await call.write(envelope([b"a vote"]))
+            assert await call.read() is grpc.aio.EOF
+            assert [sender for sender, _ in low.ear.rejections] == [HIGH]
+            assert low.ear.messages == []
+            assert low.ear.connections == []
+            assert low.peers.links[HIGH].dropped == 1
+
+    run(scenario())
+
+
+def test_an_old_start_is_not_let_in_and_is_told_about(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port:
+            async with raw(farm, port):
+                await low.ear.until(lambda ear: ear.connections)
+            async with raw(farm, port, greets=False) as call:
+                await call.read()
+                await call.write(step(memory=pb.Memory()))
+                await call.read()
+                await call.write(step(greeting=greeting(farm, HIGH, LOW, 0).encode()))
+                assert await call.read() is grpc.aio.EOF
+            await low.ear.until(lambda ear: ear.doubts)
+            assert low.ear.doubts[0][0] == HIGH
+            assert low.ear.connections == low.ear.losses == [HIGH]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("original", [LOW, HIGH])
+def test_of_two_machines_with_one_identity_one_stops_and_its_peer_alarms(
+    farm: Farm, run: Run, tmp_path: Path, original: int
+) -> None:
+    """Also while it is connected: its copy takes the link over, and when it dials again, it is told."""
+    journal = tmp_path / "journal.sqlite"
+
+    async def scenario() -> None:
+        Side(farm, HIGH, journal=journal).journal.close()
+        shutil.copy(journal, tmp_path / "copy.sqlite")
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port, journal)
+            async with dialling(high):
+                await low.ear.until(lambda ear: ear.connections)
+                copy = Side(farm, HIGH, {LOW: port}, doors.dead_port, tmp_path / "copy.sqlite")
+                if original == LOW:  # the peer that both of them know hears from the second one
+                    async with dialling(copy):
+                        await copy.ear.until(lambda ear: ear.errors)
+                        await low.ear.until(lambda ear: ear.doubts)
+                    assert copy.ear.connections == []
+                    stopped = copy
+                else:  # the copy was started once more, alone: its number is the higher one
+                    low.incarnation._held[HIGH] = greeting(farm, HIGH, LOW, 9)
+                    low.peers.links[HIGH].take_over()
+                    await high.ear.until(lambda ear: ear.errors)
+                    await low.ear.until(lambda ear: ear.doubts)
+                    stopped = high
+            (conflict, *_) = stopped.ear.errors
+            assert isinstance(conflict, IdentityConflict)
+            assert "member-1 shows, signed by this member, its start number" in str(conflict)
+            assert "does not know its start number" in low.ear.doubts[0][1]
+
+    run(scenario())
+
+
+def test_a_journal_that_cannot_be_written_is_fatal_on_either_side(farm: Farm, run: Run) -> None:
+    async def scenario(broken: int) -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port)
+            side = low if broken == LOW else high
+            side.journal._db.execute("PRAGMA query_only = 1")
+            async with dialling(high):
+                await side.ear.until(lambda ear: ear.errors)
+            assert isinstance(side.ear.errors[0], JournalError)
+            assert side.ear.connections == []
+
+    run(scenario(LOW))
+    run(scenario(HIGH))
+
+
+def test_a_large_envelope_lets_others_have_their_turn(
+    farm: Farm, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BREATH_BYTES", 100)
+
+    async def scenario() -> None:
+        side = Side(farm, LOW)
+        turns: list[int] = []
+        frames = [envelope([b"x" * 60] * 10), grpc.aio.EOF]
+
+        async def read() -> Any:
+            return frames.pop(0)
+
+        def count() -> None:
+            turns.append(len(side.ear.messages))
+            if len(side.ear.messages) < 10:
+                asyncio.get_running_loop().call_soon(count)
+
+        asyncio.get_running_loop().call_soon(count)
+        await side.peers._read(HIGH, read)
+        assert {2, 4, 6, 8} <= set(turns)
+
+    run(scenario())

@@ -1,0 +1,342 @@
+"""One whole server, and six of them in one process: the parts fit together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alliance.client import Client
+from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
+from alliance.server import server as module
+from alliance.server.server import JOURNAL, Server
+from alliance.wire import codec
+from fab_paxos.effects import EntryRecord, ViewRecord
+from fab_paxos.events import Attended, CombinationFailed, Combined, TimerFired
+from fab_paxos.messages import Status
+from quorum import AcceptedStatement, Endorsement
+from tests.alliance.conftest import Run
+from tests.alliance.farm import PASSPHRASE, Chain, Farm
+from tests.alliance.network import at
+
+
+@pytest.fixture
+def home(farm: Farm, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(farm.member_home(0), tmp_path / "home"))
+
+
+@asynccontextmanager
+async def stopped(server: Server) -> AsyncIterator[Server]:
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def posted(server: Server) -> list[Any]:
+    events: Any = server._driver._events
+    return list(events)[1:]
+
+
+# -- one server, not running -------------------------------------------------------------------------
+
+
+def test_bad_shares_are_an_event_and_never_an_error(farm: Farm, home: Path, run: Run) -> None:
+    """Whatever one member sends as its share, combining must not bring the server down."""
+    statement = AcceptedStatement(0, 1, b"r" * 32)
+    good = [farm.endorse(member, statement) for member in range(5)]
+    foreign = farm.endorse(4, AcceptedStatement(0, 2, b"r" * 32)).signature
+    bad = [b"", b"x", b"\x00" * 8, b"\xff" * 256, bytes(264), good[0].signature, foreign]
+    bad += [good[4].signature[:-1], good[4].signature + b"x", good[4].signature[:-1] + b"\x00"]
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            server.combine(good)
+            for signature in bad:
+                server.combine([*good[:4], Endorsement(statement, 4, signature)])
+            first, *others = posted(server)
+            assert isinstance(first, Combined)
+            assert all(isinstance(event, CombinationFailed) for event in others)
+            assert len(others) == len(bad)
+            assert all({*event.culprits, *event.unproven} >= {4} for event in others)
+
+    run(scenario())
+
+
+def test_a_timer_replaces_the_one_of_its_name(home: Path, run: Run) -> None:
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            server.set_timer("heartbeat", 3600.0)
+            server.set_timer("other", 3600.0)
+            server.set_timer("heartbeat", 0.0)
+            while not posted(server):
+                await asyncio.wait([asyncio.ensure_future(server.room())], timeout=0.01)
+            assert posted(server) == [TimerFired("heartbeat")]
+            pending = [timer for timer in server._timers.values() if not timer.cancelled()]
+            assert len(pending) == 2
+        assert all(timer.cancelled() or timer.when() < 3000 for timer in [server._timers["other"]])
+
+    run(scenario())
+
+
+def test_a_peer_that_asks_without_reading_costs_few_frames(
+    farm: Farm, home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each frame is read from the journal and proven: thousands of requests fit into one envelope."""
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            made: list[int] = []
+            frame = Chain(farm).grow(1, size=100).frame(1, 1, 1)
+
+            def make(first_slot: int) -> Any:
+                made.append(first_slot)
+                return frame
+
+            monkeypatch.setattr(server._history, "frame", make)
+            monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * len(codec.encode(frame)))
+            server.supply(3, 1)
+            assert made == []  # nobody is there
+            server._peers.links[3].open(server._peers.links[3].take_over())
+            for _ in range(1000):
+                server.supply(3, 1)
+            assert len(made) == 4
+            server.supply(4, 1)
+            server._peers.links[4].open(server._peers.links[4].take_over())
+            server.supply(4, 1)
+            assert len(made) == 5
+
+    run(scenario())
+
+
+def test_refused_messages_are_counted_and_do_not_fill_the_log(
+    home: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            with caplog.at_level(logging.INFO, "alliance.server"):
+                for _ in range(500):
+                    server.received(3, b"junk")
+                    server.rejected_frame(4, "junk")
+                    server.connected(5)
+            assert server.rejected(3) == 500
+            assert server.rejected(4) == 500
+            assert len(caplog.records) < 30
+            server.received(3, codec.encode(Status(0, 0, 0, 0)))
+            assert server.rejected(3) == 500
+
+    run(scenario())
+
+
+def test_a_journal_of_another_member_or_a_second_server_is_refused(
+    farm: Farm, home: Path, tmp_path: Path, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)):
+            with pytest.raises(JournalError, match="already running"):
+                Server.open(home, PASSPHRASE)
+        other = Path(shutil.copytree(farm.member_home(1), tmp_path / "other"))
+        shutil.copy(home / JOURNAL, other / JOURNAL)
+        with pytest.raises(JournalError, match="another member"):
+            Server.open(other, PASSPHRASE)
+
+    run(scenario())
+
+
+def test_a_port_in_use_is_said_plainly(home: Path, run: Run) -> None:
+    async def scenario() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            async with stopped(Server.open(home, PASSPHRASE)) as server:
+                with pytest.raises(PortTaken, match="is another process using it"):
+                    await server.start(PASSPHRASE, f"127.0.0.1:{taken.getsockname()[1]}")
+
+    run(scenario())
+
+
+def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
+    async def scenario(end: Any, error: type[Exception]) -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            await server.start(PASSPHRASE, "127.0.0.1:0")
+            server._incarnation.settled.set()  # nobody else is there to know of it
+            running = asyncio.create_task(server.run())
+            await asyncio.wait([running], timeout=0.05)
+            end(server)
+            with pytest.raises(error):
+                await running
+
+    def kill_signer(server: Server) -> None:
+        assert server._signer._process is not None
+        server._signer._process.kill()
+
+    def break_journal(server: Server) -> None:
+        def fail(_: object) -> None:
+            raise JournalError("disk full")
+
+        server._journal.append = fail  # type: ignore[method-assign]
+        server._driver._replica.step = lambda event: (_persist(),)  # type: ignore[method-assign]
+        server._driver.post(TimerFired("x"))
+
+    run(scenario(kill_signer, SignerError))
+    run(scenario(break_journal, JournalError))
+
+
+def _persist() -> Any:
+    from fab_paxos.effects import CutRecord, Persist
+
+    return Persist(CutRecord(0))
+
+
+def test_nothing_is_said_before_a_quorum_knows(home: Path, run: Run) -> None:
+    """Events wait, the start among them; whatever a member alone might decide."""
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            await server.start(PASSPHRASE, "127.0.0.1:0")
+            running = asyncio.create_task(server.run())
+            server._driver.post(TimerFired("x"))
+            await asyncio.wait([running], timeout=0.1)
+            assert posted(server) == [Attended(False), TimerFired("x")]
+            server._incarnation.settled.set()
+            while server._driver._events:
+                await asyncio.wait([running], timeout=0.01)
+            running.cancel()
+            await asyncio.wait([running])
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_a_conflict_silences_at_once_and_ends_with_it(home: Path, run: Run, settled: bool) -> None:
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            await server.start(PASSPHRASE, "127.0.0.1:0")
+            if settled:
+                server._incarnation.settled.set()
+            running = asyncio.create_task(server.run())
+            await asyncio.wait([running], timeout=0.05)
+            server.failed(IdentityConflict("two of me", "itself"))
+            server.failed(JournalError("another one, later"))
+            server._driver.post(TimerFired("x"))
+            server._incarnation.settled.set()
+            with pytest.raises(IdentityConflict):
+                await running
+            assert TimerFired("x") in server._driver._events
+
+    run(scenario())
+
+
+def test_links_and_leaders_are_told_once(
+    home: Path, run: Run, caplog: pytest.LogCaptureFixture, long_chain: Chain
+) -> None:
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            with caplog.at_level(logging.INFO, "alliance.server"):
+                for _ in range(100):
+                    server.connected(4)
+                    server.lost(4)
+                server.persist([ViewRecord(7, long_chain.election(6)), ViewRecord(8, long_chain.election(7))])
+                server.persist([EntryRecord(long_chain.entries[0])])
+                server.doubted(5, "it forgot")
+            assert caplog.messages == [
+                "connected to member-5",
+                "lost member-5",
+                "view 8: leader is now member-3",
+                "member-6: the link was refused: it forgot",
+            ]
+            assert [server.alarm(peer) for peer in range(1, 6)] == ["", "", "", "", "it forgot"]
+
+    run(scenario())
+
+
+# -- six of them -------------------------------------------------------------------------------------
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(server.getsockname()[1]) for server in held]
+    for server in held:
+        server.close()
+    return ports
+
+
+class Six:
+    """The members of an alliance, each in a folder of its own, in this process."""
+
+    def __init__(self, farm: Farm, folder: Path) -> None:
+        ports = free_ports(6)
+        members = tuple(at(farm.config, index, port) for index, port in enumerate(ports))
+        self.farm = farm
+        self.config = replace(farm.config, members=members)
+        self.homes = [
+            Path(shutil.copytree(farm.member_home(index), folder / f"m{index}")) for index in range(6)
+        ]
+        self.client_home = Path(shutil.copytree(farm.client_home(0), folder / "client"))
+        self.servers: dict[int, Server] = {}
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def start(self, member: int) -> None:
+        server = Server(self.config, member, self.farm.members[member], self.homes[member])
+        self.servers[member] = server
+        await server.start(PASSPHRASE)
+        self.tasks[member] = asyncio.create_task(server.run())
+
+    async def stop(self, member: int) -> None:
+        task, server = self.tasks.pop(member), self.servers.pop(member)
+        task.cancel()
+        await asyncio.wait([task])
+        await server.stop()
+
+    async def stop_all(self) -> None:
+        await asyncio.gather(*map(self.stop, list(self.tasks)))
+
+    def client(self) -> Client:
+        return Client(self.config, self.farm.clients[0], self.client_home)
+
+
+def test_six_servers_decide_lose_one_and_bring_it_back(farm: Farm, tmp_path: Path, run: Run) -> None:
+    six = Six(farm, tmp_path)
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(six.stop_all)
+            await asyncio.gather(*map(six.start, range(6)))
+            async with six.client() as client:
+                one = await client.propose(b"one")
+                one.verify(client.public_key)
+                await six.stop(3)
+                receipts = [receipt async for receipt in client.propose_all([b"two", b"three"])]
+                several = await asyncio.gather(*(client.propose(b"%d" % number) for number in range(20)))
+                for receipt in (*receipts, *several):
+                    receipt.verify(client.public_key)
+                await six.start(3)
+                last = await client.propose(b"last")
+                expected = [b"one", b"two", b"three"]
+                for server in ("member-2", "member-4"):
+                    seen = []
+                    async for entry in client.listen(1, server=server):
+                        seen.append(entry)
+                        if entry.command == b"last":
+                            break
+                    assert [entry.command for entry in seen][:3] == expected
+                    assert sorted(entry.command for entry in seen[3:-1]) == sorted(
+                        b"%d" % number for number in range(20)
+                    )
+                    assert seen[-1].slot == last.slot
+                    seen[-1].receipt().verify(client.public_key)
+                history = [entry.command async for entry in client.listen(1, follow=False)]
+                assert history[:3] == expected
+                status = await client.status()
+                assert all(member.reachable for member in status)
+                assert all(len(member.connected) == 5 for member in status if member.name == "member-1")
+
+    run(scenario())

@@ -1,0 +1,287 @@
+"""The signer process: endorses its own alliance's statements, one root per slot, and keeps its secret."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from alliance.errors import KeyFileError, SignerError
+from alliance.server import signer as module
+from alliance.server.signer import Conscience, Signer
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Context,
+    Endorsement,
+    InvalidStatement,
+    JointStatement,
+    ProgressStatement,
+    ProposeStatement,
+    SubmissionStatement,
+    SuspectStatement,
+    VoteStatement,
+)
+from tests.alliance.conftest import Run
+from tests.alliance.farm import PASSPHRASE, Farm
+
+ME = 2
+ROOT, OTHER_ROOT = b"r" * 32, b"o" * 32
+
+
+# -- the conscience, without a process ---------------------------------------------------------------
+
+
+@pytest.fixture
+def context(farm: Farm) -> Context:
+    return farm.config.context
+
+
+def test_joint_statements_of_this_alliance_may_be_endorsed(context: Context) -> None:
+    conscience = Conscience(context)
+    for statement in (
+        AcceptedStatement(0, 1, ROOT),
+        AcceptedStatement(0, 1, ROOT),  # again: a proof may be asked for
+        AcceptedStatement(1, 1, OTHER_ROOT),
+        AcceptedStatement(0, 2, OTHER_ROOT),
+        SuspectStatement(3),
+        ProgressStatement(3, ROOT),
+        CheckpointStatement(5, ROOT, ROOT),
+    ):
+        conscience.judge(statement.encode(context))
+
+
+def test_never_two_roots_for_one_view_and_slot(context: Context) -> None:
+    conscience = Conscience(context)
+    conscience.judge(AcceptedStatement(4, 9, ROOT).encode(context))
+    for _ in range(2):
+        with pytest.raises(InvalidStatement, match="another root"):
+            conscience.judge(AcceptedStatement(4, 9, OTHER_ROOT).encode(context))
+    conscience.judge(AcceptedStatement(4, 9, ROOT).encode(context))
+
+
+def test_foreign_bytes_are_never_endorsed(context: Context) -> None:
+    conscience = Conscience(context)
+    good = AcceptedStatement(0, 1, ROOT).encode(context)
+    foreign = [
+        AcceptedStatement(0, 1, ROOT).encode(Context(b"o" * 32, context.epoch)),
+        AcceptedStatement(0, 1, ROOT).encode(Context(context.alliance_id, context.epoch + 1)),
+        ProposeStatement(0, 1, ROOT, ROOT).encode(context),
+        VoteStatement(0, 1, ROOT).encode(context),
+        SubmissionStatement(ROOT, 1, ROOT).encode(context),
+        b"",
+        good[:-1],
+        good + b"x",
+        good[: len(context.frame(0, b""))],
+        b"alliance/v2" + good[11:],
+        *(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in range(len(context.frame(0, b"")))),
+    ]
+    for message in foreign:
+        with pytest.raises(InvalidStatement):
+            conscience.judge(message)
+
+
+def test_a_second_new_view_or_state_is_refused(context: Context) -> None:
+    conscience = Conscience(context)
+    for statement, other in (
+        (ProgressStatement(3, ROOT), ProgressStatement(3, OTHER_ROOT)),
+        (CheckpointStatement(8, ROOT, ROOT), CheckpointStatement(8, ROOT, OTHER_ROOT)),
+    ):
+        conscience.judge(statement.encode(context))
+        conscience.judge(statement.encode(context))
+        with pytest.raises(InvalidStatement, match="another"):
+            conscience.judge(other.encode(context))
+    conscience.judge(ProgressStatement(4, OTHER_ROOT).encode(context))
+
+
+def test_the_memory_of_the_conscience_is_bounded(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED_MAX", 10)
+    conscience = Conscience(context)
+    for slot in range(50):
+        conscience.judge(AcceptedStatement(0, slot, ROOT).encode(context))
+    assert len(conscience._said) == 10
+    with pytest.raises(InvalidStatement):
+        conscience.judge(AcceptedStatement(0, 49, OTHER_ROOT).encode(context))
+
+
+# -- the process's loop, in a thread -----------------------------------------------------------------
+
+
+class Echo:
+    def endorse(self, message: bytes, *, proven: bool) -> bytes:
+        return (b"proven" if proven else b"plain") + message[-4:]
+
+
+@pytest.mark.parametrize(
+    "end", [b"", b"\x00\x00", b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x09abc"]
+)
+def test_a_broken_channel_ends_the_loop(context: Context, end: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    loop = threading.Thread(target=module.serve, args=(Echo(), Conscience(context), theirs))
+    loop.start()
+    with ours, theirs:
+        ours.sendall(module._frame(b"\x01" + AcceptedStatement(0, 1, ROOT).encode(context)))
+        assert module._receive(ours) == bytes([module._OK]) + b"provenrrrr"
+        ours.sendall(module._frame(b"\x00"))
+        assert (module._receive(ours) or b"")[0] == module._REFUSED
+        ours.sendall(end)
+        ours.shutdown(socket.SHUT_WR)
+        loop.join(10.0)
+        assert not loop.is_alive()
+
+
+# -- the real process --------------------------------------------------------------------------------
+
+
+class Answers:
+    def __init__(self) -> None:
+        self.list: list[tuple[JointStatement, bytes | None, bool]] = []
+        self._arrived = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
+        self.list.append((statement, signature, proven))
+        task = asyncio.ensure_future(self._notify())
+        self._tasks.add(task)
+
+    async def _notify(self) -> None:
+        async with self._arrived:
+            self._arrived.notify_all()
+
+    async def count(self, count: int) -> None:
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self.list) >= count)
+
+
+@asynccontextmanager
+async def running(farm: Farm, answers: Answers) -> AsyncIterator[Signer]:
+    signer = Signer(farm.config.context, answers)
+    try:
+        await signer.start(farm.member_home(ME), PASSPHRASE)
+        reader = asyncio.create_task(signer.run())
+        yield signer
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+    finally:
+        signer.close()
+
+
+def pid(signer: Signer) -> int:
+    assert signer._process is not None
+    return signer._process.pid
+
+
+def what_others_see(process: int) -> bytes:
+    return b"".join(Path(f"/proc/{process}/{file}").read_bytes() for file in ("cmdline", "environ"))
+
+
+def test_the_process_endorses_refuses_and_hides_its_secret(farm: Farm, run: Run) -> None:
+    statement = AcceptedStatement(0, 7, ROOT)
+
+    async def scenario() -> None:
+        answers = Answers()
+        async with running(farm, answers) as signer:
+            assert PASSPHRASE not in what_others_see(pid(signer))
+            signer.endorse(statement, proven=False)
+            signer.endorse(statement, proven=True)
+            signer.endorse(AcceptedStatement(0, 7, OTHER_ROOT), proven=False)
+            signer.endorse(SuspectStatement(0), proven=False)
+            await answers.count(4)
+        assert [(s, sig is None, proven) for s, sig, proven in answers.list] == [
+            (statement, False, False),
+            (statement, False, True),
+            (AcceptedStatement(0, 7, OTHER_ROOT), True, False),
+            (SuspectStatement(0), False, False),
+        ]
+        plain, proven = answers.list[0][1], answers.list[1][1]
+        assert plain is not None
+        assert proven is not None
+        farm.config.scheme.verify_endorsement(Endorsement(statement, ME, proven))
+        farm.config.scheme.combine(
+            [Endorsement(statement, ME, plain), *(farm.endorse(m, statement) for m in (0, 1, 3, 4))]
+        )
+
+    run(scenario())
+
+
+def test_a_process_that_dies_is_an_error_at_once(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        answers = Answers()
+        signer = Signer(farm.config.context, answers)
+        try:
+            await signer.start(farm.member_home(ME), PASSPHRASE)
+            reader = asyncio.create_task(signer.run())
+            os.kill(pid(signer), signal.SIGKILL)
+            with pytest.raises(SignerError, match="has ended"):
+                await reader
+            signer.endorse(SuspectStatement(0), proven=False)  # nobody is there: no error, no answer
+        finally:
+            signer.close()
+        assert answers.list == []
+
+    run(scenario())
+
+
+def test_closing_ends_even_a_stopped_process(farm: Farm, run: Run) -> None:
+    async def scenario() -> None:
+        async with running(farm, Answers()) as signer:
+            process = signer._process
+            os.kill(pid(signer), signal.SIGSTOP)
+        assert process is not None
+        assert process.returncode == -signal.SIGKILL
+
+    run(scenario())
+
+
+def test_the_process_ends_with_its_channel(farm: Farm, run: Run) -> None:
+    """As when the server is killed: no orphan keeps the share in memory."""
+
+    async def scenario() -> None:
+        signer = Signer(farm.config.context, Answers())
+        await signer.start(farm.member_home(ME), PASSPHRASE)
+        assert signer._writer is not None
+        assert signer._process is not None
+        signer._writer.close()
+        ended = asyncio.get_running_loop().run_in_executor(None, signer._process.wait, 20.0)
+        assert await ended == 0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("passphrase", [b"wrong", b""])
+def test_a_wrong_passphrase_is_said_plainly(farm: Farm, run: Run, passphrase: bytes) -> None:
+    async def scenario() -> None:
+        signer = Signer(farm.config.context, Answers())
+        try:
+            with pytest.raises(KeyFileError, match="passphrase"):
+                await signer.start(farm.member_home(ME), passphrase)
+        finally:
+            signer.close()
+
+    run(scenario())
+
+
+def test_a_process_that_does_not_start_is_said_plainly(
+    farm: Farm, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(error: str) -> None:
+        signer = Signer(farm.config.context, Answers())
+        try:
+            with pytest.raises(SignerError, match=error):
+                await signer.start(farm.member_home(ME), PASSPHRASE)
+        finally:
+            signer.close()
+
+    monkeypatch.setattr(module.sys, "executable", "/nonexistent/python")
+    run(scenario("does not start"))
+    monkeypatch.setattr(module.sys, "executable", "/bin/false")
+    run(scenario("ended while it started"))
+    with pytest.raises(SignerError, match="not running"):
+        Signer(farm.config.context, Answers()).endorse(SuspectStatement(0), proven=False)

@@ -1,0 +1,191 @@
+"""A journal is one member's, one process's at a time, and never quietly a new one."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from alliance.errors import JournalError
+from alliance.storage.journal import Journal
+from fab_paxos.effects import CutRecord, EntryRecord, ViewRecord
+from tests.alliance.farm import MEMBERS, Chain, Farm
+from tests.alliance.storage.test_journal import ME, opened
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+def test_another_members_or_alliances_journal_is_refused(farm: Farm, path: Path) -> None:
+    with opened(path, farm):
+        pass
+    with pytest.raises(JournalError, match="another member"):
+        Journal(path, farm.config.alliance_id, MEMBERS[1])
+    with pytest.raises(JournalError, match="another alliance"):
+        Journal(path, b"o" * 32, ME)
+    with opened(path, farm):  # a refusal keeps no lock
+        pass
+
+
+def test_a_second_opener_is_refused(farm: Farm, path: Path) -> None:
+    with opened(path, farm), pytest.raises(JournalError, match="already running"):
+        Journal(path, farm.config.alliance_id, ME)
+    with opened(path, farm):
+        pass
+
+
+def test_what_is_no_journal_is_refused(farm: Farm, path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"The journal was eaten by the dog. " * 200)
+    with pytest.raises(JournalError, match="damaged"):
+        Journal(path, farm.config.alliance_id, ME)
+    with pytest.raises(JournalError, match="cannot be opened"):
+        Journal(tmp_path / "no such folder" / "journal.sqlite", farm.config.alliance_id, ME)
+    with pytest.raises(JournalError, match="cannot be opened"):
+        Journal(tmp_path, farm.config.alliance_id, ME)
+
+
+def test_only_the_owner_reads_it(farm: Farm, long_chain: Chain, path: Path) -> None:
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(long_chain.entries[0])])
+        for file in path.parent.glob("journal.sqlite*"):
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+@pytest.mark.parametrize("loss", ["deleted", "emptied", "without its tables"])
+def test_a_lost_journal_is_not_taken_for_a_new_one(
+    farm: Farm, long_chain: Chain, path: Path, loss: str
+) -> None:
+    """Amnesia is a Byzantine fault: who forgot what it said must not vote under its old name."""
+    fresh = path.with_name("fresh.sqlite")
+    with opened(fresh, farm) as journal:
+        journal._db.execute("DROP TABLE meta")
+        journal._db.execute("DROP TABLE entries")
+        journal._db.execute("VACUUM")
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(long_chain.entries[0])])
+    match loss:
+        case "deleted":
+            path.unlink()
+        case "emptied":
+            path.write_bytes(b"")
+        case _:
+            path.write_bytes(fresh.read_bytes())
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"is gone|are gone"):
+            Journal(path, farm.config.alliance_id, ME)
+
+
+def test_starts_are_counted_and_remembered(farm: Farm, path: Path) -> None:
+    sessions = [bytes([number]) * 32 for number in range(5)]
+    for number, session in enumerate(sessions, 1):
+        with opened(path, farm) as journal:
+            assert journal.begin(session) == number
+    with opened(path, farm) as journal:
+        assert journal.starts.newest == 5
+        assert all(journal.starts.include(number, session) for number, session in enumerate(sessions, 1))
+        assert not journal.starts.include(2, sessions[2])
+        assert not journal.starts.include(6, sessions[2])
+
+
+def test_the_furthest_word_survives_cuts_and_restarts(farm: Farm, long_chain: Chain, path: Path) -> None:
+    entries = [EntryRecord(entry) for entry in long_chain.entries]
+    with opened(path, farm) as journal:
+        assert journal.furthest == (0, 0)
+        journal.append(entries[:4])
+        journal.append([CutRecord(0), entries[0]])
+    with opened(path, farm) as journal:
+        assert journal.furthest == (0, 4)
+        journal.append([ViewRecord(2, long_chain.election(1))])
+    with opened(path, farm) as journal:
+        assert journal.furthest == (2, 0)
+
+
+def test_notes_are_kept_and_sealed(farm: Farm, path: Path) -> None:
+    with opened(path, farm) as journal:
+        assert journal.kept("greeting of member 2") is None
+        for value in (b"one", b"two"):
+            journal.keep("greeting of member 2", value)
+    with opened(path, farm) as journal:
+        assert journal.kept("greeting of member 2") == b"two"
+        journal._db.execute("UPDATE meta SET value = x'6f6e65' WHERE key = 'greeting of member 2'")
+        with pytest.raises(JournalError, match="greeting of member 2' was altered"):
+            journal.kept("greeting of member 2")
+
+
+@pytest.fixture
+def killed(farm: Farm, long_chain: Chain, path: Path, tmp_path: Path) -> dict[str, bytes]:
+    """What a member leaves behind that was killed in its second start: three files."""
+    with opened(path, farm) as journal:
+        journal.begin(b"1" * 32)
+        journal.append([EntryRecord(long_chain.entries[0])])
+    old = path.read_bytes()
+    with opened(path, farm) as journal:
+        journal.begin(b"2" * 32)
+        journal.append([EntryRecord(long_chain.entries[1])])
+        files = {file.name: file.read_bytes() for file in path.parent.glob("journal.*")}
+    assert set(files) == {"journal.sqlite", "journal.sqlite-wal", "journal.started"}
+    for name in files:
+        (path.parent / name).unlink(missing_ok=True)
+    return {**files, "old": old}
+
+
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        ("journal.sqlite journal.sqlite-wal journal.started", None),
+        ("journal.sqlite journal.sqlite-wal", None),
+        ("journal.sqlite journal.started", "-wal is missing"),
+        ("journal.sqlite-wal journal.started", "is gone, but this member has run before"),
+        ("journal.sqlite-wal", "is gone, but its journal.sqlite-wal is here"),
+        ("journal.started", "is gone, but this member has run before"),
+        ("old journal.started", "it is an old one"),
+    ],
+)
+def test_parts_of_a_journal(
+    farm: Farm, path: Path, killed: dict[str, bytes], left: str, says: str | None
+) -> None:
+    """A copy of a part is no journal; the marker is only a help, and the journal is the truth."""
+    for name in left.split():
+        (path.parent / name.replace("old", "journal.sqlite")).write_bytes(killed[name])
+    if says is None:
+        with opened(path, farm) as journal:
+            assert len(journal.replay().state.entries) == 2
+            assert journal.begin(b"3" * 32) == 3
+    else:
+        for _ in range(2):
+            with pytest.raises(JournalError, match=says):
+                Journal(path, farm.config.alliance_id, ME)
+
+
+@pytest.mark.parametrize("line", [b"", b"0000", b"one\n", b"\xff" * 21])
+def test_a_torn_marker_says_only_that_the_member_has_run(farm: Farm, path: Path, line: bytes) -> None:
+    with opened(path, farm) as journal:
+        journal.begin(b"1" * 32)
+    marker = path.with_suffix(".started")
+    assert marker.read_bytes() == b"%020d\n" % 1
+    marker.write_bytes(line)
+    with opened(path, farm) as journal:
+        assert journal.begin(b"2" * 32) == 2
+    assert marker.read_bytes()[:21] == b"%020d\n" % 2
+    marker.write_bytes(line)
+    path.unlink()
+    with pytest.raises(JournalError, match="is gone"):
+        Journal(path, farm.config.alliance_id, ME)
+
+
+def test_looking_at_a_killed_members_journal_does_no_harm(
+    farm: Farm, path: Path, killed: dict[str, bytes]
+) -> None:
+    """SQLite's own tools move the WAL into the file and delete it."""
+    for name in ("journal.sqlite", "journal.sqlite-wal", "journal.started"):
+        (path.parent / name).write_bytes(killed[name])
+    db = sqlite3.connect(path)
+    assert db.execute("SELECT count(*) FROM entries").fetchone() == (2,)
+    db.close()
+    assert not path.with_name("journal.sqlite-wal").exists()
+    with opened(path, farm) as journal:
+        assert len(journal.replay().state.entries) == 2
