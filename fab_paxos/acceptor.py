@@ -13,7 +13,7 @@ from verifiable_log.client_windows import Standing
 
 
 class Acceptor:
-    """protocol.md, normal case: steps 1 to 3, the acceptor's part."""
+    """What to accept: docs/protocol.md, section 5, step 3; time stamps: docs/protocol.md, section 4.1."""
 
     def __init__(self, system: QuorumSystem, tail: Tail, drift_ms: int) -> None:
         self._system = system

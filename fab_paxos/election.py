@@ -13,7 +13,7 @@ from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem,
 
 
 class Election:
-    """Protocol, view change, steps 1 and 2. Holds one Suspect per member, its newest, and the view's."""
+    """docs/protocol.md, section 9, steps 1 and 2. Holds the newest Suspect of each member, and the view's."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ class Contradiction(RuntimeError):
 
 
 class Opening:
-    """Protocol, view change, steps 3 to 6."""
+    """From the Reports to an open view: docs/protocol.md, section 9, steps 3 to 6."""
 
     def __init__(
         self, system: QuorumSystem, me: int, tail: Tail, view: int, digest: bytes | None, jointly: Jointly

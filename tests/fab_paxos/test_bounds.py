@@ -100,7 +100,7 @@ def test_a_client_that_floods_through_every_member_fills_its_own_queue() -> None
 
 
 def test_a_flood_of_every_kind_from_one_member_leaves_the_memory_flat() -> None:
-    """testing.md: "replay: idempotent, memory flat"."""
+    """Three further floods leave no more behind than the first one did."""
     script, bench = Script(), Bench()
     script.add(submission(1, 0))
 

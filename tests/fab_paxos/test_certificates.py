@@ -1,4 +1,4 @@
-"""Flags, shares, bad and withheld shares, certificates (protocol.md, section 4, step 4; scenarios 9, 10)."""
+"""Flags, shares, bad and withheld shares, certificates (docs/protocol.md, section 6)."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_endorsements_of_another_member_are_not_taken_from_this_one() -> None:
 
 
 def test_bad_shares_are_hunted_by_proofs_and_the_certificate_is_made_without_them() -> None:
-    """Scenario 9: "only when that fails, ask for share proofs, name the culprits, leave them out"."""
+    """docs/testing.md, scenario 9: when combining fails, proofs are asked for, and name the culprits."""
     asked = blamed = 0
     for seed in range(12):
         cluster = Cluster(seed=seed)
@@ -283,7 +283,7 @@ def test_a_culprit_is_blamed_once_and_its_shares_are_not_taken_again() -> None:
 
 
 def test_a_flood_of_bad_shares_costs_few_combinations_a_heartbeat() -> None:
-    """testing.md: "1,000 bad shares/s from one member cost < 10 % of throughput"."""
+    """A thousand bad shares of one member cost a few combinations, and do not stop the certificate."""
     script, bench = Script(), Bench()
     bench.hear(0, script.add(submission(1, 0)))
     for member in (0, 2, 3, 4):
@@ -332,7 +332,7 @@ def test_a_late_proof_does_not_displace_our_newer_share() -> None:
 
 
 def test_withheld_shares_do_not_matter_up_to_f() -> None:
-    """Scenario 10: a member that votes but gives no share."""
+    """docs/testing.md, scenario 10: a member that votes but gives no share."""
     cluster = Cluster(seed=4)
     cluster.tampers[1] = lambda sender, to, message: [] if isinstance(message, Endorsed) else [message]
     for seq in range(20):
@@ -343,7 +343,7 @@ def test_withheld_shares_do_not_matter_up_to_f() -> None:
 
 
 def test_without_enough_shares_the_log_is_decided_and_never_certified() -> None:
-    """Scenario 10 with more than f of them: nothing is decided wrongly, and nothing is proven."""
+    """docs/testing.md, scenario 10, with more than f of them: nothing wrong is decided, nothing proven."""
     cluster = Cluster(seed=4)
     withheld = (Endorsed, Certified)  # those who withhold hold enough shares of others themselves
     for me in (1, 2):

@@ -155,7 +155,7 @@ LIES: dict[str, Lie] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_20_poisoned_state_transfer(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Scenario 20: one source lies about the state; another one is asked, and nothing wrong is taken."""
+    """docs/testing.md, scenario 20: a source lies about the state; another is asked, nothing wrong taken."""
     monkeypatch.setattr(
         transfer, "CLIENT_STATE_BYTES_MAX", 0
     )  # so that small states have a minimal size, too
@@ -176,7 +176,7 @@ def test_20_poisoned_state_transfer(lie: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_20_divergent_checkpoints() -> None:
-    """Scenario 20: a member whose state differs signs another digest, and is not waited for."""
+    """docs/testing.md, scenario 20: a member with another state signs another digest and is not awaited."""
     cluster = small()
     odd = cluster.members[4]
     real = ClientWindows.state

@@ -1,4 +1,4 @@
-"""The view timer: protocol.md, view synchronisation: doubling while views end without a decision."""
+"""The view timer: docs/protocol.md, section 9, step 1: doubling while views end without a decision."""
 
 from __future__ import annotations
 

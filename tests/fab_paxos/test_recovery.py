@@ -1,4 +1,4 @@
-"""Crashes: persist before you speak (protocol.md, section 6; scenario 11)."""
+"""Crashes: persist before you speak (docs/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def no_equivocation(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("member", range(3))
 def test_kill_at_every_journal_point_loses_nothing_that_was_decided(member: int) -> None:
-    """Scenario 11: one crash at each turn of a small run, before, after and within what the turn does."""
+    """docs/testing.md, scenario 11: a crash at each turn of a small run: before, after, within its work."""
     turns = small_run(member, {}).members[member].turns
     assert turns > 20
     for turn in range(1, turns + 1):
@@ -68,7 +68,7 @@ def test_kill_at_every_journal_point_loses_nothing_that_was_decided(member: int)
 
 
 def test_everybody_loses_power_at_once_and_again() -> None:
-    """testing.md: "whole alliance losing power: nothing acknowledged is lost"."""
+    """The whole alliance loses power, and nothing that was acknowledged is lost."""
     for seed in range(10):
         cluster = Cluster(seed=seed)
         cluster.keep_sent = True

@@ -55,7 +55,7 @@ def test_the_formulas_of_the_protocol_in_fractions(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", MEMBERS)
-def test_the_arguments_of_section_8_in_numbers(n: int) -> None:
+def test_the_four_facts_in_numbers(n: int) -> None:
     for f in range((n - 1) // 5 + 1):
         s = QuorumSystem(n, f)
         assert 2 * s.decision - n >= 3 * f + 1  # same view

@@ -1,4 +1,4 @@
-"""Scenario 11 of protocol.md, section 10: kill at every journal point; torn tail. With the real journal."""
+"""docs/testing.md, scenario 11: kill at every journal point; torn tail. With the real journal."""
 
 from __future__ import annotations
 

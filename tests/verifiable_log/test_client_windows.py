@@ -1,4 +1,4 @@
-"""Client windows: at most once, the same judgement everywhere, taken back with the slots (scenario 19)."""
+"""Client windows: at most once, judged alike, taken back with the slots: docs/testing.md, scenario 19."""
 
 from __future__ import annotations
 
