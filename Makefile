@@ -42,12 +42,13 @@ test: $(SETUP_DEV) ## everything that CI runs: check, then all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
 	@echo "test: ok"
 
-check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code
+check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code, commit subjects
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python protos/generate.py --check
+	@$(BIN)/python -m tests.checks.commits
 	@echo "check: ok"
 
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
