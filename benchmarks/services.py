@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from alliance import Client
 from alliance.execution import ExecutionClient
 from examples.broadcast import Message, publish_all, subscribe
-from examples.lock_service import APPLICATION, LockClient, words
+from examples.lock_service import APPLICATION, LockClient, operations
 
 TOPIC = "bench"
 SESSION_MS = 600_000
@@ -37,13 +37,13 @@ class ReplyConnection:
 
     def __init__(self, client: Client) -> None:
         self._client = ExecutionClient(client, APPLICATION)
-        self._session = secrets.token_bytes(words.SESSION_BYTES)
-        self._word: words.Word = words.Open(self._session, SESSION_MS)
+        self._session = secrets.token_bytes(operations.SESSION_BYTES)
+        self._operation: operations.Operation = operations.Open(self._session, SESSION_MS)
 
     async def request(self, commands: list[bytes]) -> None:
         for _ in commands:
-            await self._client.execute(words.encode(self._word))
-            self._word = words.Renew(self._session)
+            await self._client.execute(operations.encode(self._operation))
+            self._operation = operations.Renew(self._session)
 
     async def close(self) -> None:
         await self._client.close()

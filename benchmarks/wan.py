@@ -26,8 +26,8 @@ from fab_paxos.effects import (
     Persist,
     Prune,
     Send,
+    SendLogFrame,
     SetTimer,
-    Supply,
 )
 from fab_paxos.events import (
     Combined,
@@ -243,7 +243,7 @@ class Wan:
                 member.certificate = certificate
                 for slot in range(max(member.certified, default=0) + 1, _slot(certificate) + 1):
                     member.certified[slot] = self.now
-            case Supply(to, first_slot):
+            case SendLogFrame(to, first_slot):
                 self._transmit(member, self.members[to], self._frame(member, first_slot))
             case SetTimer(name, seconds):
                 self._set_timer(member, name, seconds)

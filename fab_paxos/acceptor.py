@@ -6,27 +6,27 @@ from fab_paxos.effects import Blame, Broadcast, Effect, EntryRecord, Persist
 from fab_paxos.evidence import BrokenLog, Repetition, TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
-from fab_paxos.tail import Tail
+from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import QuorumSystem
 from verifiable_log.batch import Entry
-from verifiable_log.client_windows import Standing
+from verifiable_log.client_windows import Freshness
 
 
 class Acceptor:
     """What to accept: docs/protocol.md, section 5, step 3; time stamps: docs/protocol.md, section 4.1."""
 
-    def __init__(self, system: QuorumSystem, tail: Tail, drift_ms: int) -> None:
+    def __init__(self, system: QuorumSystem, log: UncertifiedLog, drift_ms: int) -> None:
         self._system = system
-        self._tail = tail
+        self._log = log
         self._drift_ms = drift_ms
         self.now_ms = 0
         self._ahead: dict[int, Propose] = {}
-        self._announced = tail.tip
+        self._announced = log.tip
 
     def enter_view(self) -> None:
         """Proposals of the old view are void; whatever is accepted in the new one is news."""
         self._ahead.clear()
-        self._announced = self._tail.base
+        self._announced = self._log.base
 
     def on_propose(self, propose: Propose, active: bool, out: list[Effect]) -> list[Entry]:
         """Takes a proposal of the current view; the entries that it let this member accept.
@@ -36,10 +36,10 @@ class Acceptor:
         Proposals beyond the window are dropped: they can be fetched once the log got there. One that
         comes before its predecessors waits, so that loss on one link does not repeat itself.
         """
-        if propose.slot <= self._tail.tip:
+        if propose.slot <= self._log.tip:
             self._compare(propose, out)
             return []
-        if propose.slot > self._tail.base + WINDOW_SLOTS:
+        if propose.slot > self._log.base + WINDOW_SLOTS:
             return []
         first = self._ahead.setdefault(propose.slot, propose)
         if first.root != propose.root:
@@ -49,9 +49,9 @@ class Acceptor:
     def advance(self, out: list[Effect]) -> list[Entry]:
         """Accepts what waits and now continues the log."""
         accepted: list[Entry] = []
-        for slot in [slot for slot in self._ahead if slot <= self._tail.tip]:
+        for slot in [slot for slot in self._ahead if slot <= self._log.tip]:
             del self._ahead[slot]
-        while (following := self._ahead.pop(self._tail.tip + 1, None)) is not None:
+        while (following := self._ahead.pop(self._log.tip + 1, None)) is not None:
             entry = self._accept(following, out)
             if entry is None:
                 break
@@ -60,16 +60,16 @@ class Acceptor:
 
     def announce(self, view: int, out: list[Effect]) -> None:
         """One cumulative Accepted for all that was accepted since the last one."""
-        if self._tail.tip > self._announced:
-            self._announced = self._tail.tip
+        if self._log.tip > self._announced:
+            self._announced = self._log.tip
             accepted = self.latest(view)
             if accepted is not None:
                 out.append(Broadcast(accepted))
 
     def latest(self, view: int) -> Accepted | None:
         """This member's cumulative word in ``view``, if it accepted anything in it that is not certified."""
-        entry = self._tail.entry(self._tail.tip)
-        if entry is None or entry.view != view or entry.slot <= self._tail.silent:
+        entry = self._log.entry(self._log.tip)
+        if entry is None or entry.view != view or entry.slot <= self._log.muted_up_to:
             return None
         return Accepted(view, entry.slot, entry.root)
 
@@ -89,22 +89,22 @@ class Acceptor:
             apart = f"{abs(ahead) / 1000:.1f} s {'ahead of' if ahead > 0 else 'behind'} this member's clock"
             out.append(Blame(leader, f"the time stamp of slot {propose.slot} is {apart}"))
             return None
-        frontier = self._tail.next_frontier(propose.batch)
+        frontier = self._log.next_frontier(propose.batch)
         if frontier.root != propose.root:
             reason = f"the root proposed for slot {propose.slot} is not that of the log"
             out.append(Blame(leader, reason, self._broken_log(propose)))
             return None
-        fresh = self._tail.windows.preview(propose.slot, propose.batch.submissions)
+        fresh = self._log.windows.preview(propose.slot, propose.batch.submissions)
         if not all(fresh):
             repetition = self._repetition(propose, fresh.index(False))
             out.append(Blame(leader, f"slot {propose.slot} repeats a submission", repetition))
             return None
-        entry = self._tail.append(propose.view, propose.batch, frontier, propose.signature)
+        entry = self._log.append(propose.view, propose.batch, frontier, propose.signature)
         out.append(Persist(EntryRecord(entry)))
         return entry
 
     def _compare(self, propose: Propose, out: list[Effect]) -> None:
-        entry = self._tail.entry(propose.slot)
+        entry = self._log.entry(propose.slot)
         if entry is None or entry.view != propose.view or entry.root == propose.root:
             return
         first = Propose(entry.view, entry.slot, entry.batch, entry.root, entry.signature)
@@ -112,8 +112,8 @@ class Acceptor:
 
     def _broken_log(self, propose: Propose) -> BrokenLog | None:
         """Evidence if our log, too, is what this leader proposed; a NewView or a certificate may differ."""
-        frontier = self._tail.frontier(self._tail.tip)
-        entry = self._tail.entry(self._tail.tip)
+        frontier = self._log.frontier(self._log.tip)
+        entry = self._log.entry(self._log.tip)
         if frontier.size == 0:
             return BrokenLog(None, frontier, propose)
         if entry is None or entry.view != propose.view or not entry.signature:
@@ -124,17 +124,19 @@ class Acceptor:
     def _repetition(self, propose: Propose, index: int) -> Repetition | None:
         """Evidence if it is known where the log holds the number; of an expired one that is forgotten."""
         repeated = propose.batch.submissions[index]
-        judgement = self._tail.windows.judge(repeated)
-        within = judgement.standing is Standing.FRESH  # so that something earlier in the batch makes it stale
+        judgement = self._log.windows.judge(repeated)
+        within = (
+            judgement.freshness is Freshness.FRESH
+        )  # so that something earlier in the batch makes it stale
         key = (repeated.client_id, repeated.client_seq)
         used = any((s.client_id, s.client_seq) == key for s in propose.batch.submissions[:index])
-        if judgement.standing is Standing.EXPIRED or (within and not used):
+        if judgement.freshness is Freshness.EXPIRED or (within and not used):
             return None
         slot = propose.slot if within else judgement.slot
-        held = self._tail.entry(slot)
+        held = self._log.entry(slot)
         batch = propose.batch if within else held.batch if held is not None else None
-        base = self._tail.base
-        entries = filter(None, map(self._tail.entry, range(base + 1, propose.slot)))
+        base = self._log.base
+        entries = filter(None, map(self._log.entry, range(base + 1, propose.slot)))
         digests = (*(entry.batch.digest for entry in entries), propose.batch.digest)
         return Repetition(propose, index, slot, batch, base, digests)
 

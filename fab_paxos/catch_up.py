@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from fab_paxos.effects import Blame, CutRecord, Effect, EntryRecord, Persist, ProvenRecord, Send, Supply
+from fab_paxos.effects import (
+    Blame,
+    Effect,
+    EntryRecord,
+    Persist,
+    ProvenRecord,
+    Send,
+    SendLogFrame,
+    TruncateRecord,
+)
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.messages import Accepted, Certified, Fetch, Propose, Status
-from fab_paxos.tail import Tail
-from fab_paxos.transfer import Transfer
+from fab_paxos.state_transfer import Transfer
+from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem
 from verifiable_log.batch import Entry
 from verifiable_log.log_frame import LogFrame
@@ -19,15 +28,15 @@ from verifiable_log.ordering_state import Checkpoint
 class CatchUp:
     """One request under way; a peer that does not help is passed over at the next heartbeat."""
 
-    def __init__(self, system: QuorumSystem, me: int, tail: Tail, view: int) -> None:
+    def __init__(self, system: QuorumSystem, me: int, log: UncertifiedLog, view: int) -> None:
         self._me = me
-        self._tail = tail
+        self._log = log
         self._view = view
         self._statuses: list[Status | None] = [None] * system.member_count
         self._asked: int | None = None
         self._answered = (0, 0)  # the tip and the decided slot with which our request is answered
         self._beats_since_asked = 0
-        self._last = (tail.tip, tail.decided, 0)
+        self._last = (log.tip, log.decided, 0)
         self._turn = me
         self.transfer = Transfer()
 
@@ -42,7 +51,7 @@ class CatchUp:
         """A certificate beyond our accepted log means that proposals passed us by: ask at once."""
         first = self._statuses[sender] is None
         self._statuses[sender] = status
-        if self._asked is None and (status.certified > self._tail.tip or (first and self._behind(status))):
+        if self._asked is None and (status.certified > self._log.tip or (first and self._behind(status))):
             self._ask(sender, out)
 
     def on_connected(self, peer: int) -> None:
@@ -53,10 +62,10 @@ class CatchUp:
 
     def on_heartbeat(self, out: list[Effect]) -> None:
         """Gives up on a silent source; when nothing has moved since the last beat, asks who knows more."""
-        now = (self._tail.tip, self._tail.decided, self.transfer.received)
+        now = (self._log.tip, self._log.decided, self.transfer.received)
         stalled = self._last == now
         self._last = now
-        self.transfer.drop(self._tail.decided)
+        self.transfer.drop(self._log.decided)
         if not stalled:
             return
         if self._asked is not None:
@@ -88,12 +97,12 @@ class CatchUp:
 
     def _is_answered(self) -> bool:
         tip, decided = self._answered
-        return self._tail.tip >= tip and self._tail.decided >= decided
+        return self._log.tip >= tip and self._log.decided >= decided
 
     def _behind(self, status: Status) -> bool:
         """Whether the peer has what can be fetched; the words that decide come with its own Status."""
-        accepts_more = status.view == self._view and status.accepted > self._tail.tip
-        return accepts_more or status.certified > self._tail.decided
+        accepts_more = status.view == self._view and status.accepted > self._log.tip
+        return accepts_more or status.certified > self._log.decided
 
     def _ask(self, peer: int, out: list[Effect]) -> None:
         self._asked = self._turn = peer
@@ -101,25 +110,25 @@ class CatchUp:
         status = self._statuses[peer]
         certified = status.certified if status is not None else 0
         # Below its certificate a peer gives proof; above, the leader's signed proposals.
-        if certified > self._tail.decided:
-            first = self._tail.decided + 1
+        if certified > self._log.decided:
+            first = self._log.decided + 1
             self._answered = (0, first)
         else:
-            first = self._tail.tip + 1
+            first = self._log.tip + 1
             known = status.accepted if status is not None else first
-            self._answered = (min(known, self._tail.tip + FETCH_PROPOSALS_MAX), 0)
+            self._answered = (min(known, self._log.tip + FETCH_PROPOSALS_MAX), 0)
         out.append(Send(peer, Fetch(first)))
 
     def on_frame(self, sender: int, frame: LogFrame, out: list[Effect]) -> list[Entry]:
         """Takes proven batches, whatever was accepted in their place; the entries that are now proven."""
         statement = frame.certificate.statement
         last = frame.first_slot + len(frame.batches) - 1
-        decided = self._tail.decided
+        decided = self._log.decided
         if not isinstance(statement, AcceptedStatement) or not frame.first_slot <= decided + 1 <= last:
             return []
         batches = frame.batches[decided + 1 - frame.first_slot :]
         frontiers = []
-        frontier = self._tail.frontier(decided)
+        frontier = self._log.frontier(decided)
         for slot, batch in enumerate(batches, decided + 1):
             frontier = frontier.append(slot_leaf(slot, batch.digest))
             frontiers.append(frontier)
@@ -132,13 +141,13 @@ class CatchUp:
             return []
         entries = []
         for slot, (batch, frontier) in enumerate(zip(batches, frontiers, strict=True), decided + 1):
-            held = self._tail.entry(slot)
+            held = self._log.entry(slot)
             if held is not None and held.root != frontier.root:
-                self._tail.truncate(slot - 1)
-                out.append(Persist(CutRecord(slot - 1, self._tail.silent)))
+                self._log.truncate(slot - 1)
+                out.append(Persist(TruncateRecord(slot - 1, self._log.muted_up_to)))
                 held = None
             if held is None:
-                held = self._tail.append(statement.view, batch, frontier, b"")
+                held = self._log.append(statement.view, batch, frontier, b"")
                 out.append(Persist(EntryRecord(held)))
             entries.append(held)
         out.append(Persist(ProvenRecord(last, frame.certificate)))
@@ -180,10 +189,10 @@ class CatchUp:
         if first_slot < 1:
             return
         if first_slot <= certified:
-            out.append(Supply(sender, first_slot))
+            out.append(SendLogFrame(sender, first_slot))
             return
-        for slot in range(first_slot, min(self._tail.tip, first_slot + FETCH_PROPOSALS_MAX - 1) + 1):
-            entry = self._tail.entry(slot)
+        for slot in range(first_slot, min(self._log.tip, first_slot + FETCH_PROPOSALS_MAX - 1) + 1):
+            entry = self._log.entry(slot)
             if entry is None or entry.view != view or not (entry.signature or leading):
                 return
             out.append(Send(sender, Propose(view, slot, entry.batch, entry.root, entry.signature)))

@@ -7,12 +7,12 @@ combines them. One certificate covers all slots before it.
 
 from __future__ import annotations
 
-from fab_paxos.audience import Audience
 from fab_paxos.effects import Broadcast, Effect, Endorse, Send
-from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.limits import CERTIFICATE_SLOTS, WINDOW_SLOTS
-from fab_paxos.messages import Endorsed, Flag
-from fab_paxos.tail import Tail
+from fab_paxos.messages import CertifyRequest, Endorsed
+from fab_paxos.share_collector import Reputation, ShareCollector
+from fab_paxos.share_recipients import ShareRecipients
+from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertificate, QuorumSystem
 
 
@@ -23,21 +23,21 @@ class Certifier:
         self,
         system: QuorumSystem,
         me: int,
-        tail: Tail,
+        log: UncertifiedLog,
         view: int,
         certificate: QuorumCertificate | None,
         reputation: Reputation,
-        audience: Audience,
+        audience: ShareRecipients,
     ) -> None:
-        self._audience = audience
+        self._recipients = audience
         self._system = system
         self._me = me
-        self._tail = tail
+        self._log = log
         self._view = view
-        self._gatherings: dict[int, Gathering] = {}
+        self._collectors: dict[int, ShareCollector] = {}
         self._wanted = 0  # the highest slot that was flagged
         self._due = 0  # the last accepted slot that needs no flag
-        self._flagged = 0  # as leader: the slot whose certificate is awaited
+        self._requested = 0  # as leader: the slot whose certificate is awaited
         self._overdue = 0  # as leader: the one that was awaited at the last heartbeat
         self._signing: AcceptedStatement | None = None
         self._mine: Endorsement | None = None
@@ -53,39 +53,39 @@ class Certifier:
     def enter_view(self, view: int) -> None:
         """Flags and shares of the old view are void; the one that is being signed will be dropped."""
         self._view = view
-        self._gatherings.clear()
-        self._wanted = self._due = self._flagged = self._overdue = 0
+        self._collectors.clear()
+        self._wanted = self._due = self._requested = self._overdue = 0
         self._mine = None
 
     # -- flags ---------------------------------------------------------------------------------------
 
-    def flag_as_leader(self, out: list[Effect]) -> None:
+    def request_certificate(self, out: list[Effect]) -> None:
         """Self-clocking: the next flag follows the last certificate."""
-        tip = self._tail.tip
-        if tip > self.certified and self._flagged <= self.certified:
-            self._flagged = tip
+        tip = self._log.tip
+        if tip > self.certified and self._requested <= self.certified:
+            self._requested = tip
             self._wanted = max(self._wanted, tip)
-            out.append(Broadcast(Flag(self._view, tip)))
+            out.append(Broadcast(CertifyRequest(self._view, tip)))
 
-    def flag_again(self, out: list[Effect]) -> None:
+    def repeat_request(self, out: list[Effect]) -> None:
         """A flag or a share may have been lost with a link: repeat both.
 
         A flag that is overdue moves on to the tip. Members whose certificates differ may disagree on
         whether an earlier slot is worth a share; nobody has passed the tip.
         """
-        if self._flagged > self.certified:
-            if self._flagged == self._overdue:
-                self._flagged = self._tail.tip
-                self._wanted = max(self._wanted, self._flagged)
-            self._overdue = self._flagged
-            out.append(Broadcast(Flag(self._view, self._flagged)))
-        for gathering in self._gatherings.values():
-            gathering.on_heartbeat(out)
+        if self._requested > self.certified:
+            if self._requested == self._overdue:
+                self._requested = self._log.tip
+                self._wanted = max(self._wanted, self._requested)
+            self._overdue = self._requested
+            out.append(Broadcast(CertifyRequest(self._view, self._requested)))
+        for collector in self._collectors.values():
+            collector.on_heartbeat(out)
         mine = self._mine
         if mine is not None and _slot(mine.statement) > self.certified:
             out.append(Broadcast(Endorsed(mine)))
 
-    def on_flag(self, slot: int) -> None:
+    def on_certify_request(self, slot: int) -> None:
         if self.certified < slot <= self.certified + WINDOW_SLOTS:
             self._wanted = max(self._wanted, slot)
 
@@ -98,10 +98,10 @@ class Certifier:
 
     def endorse_wanted(self, out: list[Effect]) -> None:
         """One signature at a time, on the newest slot that was flagged and accepted in this view."""
-        slot = max((slot for slot in (self._wanted, self._due) if slot <= self._tail.tip), default=0)
+        slot = max((slot for slot in (self._wanted, self._due) if slot <= self._log.tip), default=0)
         if self._signing is not None or slot <= self.certified:
             return
-        entry = self._tail.entry(slot)
+        entry = self._log.entry(slot)
         if entry is None or entry.view != self._view:
             return
         statement = AcceptedStatement(self._view, slot, entry.root)
@@ -122,7 +122,7 @@ class Certifier:
         if proven:
             out.append(Broadcast(Endorsed(endorsement)))
         else:
-            self._audience.share(Endorsed(endorsement), self._system.leader(self._view), out)
+            self._recipients.share(Endorsed(endorsement), self._system.leader(self._view), out)
         self.on_endorsed(endorsement, out)
 
     def on_endorsement_refused(self, statement: JointStatement) -> None:
@@ -134,7 +134,7 @@ class Certifier:
             if self._due == _slot(statement):
                 self._due = 0
 
-    def on_attended(self, member: int, out: list[Effect]) -> None:
+    def on_proofs_wanted(self, member: int, out: list[Effect]) -> None:
         """Somebody waits there now: it may lack our share of what is not certified yet."""
         if self._mine is not None and _slot(self._mine.statement) > self.certified:
             out.append(Send(member, Endorsed(self._mine)))
@@ -153,10 +153,10 @@ class Certifier:
         """A share on a slot of the current view, anybody's; those out of the window are dropped."""
         slot = _slot(endorsement.statement)
         if self.certified < slot <= self.certified + 2 * WINDOW_SLOTS:
-            gathering = self._gatherings.get(slot)
-            if gathering is None:
-                gathering = self._gatherings[slot] = Gathering(self._system, self._me, self._reputation)
-            gathering.add(endorsement, out)
+            collector = self._collectors.get(slot)
+            if collector is None:
+                collector = self._collectors[slot] = ShareCollector(self._system, self._me, self._reputation)
+            collector.add(endorsement, out)
 
     def on_combination_failed(
         self,
@@ -165,8 +165,8 @@ class Certifier:
         unproven: tuple[int, ...],
         out: list[Effect],
     ) -> None:
-        gathering = self._gatherings.get(_slot(statement))
-        if gathering is not None and gathering.failed(statement, culprits, unproven, out):
+        collector = self._collectors.get(_slot(statement))
+        if collector is not None and collector.failed(statement, culprits, unproven, out):
             self.on_prove_share(statement, out)
 
     def on_certificate(self, certificate: QuorumCertificate) -> bool:
@@ -175,8 +175,8 @@ class Certifier:
         if slot <= self.certified:
             return False
         self.newest = certificate
-        for old in [old for old in self._gatherings if old <= slot]:
-            self._gatherings.pop(old).settled()
+        for old in [old for old in self._collectors if old <= slot]:
+            self._collectors.pop(old).settled()
         return True
 
 

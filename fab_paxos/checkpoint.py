@@ -8,8 +8,8 @@ alone, so nothing else needs to be durable before the share leaves.
 from __future__ import annotations
 
 from fab_paxos.effects import CheckpointRecord, Effect, Persist, Prune
-from fab_paxos.jointly import Jointly
-from fab_paxos.tail import Tail
+from fab_paxos.joint_signing import JointSigning
+from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import CheckpointStatement, QuorumCertificate
 from verifiable_log.ordering_state import Checkpoint
 
@@ -18,12 +18,17 @@ class Checkpoints:
     """The newest stable checkpoint, and the one that is becoming stable."""
 
     def __init__(
-        self, tail: Tail, jointly: Jointly, stable: Checkpoint | None, pruned: int, retain_slots: int | None
+        self,
+        log: UncertifiedLog,
+        joint_signing: JointSigning,
+        stable: Checkpoint | None,
+        pruned: int,
+        retain_slots: int | None,
     ) -> None:
         """``retain_slots``: how much of the log below a checkpoint is kept; None keeps all of it."""
-        self._tail = tail
+        self._log = log
         self._retain_slots = retain_slots
-        self.jointly = jointly
+        self.joint_signing = joint_signing
         self.stable = stable
         self.pruned = pruned
         self._early: QuorumCertificate | None = None
@@ -35,9 +40,9 @@ class Checkpoints:
 
     def on_decided(self, out: list[Effect]) -> None:
         """Endorses the newest snapshot that lies within what is decided."""
-        snapshot = self._tail.newest_snapshot()
+        snapshot = self._log.newest_snapshot()
         if snapshot is not None and snapshot.slot > self.slot:
-            self.jointly.want(snapshot.statement, out)
+            self.joint_signing.want(snapshot.statement, out)
 
     def on_certificate(self, certificate: QuorumCertificate, certified: int, out: list[Effect]) -> None:
         """A verified certificate: news if we hold its snapshot; else the log brings us further first.
@@ -50,7 +55,7 @@ class Checkpoints:
         if statement.slot > certified:
             self._early = certificate
             return
-        snapshot = self._tail.snapshot(statement.slot)
+        snapshot = self._log.snapshot(statement.slot)
         if snapshot is not None and snapshot.statement == statement:
             checkpoint = Checkpoint(snapshot, certificate)
             self._adopt(checkpoint)
@@ -65,12 +70,12 @@ class Checkpoints:
         if early is not None:
             self.on_certificate(early, certified, out)
 
-    def leap(self, checkpoint: Checkpoint) -> None:
+    def install_snapshot(self, checkpoint: Checkpoint) -> None:
         """The log here begins after this checkpoint, which others brought."""
         self._adopt(checkpoint)
         self.pruned = checkpoint.slot
 
     def _adopt(self, checkpoint: Checkpoint) -> None:
         self.stable = checkpoint
-        self.jointly.drop()
-        self._tail.drop_snapshots(checkpoint.slot)
+        self.joint_signing.drop()
+        self._log.drop_snapshots(checkpoint.slot)

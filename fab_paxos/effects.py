@@ -27,14 +27,14 @@ class EntryRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class CutRecord:
+class TruncateRecord:
     """What was accepted above ``slot`` followed another log than the decided one: it is void.
 
-    In this view the member says nothing any more about slots up to ``silent``: it spoke of them before.
+    In this view the member says nothing any more about slots up to ``muted_up_to``: it spoke of them before.
     """
 
     slot: int
-    silent: int = 0
+    muted_up_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +69,26 @@ class CheckpointRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class LeapRecord:
+class SnapshotRecord:
     """The log goes on from this checkpoint, above all that was decided here: what lies below is void.
 
     ``certificate`` is a decision certificate at or above it. Entries above it, of earlier views, stay.
-    ``silent`` is as in CutRecord.
+    ``muted_up_to`` is as in TruncateRecord.
     """
 
     checkpoint: Checkpoint
     certificate: QuorumCertificate
-    silent: int = 0
+    muted_up_to: int = 0
 
 
 Record: TypeAlias = (
-    EntryRecord | CutRecord | ProvenRecord | ViewRecord | NewViewRecord | CheckpointRecord | LeapRecord
+    EntryRecord
+    | TruncateRecord
+    | ProvenRecord
+    | ViewRecord
+    | NewViewRecord
+    | CheckpointRecord
+    | SnapshotRecord
 )
 
 
@@ -139,7 +145,7 @@ class Certify:
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class SendLogFrame:
     """Send a LogFrame that begins at ``first_slot`` to a member; the slot is certified here."""
 
     to: int
@@ -147,7 +153,7 @@ class Supply:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class OfferCheckpoint:
     """Send an Offer of this checkpoint, with the newest decision certificate, to a member."""
 
     to: int
@@ -162,7 +168,7 @@ class Prune:
 
 
 @dataclass(frozen=True, slots=True)
-class Leapt:
+class SnapshotInstalled:
     """The decided log goes on after this checkpoint; the slots up to it were decided without us."""
 
     checkpoint: Checkpoint
@@ -183,7 +189,7 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Locate:
+class AlreadyOrdered:
     """The client's submission was decided before, in ``slot``: answer from the log."""
 
     submission: Submission
@@ -226,12 +232,12 @@ Effect: TypeAlias = (
     | Combine
     | Decide
     | Certify
-    | Supply
-    | Present
+    | SendLogFrame
+    | OfferCheckpoint
     | Prune
-    | Leapt
+    | SnapshotInstalled
     | Refuse
-    | Locate
+    | AlreadyOrdered
     | Blame
     | BlameClient
     | SetTimer

@@ -7,8 +7,8 @@ A Suspect is a share of a jointly signed statement and does not fence: its sende
 from __future__ import annotations
 
 from fab_paxos.effects import Broadcast, Effect, Endorse
-from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.messages import Endorsed
+from fab_paxos.share_collector import Reputation, ShareCollector
 from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem, SuspectStatement
 
 
@@ -28,7 +28,7 @@ class Election:
         self._system = system
         self._me = me
         self._reputation = reputation
-        self._gatherings: dict[int, Gathering] = {}
+        self._collectors: dict[int, ShareCollector] = {}
         self._newest: dict[int, int] = {}
         self._suspected = -1
         self._mine: Endorsement | None = None
@@ -73,8 +73,8 @@ class Election:
         out: list[Effect],
     ) -> None:
         suspected = statement.view if isinstance(statement, SuspectStatement) else self.view
-        gathering = self._gatherings.get(suspected)
-        if gathering is not None and gathering.failed(statement, culprits, unproven, out):
+        collector = self._collectors.get(suspected)
+        if collector is not None and collector.failed(statement, culprits, unproven, out):
             self.on_prove_share(statement, out)
 
     def on_prove_share(self, statement: JointStatement, out: list[Effect]) -> None:
@@ -85,8 +85,8 @@ class Election:
 
     def on_heartbeat(self, out: list[Effect]) -> None:
         """A Suspect may have been lost with a link."""
-        for gathering in self._gatherings.values():
-            gathering.on_heartbeat(out)
+        for collector in self._collectors.values():
+            collector.on_heartbeat(out)
         if self._mine is not None:
             out.append(Broadcast(Endorsed(self._mine)))
 
@@ -99,13 +99,13 @@ class Election:
         self._prune()
 
     def _count(self, endorsement: Endorsement, view: int, out: list[Effect]) -> None:
-        gathering = self._gatherings.get(view)
-        if gathering is None:
-            gathering = self._gatherings[view] = Gathering(self._system, self._me, self._reputation)
-        gathering.add(endorsement, out)
+        collector = self._collectors.get(view)
+        if collector is None:
+            collector = self._collectors[view] = ShareCollector(self._system, self._me, self._reputation)
+        collector.add(endorsement, out)
 
     def _prune(self) -> None:
         """Far-future views cost a spammer its own earlier word, and nobody any memory."""
         held = {self.view, *self._newest.values()}
-        for view in [view for view in self._gatherings if view < self.view or view not in held]:
-            del self._gatherings[view]
+        for view in [view for view in self._collectors if view < self.view or view not in held]:
+            del self._collectors[view]

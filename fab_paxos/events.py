@@ -85,10 +85,10 @@ class PeerConnected:
 
 
 @dataclass(frozen=True, slots=True)
-class Attended:
+class ProofsWanted:
     """Whether somebody waits for proofs here: others' shares then come without a detour."""
 
-    attended: bool
+    proofs_wanted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,6 @@ Event: TypeAlias = (
     | CombinationFailed
     | TimerFired
     | PeerConnected
-    | Attended
+    | ProofsWanted
     | Drained
 )

@@ -6,7 +6,7 @@ Why a correct member never stands accused is argued kind by kind, and in docs/ev
 
 * ``TwoWords``: a member proposes and accepts one root for a slot of a view. It journals that before it says
   so, and a member whose log was exchanged for a proven one says nothing any more, in that view, about slots
-  that it had accepted before (``Tail.silent``).
+  that it had accepted before (``UncertifiedLog.muted_up_to``).
 * ``BrokenLog``: a leader's proposals of one view continue each other, for the same reason.
 * ``Repetition``: a leader proposes only what its log does not hold, and the root names that log.
 * ``TwoNewViews``: a leader journals the digest of its NewView before it sends it.

@@ -6,7 +6,7 @@ from fab_paxos.effects import Blame, Effect, Send
 from fab_paxos.evidence import TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
-from fab_paxos.tail import Tail
+from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import QuorumSystem
 
 
@@ -18,28 +18,28 @@ class Learner:
     a second one. Memory: one number and at most 2 * WINDOW_SLOTS words per member.
     """
 
-    def __init__(self, system: QuorumSystem, tail: Tail) -> None:
+    def __init__(self, system: QuorumSystem, log: UncertifiedLog) -> None:
         self._system = system
-        self._tail = tail
+        self._log = log
         self._support = [0] * system.member_count
         self._words: list[dict[int, Accepted]] = [{} for _ in range(system.member_count)]
-        self._forgotten = tail.base
+        self._forgotten = log.base
         self._shown: set[int] = set()
 
     def on_accepted(self, member: int, accepted: Accepted, out: list[Effect]) -> None:
         """Counts a member's first word on a slot in the current view."""
         slot = accepted.slot
-        if not self._tail.base < slot <= self._tail.base + 2 * WINDOW_SLOTS:
+        if not self._log.base < slot <= self._log.base + 2 * WINDOW_SLOTS:
             return
         first = self._words[member].setdefault(slot, accepted)
         if first.root != accepted.root:
             out.append(Blame(member, f"two votes for slot {slot}", TwoWords(first, accepted)))
-        elif self._tail.decided < slot <= self._tail.tip:
+        elif self._log.decided < slot <= self._log.tip:
             self._count(member, accepted, out)
 
     def _count(self, member: int, accepted: Accepted, out: list[Effect]) -> None:
         """A word on a slot that our log has reached."""
-        if self._tail.root(accepted.slot) == accepted.root:
+        if self._log.root(accepted.slot) == accepted.root:
             self._support[member] = max(self._support[member], accepted.slot)
             return
         proposed = self._proposed(accepted)
@@ -56,7 +56,7 @@ class Learner:
 
     def _proposed(self, accepted: Accepted) -> Propose | None:
         """The leader's proposal that we accepted at the slot, if it was one."""
-        entry = self._tail.entry(accepted.slot)
+        entry = self._log.entry(accepted.slot)
         if entry is None or entry.view != accepted.view or not entry.signature:
             return None
         return Propose(entry.view, entry.slot, entry.batch, entry.root, entry.signature)
@@ -85,12 +85,12 @@ class Learner:
     def decided(self) -> int:
         """The highest slot that a decision quorum supports."""
         ranked = sorted(self._support, reverse=True)
-        return min(ranked[self._system.decision - 1], self._tail.tip)
+        return min(ranked[self._system.decision - 1], self._log.tip)
 
     def forget(self) -> None:
         """Drops the words on slots that are certified, and can be compared with nothing any more."""
-        if self._forgotten < self._tail.base:
-            self._forgotten = self._tail.base
+        if self._forgotten < self._log.base:
+            self._forgotten = self._log.base
             for words in self._words:
                 for old in [old for old in words if old <= self._forgotten]:
                     del words[old]

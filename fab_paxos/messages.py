@@ -42,7 +42,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class CertifyRequest:
     """The leader asks for endorsements that certify the log up to ``slot``."""
 
     view: int
@@ -84,7 +84,7 @@ class Status:
     certified: int
     active: bool = True
     stable: int = 0
-    attended: bool = True
+    proofs_wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class NewView:
     @property
     def digest(self) -> bytes:
         """What the leader signs, what members keep, and what a progress certificate names."""
-        return _opening_digest(self.view, self.reports_digest, self.base, self.vector)
+        return _new_view_digest(self.view, self.reports_digest, self.base, self.vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class Progress:
     @property
     def digest(self) -> bytes:
         """That of the NewView."""
-        return _opening_digest(self.view, self.reports_digest, self.base, self.vector)
+        return _new_view_digest(self.view, self.reports_digest, self.base, self.vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class StatePart:
 Message: TypeAlias = (
     Propose
     | Accepted
-    | Flag
+    | CertifyRequest
     | Endorsed
     | Certified
     | ProveShare
@@ -265,7 +265,7 @@ def is_accepted(statement: JointStatement) -> TypeGuard[AcceptedStatement]:
     return isinstance(statement, AcceptedStatement)
 
 
-def _opening_digest(
+def _new_view_digest(
     view: int, reports_digest: bytes, base: QuorumCertificate | None, vector: tuple[bytes, ...]
 ) -> bytes:
     """SHA-256, fixed-width. Of the base what it certifies: its signature is the same for everyone."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from itertools import compress
 
 from fab_paxos.effects import (
+    AlreadyOrdered,
     BlameClient,
     Broadcast,
     Effect,
     EntryRecord,
-    Locate,
     Persist,
     RefusalReason,
     Refuse,
@@ -19,10 +19,10 @@ from fab_paxos.effects import (
 from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.limits import PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
 from fab_paxos.messages import Forward, Propose
-from fab_paxos.tail import Tail
+from fab_paxos.uncertified_log import UncertifiedLog
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.client_pool import Pool
-from verifiable_log.client_windows import Judgement, Standing
+from verifiable_log.client_windows import Freshness, Lookup
 from verifiable_log.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX
 from verifiable_log.submission import Submission
 
@@ -34,8 +34,8 @@ class Proposer:
     is not the leader hands them over, again and again. ``_queue`` is what the leader has yet to propose.
     """
 
-    def __init__(self, tail: Tail) -> None:
-        self._tail = tail
+    def __init__(self, log: UncertifiedLog) -> None:
+        self._log = log
         self._pending = Pool()
         self._queue = Pool()
         self._unsent: list[Submission] = []
@@ -45,11 +45,11 @@ class Proposer:
 
     def on_submitted(self, submission: Submission, out: list[Effect]) -> None:
         """A client of this member; it hears of every outcome but waiting."""
-        judgement = self._tail.windows.judge(submission)
-        if judgement.standing is Standing.FRESH:
+        judgement = self._log.windows.judge(submission)
+        if judgement.freshness is Freshness.FRESH:
             self._admit(submission, out)
-        elif judgement.slot > self._tail.decided or (
-            judgement.standing is Standing.EXPIRED and self._tail.tip > self._tail.decided
+        elif judgement.slot > self._log.decided or (
+            judgement.freshness is Freshness.EXPIRED and self._log.tip > self._log.decided
         ):
             # Accepted but not decided: no answer is true yet. The decision brings one, and if a change of
             # view drops the slot, the submission is still known here.
@@ -57,12 +57,12 @@ class Proposer:
         else:
             self._answer(submission, judgement, out)
 
-    def _answer(self, submission: Submission, judgement: Judgement, out: list[Effect]) -> None:
+    def _answer(self, submission: Submission, judgement: Lookup, out: list[Effect]) -> None:
         """The log has judged: the submission is in it, or will never be."""
-        if judgement.standing is Standing.REPEATED:
-            out.append(Locate(submission, judgement.slot))
+        if judgement.freshness is Freshness.REPEATED:
+            out.append(AlreadyOrdered(submission, judgement.slot))
         else:
-            expired = judgement.standing is Standing.EXPIRED
+            expired = judgement.freshness is Freshness.EXPIRED
             out.append(Refuse(submission, RefusalReason.EXPIRED if expired else RefusalReason.CONFLICT))
         self._compare_with_log(submission, judgement, out)
 
@@ -79,10 +79,10 @@ class Proposer:
         if unsent:
             self._unsent.append(submission)
 
-    def _compare_with_log(self, submission: Submission, judgement: Judgement, out: list[Effect]) -> None:
+    def _compare_with_log(self, submission: Submission, judgement: Lookup, out: list[Effect]) -> None:
         """The content that used the number first is looked up while its slot is in memory."""
-        entry = self._tail.entry(judgement.slot)
-        if judgement.standing is Standing.CONFLICT and entry is not None:
+        entry = self._log.entry(judgement.slot)
+        if judgement.freshness is Freshness.CONFLICT and entry is not None:
             for used in entry.batch.submissions:
                 if (used.client_id, used.client_seq) == (submission.client_id, submission.client_seq):
                     _compare(used, submission, out)
@@ -93,8 +93,8 @@ class Proposer:
             self._enqueue(submission, out)
 
     def _enqueue(self, submission: Submission, out: list[Effect]) -> None:
-        judgement = self._tail.windows.judge(submission)
-        if judgement.standing is not Standing.FRESH:
+        judgement = self._log.windows.judge(submission)
+        if judgement.freshness is not Freshness.FRESH:
             self._compare_with_log(submission, judgement, out)
             return
         waiting = self._queue.get(submission.client_id, submission.client_seq)
@@ -117,14 +117,14 @@ class Proposer:
 
     def share_pending(self, out: list[Effect]) -> None:
         """The leader is suspected: everybody is to know what it does not order."""
-        fresh = (s for s in self._pending.all() if self._tail.windows.judge(s).standing is Standing.FRESH)
+        fresh = (s for s in self._pending.all() if self._log.windows.judge(s).freshness is Freshness.FRESH)
         out.extend(Broadcast(Forward(part)) for part in _parts(fresh))
 
     def on_shared(self, submissions: tuple[Submission, ...], out: list[Effect]) -> None:
         """Another member suspects the leader over these: they are watched here, too."""
         for submission in submissions:
             waiting = self._pending.get(submission.client_id, submission.client_seq)
-            fresh = self._tail.windows.judge(submission).standing is Standing.FRESH
+            fresh = self._log.windows.judge(submission).freshness is Freshness.FRESH
             if waiting is None and fresh and self._pending.add(submission):
                 self._unsent.append(submission)
             elif waiting is not None:
@@ -149,7 +149,7 @@ class Proposer:
         self._unsent = [
             submission
             for submission in self._pending.all()
-            if self._tail.windows.judge(submission).standing is Standing.FRESH
+            if self._log.windows.judge(submission).freshness is Freshness.FRESH
         ]
 
     @property
@@ -166,7 +166,7 @@ class Proposer:
         beats = {}
         for submission in self._pending.all():
             key = (submission.client_id, submission.client_seq)
-            if self._tail.windows.judge(submission).standing is Standing.EXPIRED:
+            if self._log.windows.judge(submission).freshness is Freshness.EXPIRED:
                 self._pending.discard(*key)
                 out.append(Refuse(submission, RefusalReason.EXPIRED))
                 continue
@@ -178,15 +178,15 @@ class Proposer:
             waiting = dict.fromkeys(client_id for client_id, _ in beats)
             self._overlooked = {client_id: self._overlooked.get(client_id, 0) + 1 for client_id in waiting}
 
-    def on_leap(self, out: list[Effect]) -> None:
+    def on_snapshot_installed(self, out: list[Effect]) -> None:
         """Much was decided without us: whoever waits here for what is among it hears where it is."""
         for submission in self._pending.all():
-            judgement = self._tail.windows.judge(submission)
-            if judgement.standing is not Standing.FRESH:
+            judgement = self._log.windows.judge(submission)
+            if judgement.freshness is not Freshness.FRESH:
                 self._pending.discard(submission.client_id, submission.client_seq)
                 self._answer(submission, judgement, out)
         for submission in self._queue.all():
-            if self._tail.windows.judge(submission).standing is not Standing.FRESH:
+            if self._log.windows.judge(submission).freshness is not Freshness.FRESH:
                 self._queue.discard(submission.client_id, submission.client_seq)
 
     def propose(self, view: int, now_ms: int, out: list[Effect]) -> list[Entry]:
@@ -199,16 +199,16 @@ class Proposer:
         """
         entries: list[Entry] = []
         while (
-            not self._tail.silent
-            and self._tail.tip < self._tail.base + PROPOSE_AHEAD_SLOTS
+            not self._log.muted_up_to
+            and self._log.tip < self._log.base + PROPOSE_AHEAD_SLOTS
             and self._worth_a_slot()
             and (submissions := self._queue.take())
         ):
-            flags = self._tail.windows.preview(self._tail.tip + 1, submissions)
+            flags = self._log.windows.preview(self._log.tip + 1, submissions)
             if not any(flags):
                 continue
             batch = Batch.of(compress(submissions, flags), now_ms)
-            entry = self._tail.append(view, batch, self._tail.next_frontier(batch), b"")
+            entry = self._log.append(view, batch, self._log.next_frontier(batch), b"")
             entries.append(entry)
             out.append(Persist(EntryRecord(entry)))
             out.append(Broadcast(Propose(view, entry.slot, batch, entry.root)))
@@ -220,9 +220,9 @@ class Proposer:
         A slot costs all members the same whatever is in it. So what comes while nothing is under way is
         proposed at once, and what comes under load gathers into few and large batches.
         """
-        if self._tail.tip >= self._tail.decided + PIPELINE_SLOTS:
+        if self._log.tip >= self._log.decided + PIPELINE_SLOTS:
             return False
-        undecided = filter(None, map(self._tail.entry, range(self._tail.decided + 1, self._tail.tip + 1)))
+        undecided = filter(None, map(self._log.entry, range(self._log.decided + 1, self._log.tip + 1)))
         under_way = sum(len(entry.batch.submissions) for entry in undecided)
         return self._queue.fills_a_batch or len(self._queue) >= under_way
 

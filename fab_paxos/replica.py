@@ -9,12 +9,11 @@ from __future__ import annotations
 from fab_paxos.effects import (
     Broadcast,
     Effect,
-    Present,
+    OfferCheckpoint,
     Send,
     SetTimer,
 )
 from fab_paxos.events import (
-    Attended,
     Clock,
     CombinationFailed,
     Combined,
@@ -23,21 +22,22 @@ from fab_paxos.events import (
     EndorsementRefused,
     Event,
     PeerConnected,
+    ProofsWanted,
     Received,
     Started,
     Submitted,
     TimerFired,
 )
-from fab_paxos.jointly import Words
+from fab_paxos.joint_signing import Words
 from fab_paxos.messages import (
     Accepted,
     Batches,
     Certified,
+    CertifyRequest,
     Endorsed,
     Fetch,
     FetchBatches,
     FetchState,
-    Flag,
     Forward,
     Message,
     NewView,
@@ -49,7 +49,7 @@ from fab_paxos.messages import (
     StatePart,
     Status,
 )
-from fab_paxos.transfer import answer
+from fab_paxos.state_transfer import answer
 from fab_paxos.transitions import Transitions
 from quorum import (
     AcceptedStatement,
@@ -72,12 +72,12 @@ class Replica(Transitions):
     def status(self) -> Status:
         return Status(
             view=self.view,
-            accepted=self._tail.tip,
-            decided=self._tail.decided,
+            accepted=self._log.tip,
+            decided=self._log.decided,
             certified=self._certifier.certified,
-            active=self._opening.active,
+            active=self._view_change.active,
             stable=self._checkpoints.slot,
-            attended=self._audience.is_attended(self._config.me),
+            proofs_wanted=self._recipients.wants_proofs(self._config.me),
         )
 
     def step(self, event: Event) -> tuple[Effect, ...]:
@@ -100,18 +100,18 @@ class Replica(Transitions):
             case Combined(certificate):
                 self._on_certificate(certificate, out)
                 if self.leader == self._config.me and certificate == self._certifier.newest:
-                    self._audience.certificate(certificate, out)
+                    self._recipients.certificate(certificate, out)
             case CombinationFailed(statement, culprits, unproven):
                 if (words := self._words(statement)) is not None:
                     words.on_combination_failed(statement, culprits, unproven, out)
             case TimerFired("heartbeat"):
                 self._heartbeat(out)
             case TimerFired("pace"):
-                self._pace.on_time(self._ordered)
+                self._leader_monitor.on_time(self._ordered)
             case TimerFired():
-                self._out_of_patience(out)
-            case Attended(attended):
-                if self._audience.note(self._config.me, attended):
+                self._on_view_timeout(out)
+            case ProofsWanted(proofs_wanted):
+                if self._recipients.note(self._config.me, proofs_wanted):
                     out.append(Broadcast(self.status))
             case PeerConnected(peer):
                 self._connected(peer, out)
@@ -128,9 +128,9 @@ class Replica(Transitions):
             case SuspectStatement():
                 return self._election
             case CheckpointStatement():
-                return self._checkpoints.jointly
+                return self._checkpoints.joint_signing
             case ProgressStatement():
-                return self._opening.jointly
+                return self._view_change.joint_signing
             case _:
                 return None
 
@@ -146,9 +146,9 @@ class Replica(Transitions):
                 self._on_propose(sender, message, out)
             case Endorsed(endorsement):
                 self._on_endorsed(sender, endorsement, out)
-            case Flag(view, slot):
+            case CertifyRequest(view, slot):
                 if view == self.view and sender == self.leader:
-                    self._certifier.on_flag(slot)
+                    self._certifier.on_certify_request(slot)
             case Certified(certificate):
                 self._on_certificate(certificate, out)
             case ProveShare(statement):
@@ -170,19 +170,19 @@ class Replica(Transitions):
             case NewView():
                 self._on_new_view(message, out)
             case FetchBatches(digests):
-                for batch in filter(None, map(self._tail.batch, dict.fromkeys(digests))):
+                for batch in filter(None, map(self._log.batch, dict.fromkeys(digests))):
                     out.append(Send(sender, Batches((batch,))))
             case Batches(batches):
-                self._opening.on_batches(batches)
+                self._view_change.on_batches(batches)
                 self._carry_out(out)
-                self._opening.ask_for_more(out)
+                self._view_change.ask_for_more(out)
             case Progress():
-                if message.view == self.view and self._opening.on_progress(message, out):
+                if message.view == self.view and self._view_change.on_progress(message, out):
                     self._begin(message, out)
             case Offer():
                 if self._catch_up.was_asked(sender):
                     transfer = self._catch_up.transfer
-                    self._on_brought(sender, transfer.on_offer(sender, message, self._tail.decided, out), out)
+                    self._on_brought(sender, transfer.on_offer(sender, message, self._log.decided, out), out)
             case StatePart():
                 self._on_brought(sender, self._catch_up.transfer.on_part(sender, message, out), out)
             case FetchState():
@@ -193,7 +193,7 @@ class Replica(Transitions):
     def _on_propose(self, sender: int, propose: Propose, out: list[Effect]) -> None:
         if propose.view != self.view or self.leader == self._config.me:
             return
-        entries = self._acceptor.on_propose(propose, self._opening.active, out)
+        entries = self._acceptor.on_propose(propose, self._view_change.active, out)
         self._proposed(entries, out)
         if entries:
             self._catch_up.progressed(sender, out)
@@ -211,9 +211,9 @@ class Replica(Transitions):
                 elif self._election.on_suspect(endorsement, statement, out):
                     self._suspect(out)
             case CheckpointStatement():
-                self._checkpoints.jointly.on_endorsed(endorsement, out)
+                self._checkpoints.joint_signing.on_endorsed(endorsement, out)
             case ProgressStatement():
-                self._opening.jointly.on_endorsed(endorsement, out)
+                self._view_change.joint_signing.on_endorsed(endorsement, out)
             case _:
                 pass
 
@@ -221,10 +221,10 @@ class Replica(Transitions):
         """Whoever is behind in views gets the proof that moves it, and then the NewView that it lacks."""
         if status.view < self.view and self._election.proof is not None:
             out.append(Send(sender, Certified(self._election.proof)))
-        elif status.view == self.view and not status.active and self._opening.new_view is not None:
-            out.append(Send(sender, self._opening.progress or self._opening.new_view))
-        if self._audience.note(sender, status.attended):
-            self._certifier.on_attended(sender, out)
+        elif status.view == self.view and not status.active and self._view_change.new_view is not None:
+            out.append(Send(sender, self._view_change.progress or self._view_change.new_view))
+        if self._recipients.note(sender, status.proofs_wanted):
+            self._certifier.on_proofs_wanted(sender, out)
         self._catch_up.on_status(sender, status, out)
         latest = self._acceptor.latest(self.view)
         self._catch_up.help(sender, status, latest, self._certifier.newest, self._checkpoints.stable, out)
@@ -234,14 +234,16 @@ class Replica(Transitions):
         certified = self._certifier.certified
         stable = self._checkpoints.stable
         if first_slot <= self._checkpoints.pruned and stable is not None:
-            if stable.slot <= certified:  # else, after a leap, its proof lies beyond the log that is here
-                out.append(Present(sender, stable))
+            if (
+                stable.slot <= certified
+            ):  # else, after a install_snapshot, its proof lies beyond the log that is here
+                out.append(OfferCheckpoint(sender, stable))
             return
         if first_slot > certified:
-            if not self._opening.active:
+            if not self._view_change.active:
                 return  # what was proposed, and what the NewView gave, is not told apart before it is here
-            first_slot = max(first_slot, self._opening.top + 1)
-        leading = self.leader == self._config.me and not self._tail.silent
+            first_slot = max(first_slot, self._view_change.top + 1)
+        leading = self.leader == self._config.me and not self._log.muted_up_to
         self._catch_up.on_fetch(sender, first_slot, certified, self.view, leading, out)
 
     # -- speaking --------------------------------------------------------------------------------------
@@ -249,41 +251,41 @@ class Replica(Transitions):
     def _drained(self, out: list[Effect]) -> None:
         me, view = self._config.me, self.view
         self._proposer.hand_over(self.leader, me, self._election.suspecting, out)
-        if self.leader == me and self._opening.active:
+        if self.leader == me and self._view_change.active:
             self._acceptor.announce(view, out)  # what a NewView gave it; its proposals speak for themselves
             entries = self._proposer.propose(view, self._acceptor.now_ms, out)
             if entries:
                 self._acceptor.spoken_for(entries[-1].slot)
                 self._proposed(entries, out)
-            self._certifier.flag_as_leader(out)
+            self._certifier.request_certificate(out)
         self._acceptor.announce(view, out)
         self._certifier.endorse_wanted(out)
         self._watch(out)
 
     def _watch(self, out: list[Effect]) -> None:
-        behind = self._tail.tip > self._certifier.certified  # undecided, or decided and without its proof
-        due = not self._opening.active or behind or self._proposer.waiting
-        self._patience.watch(due, self._progress, self._tail.decided, out)
-        self._pace.watch(self._opening.active and self._proposer.waiting, self._ordered, out)
+        behind = self._log.tip > self._certifier.certified  # undecided, or decided and without its proof
+        due = not self._view_change.active or behind or self._proposer.waiting
+        self._view_timer.watch(due, self._progress, self._log.decided, out)
+        self._leader_monitor.watch(self._view_change.active and self._proposer.waiting, self._ordered, out)
 
-    def _out_of_patience(self, out: list[Effect]) -> None:
-        if self._patience.ran_out(self._progress):
+    def _on_view_timeout(self, out: list[Effect]) -> None:
+        if self._view_timer.expired(self._progress):
             self._suspect(out)
 
     def _heartbeat(self, out: list[Effect]) -> None:
         out.append(SetTimer(HEARTBEAT, self._config.heartbeat_seconds))
         out.append(Broadcast(self.status))
-        self._pace.on_heartbeat()
+        self._leader_monitor.on_heartbeat()
         self._catch_up.on_heartbeat(out)
-        self._certifier.flag_again(out)
+        self._certifier.repeat_request(out)
         leading = self.leader == self._config.me
-        self._proposer.on_heartbeat(self._opening.active and not leading, out)
+        self._proposer.on_heartbeat(self._view_change.active and not leading, out)
         if self._proposer.overlooked >= self._config.overlooked_heartbeats:
             self._suspect(out)
         self._election.on_heartbeat(out)
-        self._opening.ask(out)
-        self._opening.jointly.on_heartbeat(out)
-        self._checkpoints.jointly.on_heartbeat(out)
+        self._view_change.ask(out)
+        self._view_change.joint_signing.on_heartbeat(out)
+        self._checkpoints.joint_signing.on_heartbeat(out)
         self._report(out)
 
     def _connected(self, peer: int, out: list[Effect]) -> None:

@@ -56,8 +56,8 @@ class RestoredState:
 
     ``frontier`` and ``windows`` are those of the proven log. ``entries`` lie above it: those of ``view``
     follow it without a gap, the others were accepted in earlier views. ``certificate`` is the newest one
-    at or below the proven slot, ``beyond`` a newer one, whose log is not all here. ``silent`` is that of the
-    last CutRecord in this view, or 0.
+    at or below the proven slot, ``beyond`` a newer one, whose log is not all here. ``muted_up_to`` is that
+    of the last TruncateRecord in this view, or 0.
     """
 
     view: int = 0
@@ -70,4 +70,4 @@ class RestoredState:
     entries: tuple[RestoredEntry, ...] = ()
     checkpoint: Checkpoint | None = None
     pruned: int = 0
-    silent: int = 0
+    muted_up_to: int = 0

@@ -27,7 +27,7 @@ CLIENT_STATE_BYTES_MAX = _CLIENT.size + CLIENT_WINDOW * _USE.size
 """The state of one client never takes more."""
 
 
-class Standing(Enum):
+class Freshness(Enum):
     """What the log says of a submission."""
 
     FRESH = "fresh"
@@ -37,10 +37,10 @@ class Standing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Lookup:
     """``slot`` is where the sequence number was used, for REPEATED and CONFLICT; otherwise 0."""
 
-    standing: Standing
+    freshness: Freshness
     slot: int = 0
 
 
@@ -90,21 +90,21 @@ class ClientWindows:
             self._written[client_id] = _write_client(client_id, self._windows[client_id])
         return tuple(self._written[client_id] for client_id in sorted(self._windows))
 
-    def judge(self, submission: Submission) -> Judgement:
+    def judge(self, submission: Submission) -> Lookup:
         """How this submission stands to the log so far. Changes nothing."""
         window = self._windows.get(submission.client_id)
         if window is None:
-            return Judgement(Standing.FRESH)
+            return Lookup(Freshness.FRESH)
         use = window.used.get(submission.client_seq)
         if use is not None:
             slot, digest = use
             same = digest == submission.body_digest
-            return Judgement(Standing.REPEATED if same else Standing.CONFLICT, slot)
-        return Judgement(Standing.EXPIRED if submission.client_seq <= window.floor else Standing.FRESH)
+            return Lookup(Freshness.REPEATED if same else Freshness.CONFLICT, slot)
+        return Lookup(Freshness.EXPIRED if submission.client_seq <= window.floor else Freshness.FRESH)
 
     def admit(self, slot: int, submission: Submission) -> bool:
         """Enters a submission of ``slot``; slots never decrease. True when it is to be delivered."""
-        if self.judge(submission).standing is not Standing.FRESH:
+        if self.judge(submission).freshness is not Freshness.FRESH:
             return False
         window = self._windows.setdefault(submission.client_id, _Window(-1, {}))
         floor = max(window.floor, submission.client_seq - CLIENT_WINDOW)

@@ -1,1 +1,6 @@
 """Evidence against members that lie: its form, judging it, keeping it."""
+
+from alliance.evidence.portable import PortableEvidence
+from alliance.evidence.verdict import verify
+
+__all__ = ["PortableEvidence", "verify"]

@@ -57,7 +57,7 @@ BESIDES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class SignedBytes:
     """A statement, in the bytes that the culprit signed."""
 
     statement: bytes
@@ -75,7 +75,7 @@ class PortableEvidence:
     context: Context
     kind: str
     culprit: str
-    words: tuple[Word, ...]
+    words: tuple[SignedBytes, ...]
     reports: tuple[tuple[int, bytes], ...] = ()
     vector: tuple[bytes, ...] = ()
     peaks: tuple[bytes, ...] = ()
@@ -136,7 +136,7 @@ class PortableEvidence:
             table["kind"],
             table["culprit"],
             tuple(
-                Word(jsonform.octets(word["statement"]), jsonform.octets(word["signature"]))
+                SignedBytes(jsonform.octets(word["statement"]), jsonform.octets(word["signature"]))
                 for word in jsonform.items(table, "words")
             ),
             tuple(
@@ -197,18 +197,18 @@ def export(
             return made(TWO_SUBMISSIONS, this, that)
 
 
-def _word(context: Context, message: Propose | Accepted | NewView | Report | Submission) -> Word:
+def _word(context: Context, message: Propose | Accepted | NewView | Report | Submission) -> SignedBytes:
     match message:
         case Propose(view, slot, batch, root, signature):
-            return Word(ProposeStatement(view, slot, batch.digest, root).encode(context), signature)
+            return SignedBytes(ProposeStatement(view, slot, batch.digest, root).encode(context), signature)
         case Accepted(view, slot, root, signature):
-            return Word(VoteStatement(view, slot, root).encode(context), signature)
+            return SignedBytes(VoteStatement(view, slot, root).encode(context), signature)
         case Report(view):
-            return Word(ReportStatement(view, message.body_digest).encode(context), message.signature)
+            return SignedBytes(ReportStatement(view, message.body_digest).encode(context), message.signature)
         case NewView(view):
-            return Word(NewViewStatement(view, message.digest).encode(context), message.signature)
+            return SignedBytes(NewViewStatement(view, message.digest).encode(context), message.signature)
         case Submission():
-            return Word(message.statement().encode(context), message.signature)
+            return SignedBytes(message.statement().encode(context), message.signature)
 
 
 def _places(evidence: Repetition, log: DecidedLog) -> Iterator[tuple[Placement, Submission]]:

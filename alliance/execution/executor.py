@@ -22,7 +22,7 @@ from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.errors import PortTaken, StateDiverged, StateError, Unreachable
 from alliance.execution.machine import StateMachine, require_name
 from alliance.execution.outcome import Outcome
-from alliance.execution.runner import COMPARE_SLOTS, Runner, quarrel
+from alliance.execution.runner import COMPARE_SLOTS, Runner, compare_digests
 from alliance.execution.service import ApplicationService
 from alliance.execution.state_file import StateFile
 from alliance.keys import folder as keys
@@ -195,7 +195,7 @@ class Executor:
         enough = self._config.system.one_correct
         for slot, mine in self.runner.digests.items():
             said = {member: digests[slot] for member, digests in told.items() if slot in digests}
-            outvoted, accused = quarrel(mine, said, enough)
+            outvoted, accused = compare_digests(mine, said, enough)
             if outvoted:
                 self._saved = self.runner.slot  # this state is not one to go on from
                 raise StateDiverged(

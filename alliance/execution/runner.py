@@ -157,7 +157,7 @@ def state_digest(application: str, slot: int, snapshot: bytes) -> bytes:
     return sha256(b"\x05" + bytes([len(name)]) + name + slot.to_bytes(8, "big") + snapshot).digest()
 
 
-def quarrel(mine: bytes, others: dict[int, bytes], one_correct: int) -> tuple[bool, list[int]]:
+def compare_digests(mine: bytes, others: dict[int, bytes], one_correct: int) -> tuple[bool, list[int]]:
     """Compares digests of one slot. ``others`` are by member.
 
     Whether this executor is the one to halt: ``one_correct`` others, so at least one correct one, agree on

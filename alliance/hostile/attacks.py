@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from alliance.hostile.equivocator import Equivocator
 from alliance.hostile.liar import Engine, Liar, Means
-from fab_paxos.effects import Effect, Endorse, Send, SetTimer, Supply
+from fab_paxos.effects import Effect, Endorse, Send, SendLogFrame, SetTimer
 from fab_paxos.events import Event, Received, Submitted, TimerFired
 from fab_paxos.messages import Endorsed, Forward, Message, Propose, Report, Status
 from fab_paxos.selection import ReportedEntry
@@ -31,7 +31,7 @@ class Silent(Liar):
         self.lies["messages kept back"] += 1
 
     def do(self, effect: Effect, out: list[Effect]) -> None:
-        if not isinstance(effect, Supply):
+        if not isinstance(effect, SendLogFrame):
             out.append(effect)
 
 

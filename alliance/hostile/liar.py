@@ -79,5 +79,5 @@ class Liar:
         return self.config.system.leader(view) == self.me
 
     def endorse(self, statement: JointStatement, *, proven: bool = False) -> Endorsement:
-        """Its own share on whatever it likes; no conscience asks what it signed before."""
+        """Its own share on whatever it likes; no guard asks what it signed before."""
         return Endorsement(statement, self.me, self._share(statement, proven))

@@ -64,7 +64,7 @@ class Accepted(_message.Message):
     signature: bytes
     def __init__(self, view: _Optional[int] = ..., slot: _Optional[int] = ..., root: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
-class Flag(_message.Message):
+class CertifyRequest(_message.Message):
     __slots__ = ("view", "slot")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
@@ -91,22 +91,22 @@ class ProveShare(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("view", "accepted", "decided", "certified", "active", "stable", "unattended")
+    __slots__ = ("view", "accepted", "decided", "certified", "active", "stable", "no_proofs_wanted")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     STABLE_FIELD_NUMBER: _ClassVar[int]
-    UNATTENDED_FIELD_NUMBER: _ClassVar[int]
+    NO_PROOFS_WANTED_FIELD_NUMBER: _ClassVar[int]
     view: int
     accepted: int
     decided: int
     certified: int
     active: bool
     stable: int
-    unattended: bool
-    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ..., stable: _Optional[int] = ..., unattended: bool = ...) -> None: ...
+    no_proofs_wanted: bool
+    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ..., stable: _Optional[int] = ..., no_proofs_wanted: bool = ...) -> None: ...
 
 class Fetch(_message.Message):
     __slots__ = ("first_slot",)
@@ -221,10 +221,10 @@ class StatePart(_message.Message):
     def __init__(self, slot: _Optional[int] = ..., first: _Optional[int] = ..., items: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class PeerMessage(_message.Message):
-    __slots__ = ("propose", "accepted", "flag", "endorsement", "certified", "prove_share", "status", "fetch", "log_frame", "forward", "report", "new_view", "fetch_batches", "batches", "progress", "offer", "fetch_state", "state_part")
+    __slots__ = ("propose", "accepted", "certify_request", "endorsement", "certified", "prove_share", "status", "fetch", "log_frame", "forward", "report", "new_view", "fetch_batches", "batches", "progress", "offer", "fetch_state", "state_part")
     PROPOSE_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
-    FLAG_FIELD_NUMBER: _ClassVar[int]
+    CERTIFY_REQUEST_FIELD_NUMBER: _ClassVar[int]
     ENDORSEMENT_FIELD_NUMBER: _ClassVar[int]
     CERTIFIED_FIELD_NUMBER: _ClassVar[int]
     PROVE_SHARE_FIELD_NUMBER: _ClassVar[int]
@@ -242,7 +242,7 @@ class PeerMessage(_message.Message):
     STATE_PART_FIELD_NUMBER: _ClassVar[int]
     propose: Propose
     accepted: Accepted
-    flag: Flag
+    certify_request: CertifyRequest
     endorsement: Endorsement
     certified: Certificate
     prove_share: ProveShare
@@ -258,7 +258,7 @@ class PeerMessage(_message.Message):
     offer: Offer
     fetch_state: FetchState
     state_part: StatePart
-    def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., flag: _Optional[_Union[Flag, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., new_view: _Optional[_Union[NewView, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., fetch_state: _Optional[_Union[FetchState, _Mapping]] = ..., state_part: _Optional[_Union[StatePart, _Mapping]] = ...) -> None: ...
+    def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., certify_request: _Optional[_Union[CertifyRequest, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., new_view: _Optional[_Union[NewView, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., fetch_state: _Optional[_Union[FetchState, _Mapping]] = ..., state_part: _Optional[_Union[StatePart, _Mapping]] = ...) -> None: ...
 
 class Envelope(_message.Message):
     __slots__ = ("messages",)
@@ -266,7 +266,7 @@ class Envelope(_message.Message):
     messages: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, messages: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
-class Word(_message.Message):
+class SignedStatement(_message.Message):
     __slots__ = ("tag", "fields", "signature")
     TAG_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
@@ -277,10 +277,10 @@ class Word(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Memory(_message.Message):
-    __slots__ = ("words",)
-    WORDS_FIELD_NUMBER: _ClassVar[int]
-    words: _containers.RepeatedCompositeFieldContainer[Word]
-    def __init__(self, words: _Optional[_Iterable[_Union[Word, _Mapping]]] = ...) -> None: ...
+    __slots__ = ("statements",)
+    STATEMENTS_FIELD_NUMBER: _ClassVar[int]
+    statements: _containers.RepeatedCompositeFieldContainer[SignedStatement]
+    def __init__(self, statements: _Optional[_Iterable[_Union[SignedStatement, _Mapping]]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ()
@@ -293,7 +293,7 @@ class Handshake(_message.Message):
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAREWELL_FIELD_NUMBER: _ClassVar[int]
     memory: Memory
-    greeting: Word
+    greeting: SignedStatement
     welcome: Welcome
     farewell: str
-    def __init__(self, memory: _Optional[_Union[Memory, _Mapping]] = ..., greeting: _Optional[_Union[Word, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., farewell: _Optional[str] = ...) -> None: ...
+    def __init__(self, memory: _Optional[_Union[Memory, _Mapping]] = ..., greeting: _Optional[_Union[SignedStatement, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., farewell: _Optional[str] = ...) -> None: ...

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from fab_paxos.effects import (
+    AlreadyOrdered,
     Blame,
     BlameClient,
     Broadcast,
@@ -21,16 +22,15 @@ from fab_paxos.effects import (
     Decide,
     Effect,
     Endorse,
-    Leapt,
-    Locate,
+    OfferCheckpoint,
     Persist,
-    Present,
     Prune,
     Record,
     Refuse,
     Send,
+    SendLogFrame,
     SetTimer,
-    Supply,
+    SnapshotInstalled,
 )
 from fab_paxos.events import Clock, Drained, Event, Started
 from fab_paxos.evidence import Evidence, TwoSubmissions
@@ -143,17 +143,17 @@ class Driver:
                 world.decided(entry)
             case Certify(certificate):
                 world.certified(certificate)
-            case Supply(to, first_slot):
+            case SendLogFrame(to, first_slot):
                 world.supply(to, first_slot)
-            case Present(to, checkpoint):
+            case OfferCheckpoint(to, checkpoint):
                 world.present(to, checkpoint)
             case Prune(slot):
                 world.prune(slot)
-            case Leapt(checkpoint):
+            case SnapshotInstalled(checkpoint):
                 world.leapt(checkpoint)
             case Refuse(submission, reason):
                 world.refuse(submission, reason.value)
-            case Locate(submission, slot):
+            case AlreadyOrdered(submission, slot):
                 world.locate(submission, slot)
             case Blame(member, reason, evidence):
                 world.blame(member, reason, evidence)
@@ -168,7 +168,7 @@ def _needs_the_journal(effect: Effect) -> bool:
     match effect:
         case Persist(lazily=lazily):
             return not lazily
-        case Supply() | Present() | Prune() | Leapt():
+        case SendLogFrame() | OfferCheckpoint() | Prune() | SnapshotInstalled():
             return True
         case SetTimer(name):
             return name == HEARTBEAT

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.file import AllianceConfig
 from alliance.keys.ed25519 import InvalidSignature, verify
-from alliance.server.words import Words
+from alliance.server.latest_statements import LatestStatements
 from alliance.wire import codec
 from fab_paxos.events import Received
 from fab_paxos.messages import (
@@ -85,7 +85,7 @@ class Gate:
         # What was signed, and the signature: together they say all of a submission.
         self._known: OrderedDict[tuple[bytes, int, bytes, bytes], None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
-        self.words = Words(len(config.members))
+        self.latest = LatestStatements(len(config.members))
         self._counts: Counter[tuple[int, Cause]] = Counter()
 
     @property
@@ -177,7 +177,7 @@ class Gate:
             verify(self._member_keys[member], signature, statement.encode(self._context))
         except InvalidSignature:
             raise _Unverified(Cause.SIGNATURE, f"not signed by member {member + 1}") from None
-        self.words.heard(member, statement, signature)
+        self.latest.note(member, statement, signature)
 
     def _verify_submission(self, submission: Submission) -> None:
         signature = submission.signature

@@ -25,7 +25,7 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import IdentityConflict
 from alliance.net.channels import NotServed, one_line
 from alliance.pb import peer_pb2 as pb
-from alliance.server.words import Word, Words, place
+from alliance.server.latest_statements import LatestStatements, SignedStatement, place
 from alliance.storage.journal import Journal
 from alliance.storage.journal_records import SESSION_BYTES
 from alliance.wire.codec import SIGNATURE_BYTES, Malformed
@@ -33,7 +33,7 @@ from quorum import GreetingStatement, InvalidStatement
 
 HANDSHAKE_SECONDS = 5.0
 FAREWELL_SECONDS = 0.5
-WORDS_MAX = 2
+STATEMENTS_MAX = 2
 """What a peer shows: a greeting and a word. Each costs a verification."""
 
 Read = Callable[[], Awaitable[object]]
@@ -48,14 +48,19 @@ class Incarnation:
     """This start of this member, and what it knows of the others' starts."""
 
     def __init__(
-        self, config: AllianceConfig, me: int, key: Ed25519PrivateKey, journal: Journal, words: Words
+        self,
+        config: AllianceConfig,
+        me: int,
+        key: Ed25519PrivateKey,
+        journal: Journal,
+        latest: LatestStatements,
     ) -> None:
         """Counts the start in the journal. Raises JournalError."""
         self._config = config
         self._me = me
         self._key = key
         self._journal = journal
-        self._words = words
+        self._latest = latest
         self._session = secrets.token_bytes(SESSION_BYTES)
         self._held = {peer: self._kept(peer) for peer in range(len(config.members)) if peer != me}
         self._known_by = {me}
@@ -75,7 +80,7 @@ class Incarnation:
                 await write(pb.Handshake(memory=self._memory_of(peer)).SerializeToString())
                 self._examine(peer, (await _next(read, "memory")).memory)
                 await write(pb.Handshake(greeting=self._greeting(peer).encode()).SerializeToString())
-                self._take(peer, shown, Word.decode((await _next(read, "greeting")).greeting))
+                self._take(peer, shown, SignedStatement.decode((await _next(read, "greeting")).greeting))
                 await write(pb.Handshake(welcome=pb.Welcome()).SerializeToString())
                 await _next(read, "welcome")
         except TimeoutError:
@@ -90,9 +95,9 @@ class Incarnation:
     # -- this member, as its peers remember it -------------------------------------------------------
 
     def _examine(self, peer: int, memory: pb.Memory) -> None:
-        if len(memory.words) > WORDS_MAX:
-            raise Malformed(f"{len(memory.words)} words remembered")
-        for word in map(Word.decode, memory.words):
+        if len(memory.statements) > STATEMENTS_MAX:
+            raise Malformed(f"{len(memory.statements)} statements remembered")
+        for word in map(SignedStatement.decode, memory.statements):
             word.verify(self._config.members[self._me].identity_key, self._config.context)
             said = word.statement
             if isinstance(said, GreetingStatement):
@@ -110,17 +115,17 @@ class Incarnation:
                     what,
                 )
 
-    def _greeting(self, peer: int) -> Word:
+    def _greeting(self, peer: int) -> SignedStatement:
         statement = GreetingStatement(self._me, peer, self.number, self._session)
-        return Word(statement, self._key.sign(statement.encode(self._config.context)))
+        return SignedStatement(statement, self._key.sign(statement.encode(self._config.context)))
 
     # -- peers, as this member remembers them --------------------------------------------------------
 
     def _memory_of(self, peer: int) -> pb.Memory:
-        words = (self._held[peer], self._words.furthest(peer))
-        return pb.Memory(words=[word.encode() for word in words if word is not None])
+        words = (self._held[peer], self._latest.furthest(peer))
+        return pb.Memory(statements=[word.encode() for word in words if word is not None])
 
-    def _take(self, peer: int, shown: Word | None, word: Word) -> None:
+    def _take(self, peer: int, shown: SignedStatement | None, word: SignedStatement) -> None:
         """Makes a greeting durable if it is newer than the held one, which must be the one that was shown."""
         word.verify(self._config.members[peer].identity_key, self._config.context)
         greeting = word.statement
@@ -143,16 +148,16 @@ class Incarnation:
         self._journal.keep(_key(peer), greeting.fields() + word.signature)
         self._held[peer] = word
 
-    def _kept(self, peer: int) -> Word | None:
+    def _kept(self, peer: int) -> SignedStatement | None:
         """Raises JournalError when what was kept is no greeting."""
         kept = self._journal.kept(_key(peer))
         if kept is None:
             return None
-        wire = pb.Word(
+        wire = pb.SignedStatement(
             tag=GreetingStatement.TAG, fields=kept[:-SIGNATURE_BYTES], signature=kept[-SIGNATURE_BYTES:]
         )
         try:
-            return Word.decode(wire)
+            return SignedStatement.decode(wire)
         except (Malformed, InvalidStatement) as error:
             raise self._journal.damaged(f"its {_key(peer)}: {error}") from None
 

@@ -85,7 +85,7 @@ class Server:
         self._driver = Driver(self._replica, self)
         self._gate = Gate(config)
         self._seal = Seal(config, me, credentials.signing_key)
-        self._incarnation = Incarnation(config, me, credentials.signing_key, self._journal, self._gate.words)
+        self._incarnation = Incarnation(config, me, credentials.signing_key, self._journal, self._gate.latest)
         self._sessions = Sessions(self._history)
         self._peers = Peers(config, me, credentials, self._incarnation, self)
         self._signer = Signer(config.context, self._endorsed)
@@ -270,7 +270,7 @@ class Server:
 
     def leapt(self, checkpoint: Checkpoint) -> None:
         log.info("brought up by a checkpoint: the log goes on after slot %d", checkpoint.slot)
-        self._history.leap(checkpoint)
+        self._history.install_snapshot(checkpoint)
         self._sessions.leapt()
 
     def refuse(self, submission: Submission, reason: str) -> None:
@@ -304,7 +304,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._timers[name] = loop.call_later(seconds, self._driver.post, TimerFired(name))
 
-    # -- Standing: what Status tells -----------------------------------------------------------------
+    # -- Freshness: what Status tells -----------------------------------------------------------------
 
     def status(self) -> Status:
         return self._replica.status

@@ -22,7 +22,7 @@ from alliance.server.sessions import Session, Sessions, refusal
 from alliance.storage.history import History, Pruned
 from alliance.version import VERSION
 from alliance.wire.codec import SLOT_MAX, encode_frame
-from fab_paxos.events import Attended, Submitted
+from fab_paxos.events import ProofsWanted, Submitted
 from fab_paxos.messages import Status
 from verifiable_log.submission import InvalidSubmission
 
@@ -34,7 +34,7 @@ SUBMISSIONS_PER_FRAME_MAX = 1024
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class Standing(Protocol):
+class Freshness(Protocol):
     """Where this member stands, for Status."""
 
     def status(self) -> Status: ...
@@ -79,7 +79,7 @@ class ClientService:
         history: History,
         sessions: Sessions,
         peers: Peers,
-        standing: Standing,
+        freshness: Freshness,
     ) -> None:
         self._config = config
         self._me = me
@@ -88,11 +88,11 @@ class ClientService:
         self._history = history
         self._sessions = sessions
         self._peers = peers
-        self._standing = standing
+        self._standing = freshness
         self._identities = Identities(config)
         self._streams: Counter[bytes] = Counter()
         self._started = time.monotonic()
-        driver.post(Attended(False))
+        driver.post(ProofsWanted(False))
 
     async def Submit(self, _: object, context: Context) -> None:  # noqa: N802
         client = self._identities.client(context)
@@ -205,10 +205,10 @@ class ClientService:
                 f"{STREAMS_PER_CLIENT_MAX} streams of this client are open here: close some",
             )
         if not self._streams.total():
-            self._driver.post(Attended(True))
+            self._driver.post(ProofsWanted(True))
         self._streams[holder] += 1
 
     def _leave(self, holder: bytes) -> None:
         self._streams[holder] -= 1
         if not self._streams.total():
-            self._driver.post(Attended(False))
+            self._driver.post(ProofsWanted(False))

@@ -50,7 +50,7 @@ class Answer(Protocol):
     def __call__(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None: ...
 
 
-class Conscience:
+class SigningGuard:
     """Remembers what was endorsed with the agreement key about each slot, view and checkpoint.
 
     Refuses a second, other word, and the statements of other purposes.
@@ -90,7 +90,7 @@ class Conscience:
             self._said.popitem(last=False)
 
 
-class AttestationConscience(Conscience):
+class AttestationGuard(SigningGuard):
     """The same for the attestation key: replies, and nothing else."""
 
     def _judge(self, statement: JointStatement) -> None:
@@ -185,12 +185,12 @@ def _frame(body: bytes) -> bytes:
 # -- the process -------------------------------------------------------------------------------------
 
 
-def serve(endorser: Endorser, conscience: Conscience, channel: socket.socket) -> None:
+def serve(endorser: Endorser, guard: SigningGuard, channel: socket.socket) -> None:
     """Answers requests until the server closes the channel."""
     while (request := _receive(channel)) is not None:
         proven, message = bool(request[0]), request[1:]
         try:
-            conscience.judge(message)
+            guard.judge(message)
         except InvalidStatement as error:
             _reply(channel, _REFUSED, str(error).encode())
             continue
@@ -243,8 +243,8 @@ def main(arguments: list[str]) -> int:
             _reply(channel, _REFUSED, str(error).encode())
             return error.exit_code
         _reply(channel, _OK, str(os.getpid()).encode())
-        conscience = Conscience if purpose is None else AttestationConscience
-        serve(endorser, conscience(alliance.context), channel)
+        guard = SigningGuard if purpose is None else AttestationGuard
+        serve(endorser, guard(alliance.context), channel)
     return 0
 
 

@@ -80,7 +80,7 @@ class History:
         self._forget_recent(slot)
         self._journal.prune(self._log.base)
 
-    def leap(self, checkpoint: Checkpoint) -> None:
+    def install_snapshot(self, checkpoint: Checkpoint) -> None:
         """The log goes on after this checkpoint, which others brought (and which is journalled)."""
         self._log = MerkleLog(checkpoint.snapshot.frontier)
         self._proofs = None

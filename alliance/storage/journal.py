@@ -40,12 +40,12 @@ from alliance.storage.journal_records import (
 )
 from fab_paxos.effects import (
     CheckpointRecord,
-    CutRecord,
     EntryRecord,
-    LeapRecord,
     NewViewRecord,
     ProvenRecord,
     Record,
+    SnapshotRecord,
+    TruncateRecord,
     ViewRecord,
 )
 from fab_paxos.state import RestoredEntry, RestoredState
@@ -192,26 +192,26 @@ class Journal:
                 values = entry_row(entry)
                 self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
                 return position.accepted(entry.view, entry.slot)
-            case CutRecord(slot, silent):
+            case TruncateRecord(slot, muted_up_to):
                 self._db.execute("DELETE FROM entries WHERE slot > ?", (slot,))
-                return replace(position, last=min(position.last, slot), silent=silent)
+                return replace(position, last=min(position.last, slot), muted_up_to=muted_up_to)
             case ProvenRecord(slot, certificate):
                 if isinstance(certificate.statement, AcceptedStatement) and certificate.statement.slot > slot:
                     return replace(position, proven=slot, beyond=pack_certificate(certificate))
                 return replace(position, proven=slot, certificate=pack_certificate(certificate))
             case ViewRecord(view, election):
                 proof = pack_certificate(election)
-                return replace(position, view=view, election=proof, new_view=b"", silent=0)
+                return replace(position, view=view, election=proof, new_view=b"", muted_up_to=0)
             case NewViewRecord(_, digest):
                 return replace(position, new_view=digest)
             case CheckpointRecord(checkpoint):
                 self._write_checkpoint(checkpoint)
                 return position
-            case LeapRecord(checkpoint, certificate, silent):
+            case SnapshotRecord(checkpoint, certificate, muted_up_to):
                 self._write_checkpoint(checkpoint)
                 self._write_base(checkpoint.snapshot.frontier)
                 slot = checkpoint.slot
-                after = replace(position, last=max(position.last, slot), silent=silent)
+                after = replace(position, last=max(position.last, slot), muted_up_to=muted_up_to)
                 return self._write(ProvenRecord(slot, certificate), after)
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
@@ -343,7 +343,7 @@ class Journal:
             frontier=log.frontier(),
             certificate=self._certificate(log),
             beyond=QuorumCertificate(*beyond) if beyond is not None else None,
-            silent=position.silent,
+            muted_up_to=position.muted_up_to,
         )
 
     def _certificate(self, log: MerkleLog) -> QuorumCertificate | None:

@@ -30,9 +30,9 @@ class Position:
 
     A certificate is its statement's fields and its signature: ``certificate`` the newest of the proven log,
     ``beyond`` a newer one, ``election`` what moved this member into ``view``. ``new_view`` is the digest of
-    the NewView it keeps to in that view; up to ``silent`` it says nothing there any more. ``said_view`` and
-    ``said_slot`` are the furthest entry that was ever journalled, also if it was cut later: no word of this
-    member on a later one can have left.
+    the NewView it keeps to in that view; up to ``muted_up_to`` it says nothing there any more.
+    ``said_view`` and ``said_slot`` are the furthest entry that was ever journalled, also if it was cut later:
+    no vote of this member on a later one can have left.
     """
 
     proven: int = 0
@@ -40,7 +40,7 @@ class Position:
     view: int = 0
     said_view: int = 0
     said_slot: int = 0
-    silent: int = 0
+    muted_up_to: int = 0
     certificate: bytes = b""
     beyond: bytes = b""
     election: bytes = b""
@@ -57,7 +57,7 @@ class Position:
         return replace(self, last=max(self.last, slot), said_view=said_view, said_slot=said_slot)
 
     def pack(self) -> bytes:
-        numbers = (self.proven, self.last, self.view, self.said_view, self.said_slot, self.silent)
+        numbers = (self.proven, self.last, self.view, self.said_view, self.said_slot, self.muted_up_to)
         parts = [struct.pack(">6Q", *numbers)]
         for blob in (self.certificate, self.beyond, self.election, self.new_view):
             parts += [struct.pack(">I", len(blob)), blob]

@@ -163,7 +163,7 @@ class Member:
         self.history.prune(slot)
 
     def leapt(self, checkpoint: Checkpoint) -> None:
-        self.history.leap(checkpoint)
+        self.history.install_snapshot(checkpoint)
         self.frontier = checkpoint.snapshot.frontier
 
     def set_timer(self, name: str, seconds: float) -> None:

@@ -24,11 +24,11 @@ from fab_paxos.messages import (
     Accepted,
     Batches,
     Certified,
+    CertifyRequest,
     Endorsed,
     Fetch,
     FetchBatches,
     FetchState,
-    Flag,
     Forward,
     Message,
     NewView,
@@ -40,8 +40,8 @@ from fab_paxos.messages import (
     StatePart,
     Status,
 )
-from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.selection import ReportedEntry
+from fab_paxos.view_change import FETCH_BATCHES_MAX
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -106,8 +106,8 @@ def encode(message: Message) -> bytes:
             return b"".join(within(PROPOSE, [head, *within(PROPOSE_BATCH, parts)]))
         case Accepted(view, slot, root, signature):
             wire = pb.PeerMessage(accepted=pb.Accepted(view=view, slot=slot, root=root, signature=signature))
-        case Flag(view, slot):
-            wire = pb.PeerMessage(flag=pb.Flag(view=view, slot=slot))
+        case CertifyRequest(view, slot):
+            wire = pb.PeerMessage(certify_request=pb.CertifyRequest(view=view, slot=slot))
         case Endorsed(Endorsement(statement, _, signature)):
             share = pb.Endorsement(tag=statement.TAG, fields=statement.fields(), share=signature)
             wire = pb.PeerMessage(endorsement=share)
@@ -179,7 +179,7 @@ def _status(status: Status) -> pb.Status:
         certified=status.certified,
         active=status.active,
         stable=status.stable,
-        unattended=not status.attended,
+        no_proofs_wanted=not status.proofs_wanted,
     )
 
 
@@ -247,8 +247,8 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
         case "accepted":
             a = wire.accepted
             return Accepted(a.view, _slot(a.slot), _digest(a.root), _signature(a.signature))
-        case "flag":
-            return Flag(wire.flag.view, _slot(wire.flag.slot))
+        case "certify_request":
+            return CertifyRequest(wire.certify_request.view, _slot(wire.certify_request.slot))
         case "endorsement":
             e = wire.endorsement
             share = _some("bytes in a share", e.share, SHARE_BYTES_MAX)
@@ -261,8 +261,8 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             s = wire.status
             if not s.certified <= s.decided <= s.accepted <= SLOT_MAX or s.stable > s.decided:
                 raise Malformed("a status out of order")
-            standing = (s.view, s.accepted, s.decided, s.certified, s.active, s.stable)
-            return Status(*standing, attended=not s.unattended)
+            freshness = (s.view, s.accepted, s.decided, s.certified, s.active, s.stable)
+            return Status(*freshness, proofs_wanted=not s.no_proofs_wanted)
         case "fetch":
             return Fetch(_slot(wire.fetch.first_slot))
         case "log_frame":

@@ -23,11 +23,9 @@ from types import TracebackType
 from alliance import execution
 from alliance.errors import AllianceError, ConfigError, OutcomeUnknown, ReplyMissing, Unreachable
 from alliance.execution import ExecutionClient, Reply
-from examples.lock_service import words
+from examples.lock_service import operations
 from examples.lock_service.encoding import Invalid, Mode
-from examples.lock_service.releases import Releases
-from examples.lock_service.ticket import APPLICATION, Ticket
-from examples.lock_service.words import (
+from examples.lock_service.operations import (
     EXPLANATIONS,
     SESSION_BYTES,
     TTL_MS_MAX,
@@ -43,14 +41,16 @@ from examples.lock_service.words import (
     Listing,
     LockView,
     Open,
+    Operation,
     Page,
     Queued,
     Reason,
     Refused,
     Release,
     Renew,
-    Word,
 )
+from examples.lock_service.releases import Releases
+from examples.lock_service.ticket import APPLICATION, Ticket
 
 TTL_SECONDS = 30.0
 ASK_SECONDS_MIN, ASK_SECONDS_MAX = 0.2, 5.0
@@ -111,7 +111,7 @@ class LockClient:
         self._client = client
         self._releases = Releases(client.consensus)
         self._session = secrets.token_bytes(SESSION_BYTES)
-        self._opening: asyncio.Task[None] | None = None
+        self._view_change: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._claims: set[str] = set()
         self._going: dict[str, asyncio.Task[None]] = {}
@@ -162,8 +162,8 @@ class LockClient:
         """
         wait_ms = WAIT_MS_MAX if wait is None else min(max(0, round(wait * 1000)), WAIT_MS_MAX)
         mode = Mode.SHARED if shared else Mode.EXCLUSIVE
-        word: Word = Acquire(self._session, mode, wait_ms, name)
-        _check(word)
+        operation: Operation = Acquire(self._session, mode, wait_ms, name)
+        _check(operation)
         if name in self._going:
             await asyncio.shield(self._going[name])
         if name in self._claims:
@@ -172,14 +172,14 @@ class LockClient:
         try:
             await self._begin()
             while True:
-                said = await self._say(word)
+                said = await self._say(operation)
                 match said.answer:
                     case Grant(_, granted, token):
                         return Held(name, granted, token, Ticket(said.reply, said.command))
                     case Queued(_, _, _, next_ms, now_ms):
                         seconds = min(max(ASK_SECONDS_MIN, (next_ms - now_ms) / 1000), ASK_SECONDS_MAX)
                         await self._releases.wait(name, said.reply.slot, seconds)
-                        word = Ask(self._session, name)
+                        operation = Ask(self._session, name)
                     case Refused(Reason.TAKEN | Reason.NOT_HELD):
                         raise LockTaken(f"others hold '{name}', or are before you: wait longer")
                     case answer:
@@ -227,9 +227,9 @@ class LockClient:
 
     async def _begin(self) -> None:
         """Opens the session, once."""
-        if self._opening is None or (self._opening.done() and self._renewing is None):
-            self._opening = asyncio.create_task(self._open())
-        await asyncio.shield(self._opening)
+        if self._view_change is None or (self._view_change.done() and self._renewing is None):
+            self._view_change = asyncio.create_task(self._open())
+        await asyncio.shield(self._view_change)
         if self.lost.is_set():
             raise LeaseLost("the session was lost: connect again")
 
@@ -268,11 +268,11 @@ class LockClient:
             if (task := asyncio.current_task()) is not None and not task.cancelling():
                 self.lost.set()
 
-    async def _say(self, word: Word, timeout: float = execution.client.TIMEOUT_SECONDS) -> _Said:
-        command = words.encode(word)
+    async def _say(self, operation: Operation, timeout: float = execution.client.TIMEOUT_SECONDS) -> _Said:
+        command = operations.encode(operation)
         reply = await self._client.execute(command, timeout=timeout)
         try:
-            return _Said(words.decode_answer(reply.payload), reply, command)
+            return _Said(operations.decode_answer(reply.payload), reply, command)
         except Invalid as error:
             raise LockRefused(
                 f"'{APPLICATION}' answers in another way ({error}): is it this version?"
@@ -287,10 +287,10 @@ class LockClient:
         raise LockRefused(EXPLANATIONS[answer.reason])
 
 
-def _check(word: Word) -> None:
+def _check(operation: Operation) -> None:
     """Raises LockRefused for what the service would not read."""
     try:
-        words.encode(word)
+        operations.encode(operation)
     except Invalid as error:
         raise LockRefused(f"{error}: a name has A-Z, a-z, 0-9, '.', '_', '/', '-', 128 at the most") from None
 

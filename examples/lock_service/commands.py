@@ -20,13 +20,13 @@ from alliance.cli.clients import unlock
 from alliance.cli.output import ClientFolder, Format, Output, emit, lesson, prose, read_file, say, talk
 from alliance.errors import AllianceError, ConfigError
 from alliance.execution import run_executor
-from alliance.proofs.receipt import load_public_key
+from alliance.proofs import load_public_key
 from examples.lock_service import client, holding
 from examples.lock_service.client import TTL_SECONDS
 from examples.lock_service.machine import LockMachine
+from examples.lock_service.operations import LockView
 from examples.lock_service.resource import FILE_BYTES_MAX, HEADER, Files, Server
 from examples.lock_service.ticket import APPLICATION, TICKET_BYTES_MAX
-from examples.lock_service.words import LockView
 
 PROGRAM = "python -m examples.lock_service"
 EXITS = "0 done  ·  2 wrong usage, folder or key  ·  3 outcome unknown  ·  5 too few servers reachable"

@@ -13,10 +13,9 @@ from __future__ import annotations
 import heapq
 from typing import Protocol
 
-from examples.lock_service import state, words
+from examples.lock_service import operations, state
 from examples.lock_service.encoding import Invalid, Mode
-from examples.lock_service.state import Lock, Session, SessionKey, Waiter
-from examples.lock_service.words import (
+from examples.lock_service.operations import (
     Acquire,
     Answer,
     Ask,
@@ -27,14 +26,15 @@ from examples.lock_service.words import (
     Listing,
     LockView,
     Open,
+    Operation,
     Page,
     Queued,
     Reason,
     Refused,
     Release,
     Renew,
-    Word,
 )
+from examples.lock_service.state import Lock, Session, SessionKey, Waiter
 
 SESSIONS_PER_CLIENT_MAX = 256
 CLAIMS_PER_CLIENT_MAX = 4096
@@ -71,19 +71,19 @@ class LockMachine:
         """The answer to one command, encoded."""
         self._advance(command.time_ms)
         try:
-            word = words.decode(command.payload)
+            operation = operations.decode(command.payload)
         except Invalid:
-            return words.encode_answer(Refused(Reason.MALFORMED))
-        return words.encode_answer(self._answer(command.client_id, word))
+            return operations.encode_answer(Refused(Reason.MALFORMED))
+        return operations.encode_answer(self._answer(command.client_id, operation))
 
     def query(self, query: bytes) -> bytes:
         """Listing only, as of the last command's time; anything else is refused."""
         try:
-            word = words.decode(query)
+            operation = operations.decode(query)
         except Invalid:
-            word = None
-        answer = self._page(word.after) if isinstance(word, Listing) else Refused(Reason.MALFORMED)
-        return words.encode_answer(answer)
+            operation = None
+        answer = self._page(operation.after) if isinstance(operation, Listing) else Refused(Reason.MALFORMED)
+        return operations.encode_answer(answer)
 
     def snapshot(self) -> bytes:
         return state.write(self.now_ms, self.last_token, self.sessions, self.locks)
@@ -95,16 +95,16 @@ class LockMachine:
 
     # -- commands ------------------------------------------------------------------------------------
 
-    def _answer(self, client_id: bytes, word: Word) -> Answer:
-        if isinstance(word, Listing):
-            return self._page(word.after)
-        key = (client_id, word.session)
-        if isinstance(word, Open):
-            return self._open(key, word.ttl_ms)
+    def _answer(self, client_id: bytes, operation: Operation) -> Answer:
+        if isinstance(operation, Listing):
+            return self._page(operation.after)
+        key = (client_id, operation.session)
+        if isinstance(operation, Open):
+            return self._open(key, operation.ttl_ms)
         session = self.sessions.get(key)
         if session is None:
             return Refused(Reason.NO_SESSION)
-        match word:
+        match operation:
             case Renew():
                 session.expires_ms = self.now_ms + session.ttl_ms
                 self._note(session.expires_ms, key)

@@ -8,10 +8,10 @@ from contextlib import aclosing
 
 from alliance import AllianceError, Client
 from alliance.execution import Kind, unwrap
-from examples.lock_service import words
+from examples.lock_service import operations
 from examples.lock_service.encoding import Invalid
+from examples.lock_service.operations import Close, Release
 from examples.lock_service.ticket import APPLICATION
-from examples.lock_service.words import Close, Release
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +63,12 @@ class Releases:
         if told is None or told[0] is not Kind.APPLY:
             return
         try:
-            word = words.decode(told[1])
+            operation = operations.decode(told[1])
         except Invalid:
             return
-        if isinstance(word, Release):
-            self._last[word.name] = slot
-        elif isinstance(word, Close):
+        if isinstance(operation, Release):
+            self._last[operation.name] = slot
+        elif isinstance(operation, Close):
             self._closed = slot
         else:
             return

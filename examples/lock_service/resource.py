@@ -29,8 +29,8 @@ from urllib.parse import unquote
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from examples.lock_service.fences import Fences, Marks, StaleToken, WrongMode
+from examples.lock_service.operations import Grant
 from examples.lock_service.ticket import InvalidTicket, Ticket
-from examples.lock_service.words import Grant
 
 HEADER = "Lock-Ticket"
 FILE_BYTES_MAX = 1024 * 1024

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from examples.lock_service.encoding import Invalid, Mode, Reader, text, u64
-from examples.lock_service.words import SESSION_BYTES
+from examples.lock_service.operations import SESSION_BYTES
 
 MAGIC = b"lock-state/1\x00"
 CLIENT_BYTES = 32

@@ -10,7 +10,7 @@ from types import TracebackType
 from alliance.sync import wait as wait_for
 from examples.lock_service import client as asynchronous
 from examples.lock_service.client import TTL_SECONDS, Held
-from examples.lock_service.words import LockView
+from examples.lock_service.operations import LockView
 
 
 class LockClient:

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.errors import AllianceError, InvalidReceipt
 from alliance.execution import Reply, Status
-from examples.lock_service import words
+from examples.lock_service import operations
 from examples.lock_service.encoding import Invalid
-from examples.lock_service.words import Acquire, Ask, Grant
+from examples.lock_service.operations import Acquire, Ask, Grant
 
 APPLICATION = "lock"
 FORMAT = "lock-ticket/1"
@@ -43,13 +43,13 @@ class Ticket:
         """
         try:
             self.reply.verify(key)
-            word = words.decode(self.command)
-            grant = words.decode_answer(self.reply.payload)
+            operation = operations.decode(self.command)
+            grant = operations.decode_answer(self.reply.payload)
         except (InvalidReceipt, Invalid) as error:
             raise InvalidTicket(f"the ticket proves nothing: {error}") from None
         if self.reply.status is not Status.DONE or not self.reply.answers(APPLICATION, self.command):
             raise InvalidTicket("the ticket proves nothing: its reply answers another command")
-        if not isinstance(grant, Grant) or not isinstance(word, Acquire | Ask):
+        if not isinstance(grant, Grant) or not isinstance(operation, Acquire | Ask):
             raise InvalidTicket("the ticket proves nothing: the lock was not granted in it")
         return grant
 

@@ -19,9 +19,9 @@ from alliance.errors import AllianceError
 from alliance.net.channels import Identities, open_channel
 from alliance.pb import peer_pb2 as pb
 from alliance.server.incarnation import Incarnation
+from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.server.peers import EXCHANGE, Peers
 from alliance.server.services import PeerService
-from alliance.server.words import Word, Words
 from alliance.storage.journal import Journal
 from quorum import GreetingStatement
 from tests.alliance.farm import Farm
@@ -91,13 +91,13 @@ class Side:
         self.config = replace(farm.config, members=members)
         self.me = me
         self.ear = Ear()
-        self.words = Words(6)
+        self.latest = LatestStatements(6)
         folder = Path(tempfile.mkdtemp())
         weakref.finalize(self, shutil.rmtree, folder)
         path = journal or folder / "journal.sqlite"
         self.journal = Journal(path, farm.config.alliance_id, self.config.members[me].name)
         key = farm.members[me].signing_key
-        self.incarnation = Incarnation(self.config, me, key, self.journal, self.words)
+        self.incarnation = Incarnation(self.config, me, key, self.journal, self.latest)
         self.peers = Peers(self.config, me, farm.members[me], self.incarnation, self.ear)
         self.service = PeerService(Identities(self.config), me, self.peers)
 
@@ -115,10 +115,12 @@ async def dialling(side: Side) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-def greeting(farm: Farm, member: int, peer: int, number: int, session: bytes = b"s" * 32) -> Word:
+def greeting(farm: Farm, member: int, peer: int, number: int, session: bytes = b"s" * 32) -> SignedStatement:
     """A member's word that this is its start of that number."""
     statement = GreetingStatement(member, peer, number, session)
-    return Word(statement, farm.members[member].signing_key.sign(statement.encode(farm.config.context)))
+    return SignedStatement(
+        statement, farm.members[member].signing_key.sign(statement.encode(farm.config.context))
+    )
 
 
 def step(**what: Any) -> bytes:

@@ -19,11 +19,11 @@ from fab_paxos.messages import (
     Accepted,
     Batches,
     Certified,
+    CertifyRequest,
     Endorsed,
     Fetch,
     FetchBatches,
     FetchState,
-    Flag,
     Forward,
     Message,
     NewView,
@@ -89,7 +89,7 @@ class Exemplars:
         self._certificate = cache(self._certify)
 
     def sender(self, kind: str, member: int = VILLAIN) -> int:
-        return {"propose": 0, "flag": 0, "new_view": 1}.get(kind, member)
+        return {"propose": 0, "certify_request": 0, "new_view": 1}.get(kind, member)
 
     def _make(self, setting: Setting) -> dict[str, Message]:
         at, context = setting.slot, setting.context or self.farm.config.context
@@ -104,7 +104,7 @@ class Exemplars:
         return {
             "propose": self.farm.propose(replace(reserve, view=view), 0, context),
             "accepted": self.farm.accepted(view, at, root, setting.member, context),
-            "flag": Flag(view, at),
+            "certify_request": CertifyRequest(view, at),
             "endorsement": Endorsed(share),
             "certified": Certified(self._certificate(statement, context)),
             "prove_share": ProveShare(statement),
@@ -209,9 +209,13 @@ class Stage:
     @property
     def standing(self) -> tuple[object, ...]:
         """What no bad message may change."""
-        tail, transfer = self.replica._tail, self.replica._catch_up.transfer
+        tail, transfer = self.replica._log, self.replica._catch_up.transfer
         entries = tuple((e.slot, e.view, e.root) for e in tail.accepted_above(tail.base))
-        held = self.replica._certifier.newest, self.replica._opening.new_view, self.replica._opening.progress
+        held = (
+            self.replica._certifier.newest,
+            self.replica._view_change.new_view,
+            self.replica._view_change.progress,
+        )
         return self.replica.status, entries, held, transfer._offer, transfer.received
 
     def hear(self, sender: int, message: Message) -> list[Effect]:

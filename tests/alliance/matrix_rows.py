@@ -34,9 +34,9 @@ accepted.slot | form: largest zero | signature: less more old slot
 accepted.root | form: cut empty huge longer | signature: changed old slot zeros
 accepted.signature | form: cut empty huge longer
     | signature: alliance changed epoch member old slot view zeros
-flag | form: empty | ignored: old slot view
-flag.view | ignored: largest more view
-flag.slot | form: largest zero | ignored: less more old slot
+certify_request | form: empty | ignored: old slot view
+certify_request.view | ignored: largest more view
+certify_request.slot | form: largest zero | ignored: less more old slot
 endorsement | form: empty | ignored: alliance epoch member old slot view
 endorsement.tag | form: largest less more zero
 endorsement.fields | form: cut empty huge longer | ignored: changed old slot view zeros
@@ -57,7 +57,7 @@ status.decided | form: largest less zero | ignored: more
 status.certified | form: largest more | ignored: less zero
 status.active | ignored: changed
 status.stable | form: largest more | ignored: less zero
-status.unattended | ignored: changed
+status.no_proofs_wanted | ignored: changed
 fetch | form: empty | ignored: old slot
 fetch.first_slot | form: largest zero | ignored: less more old slot
 log_frame | certificate: alliance epoch | form: empty | true: old slot view

@@ -20,11 +20,11 @@ from alliance.pb import client_pb2_grpc
 from alliance.server.gate import Gate
 from alliance.server.services import ClientService
 from alliance.server.sessions import Sessions
-from fab_paxos.events import Attended, Event, Submitted
+from fab_paxos.events import Event, ProofsWanted, Submitted
 from fab_paxos.messages import Status
 from tests.alliance.farm import Chain, Farm, Told
 from verifiable_log import Submission
-from verifiable_log.client_windows import ClientWindows, Standing
+from verifiable_log.client_windows import ClientWindows, Freshness
 
 Handler = Callable[[Any, Any], Coroutine[Any, Any, None]]
 
@@ -41,7 +41,7 @@ class Office(Told):
         self.me = me
         self.certifies = True
         self.posted: list[Submission] = []
-        self.attended: list[bool] = []
+        self.proofs_wanted: list[bool] = []
         self.error: AllianceError | None = None
         self.sessions = Sessions(self.history)
         self.windows = ClientWindows()
@@ -55,22 +55,22 @@ class Office(Told):
     # -- the driver
 
     def post(self, event: Event) -> None:
-        if isinstance(event, Attended):
-            self.attended.append(event.attended)
+        if isinstance(event, ProofsWanted):
+            self.proofs_wanted.append(event.proofs_wanted)
             return
         assert isinstance(event, Submitted)
         self.posted.append(event.submission)
         judgement = self.windows.judge(event.submission)
-        if judgement.standing is Standing.REPEATED:
+        if judgement.freshness is Freshness.REPEATED:
             self.sessions.located(event.submission, judgement.slot)
-        elif judgement.standing is Standing.FRESH:
+        elif judgement.freshness is Freshness.FRESH:
             entry = self.decide(self.chain.add(event.submission))
             self.windows.admit(entry.slot, event.submission)
             self.sessions.decided(entry)
             if self.certifies:
                 self.certify(entry.slot)
         else:
-            self.sessions.refused(event.submission, judgement.standing.value)
+            self.sessions.refused(event.submission, judgement.freshness.value)
 
     async def room(self) -> None:
         pass

@@ -9,11 +9,11 @@ from fab_paxos.messages import (
     Accepted,
     Batches,
     Certified,
+    CertifyRequest,
     Endorsed,
     Fetch,
     FetchBatches,
     FetchState,
-    Flag,
     Forward,
     NewView,
     Offer,
@@ -24,8 +24,8 @@ from fab_paxos.messages import (
     StatePart,
     Status,
 )
-from fab_paxos.opening import FETCH_BATCHES_MAX
 from fab_paxos.selection import ReportedEntry
+from fab_paxos.view_change import FETCH_BATCHES_MAX
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -109,7 +109,7 @@ messages = (
         signatures,
     )
     | st.builds(Accepted, u64, slots, digests, signatures)
-    | st.builds(Flag, u64, slots)
+    | st.builds(CertifyRequest, u64, slots)
     | st.builds(Endorsed, st.builds(Endorsement, statements, st.just(SENDER), shares))
     | st.builds(Certified, certificates)
     | st.builds(ProveShare, statements)

@@ -13,39 +13,39 @@ from pathlib import Path
 
 import pytest
 
-from alliance.cli.demo.attack import Outcome, Siege
-from alliance.cli.demo.attack_kinds import ALL, PLOTS, Attack, Plot
+from alliance.cli.demo.attack import Attack, Outcome
+from alliance.cli.demo.attack_kinds import ALL, PLANS, AttackName, AttackPlan
 from alliance.cli.demo.cluster import PLAYGROUND
-from alliance.cli.demo.narration import Story
-from alliance.cli.demo.run import Course
+from alliance.cli.demo.narration import Narration
+from alliance.cli.demo.run import Run
 from alliance.client import client
 from alliance.config import file as config_file
 from alliance.hostile.attacks import ATTACKS
 from tests.founding import found
 from tests.processes import PASSPHRASE, Cluster, environment, founding
 
-Play = Callable[[Plot], Outcome]
+Play = Callable[[AttackPlan], Outcome]
 
 
-class Scene(Course):
+class Scene(Run):
     """An alliance at work, on which one attack after the other is played."""
 
     async def live(self, first: client.Client, second: client.Client) -> None:
         self.clients = first, second
         self._last: Outcome | None = None
 
-    async def play(self, plot: Plot) -> Outcome:
+    async def play(self, plan: AttackPlan) -> Outcome:
         if self._last is not None:
             await self._heal(self._last)
         # Where nobody else's work is ordered, a censored client is missed as soon as its time-out is over.
         first, second = self.clients
-        siege = Siege(self, [first, first if plot.attack == "censor" else second], plot)
-        await siege.begin()
-        await siege.endure()
-        await siege.agree()
-        await siege.judge()
-        self._last = siege.outcome
-        return siege.outcome
+        attack = Attack(self, [first, first if plan.attack == "censor" else second], plan)
+        await attack.begin()
+        await attack.endure()
+        await attack.agree()
+        await attack.judge()
+        self._last = attack.outcome
+        return attack.outcome
 
     async def _heal(self, outcome: Outcome) -> None:
         """All members honest, and nobody's shares ignored: that is remembered as long as a server runs."""
@@ -64,7 +64,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     """A function that plays an attack and returns its figures."""
     folder = tmp_path_factory.mktemp("attacked") / "farm"
     config = found(founding(), folder, PASSPHRASE.encode())
-    scene = Scene(folder, config, PASSPHRASE, Story(silent=True))
+    scene = Scene(folder, config, PASSPHRASE, Narration(silent=True))
     stack = AsyncExitStack()
 
     async def open_scene() -> None:
@@ -78,33 +78,33 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
     with asyncio.Runner() as runner:
         try:
             runner.run(open_scene())
-            yield lambda plot: runner.run(scene.play(plot))
+            yield lambda plan: runner.run(scene.play(plan))
         finally:
             runner.run(stack.aclose())
             runner.run(scene.cluster.stop())
 
 
-def _in_short(attack: Attack, seconds: float = 1.0) -> Plot:
-    return replace(PLOTS[attack], seconds=seconds)
+def _in_short(attack: AttackName, seconds: float = 1.0) -> AttackPlan:
+    return replace(PLANS[attack], seconds=seconds)
 
 
 def test_a_silent_leader_is_missed_and_replaced(play: Play) -> None:
-    outcome = play(_in_short(Attack.SILENT))
+    outcome = play(_in_short(AttackName.SILENT))
     assert outcome.lies["messages kept back"] > 0
     assert outcome.replaced_after_ms is not None
     assert outcome.during.gap_ms > 500  # nobody's patience ends before
 
 
 def test_a_slow_leader_slows_everybody_down(play: Play) -> None:
-    # Too short for the members to lose their patience with its pace: tests/fab_paxos/test_pace.py shows that.
-    outcome = play(replace(_in_short(Attack.SLOW), replaced=None))
+    # Too short to be replaced for its pace: tests/fab_paxos/test_leader_monitor.py shows that.
+    outcome = play(replace(_in_short(AttackName.SLOW), replaced=None))
     assert outcome.lies["proposals held back"] > 0
     assert outcome.during.gap_ms > 350
     assert outcome.blamed == {}
 
 
 def test_a_censored_client_gets_through(play: Play) -> None:
-    outcome = play(_in_short(Attack.CENSOR))
+    outcome = play(_in_short(AttackName.CENSOR))
     assert outcome.lies["submissions ignored"] > 0
     assert outcome.replaced_after_ms is not None
     assert outcome.during.first_client_ms > 500
@@ -112,7 +112,7 @@ def test_a_censored_client_gets_through(play: Play) -> None:
 
 
 def test_an_equivocator_is_convicted_and_replaced_and_lies_in_its_reports(play: Play) -> None:
-    outcome = play(_in_short(Attack.EQUIVOCATE))
+    outcome = play(_in_short(AttackName.EQUIVOCATE))
     assert outcome.lies["slots proposed in two versions"] > 0
     assert outcome.lies["lying Reports"] > 0
     assert outcome.replaced_after_ms is not None
@@ -121,16 +121,16 @@ def test_an_equivocator_is_convicted_and_replaced_and_lies_in_its_reports(play: 
 
 
 def test_a_spoiler_of_signatures_is_convicted_and_certificates_are_made(play: Play) -> None:
-    outcome = play(_in_short(Attack.BAD_SHARES, 3.0))
+    outcome = play(_in_short(AttackName.BAD_SHARES, 3.0))
     assert outcome.lies["bad shares"] > 0
     assert set(outcome.blamed) == {outcome.member}
     assert set(outcome.blamed[outcome.member]) == {"a bad signature share"}
 
 
 def test_every_attack_of_the_demo_is_one_of_the_liars() -> None:
-    plots = [*PLOTS.values(), ALL]
-    assert {plot.attack for plot in plots} == set(ATTACKS)
-    assert all(plot.attack == attack.value for attack, plot in PLOTS.items())
+    plots = [*PLANS.values(), ALL]
+    assert {plan.attack for plan in plots} == set(ATTACKS)
+    assert all(plan.attack == attack.value for attack, plan in PLANS.items())
 
 
 # -- who may lie -------------------------------------------------------------------------------------

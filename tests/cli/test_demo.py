@@ -24,7 +24,7 @@ from dataclasses import replace
 from alliance.cli import demo_attack, demo_plots, main
 from tests.founding import cheap_key_files
 demo_attack.COMPARE_SECONDS = 0.2
-demo_plots.PLOTS = {attack: replace(plot, seconds=1.0) for attack, plot in demo_plots.PLOTS.items()}
+demo_plots.PLANS = {attack: replace(plan, seconds=1.0) for attack, plan in demo_plots.PLANS.items()}
 with cheap_key_files():
     main()
 """

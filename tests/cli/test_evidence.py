@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.cli.status import _accused
 from alliance.client import MemberStatus
-from alliance.evidence.portable import EVIDENCE_BYTES_MAX, TWO_WORDS, PortableEvidence, Word
+from alliance.evidence.portable import EVIDENCE_BYTES_MAX, TWO_WORDS, PortableEvidence, SignedBytes
 from alliance.keys import folder as keys
 from quorum import VoteStatement
 from tests.cli.conftest import Run
@@ -30,7 +30,7 @@ def file(founded: Cluster, key: Ed25519PrivateKey, tmp_path: Path) -> Path:
     """Two votes of member 3 for one slot."""
     context = founded.config.context
     statements = [VoteStatement(4, 9, root * 32).encode(context) for root in (b"a", b"b")]
-    words = tuple(Word(statement, key.sign(statement)) for statement in statements)
+    words = tuple(SignedBytes(statement, key.sign(statement)) for statement in statements)
     path = tmp_path / "e.json"
     path.write_text(PortableEvidence(context, TWO_WORDS, "member-3", words).to_json())
     return path

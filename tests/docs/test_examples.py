@@ -161,7 +161,7 @@ def test_the_readmes_of_the_examples_do_what_they_say(running: Cluster) -> None:
 def test_the_chapters_of_the_demo_are_those_of_the_readme() -> None:
     """The demo itself is run by tests/cli."""
     (shown,) = (block.body for block in blocks("text") if "demo: ok" in block.body)
-    source = "".join(path.read_text("utf-8") for path in (ROOT / "alliance" / "cli").glob("demo*.py"))
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "alliance" / "cli" / "demo").glob("*.py"))
     chapters = re.findall(r"^\d+  (.+)$", shown, re.M)
     assert len(chapters) >= 8
     for chapter in chapters:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from examples.lock_service.encoding import Invalid, Mode
-from examples.lock_service.words import (
+from examples.lock_service.operations import (
     Acquire,
     Answer,
     Ask,
@@ -50,48 +50,50 @@ class State:
 def step(state: State, client_id: bytes, payload: bytes, time_ms: int) -> tuple[Answer, State]:
     state = advance(state, time_ms)
     try:
-        word = decode(payload)
+        operation = decode(payload)
     except Invalid:
         return Refused(Reason.MALFORMED), state
-    if isinstance(word, Listing):
-        return page(state, word.after), state
-    key = (client_id, word.session)
+    if isinstance(operation, Listing):
+        return page(state, operation.after), state
+    key = (client_id, operation.session)
     found = next((s for s in state.sessions if s[0] == key), None)
-    if isinstance(word, Open):
+    if isinstance(operation, Open):
         if found:
             return Refused(Reason.SESSION_EXISTS), state
-        end = state.now + word.ttl_ms
-        return Lease(word.session, end), replace(state, sessions=(*state.sessions, (key, word.ttl_ms, end)))
+        end = state.now + operation.ttl_ms
+        return Lease(operation.session, end), replace(
+            state, sessions=(*state.sessions, (key, operation.ttl_ms, end))
+        )
     if not found:
         return Refused(Reason.NO_SESSION), state
-    if isinstance(word, Close):
+    if isinstance(operation, Close):
         return Done(), without_session(state, key)
-    if isinstance(word, Acquire):
-        return acquire(state, key, word)
-    if isinstance(word, Ask):
-        return standing(state, key, word.name), state
-    if isinstance(word, Release):
-        mine = claim_of(state, key, word.name)
+    if isinstance(operation, Acquire):
+        return acquire(state, key, operation)
+    if isinstance(operation, Ask):
+        return standing(state, key, operation.name), state
+    if isinstance(operation, Release):
+        mine = claim_of(state, key, operation.name)
         if mine is None:
             return Refused(Reason.NOT_HELD), state
-        if word.token and word.token != mine.token:
+        if operation.token and operation.token != mine.token:
             return Refused(Reason.WRONG_TOKEN), state
         return Done(), without_claim(state, mine)
     end = state.now + found[1]
     sessions = tuple((k, ttl, end if k == key else e) for k, ttl, e in state.sessions)
-    return Lease(word.session, end), replace(state, sessions=sessions)
+    return Lease(operation.session, end), replace(state, sessions=sessions)
 
 
-def acquire(state: State, key: Key, word: Acquire) -> tuple[Answer, State]:
-    mine = claim_of(state, key, word.name)
+def acquire(state: State, key: Key, operation: Acquire) -> tuple[Answer, State]:
+    mine = claim_of(state, key, operation.name)
     if mine is not None:
-        if mine.mode is not word.mode:
+        if mine.mode is not operation.mode:
             return Refused(Reason.OTHER_MODE), state
-        return standing(state, key, word.name), state
-    claim = Claim(key, word.name, word.mode, state.now + word.wait_ms)
-    after = serve(replace(state, claims=(*state.claims, claim)), word.name)
-    answer = standing(after, key, word.name)
-    if word.wait_ms == 0 and isinstance(answer, Queued):
+        return standing(state, key, operation.name), state
+    claim = Claim(key, operation.name, operation.mode, state.now + operation.wait_ms)
+    after = serve(replace(state, claims=(*state.claims, claim)), operation.name)
+    answer = standing(after, key, operation.name)
+    if operation.wait_ms == 0 and isinstance(answer, Queued):
         return Refused(Reason.TAKEN), state
     return answer, after
 

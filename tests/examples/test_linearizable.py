@@ -10,9 +10,19 @@ import pytest
 from alliance.execution import Command
 from alliance.testing import Call, Simulation
 from examples.kv.store import Store
-from examples.lock_service import APPLICATION, LockMachine, words
+from examples.lock_service import APPLICATION, LockMachine, operations
 from examples.lock_service.encoding import Mode
-from examples.lock_service.words import Acquire, Ask, Close, Grant, Listing, Open, Release, Renew, Word
+from examples.lock_service.operations import (
+    Acquire,
+    Ask,
+    Close,
+    Grant,
+    Listing,
+    Open,
+    Release,
+    Renew,
+)
+from examples.lock_service.operations import Operation as LockOperation
 from tests.examples import lock_twin
 from tests.examples.linearizability import Operation, in_real_time, linearizable
 
@@ -128,7 +138,7 @@ def test_a_store_that_lags_behind_is_found() -> None:
 # -- the lock service -----------------------------------------------------------------------------------
 
 
-def some_word(dice: Random, session: bytes) -> Word:
+def some_operation(dice: Random, session: bytes) -> LockOperation:
     name = dice.choice(["gate", "door"])
     match dice.randrange(9):
         case 0 | 8:
@@ -159,7 +169,7 @@ def test_the_lock_service_is_linearizable(seed: int) -> None:
             name = crowd.idle()
             if name is not None:
                 session = name.encode().ljust(16, b"\0")
-                crowd.do(name, words.encode(some_word(dice, session)))
+                crowd.do(name, operations.encode(some_operation(dice, session)))
             crowd.suffer()
         world.settle()
         calls = world.ordered()
@@ -170,7 +180,7 @@ def test_the_lock_service_is_linearizable(seed: int) -> None:
         outcome = call.outcome
         assert outcome is not None
         expected, twin = lock_twin.step(twin, outcome.client_id, call.payload, outcome.time_ms)
-        assert outcome.payload == words.encode_answer(expected)
+        assert outcome.payload == operations.encode_answer(expected)
         if isinstance(expected, Grant):
             tokens.add(expected.token)
     assert len(tokens) >= 5  # or nothing was at stake

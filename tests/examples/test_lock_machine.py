@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from examples.lock_service import machine as machine_module
-from examples.lock_service import words
+from examples.lock_service import operations
 from examples.lock_service.encoding import Invalid, Mode
 from examples.lock_service.machine import LockMachine
-from examples.lock_service.words import (
+from examples.lock_service.operations import (
     TTL_MS_MIN,
     Acquire,
     Answer,
@@ -26,13 +26,13 @@ from examples.lock_service.words import (
     Lease,
     Listing,
     Open,
+    Operation,
     Page,
     Queued,
     Reason,
     Refused,
     Release,
     Renew,
-    Word,
 )
 from tests.examples import lock_twin
 
@@ -57,11 +57,11 @@ class Service:
         self.now = 1_000_000
         self.tokens: dict[str, int] = defaultdict(int)
 
-    def say(self, client_id: bytes, word: Word) -> Answer:
-        return self.tell(client_id, words.encode(word))
+    def say(self, client_id: bytes, operation: Operation) -> Answer:
+        return self.tell(client_id, operations.encode(operation))
 
     def tell(self, client_id: bytes, payload: bytes) -> Answer:
-        answer = words.decode_answer(self.machine.apply(Said(client_id, payload, self.now)))
+        answer = operations.decode_answer(self.machine.apply(Said(client_id, payload, self.now)))
         expected, self.twin = lock_twin.step(self.twin, client_id, payload, self.now)
         assert answer == expected
         return answer
@@ -152,8 +152,8 @@ def test_tokens_rise_for_a_lock_that_was_forgotten() -> None:
 def test_a_foreign_session_is_no_session() -> None:
     service = opened((ANNA, ONE))
     token = granted(service.say(ANNA, Acquire(ONE, X, 0, "door")))
-    for word in (Release(ONE, token, "door"), Close(ONE), Renew(ONE), Ask(ONE, "door")):
-        assert service.say(BERT, word) == Refused(Reason.NO_SESSION)
+    for operation in (Release(ONE, token, "door"), Close(ONE), Renew(ONE), Ask(ONE, "door")):
+        assert service.say(BERT, operation) == Refused(Reason.NO_SESSION)
     assert granted(service.say(ANNA, Ask(ONE, "door"))) == token
 
 
@@ -162,7 +162,7 @@ def test_mistakes_change_nothing_and_are_told() -> None:
     token = granted(service.say(ANNA, Acquire(ONE, X, 0, "door")))
     other = granted(service.say(ANNA, Acquire(ONE, X, 0, "gate")))
     before = service.machine.snapshot()
-    for who, word, reason in (
+    for who, operation, reason in (
         (ANNA, Open(ONE, 5000), Reason.SESSION_EXISTS),
         (ANNA, Acquire(ONE, S, 0, "door"), Reason.OTHER_MODE),
         (ANNA, Release(ONE, other, "door"), Reason.WRONG_TOKEN),
@@ -171,23 +171,23 @@ def test_mistakes_change_nothing_and_are_told() -> None:
         (BERT, Ask(TWO, "door"), Reason.NOT_HELD),
         (BERT, Acquire(TWO, X, 0, "door"), Reason.TAKEN),
     ):
-        assert service.say(who, word) == Refused(reason)
+        assert service.say(who, operation) == Refused(reason)
         assert service.machine.snapshot() == before
 
 
 def test_listing_in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine_module, "PAGE_LOCKS", 2)
     machine = LockMachine()
-    machine.apply(Said(ANNA, words.encode(Open(ONE, 5000)), 7))
+    machine.apply(Said(ANNA, operations.encode(Open(ONE, 5000)), 7))
     for name in ("c", "a", "b"):
-        machine.apply(Said(ANNA, words.encode(Acquire(ONE, X, 0, name)), 7))
-    first = words.decode_answer(machine.query(words.encode(Listing(""))))
+        machine.apply(Said(ANNA, operations.encode(Acquire(ONE, X, 0, name)), 7))
+    first = operations.decode_answer(machine.query(operations.encode(Listing(""))))
     assert isinstance(first, Page)
     assert ([lock.name for lock in first.locks], first.more) == (["a", "b"], True)
-    second = words.decode_answer(machine.query(words.encode(Listing("b"))))
+    second = operations.decode_answer(machine.query(operations.encode(Listing("b"))))
     assert isinstance(second, Page)
     assert ([lock.holders for lock in second.locks], second.more) == ([((ANNA, 1, 5007),)], False)
-    assert words.decode_answer(machine.query(words.encode(Close(ONE)))) == Refused(Reason.MALFORMED)
+    assert operations.decode_answer(machine.query(operations.encode(Close(ONE)))) == Refused(Reason.MALFORMED)
 
 
 # -- the twin -------------------------------------------------------------------------------------------
@@ -210,14 +210,14 @@ def test_all_short_stories_with_three_sessions_and_one_lock() -> None:
     """Ten commands, time passing before each or not: every story of three commands, and what follows."""
     for story in itertools.product(itertools.product(SMALL, (0, 1500)), repeat=3):
         service = opened((ANNA, ONE), (BERT, TWO), (BERT, THREE), ttl_ms=2000)
-        for (client_id, word), passes in story:
+        for (client_id, operation), passes in story:
             service.now += passes
-            service.say(client_id, word)
+            service.say(client_id, operation)
         service.reborn()
         service.say(BERT, Listing(""))
 
 
-def random_word(dice: Random) -> Word:
+def random_word(dice: Random) -> Operation:
     session, name = dice.choice((ONE, TWO)), dice.choice(("a", "b", "c"))
     match dice.randrange(10):
         case 0 | 1:
@@ -256,26 +256,28 @@ def test_long_stories_agree_with_the_twin(seed: int) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(lambda rest: words.MAGIC + rest)))
+@given(st.lists(st.binary(max_size=60) | st.binary(max_size=60).map(lambda rest: operations.MAGIC + rest)))
 def test_any_bytes_are_answered(payloads: list[bytes]) -> None:
     service = opened((ANNA, ONE))
     for payload in payloads:
         service.tell(ANNA, payload)
-        words.decode_answer(service.machine.query(payload))
+        operations.decode_answer(service.machine.query(payload))
 
 
 def test_every_altered_command_is_refused_or_another_command() -> None:
     service = opened((ANNA, ONE))
-    for word in (Open(TWO, 5000), Acquire(ONE, X, 7, "door"), Release(ONE, 9, "door"), Listing("x")):
-        encoded = words.encode(word)
-        assert words.decode(encoded) == word
+    for operation in (Open(TWO, 5000), Acquire(ONE, X, 7, "door"), Release(ONE, 9, "door"), Listing("x")):
+        encoded = operations.encode(operation)
+        assert operations.decode(encoded) == operation
         for end in range(len(encoded)):
             assert service.tell(ANNA, encoded[:end]) == Refused(Reason.MALFORMED)
         assert service.tell(ANNA, encoded + b"\0") == Refused(Reason.MALFORMED)
         for at in range(len(encoded)):
             altered = encoded[:at] + bytes([encoded[at] ^ 0x80]) + encoded[at + 1 :]
             try:
-                assert words.encode(words.decode(altered)) == altered  # one encoding for each command
+                assert (
+                    operations.encode(operations.decode(altered)) == altered
+                )  # one encoding for each command
             except Invalid:
                 assert service.tell(ANNA, altered) == Refused(Reason.MALFORMED)
 
@@ -283,7 +285,7 @@ def test_every_altered_command_is_refused_or_another_command() -> None:
 @pytest.mark.parametrize("name", ["", "a b", "../x", "ä", "-", "x" * 129, "x" * 300, "a\n"])
 def test_a_name_that_is_none_is_not_sent(name: str) -> None:
     with pytest.raises(Invalid):
-        words.encode(Ask(ONE, name))
+        operations.encode(Ask(ONE, name))
 
 
 def test_a_snapshot_that_is_torn_or_altered_is_refused() -> None:
@@ -311,8 +313,8 @@ def test_a_client_fills_its_own_share_and_no_more(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine_module, "CLAIMS_PER_CLIENT_MAX", 20)
     machine = LockMachine()
 
-    def say(client_id: bytes, word: Word, time_ms: int = 5) -> Answer:
-        return words.decode_answer(machine.apply(Said(client_id, words.encode(word), time_ms)))
+    def say(client_id: bytes, operation: Operation, time_ms: int = 5) -> Answer:
+        return operations.decode_answer(machine.apply(Said(client_id, operations.encode(operation), time_ms)))
 
     for number in range(machine_module.SESSIONS_PER_CLIENT_MAX):
         assert isinstance(say(ANNA, Open(number.to_bytes(16, "big"), 5000)), Lease)

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from alliance.config.file import ATTESTATION
 from alliance.execution import Kind, Outcome, Reply, Status, wrap
 from alliance.proofs.receipt import key_fingerprint, load_public_key
-from examples.lock_service import APPLICATION, InvalidTicket, Mode, StaleToken, Ticket, WrongMode, words
+from examples.lock_service import APPLICATION, InvalidTicket, Mode, StaleToken, Ticket, WrongMode, operations
+from examples.lock_service.operations import Acquire, Ask, Grant, Operation, Renew
 from examples.lock_service.resource import CONNECTIONS_MAX, FILE_BYTES_MAX, HEADER, Files, Server
 from examples.lock_service.ticket import TICKET_BYTES_MAX
-from examples.lock_service.words import Acquire, Ask, Grant, Renew, Word
 from quorum import Context, Endorsement
 from tests.alliance.farm import TIME_MS, Farm
 
@@ -47,15 +47,15 @@ def make(farm: Farm, key: RSAPublicKey) -> Make:
         name: str = "gate",
         mode: Mode = Mode.EXCLUSIVE,
         *,
-        word: Word | None = None,
+        operation: Operation | None = None,
         answer: bytes | None = None,
         application: str = APPLICATION,
         kind: Kind = Kind.APPLY,
         status: Status = Status.DONE,
     ) -> Ticket:
-        command = words.encode(word or Acquire(SESSION, mode, 0, name))
+        command = operations.encode(operation or Acquire(SESSION, mode, 0, name))
         grant = Grant(name, mode, token, farm.client_id(), SESSION, TIME_MS + 30_000)
-        payload = answer if answer is not None else words.encode_answer(grant)
+        payload = answer if answer is not None else operations.encode_answer(grant)
         digest = sha256(wrap(application, kind, command)).digest()
         outcome = Outcome(farm.client_id(), 7, 0, 3, TIME_MS, digest, status, payload)
         statement = outcome.statement()
@@ -74,7 +74,7 @@ def make(farm: Farm, key: RSAPublicKey) -> Make:
 
 
 def test_a_ticket_says_what_was_granted(make: Make, key: RSAPublicKey) -> None:
-    for ticket in (make(5), make(5, word=Ask(SESSION, "gate"))):
+    for ticket in (make(5), make(5, operation=Ask(SESSION, "gate"))):
         grant = Ticket.from_json(ticket.to_json()).verify(key)
         assert (grant.name, grant.token, grant.mode) == ("gate", 5, Mode.EXCLUSIVE)
 
@@ -85,10 +85,10 @@ def test_a_ticket_says_what_was_granted(make: Make, key: RSAPublicKey) -> None:
         {"application": "kv"},  # whose clients choose its answers
         {"kind": Kind.QUERY},
         {"status": Status.REFUSED},
-        {"word": Renew(SESSION)},
+        {"operation": Renew(SESSION)},
         {"answer": b""},
-        {"answer": words.encode_answer(words.Done())},
-        {"answer": words.encode_answer(words.Refused(words.Reason.TAKEN))},
+        {"answer": operations.encode_answer(operations.Done())},
+        {"answer": operations.encode_answer(operations.Refused(operations.Reason.TAKEN))},
     ],
     ids=str,
 )
@@ -106,7 +106,7 @@ def test_an_altered_ticket_and_another_alliances_are_refused(
     other = make(6)
     forged = replace(ticket, reply=replace(ticket.reply, outcome=other.reply.outcome))
     moved = replace(ticket, reply=replace(ticket.reply, context=Context(bytes(32), 0)))
-    asked = replace(ticket, command=words.encode(Acquire(SESSION, Mode.EXCLUSIVE, 0, "another")))
+    asked = replace(ticket, command=operations.encode(Acquire(SESSION, Mode.EXCLUSIVE, 0, "another")))
     for bad in (forged, moved, asked):
         with pytest.raises(InvalidTicket):
             bad.verify(key)

@@ -14,9 +14,9 @@ from random import Random
 
 import pytest
 
-from examples.lock_service import Fences, LockMachine, StaleToken, words
+from examples.lock_service import Fences, LockMachine, StaleToken, operations
 from examples.lock_service.encoding import Mode
-from examples.lock_service.words import (
+from examples.lock_service.operations import (
     TTL_MS_MIN,
     Acquire,
     Answer,
@@ -24,9 +24,9 @@ from examples.lock_service.words import (
     Grant,
     Lease,
     Open,
+    Operation,
     Queued,
     Release,
-    Word,
 )
 
 SCHEDULES, PARTS = 10_000, 4
@@ -86,18 +86,20 @@ class Schedule:
         self._count += 1
         heapq.heappush(self._plan, (self._now + least_ms + pause, self._count, act))
 
-    def _say(self, client: bytes, word: Word) -> Answer:
-        return words.decode_answer(self._machine.apply(Said(client, words.encode(word), self._now)))
+    def _say(self, client: bytes, operation: Operation) -> Answer:
+        return operations.decode_answer(
+            self._machine.apply(Said(client, operations.encode(operation), self._now))
+        )
 
     def _begin(self, client: bytes, rounds: int) -> None:
         if rounds:
             session = self._count.to_bytes(16, "big")
             assert isinstance(self._say(client, Open(session, TTL_MS_MIN)), Lease)
-            word = Acquire(session, Mode.EXCLUSIVE, 10 * PAUSE_MS_MAX, "count")
-            self._later(lambda: self._wait(client, session, word, rounds))
+            operation = Acquire(session, Mode.EXCLUSIVE, 10 * PAUSE_MS_MAX, "count")
+            self._later(lambda: self._wait(client, session, operation, rounds))
 
-    def _wait(self, client: bytes, session: bytes, word: Acquire | Ask, rounds: int) -> None:
-        match self._say(client, word):
+    def _wait(self, client: bytes, session: bytes, operation: Acquire | Ask, rounds: int) -> None:
+        match self._say(client, operation):
             case Grant(_, _, token):
                 self._later(lambda: self._read(client, session, token, rounds))
             case Queued():

@@ -11,7 +11,7 @@ from alliance.client.listener import DecidedSlot
 from alliance.execution import Command, Outcome, Refused, Runner, Status
 from alliance.execution.machine import Kind, unwrap, wrap
 from alliance.execution.outcome import KEPT_PER_CLIENT, Outcomes
-from alliance.execution.runner import COMPARE_SLOTS, quarrel
+from alliance.execution.runner import COMPARE_SLOTS, compare_digests
 from examples.kv.store import Store
 from tests.execution.feed import Feed
 from verifiable_log.merkle_tree import ProofError, leaf_hash
@@ -163,11 +163,11 @@ def test_runners_agree_wherever_they_were_restarted() -> None:
 
 def test_who_is_outvoted_halts_and_who_differs_is_named() -> None:
     a, b, c = (bytes([number]) * 32 for number in range(3))
-    assert quarrel(a, {1: a, 2: a, 3: b}, 2) == (False, [3])
-    assert quarrel(b, {0: a, 1: a, 2: a}, 2) == (True, [])
-    assert quarrel(a, {1: b, 2: c}, 2) == (False, [])
-    assert quarrel(a, {}, 2) == (False, [])
-    assert quarrel(a, {1: b}, 2) == (False, [])
+    assert compare_digests(a, {1: a, 2: a, 3: b}, 2) == (False, [3])
+    assert compare_digests(b, {0: a, 1: a, 2: a}, 2) == (True, [])
+    assert compare_digests(a, {1: b, 2: c}, 2) == (False, [])
+    assert compare_digests(a, {}, 2) == (False, [])
+    assert compare_digests(a, {1: b}, 2) == (False, [])
 
 
 def test_old_outcomes_are_forgotten_client_by_client() -> None:

@@ -17,9 +17,9 @@ from fab_paxos.events import Drained, EndorsementMade, Event, Received, Started
 from fab_paxos.messages import (
     Accepted,
     Batches,
+    CertifyRequest,
     Endorsed,
     FetchBatches,
-    Flag,
     Message,
     NewView,
     Propose,
@@ -94,7 +94,7 @@ class Engine:
     @property
     def log(self) -> str:
         """What it holds as accepted in its view, decided slots first."""
-        tail = self.replica._tail
+        tail = self.replica._log
         root = tail.root(tail.tip)
         return log_of(root) if root is not None else "?"
 
@@ -104,7 +104,7 @@ class Engine:
         for _ in range(ROUNDS_MAX):
             while waiting:
                 self._carry_out(waiting.popleft(), waiting)
-            self._flagged()
+            self._requested()
             self._carry_out(Drained(), waiting)
             if not waiting:
                 return
@@ -122,16 +122,16 @@ class Engine:
 
     def forget_reports(self) -> None:
         """Others' Reports are told anew each time, too: as many as open a view."""
-        reports = self.replica._opening._reports
+        reports = self.replica._view_change._reports
         for member in [member for member in reports if member != self.me]:
             del reports[member]
 
-    def _flagged(self) -> None:
+    def _requested(self) -> None:
         """The leader's flag on all that was accepted is never late: shares only add certificates."""
         status = self.replica.status
         leader = self.replica.leader
         if leader != self.me and status.accepted > status.certified:
-            self.replica.step(Received(leader, Flag(status.view, status.accepted)))
+            self.replica.step(Received(leader, CertifyRequest(status.view, status.accepted)))
 
     def _carry_out(self, event: Event, waiting: deque[Event]) -> None:
         effects = self.replica.step(event)
@@ -154,7 +154,7 @@ class Engine:
         self._followed()
 
     def _followed(self) -> None:
-        new_view = self.replica._opening.new_view
+        new_view = self.replica._view_change.new_view
         if new_view is not None:
             name = name_new_view(new_view)
             if name not in self.said.followed:
@@ -247,7 +247,7 @@ class Table:
         return step
 
     def _number(self, engine: Engine) -> int:
-        new_view = engine.replica._opening.new_view
+        new_view = engine.replica._view_change.new_view
         if new_view is not None:
             name = self._names[new_view.digest] = name_new_view(new_view)
             if isinstance(new_view, NewView):

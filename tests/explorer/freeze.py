@@ -21,8 +21,8 @@ LEFT_OUT = {
         "_config",  # never changes
         "_system",
         # Time: in the explorer a time-out may pass at any moment, whatever the timers say.
-        "_patience",
-        "_pace",
+        "_view_timer",
+        "_leader_monitor",
     },
     # The words of others are all heard at once, when that decides: what was heard before is heard again.
     "Learner": {"_system", "_support", "_words", "_shown"},
@@ -32,7 +32,7 @@ LEFT_OUT = {
     "Proposer": {"_pending", "_queue", "_unsent", "_beats", "_overlooked"},
     # Reports are delivered as many at once as open a view. Whom to ask for a batch: all answer at once.
     # Who endorses the progress of a view follows from what it follows.
-    "Opening": {
+    "ViewChange": {
         "_system",
         "_reports",
         "_fetched",
@@ -46,7 +46,7 @@ LEFT_OUT = {
     "CatchUp": {"_system", "_last"},
     "Certifier": {"_system"},
     "Election": {"_system"},
-    "Gathering": {"_system"},
+    "ShareCollector": {"_system"},
 }
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
 
-from fab_paxos.gathering import Reputation
-from fab_paxos.jointly import Jointly
-from fab_paxos.opening import Opening
+from fab_paxos.joint_signing import JointSigning
 from fab_paxos.selection import InvalidSelection
-from fab_paxos.tail import Tail
+from fab_paxos.share_collector import Reputation
+from fab_paxos.uncertified_log import UncertifiedLog
+from fab_paxos.view_change import ViewChange
 from quorum import QuorumSystem
 from tests.explorer.checks import check
 from tests.explorer.engine import Local, OpenedBy, Said, Step
@@ -238,8 +238,10 @@ class Menu:
 
     def _name(self, view: int, by: OpenedBy) -> NewViewName | None:
         """What the engine itself makes of these Reports."""
-        jointly = Jointly(self._system, self._liar, Reputation())
-        opening = Opening(self._system, self._liar, Tail(EMPTY, ClientWindows()), view, None, jointly)
+        jointly = JointSigning(self._system, self._liar, Reputation())
+        opening = ViewChange(
+            self._system, self._liar, UncertifiedLog(EMPTY, ClientWindows()), view, None, jointly
+        )
         reports = tuple((member, report(self._system, view, content)) for member, content in by)
         try:
             return name_new_view(opening._made(reports))

@@ -134,7 +134,7 @@ class Cluster:
         for member in self.live():
             member.post(TimerFired("heartbeat"))
 
-    def lose_patience(self) -> None:
+    def fire_view_timers(self) -> None:
         """The view time-out passes for everybody whose timer is running."""
         self.now_ms += BEAT_MS
         for member in self.live():
@@ -271,5 +271,5 @@ class Cluster:
         self.loss = 0.0
         for _ in range(rounds):
             self.run()
-            self.lose_patience()
+            self.fire_view_timers()
             self.settle(3)

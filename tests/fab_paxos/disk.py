@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from fab_paxos import RestoredEntry, RestoredState
 from fab_paxos.effects import (
     CheckpointRecord,
-    CutRecord,
     EntryRecord,
-    LeapRecord,
     NewViewRecord,
     ProvenRecord,
     Record,
+    SnapshotRecord,
+    TruncateRecord,
     ViewRecord,
 )
 from fab_paxos.messages import Offer
@@ -38,20 +38,20 @@ class Disk:
         self.new_view_digest: bytes | None = None
         self.checkpoint: Checkpoint | None = None
         self.base = Frontier()
-        self.silent = 0
+        self.muted_up_to = 0
         self.leaps: list[int] = []
         self.checkpoints = 0  # how many it took, or was brought
 
     def write(self, records: Sequence[Record]) -> None:
         for record in records:
             match record:
-                case CutRecord(cut, silent):
-                    self.silent = silent
+                case TruncateRecord(cut, muted_up_to):
+                    self.muted_up_to = muted_up_to
                     for slot in [slot for slot in self.entries if slot > cut]:
                         del self.entries[slot]
                 case ViewRecord(view, election):
                     require(view > self.view, "a fence never goes back")
-                    self.view, self.election, self.new_view_digest, self.silent = view, election, None, 0
+                    self.view, self.election, self.new_view_digest, self.muted_up_to = view, election, None, 0
                 case NewViewRecord(view, digest):
                     require((view, self.new_view_digest) == (self.view, None), "one NewView a view")
                     self.new_view_digest = digest
@@ -68,8 +68,8 @@ class Disk:
                     require(checkpoint.slot <= self.proven, "a checkpoint above what is proven")
                     self.checkpoint = checkpoint
                     self.checkpoints += 1
-                case LeapRecord(checkpoint, certificate, silent):
-                    self.silent = silent
+                case SnapshotRecord(checkpoint, certificate, muted_up_to):
+                    self.muted_up_to = muted_up_to
                     require(checkpoint.slot > self.proven, "a leap that leads back")
                     self.checkpoint, self.base = checkpoint, checkpoint.snapshot.frontier
                     self.proven = checkpoint.slot
@@ -131,7 +131,7 @@ class Disk:
         self.entries = dict(other.entries)
         self.proven, self.certificate, self.beyond = other.proven, other.certificate, other.beyond
         self.view, self.election, self.new_view_digest = other.view, other.election, other.new_view_digest
-        self.checkpoint, self.base, self.silent = other.checkpoint, other.base, other.silent
+        self.checkpoint, self.base, self.muted_up_to = other.checkpoint, other.base, other.muted_up_to
         self.leaps, self.checkpoints = list(other.leaps), other.checkpoints
 
     def restore(self) -> RestoredState:
@@ -158,7 +158,7 @@ class Disk:
             entries,
             self.checkpoint,
             self.base.size,
-            self.silent,
+            self.muted_up_to,
         )
 
     def offer(self, checkpoint: Checkpoint) -> Offer:

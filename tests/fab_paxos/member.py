@@ -13,9 +13,9 @@ from typing import Protocol
 
 from alliance.errors import JournalError
 from alliance.server.driver import Driver
-from alliance.server.signer import Conscience
+from alliance.server.signer import SigningGuard
 from fab_paxos import EngineConfig, Replica
-from fab_paxos.effects import Blame, BlameClient, Locate, Record, RefusalReason, Refuse
+from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, RefusalReason, Refuse
 from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
@@ -72,7 +72,7 @@ class Member:
         self.certificates: list[QuorumCertificate] = []
         self.blames: list[Blame] = []
         self.refusals: list[Refuse] = []
-        self.located: list[Locate] = []
+        self.located: list[AlreadyOrdered] = []
         self.pruned: dict[int, Entry] = {}
         self.turns = 0
         self.timers: set[str] = set()
@@ -155,7 +155,7 @@ class Hands:
         self._around = around
         self._me = member.me
         self._others = tuple(peer for peer in range(around.system.member_count) if peer != member.me)
-        self._conscience = Conscience(around.scheme.context)
+        self._guard = SigningGuard(around.scheme.context)
         self._dies_at: int | None = None
 
     def begin(self, dies_at: int | None) -> None:
@@ -181,7 +181,7 @@ class Hands:
         text = statement.encode(self._around.scheme.context)
         try:
             if self._member.scruples:
-                self._conscience.judge(text)
+                self._guard.judge(text)
         except InvalidStatement:
             self._around.answer(self._member, EndorsementRefused(statement))
             return
@@ -234,7 +234,7 @@ class Hands:
 
     def locate(self, submission: Submission, slot: int) -> None:
         self._next()
-        self._member.located.append(Locate(submission, slot))
+        self._member.located.append(AlreadyOrdered(submission, slot))
 
     def blame(self, member: int, reason: str, evidence: Evidence | None) -> None:
         self._next()

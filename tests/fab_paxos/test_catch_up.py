@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fab_paxos.effects import Decide, EntryRecord, ProvenRecord, Send, Supply
+from fab_paxos.effects import Decide, EntryRecord, ProvenRecord, Send, SendLogFrame
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.messages import Accepted, Certified, Endorsed, Fetch, Message, Propose, Status
@@ -209,7 +209,7 @@ def test_only_what_is_certified_is_supplied_and_slots_begin_at_one() -> None:
     bench.hear(0, *(script.propose(slot) for slot in range(1, 6)))
     bench.hear(1, Certified(script.certificate(3)))
     assert bench.hear(3, Fetch(0)) == []
-    assert bench.hear(3, Fetch(3)) == [Supply(3, 3)]
+    assert bench.hear(3, Fetch(3)) == [SendLogFrame(3, 3)]
     assert len(said(bench.hear(3, Fetch(4)), Propose)) == 2
     assert bench.hear(3, Fetch(2**64 - 1)) == []
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 from fab_paxos.effects import Broadcast, Combine, Endorse, Send
 from fab_paxos.events import (
-    Attended,
     CombinationFailed,
     Combined,
     EndorsementMade,
     EndorsementRefused,
+    ProofsWanted,
     TimerFired,
 )
 from fab_paxos.limits import CERTIFICATE_SLOTS, SHARES_PER_BEAT
-from fab_paxos.messages import Accepted, Certified, Endorsed, Flag, Message, ProveShare, Status
+from fab_paxos.messages import Accepted, Certified, CertifyRequest, Endorsed, Message, ProveShare, Status
 from quorum import Endorsement, combine
 from quorum.signature_set import Ed25519Endorser, SignatureSetScheme
 from tests.fab_paxos.checkers import check, check_all
@@ -48,12 +48,12 @@ def test_flags_are_self_clocked() -> None:
         together = [submission(1, seq) for seq in range(first, end)]
         script.add(*together)
         bench.submit(*together)
-        flags += said(bench.drain(), Flag)
-    assert flags == [Flag(0, 1)]
+        flags += said(bench.drain(), CertifyRequest)
+    assert flags == [CertifyRequest(0, 1)]
     bench.step(Combined(script.certificate(1)))
-    assert said(bench.drain(), Flag) == [Flag(0, 4)]
+    assert said(bench.drain(), CertifyRequest) == [CertifyRequest(0, 4)]
     bench.step(Combined(script.certificate(4)))
-    assert said(bench.drain(), Flag) == []
+    assert said(bench.drain(), CertifyRequest) == []
 
 
 def shares_to(bench: Bench, script: Script, slot: int) -> list[int | None]:
@@ -72,10 +72,10 @@ def test_shares_go_to_the_leader_and_to_whoever_is_attended() -> None:
         bench.hear(0, script.add(submission(1, seq)))
     assert shares_to(bench, script, 1) == [None]
     for member in (0, 1, 2, 3):
-        bench.hear(member, Status(0, 0, 0, 0, attended=member == 2))
+        bench.hear(member, Status(0, 0, 0, 0, proofs_wanted=member == 2))
     assert shares_to(bench, script, 2) == [0, 2, 4]  # of 4 nothing is known
     bench.hear(4, Status(0, 0, 0, 0))
-    bench.hear(2, Status(0, 0, 0, 0, attended=False))
+    bench.hear(2, Status(0, 0, 0, 0, proofs_wanted=False))
     assert shares_to(bench, script, 3) == [0, 4]
 
 
@@ -83,7 +83,7 @@ def test_who_is_attended_now_gets_the_share_that_others_have() -> None:
     script, bench = Script(), Bench()
     bench.hear(0, script.add(submission(1, 1)))
     for member in (1, 2):
-        bench.hear(member, Status(0, 1, 0, 0, attended=False))
+        bench.hear(member, Status(0, 1, 0, 0, proofs_wanted=False))
     shares_to(bench, script, 1)
     assert said(bench.hear(2, Status(0, 1, 0, 0)), Endorsed) == [Endorsed(script.endorsement(5, 1))]
     assert said(bench.hear(2, Status(0, 1, 0, 0)), Endorsed) == []
@@ -97,7 +97,7 @@ def test_the_leader_gives_the_certificate_to_whoever_got_no_shares() -> None:
     bench.drain()
     script.add(submission(1, 1))
     for member in (2, 3):
-        bench.hear(member, Status(0, 0, 0, 0, attended=False))
+        bench.hear(member, Status(0, 0, 0, 0, proofs_wanted=False))
     certificate = script.certificate(1)
     told = [effect for effect in bench.step(Combined(certificate)) if isinstance(effect, Send)]
     assert told == [Send(2, Certified(certificate)), Send(3, Certified(certificate))]
@@ -105,11 +105,11 @@ def test_the_leader_gives_the_certificate_to_whoever_got_no_shares() -> None:
 
 def test_a_member_says_at_once_that_it_is_attended_and_in_time_that_it_is_not() -> None:
     bench = Bench()
-    assert bench.step(Attended(False)) == []
-    assert not bench.replica.status.attended
-    assert bench.step(Attended(True)) == [Broadcast(bench.replica.status)]
-    assert bench.replica.status.attended
-    assert bench.step(Attended(True)) == []
+    assert bench.step(ProofsWanted(False)) == []
+    assert not bench.replica.status.proofs_wanted
+    assert bench.step(ProofsWanted(True)) == [Broadcast(bench.replica.status)]
+    assert bench.replica.status.proofs_wanted
+    assert bench.step(ProofsWanted(True)) == []
 
 
 def test_where_nobody_waits_certificates_come_all_the_same() -> None:
@@ -122,7 +122,7 @@ def test_where_nobody_waits_certificates_come_all_the_same() -> None:
         cluster = Cluster()
         cluster.tampers = {0: tamper} if tamper else {}
         for member in cluster.members:
-            member.post(Attended(member.me == 1))
+            member.post(ProofsWanted(member.me == 1))
         cluster.beat()
         cluster.run()
         cluster.submit(1, submission(1, 1))
@@ -138,11 +138,11 @@ def test_a_flagged_slot_is_endorsed_once_it_is_accepted_and_one_at_a_time() -> N
     script, bench = Script(), Bench()
     for seq in range(3):
         script.add(submission(1, seq))
-    bench.hear(0, Flag(0, 2), script.propose(1))
+    bench.hear(0, CertifyRequest(0, 2), script.propose(1))
     assert only(bench.drain(), Endorse) == []
     bench.hear(0, script.propose(2))
     assert only(bench.drain(), Endorse) == [Endorse(script.statement(2))]
-    bench.hear(0, script.propose(3), Flag(0, 3))
+    bench.hear(0, script.propose(3), CertifyRequest(0, 3))
     assert only(bench.drain(), Endorse) == []
     bench.step(EndorsementMade(script.statement(2), b"share", False))
     assert only(bench.drain(), Endorse) == [Endorse(script.statement(3))]
@@ -151,7 +151,7 @@ def test_a_flagged_slot_is_endorsed_once_it_is_accepted_and_one_at_a_time() -> N
 def test_only_the_leader_flags() -> None:
     script, bench = Script(), Bench()
     bench.hear(0, script.add(submission(1, 0)))
-    bench.hear(3, Flag(0, 1))
+    bench.hear(3, CertifyRequest(0, 1))
     assert only(bench.drain(), Endorse) == []
 
 
@@ -181,8 +181,8 @@ def test_an_overdue_flag_moves_to_the_tip() -> None:
         script.add(submission(1, seq))
         bench.submit(submission(1, seq))
         bench.drain()
-    assert said(bench.step(BEAT), Flag) == [Flag(0, 1)]
-    assert said(bench.step(BEAT), Flag) == [Flag(0, 2)]
+    assert said(bench.step(BEAT), CertifyRequest) == [CertifyRequest(0, 1)]
+    assert said(bench.step(BEAT), CertifyRequest) == [CertifyRequest(0, 2)]
 
 
 def test_a_member_that_wants_a_later_slot_does_not_keep_the_last_ones_uncertified() -> None:
@@ -312,7 +312,7 @@ def test_a_lost_request_for_proofs_is_repeated_after_a_heartbeat() -> None:
 
 def test_a_proof_is_given_once_for_a_statement_and_only_for_our_own_word() -> None:
     script, bench = Script(), Bench()
-    bench.hear(0, script.add(submission(1, 0)), Flag(0, 1))
+    bench.hear(0, script.add(submission(1, 0)), CertifyRequest(0, 1))
     ask = ProveShare(script.statement(1))
     assert only(bench.hear(1, ask), Endorse) == []
     bench.drain()
@@ -323,7 +323,7 @@ def test_a_proof_is_given_once_for_a_statement_and_only_for_our_own_word() -> No
 
 def test_a_late_proof_does_not_displace_our_newer_share() -> None:
     script, bench = Script(), Bench()
-    bench.hear(0, script.add(), script.add(), Flag(0, 2))
+    bench.hear(0, script.add(), script.add(), CertifyRequest(0, 2))
     bench.drain()
     bench.step(EndorsementMade(script.statement(2), b"newer", False))
     bench.step(EndorsementMade(script.statement(1), b"older", True))
@@ -360,16 +360,16 @@ def test_without_enough_shares_the_log_is_decided_and_never_certified() -> None:
 
 def test_a_signer_that_refuses_does_not_block_later_slots() -> None:
     script, bench = Script(), Bench()
-    bench.hear(0, script.add(), Flag(0, 1))
+    bench.hear(0, script.add(), CertifyRequest(0, 1))
     assert only(bench.drain(), Endorse) == [Endorse(script.statement(1))]
-    bench.hear(0, script.add(), Flag(0, 2))
+    bench.hear(0, script.add(), CertifyRequest(0, 2))
     bench.step(EndorsementRefused(script.statement(1)))
     assert only(bench.drain(), Endorse) == [Endorse(script.statement(2))]
 
 
 def test_lost_flags_and_shares_are_repeated_on_the_heartbeat() -> None:
     script, bench = Script(), Bench()
-    bench.hear(0, script.add(), Flag(0, 1))
+    bench.hear(0, script.add(), CertifyRequest(0, 1))
     bench.drain()
     bench.step(EndorsementMade(script.statement(1), b"share", False))
     assert len(said(bench.step(BEAT), Endorsed)) == 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fab_paxos import transfer
+from fab_paxos import state_transfer
 from fab_paxos.events import Received
 from fab_paxos.messages import Fetch, FetchState, Message, Offer, StatePart
 from quorum import CheckpointStatement, QuorumSystem
@@ -115,7 +115,7 @@ def test_who_waits_with_a_member_that_leaps_is_answered(seed: int) -> None:
 
 
 def test_parts_are_fetched_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "STATE_PART_BYTES", 100)
+    monkeypatch.setattr(state_transfer, "STATE_PART_BYTES", 100)
     cluster = small()
     cluster.keep_sent = True
     late = away(cluster)
@@ -157,7 +157,7 @@ LIES: dict[str, Lie] = {
 def test_20_poisoned_state_transfer(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/testing.md, scenario 20: a source lies about the state; another is asked, nothing wrong taken."""
     monkeypatch.setattr(
-        transfer, "CLIENT_STATE_BYTES_MAX", 0
+        state_transfer, "CLIENT_STATE_BYTES_MAX", 0
     )  # so that small states have a minimal size, too
     for liar in range(5):
         cluster = small()
@@ -180,7 +180,7 @@ def test_20_divergent_checkpoints() -> None:
     cluster = small()
     odd = cluster.members[4]
     real = ClientWindows.state
-    wrong = odd.engine._tail.windows
+    wrong = odd.engine._log.windows
     patched = pytest.MonkeyPatch()
     patched.setattr(ClientWindows, "state", lambda self: (b"x", *real(self)) if self is wrong else real(self))
     with patched.context():

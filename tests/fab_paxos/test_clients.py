@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos.effects import BlameClient, Locate, RefusalReason, Refuse, Send
+from fab_paxos.effects import AlreadyOrdered, BlameClient, RefusalReason, Refuse, Send
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.messages import Forward, Propose
@@ -57,7 +57,7 @@ def test_a_repetition_is_located_when_it_is_decided_and_not_before() -> None:
     assert bench.submit(submission(1, 0)) == []  # accepted, not decided: no answer is true yet
     for member in (1, 2, 3):
         bench.hear(member, script.accepted(1))
-    assert bench.submit(submission(1, 0)) == [Locate(submission(1, 0), 1)]
+    assert bench.submit(submission(1, 0)) == [AlreadyOrdered(submission(1, 0), 1)]
     other = submission(1, 0, b"another content")
     proof = BlameClient(TwoSubmissions(submission(1, 0), other))
     assert bench.submit(other) == [Refuse(other, RefusalReason.CONFLICT), proof]

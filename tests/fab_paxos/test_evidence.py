@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from fab_paxos.acceptor import Acceptor
-from fab_paxos.effects import Blame, BlameClient, CutRecord, Effect
+from fab_paxos.effects import Blame, BlameClient, Effect, TruncateRecord
 from fab_paxos.events import Submitted
 from fab_paxos.evidence import BrokenLog, Repetition, TwoSubmissions, TwoWords, disagree
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Certified, Forward, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry
-from fab_paxos.tail import Tail
+from fab_paxos.uncertified_log import UncertifiedLog
 from tests.fab_paxos.cluster import SIX, submission
 from tests.fab_paxos.disk import Disk
 from tests.fab_paxos.single import Bench, Script, only, persisted, said
@@ -100,7 +100,10 @@ def test_a_proposal_against_what_a_certificate_brought_is_suspicion() -> None:
 
 def test_a_proposal_against_what_a_new_view_brought_is_suspicion() -> None:
     """The leader signed the NewView as a whole, and none of its slots."""
-    tail, batch, other = Tail(EMPTY, ClientWindows(), 100), *(Batch.of([submission(1, n)]) for n in (0, 1))
+    tail, batch, other = (
+        UncertifiedLog(EMPTY, ClientWindows(), 100),
+        *(Batch.of([submission(1, n)]) for n in (0, 1)),
+    )
     tail.append(6, batch, tail.next_frontier(batch), b"")
     acceptor, out = Acceptor(SIX, tail, 1000), list[Effect]()
     acceptor.on_propose(Propose(6, 1, other, bytes(32), b"by the leader"), True, out)
@@ -239,7 +242,9 @@ def exchanged() -> tuple[Bench, Script]:
 
 def test_the_record_of_a_cut_says_of_what_was_spoken() -> None:
     bench, script = exchanged()
-    assert [p.record for p in persisted(bench.log) if isinstance(p.record, CutRecord)] == [CutRecord(0, 3)]
+    assert [p.record for p in persisted(bench.log) if isinstance(p.record, TruncateRecord)] == [
+        TruncateRecord(0, 3)
+    ]
     disk = Disk()
     disk.write([persist.record for persist in persisted(bench.log)])
     again = Bench(state=disk.restore())

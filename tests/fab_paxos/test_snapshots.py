@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from fab_paxos.checkpoint import Checkpoints
 from fab_paxos.effects import Blame, Effect, Prune
-from fab_paxos.gathering import Reputation
-from fab_paxos.jointly import Jointly
+from fab_paxos.joint_signing import JointSigning
 from fab_paxos.messages import Offer, StatePart
-from fab_paxos.tail import Tail
-from fab_paxos.transfer import Transfer
+from fab_paxos.share_collector import Reputation
+from fab_paxos.state_transfer import Transfer
+from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.fab_paxos.cluster import SIX, submission
 from verifiable_log.batch import Batch
@@ -20,44 +20,44 @@ from verifiable_log.merkle_tree import leaf_hash
 from verifiable_log.ordering_state import Snapshot, state_digest
 
 
-def grown(slots: int) -> Tail:
+def grown(slots: int) -> UncertifiedLog:
     """A log of so many slots, none of them decided, with a snapshot at every second one."""
-    tail = Tail(EMPTY, ClientWindows(), checkpoint_slots=2)
+    log = UncertifiedLog(EMPTY, ClientWindows(), checkpoint_slots=2)
     for number in range(slots):
         batch = Batch.of([submission(0, number)])
-        tail.append(0, batch, tail.next_frontier(batch), b"")
-    return tail
+        log.append(0, batch, log.next_frontier(batch), b"")
+    return log
 
 
 def test_a_log_that_is_not_decided_has_no_snapshot_to_endorse() -> None:
-    tail = grown(4)
-    assert tail.newest_snapshot() is None
+    log = grown(4)
+    assert log.newest_snapshot() is None
     for decided, newest in ((1, None), (2, 2), (3, 2), (4, 4)):
-        tail.decide(decided)
-        snapshot = tail.newest_snapshot()
+        log.decide(decided)
+        snapshot = log.newest_snapshot()
         assert (snapshot.slot if snapshot is not None else None) == newest
 
 
 def test_a_snapshot_goes_with_the_log_that_is_cut() -> None:
-    tail = grown(4)
-    tail.decide(2)
-    tail.truncate(3)
-    assert tail.snapshot(4) is None
-    assert tail.snapshot(2) is not None
+    log = grown(4)
+    log.decide(2)
+    log.truncate(3)
+    assert log.snapshot(4) is None
+    assert log.snapshot(2) is not None
 
 
-def snapshot_of(tail: Tail) -> Snapshot:
-    snapshot = tail.newest_snapshot()
+def snapshot_of(log: UncertifiedLog) -> Snapshot:
+    snapshot = log.newest_snapshot()
     assert snapshot is not None
     return snapshot
 
 
 def test_so_many_slots_below_a_checkpoint_are_kept() -> None:
     for retained, pruned in ((None, []), (0, [Prune(4)]), (1, [Prune(3)]), (3, [Prune(1)]), (4, []), (9, [])):
-        tail, out = grown(4), list[Effect]()
-        tail.decide(4)
-        checkpoints = Checkpoints(tail, Jointly(SIX, 0, Reputation()), None, 0, retained)
-        checkpoints.on_certificate(QuorumCertificate(snapshot_of(tail).statement, b"joint"), 4, out)
+        log, out = grown(4), list[Effect]()
+        log.decide(4)
+        checkpoints = Checkpoints(log, JointSigning(SIX, 0, Reputation()), None, 0, retained)
+        checkpoints.on_certificate(QuorumCertificate(snapshot_of(log).statement, b"joint"), 4, out)
         assert [effect for effect in out if isinstance(effect, Prune)] == pruned
 
 
@@ -71,9 +71,9 @@ def test_a_digest_binds_how_many_items_a_state_has() -> None:
 
 def offered() -> tuple[Snapshot, Offer]:
     """A snapshot, and the offer that proves it."""
-    tail = grown(4)
-    tail.decide(4)
-    snapshot = snapshot_of(tail)
+    log = grown(4)
+    log.decide(4)
+    snapshot = snapshot_of(log)
     decided = AcceptedStatement(0, snapshot.slot, snapshot.frontier.root)
     checkpoint = QuorumCertificate(snapshot.statement, b"joint")
     return snapshot, Offer(

@@ -52,7 +52,7 @@ def test_leaders_crash_and_return_under_loss(seed: int) -> None:
                 cluster.restart(down)
                 down = None
             case 2:
-                cluster.lose_patience()
+                cluster.fire_view_timers()
             case 3:
                 cluster.beat()
             case _:

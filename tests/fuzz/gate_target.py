@@ -21,7 +21,7 @@ from verifiable_log import Submission
 from verifiable_log.log_frame import LogFrame
 
 SENDER = 4
-Word = tuple[object, ...]
+SignedStatement = tuple[object, ...]
 
 
 class GateTarget:
@@ -41,7 +41,7 @@ class GateTarget:
             require(word in self._said or (word[0], None, *word[2:]) in self._said, f"nobody said {word[:3]}")
         return True
 
-    def _words(self, message: Message, sender: int | None) -> list[Word]:
+    def _words(self, message: Message, sender: int | None) -> list[SignedStatement]:
         match message:
             case Propose(view, slot, batch, root):
                 return [("propose", None, view, slot, root), *map(_client, batch.submissions)]
@@ -69,5 +69,5 @@ class GateTarget:
                 return []
 
 
-def _client(submission: Submission) -> Word:
+def _client(submission: Submission) -> SignedStatement:
     return ("submission", None, submission.encoded)

@@ -12,7 +12,7 @@ from alliance.evidence.verdict import verify
 from alliance.net.channels import NotServed
 from alliance.pb import peer_pb2 as pb
 from alliance.server.incarnation import Doubt, Incarnation, _next
-from alliance.server.words import Word, Words
+from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.wire.codec import Malformed
 from fab_paxos.evidence import TwoWords
@@ -69,16 +69,16 @@ class HandshakeTarget:
         name = farm.config.members[ME].name
         self._journal = Journal(folder / "handshake.sqlite", farm.config.alliance_id, name)
         key = farm.members[ME].signing_key
-        self._member = Incarnation(farm.config, ME, key, self._journal, Words(len(farm.members)))
+        self._member = Incarnation(farm.config, ME, key, self._journal, LatestStatements(len(farm.members)))
         self._true = {word.encode().SerializeToString() for word in self._greetings()}
 
     def corpus(self) -> list[bytes]:
-        own = Word.decode(self._member._greeting(PEER).encode())
+        own = SignedStatement.decode(self._member._greeting(PEER).encode())
         early = self._signed(ME, VoteStatement(0, 0, bytes(32)))
         steps = [
             pb.Handshake(memory=pb.Memory()),
-            pb.Handshake(memory=pb.Memory(words=[own.encode(), early.encode()])),
-            pb.Handshake(memory=pb.Memory(words=[self._signed(PEER, early.statement).encode()])),
+            pb.Handshake(memory=pb.Memory(statements=[own.encode(), early.encode()])),
+            pb.Handshake(memory=pb.Memory(statements=[self._signed(PEER, early.statement).encode()])),
             *(pb.Handshake(greeting=word.encode()) for word in self._greetings()),
             pb.Handshake(greeting=self._signed(PEER, GreetingStatement(PEER, 1, 9, b"s" * 32)).encode()),
             pb.Handshake(welcome=pb.Welcome()),
@@ -86,12 +86,12 @@ class HandshakeTarget:
         ]
         return [step.SerializeToString() for step in steps]
 
-    def _greetings(self) -> list[Word]:
+    def _greetings(self) -> list[SignedStatement]:
         return [self._signed(PEER, GreetingStatement(PEER, ME, number, b"s" * 32)) for number in (1, 2)]
 
-    def _signed(self, member: int, statement: IndividualStatement) -> Word:
+    def _signed(self, member: int, statement: IndividualStatement) -> SignedStatement:
         message = statement.encode(self._farm.config.context)
-        return Word(statement, self._farm.members[member].signing_key.sign(message))
+        return SignedStatement(statement, self._farm.members[member].signing_key.sign(message))
 
     def __call__(self, data: bytes) -> bool:
         passed = [self._passes(data, step) for step in ("memory", "greeting", "welcome")]
@@ -106,7 +106,7 @@ class HandshakeTarget:
             if step == "memory":
                 self._member._examine(PEER, came.memory)
             elif step == "greeting":
-                word = Word.decode(came.greeting)
+                word = SignedStatement.decode(came.greeting)
                 self._member._take(PEER, self._member._held[PEER], word)
                 require(word.encode().SerializeToString() in self._true, "a greeting is believed")
         except (Malformed, NotServed, Doubt):

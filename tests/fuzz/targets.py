@@ -22,7 +22,7 @@ from alliance.server.gate import Gate, Rejected
 from alliance.storage.journal_records import Position, Starts
 from alliance.wire import codec
 from fab_paxos.messages import Offer, StatePart
-from fab_paxos.transfer import Transfer
+from fab_paxos.state_transfer import Transfer
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, TIME_MS, Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, settings

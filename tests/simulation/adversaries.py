@@ -12,11 +12,11 @@ from fab_paxos.messages import (
     Accepted,
     Batches,
     Certified,
+    CertifyRequest,
     Endorsed,
     Fetch,
     FetchBatches,
     FetchState,
-    Flag,
     Forward,
     Message,
     NewView,
@@ -61,7 +61,8 @@ class Withholder(Adversary):
     """Keeps some kinds of messages from some members, and others back for a while."""
 
     KINDS = (
-        Propose, Accepted, Flag, Endorsed, Certified, Status, LogFrame, Forward, Report, NewView, Batches,
+        Propose, Accepted, CertifyRequest, Endorsed, Certified, Status, LogFrame, Forward, Report,
+        NewView, Batches,
     )  # fmt: skip
 
     def __init__(self, world: World, me: int, dice: Random) -> None:
@@ -232,7 +233,7 @@ class Spammer(Adversary):
                     view + far if dice.random() < 0.3 else view, slot, slot, slot, dice.random() < 0.5
                 )
             case 3:
-                return Flag(view, slot)
+                return CertifyRequest(view, slot)
             case 4:
                 return Fetch(slot)
             case 5:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from fab_paxos.patience import TIMEOUT_DOUBLINGS_MAX
 from fab_paxos.state import EngineConfig
+from fab_paxos.view_timer import TIMEOUT_DOUBLINGS_MAX
 from tests.fab_paxos.checkers import check_live, lacking
 from tests.fab_paxos.require import require
 from tests.simulation.adversaries import KINDS
@@ -119,7 +119,7 @@ class Campaign:
 
     def _impatience(self) -> None:
         self.world.faults["timers ahead of time"] += 1
-        self.world.lose_patience()
+        self.world.fire_view_timers()
 
     def _pause(self, me: int, duration: int) -> None:
         self.world.faults["pauses"] += 1
@@ -168,7 +168,7 @@ class Campaign:
         for one in list(world.submitted):
             world.resubmit(dice.choice(healed).me, one)
         self._keep_acting()
-        since, timeout = world.now, TIMEOUT * 2 ** max(m.engine._patience._doublings for m in healed)
+        since, timeout = world.now, TIMEOUT * 2 ** max(m.engine._view_timer._doublings for m in healed)
         done = self._wait(PATIENCE_TIMEOUTS * timeout + self._excuse(), lambda: not lacking(world, healed))
         missing = {me: len(lacks) for me, lacks in lacking(world, healed).items()}
         require(

@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.evidence.portable import PortableEvidence, Word, export
+from alliance.evidence.portable import PortableEvidence, SignedBytes, export
 from alliance.evidence.verdict import Verdict, opened, verify
 from alliance.storage.history import History
 from fab_paxos.effects import Blame, BlameClient
@@ -61,7 +61,7 @@ class Court:
         self.files.append(signed.to_json())
         return verify(config(self._system, culprit), PortableEvidence.from_json(self.files[-1]))
 
-    def _signed(self, culprit: str, word: Word) -> Word:
+    def _signed(self, culprit: str, word: SignedBytes) -> SignedBytes:
         number = int(culprit.partition("-")[2])
         match opened(CONTEXT, word.statement):
             case ProposeStatement(view, slot, digest, root):
@@ -75,7 +75,7 @@ class Court:
             case SubmissionStatement() as statement:
                 said = self._gate.knows(statement)
         require(said, f"evidence of what {culprit} never said: {word}")
-        return Word(word.statement, _key(culprit).sign(word.statement))
+        return SignedBytes(word.statement, _key(culprit).sign(word.statement))
 
 
 def config(system: QuorumSystem, client: str = "client-0") -> Any:

@@ -6,7 +6,17 @@ from dataclasses import replace
 from random import Random
 
 from fab_paxos import Replica
-from fab_paxos.effects import Broadcast, Combine, Effect, Endorse, Persist, Present, Prune, Send, Supply
+from fab_paxos.effects import (
+    Broadcast,
+    Combine,
+    Effect,
+    Endorse,
+    OfferCheckpoint,
+    Persist,
+    Prune,
+    Send,
+    SendLogFrame,
+)
 from fab_paxos.events import (
     CombinationFailed,
     Combined,
@@ -65,7 +75,7 @@ class Equivocator(Adversary):
         leads = self.world.system.leader
         match message:
             case NewView(view) if leads(view) == self.me:
-                said: Message = self._opening(message)[to in self.side(view)]
+                said: Message = self._view_change(message)[to in self.side(view)]
                 if self.dice.random() < 0.2:
                     self._kept_back.append((to, said))
                     return []
@@ -109,19 +119,19 @@ class Equivocator(Adversary):
 
     def _story(self, message: Propose) -> Story | None:
         if message.view not in self._stories:
-            tail = self.puppet.engine._tail
+            tail = self.puppet.engine._log
             if not tail.base <= message.slot - 1 <= tail.tip:
                 return None
             self._stories[message.view] = Story(message.view, tail.frontier(message.slot - 1))
         return self._stories[message.view]
 
-    def _opening(self, new_view: NewView) -> tuple[NewView, NewView]:
+    def _view_change(self, new_view: NewView) -> tuple[NewView, NewView]:
         view = new_view.view
         if view not in self._openings:
             self._openings[view] = (new_view, self._other_opening(new_view) or new_view)
             other = self._openings[view][1]
             base = max(report.base_slot for _, report in other.reports)
-            tail = self.puppet.engine._tail
+            tail = self.puppet.engine._log
             if other is not new_view and tail.base <= base <= tail.tip:
                 self._stories[view] = Story(view, tail.frontier(base))
                 for digest in other.vector:
@@ -203,9 +213,9 @@ class Twin(Adversary):
             case Broadcast(message):
                 for to in sorted(self._side):
                     self.speak(to, message)
-            case Supply(to, first_slot) if to in self._side:
+            case SendLogFrame(to, first_slot) if to in self._side:
                 self.speak(to, self._disk.frame(first_slot, self.world.frame_slots))
-            case Present(to, checkpoint) if to in self._side:
+            case OfferCheckpoint(to, checkpoint) if to in self._side:
                 self.speak(to, self._disk.offer(checkpoint))
             case Prune(slot):
                 self._disk.prune(slot)

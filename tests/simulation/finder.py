@@ -132,7 +132,7 @@ FINDERS: dict[str, Finder] = {
         pytest_on,
         *(
             f"tests/fab_paxos/test_{name}.py"
-            for name in ("snapshots", "pace", "checkpoints", "certificates", "view_change")
+            for name in ("snapshots", "leader_monitor", "checkpoints", "certificates", "view_change")
         ),
     ),
     "gate tests": partial(

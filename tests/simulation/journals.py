@@ -136,7 +136,7 @@ class JournalDisk(Disk):
         self._history.certified(certificate)
 
     def leapt(self, checkpoint: Checkpoint) -> None:
-        self._history.leap(checkpoint)
+        self._history.install_snapshot(checkpoint)
 
     def prune(self, slot: int) -> None:
         try:
@@ -263,7 +263,7 @@ def mixed_log(old: bytes, new: bytes, dice: Random) -> bytes:
 def _same(state: RestoredState, other: RestoredState) -> bool:
     names = (
         "view", "election", "new_view_digest", "frontier", "certificate", "beyond", "entries",
-        "checkpoint", "pruned", "silent",
+        "checkpoint", "pruned", "muted_up_to",
     )  # fmt: skip
     return all(getattr(state, name) == getattr(other, name) for name in names)
 

@@ -142,11 +142,11 @@ class _Planner:
             dice.choice((1, 3, 7, 50)),
             dice.choice((3, 20) if self.length == "brief" else (1, 2, 3, 5)),
             dice.choice((0, 0, 1, 4, None)),
-            self._pace(),
+            self._leader_monitor(),
             dice.random() < 0.5,
         )
 
-    def _pace(self) -> tuple[tuple[tuple[int, int], int], ...]:
+    def _leader_monitor(self) -> tuple[tuple[tuple[int, int], int], ...]:
         """Some links are slow for good, so that some members hear late of what others know."""
         dice, every = self.dice, range(self.system.member_count)
         share = dice.choice((0.0, 0.2, 0.5))

@@ -58,7 +58,7 @@ NORMAL_CASE = [
         "votes for another log count",
         at(
             "fab_paxos.learner:Learner._count",
-            "if self._tail.root(accepted.slot) == accepted.root:",
+            "if self._log.root(accepted.slot) == accepted.root:",
             "if True:",
         ),
     ),
@@ -100,13 +100,13 @@ NORMAL_CASE = [
         "proposals are kept however far ahead",
         at(
             "fab_paxos.acceptor:Acceptor.on_propose",
-            "if propose.slot > self._tail.base + WINDOW_SLOTS:",
+            "if propose.slot > self._log.base + WINDOW_SLOTS:",
             "if False:",
         ),
     ),
     _bug(
         "a client's window is not rolled back",
-        at("fab_paxos.tail:Tail._cut", "self.windows.rollback(slot)", "pass"),
+        at("fab_paxos.uncertified_log:UncertifiedLog._cut", "self.windows.rollback(slot)", "pass"),
     ),
 ]
 
@@ -114,7 +114,7 @@ VIEWS = [
     _bug(
         "pairs of view and digest are counted",
         at(
-            "fab_paxos.opening:select",
+            "fab_paxos.view_change:select",
             "digests[entry.batch_digest] = digests.get(entry.batch_digest, 0) + 1",
             "pair = entry.view, entry.batch_digest; digests[pair] = digests.get(pair, 0) + 1",
             "forced[slot] = digest",
@@ -123,12 +123,12 @@ VIEWS = [
     ),
     _bug(
         "the lowest base counts",
-        at("fab_paxos.opening:Opening._made", "base = max(report", "base = min(report"),
+        at("fab_paxos.view_change:ViewChange._made", "base = max(report", "base = min(report"),
     ),
     _bug(
         "gaps of a NewView are closed",
         at(
-            "fab_paxos.opening:select",
+            "fab_paxos.view_change:select",
             "range(base + 1, highest + 1))",
             "range(base + 1, highest + 1) if slot in forced)",
         ),
@@ -138,7 +138,7 @@ VIEWS = [
         "the fence is not journalled",
         at(f"{_TRANSITIONS}._enter_view", "out.append(Persist(ViewRecord(view, proof)))", "pass"),
         at(
-            "fab_paxos.opening:Opening.on_new_view",
+            "fab_paxos.view_change:ViewChange.on_new_view",
             "out.append(Persist(NewViewRecord(self._view, self._digest)))",
             "pass",
         ),
@@ -146,19 +146,19 @@ VIEWS = [
     _bug(
         "the NewView's digest is not journalled",
         at(
-            "fab_paxos.opening:Opening.on_new_view",
+            "fab_paxos.view_change:ViewChange.on_new_view",
             "out.append(Persist(NewViewRecord(self._view, self._digest)))",
             "pass",
         ),
     ),
     _bug(
         "what a NewView gave is not journalled",
-        at("fab_paxos.opening:Opening.carry_out", _PERSIST_ENTRY, "pass"),
+        at("fab_paxos.view_change:ViewChange.carry_out", _PERSIST_ENTRY, "pass"),
     ),
     _bug(
         "the NewView is not recomputed",
         at(
-            "fab_paxos.opening:Opening._follows",
+            "fab_paxos.view_change:ViewChange._follows",
             "self._made(new_view.reports).vector == new_view.vector",
             "True",
         ),
@@ -166,18 +166,18 @@ VIEWS = [
     _bug(
         "a member's Report counts twice",
         at(
-            "fab_paxos.opening:Opening.on_report",
+            "fab_paxos.view_change:ViewChange.on_report",
             "self._reports.setdefault(member, report)",
             "self._reports[len(self._reports)] = member, report",
             "sorted(self._reports.items())",
             "sorted(self._reports.values(), key=lambda pair: pair[0])",
         ),
-        at("fab_paxos.opening:Opening._follows", "members != sorted(set(members)) or ", ""),
+        at("fab_paxos.view_change:ViewChange._follows", "members != sorted(set(members)) or ", ""),
     ),
     _bug(
         "a second NewView replaces the first",
         at(
-            "fab_paxos.opening:Opening.on_new_view",
+            "fab_paxos.view_change:ViewChange.on_new_view",
             "elif self._digest != new_view.digest:",
             "elif False:",
             "self.new_view = new_view\n",
@@ -186,11 +186,19 @@ VIEWS = [
     ),
     _bug(
         "what was accepted in earlier views is forgotten",
-        at("fab_paxos.tail:Tail.enter_view", "self._remnants[entry.slot] = entry", "pass"),
+        at(
+            "fab_paxos.uncertified_log:UncertifiedLog.enter_view",
+            "self._superseded[entry.slot] = entry",
+            "pass",
+        ),
     ),
     _bug(
         "decided slots without a certificate are not reported",
-        at("fab_paxos.tail:Tail.accepted_above", "if e.slot > slot)", "if e.slot > max(slot, self.decided))"),
+        at(
+            "fab_paxos.uncertified_log:UncertifiedLog.accepted_above",
+            "if e.slot > slot)",
+            "if e.slot > max(slot, self.decided))",
+        ),
     ),
     _bug(
         "proposals are accepted before the NewView",
@@ -206,8 +214,8 @@ VIEWS = [
             f"{_TRANSITIONS}._restore",
             "if entry.view != state.view:",
             "if False:",
-            "self._tail.append(entry.view,",
-            "self._tail.append(state.view,",
+            "self._log.append(entry.view,",
+            "self._log.append(state.view,",
         ),
     ),
     _bug(
@@ -215,7 +223,7 @@ VIEWS = [
         at(
             f"{_TRANSITIONS}._suspect",
             "self._proposer.share_pending(out)",
-            "self._proposer.share_pending(out); self._tail._cut(self._tail.decided)",
+            "self._proposer.share_pending(out); self._log._cut(self._log.decided)",
         ),
     ),
     _bug(
@@ -228,7 +236,11 @@ VIEWS = [
     ),
     _bug(
         "the view timer never doubles",
-        at("fab_paxos.patience:Patience.enter_view", "min(self._doublings + 1, TIMEOUT_DOUBLINGS_MAX)", "0"),
+        at(
+            "fab_paxos.view_timer:ViewTimer.enter_view",
+            "min(self._doublings + 1, TIMEOUT_DOUBLINGS_MAX)",
+            "0",
+        ),
     ),
 ]
 
@@ -237,9 +249,9 @@ CERTIFICATES = [
         "shares of an earlier view are kept",
         at(
             "fab_paxos.certifier:Certifier.enter_view",
-            "self._gatherings.clear()",
+            "self._collectors.clear()",
             "pass",
-            "self._wanted = self._due = self._flagged = self._overdue = 0",
+            "self._wanted = self._due = self._requested = self._overdue = 0",
             "pass",
             "self._mine = None",
             "pass",
@@ -249,17 +261,17 @@ CERTIFICATES = [
         "a certificate of another log decides ours",
         at(
             f"{_TRANSITIONS}._on_decision_certificate",
-            "if self._tail.root(statement.slot) != statement.root:",
-            "if self._tail.root(statement.slot) is None:",
+            "if self._log.root(statement.slot) != statement.root:",
+            "if self._log.root(statement.slot) is None:",
         ),
     ),
     _bug(
         "the leader keeps certificates from those who got no shares",
-        at("fab_paxos.audience:Audience.certificate", "out.extend(", "_ = list("),
+        at("fab_paxos.share_recipients:ShareRecipients.certificate", "out.extend(", "_ = list("),
     ),
     _bug(
         "the leader gets no shares if nobody waits beside it",
-        at("fab_paxos.audience:Audience._unattended", "(self._me, leader)", "(self._me,)"),
+        at("fab_paxos.share_recipients:ShareRecipients._unattended", "(self._me, leader)", "(self._me,)"),
     ),
     _bug(
         "a share may come from somebody else",
@@ -308,7 +320,7 @@ CATCH_UP = [
         "the cut of a replaced log is not journalled",
         at(
             "fab_paxos.catch_up:CatchUp.on_frame",
-            "out.append(Persist(CutRecord(slot - 1, self._tail.silent)))",
+            "out.append(Persist(TruncateRecord(slot - 1, self._log.muted_up_to)))",
             "pass",
         ),
     ),

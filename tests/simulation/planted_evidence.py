@@ -14,11 +14,15 @@ def _bug(name: str, *edits: Edit) -> Bug:
 SPEAKING = [
     _bug(
         "exchanged slots are spoken of again",
-        at("fab_paxos.tail:Tail._cut", "self.silent = max(self.silent, self.tip)", "pass"),
+        at(
+            "fab_paxos.uncertified_log:UncertifiedLog._cut",
+            "self.muted_up_to = max(self.muted_up_to, self.tip)",
+            "pass",
+        ),
     ),
     _bug(
         "the silence is forgotten at a restart",
-        at("fab_paxos.transitions:Transitions._restore", "self._tail.silent = state.silent", "pass"),
+        at("fab_paxos.transitions:Transitions._restore", "self._log.muted_up_to = state.muted_up_to", "pass"),
     ),
 ]
 
@@ -33,7 +37,7 @@ SEEING = [
     ),
     _bug(
         "a second Report goes unseen",
-        at("fab_paxos.opening:Opening.on_report", "if disagree(first, report):", "if False:"),
+        at("fab_paxos.view_change:ViewChange.on_report", "if disagree(first, report):", "if False:"),
     ),
     _bug(
         "what a certificate put into the log is shown as the leader's word",

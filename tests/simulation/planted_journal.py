@@ -61,11 +61,15 @@ WRITING = [
     ),
     _bug(
         "the silence after a cut is not written",
-        at(f"{_J}._write", "last=min(position.last, slot), silent=silent", "last=min(position.last, slot)"),
+        at(
+            f"{_J}._write",
+            "last=min(position.last, slot), muted_up_to=muted_up_to",
+            "last=min(position.last, slot)",
+        ),
     ),
     _bug(
         "a new view keeps the old NewView's digest",
-        at(f"{_J}._write", 'new_view=b"", silent=0', "silent=0"),
+        at(f"{_J}._write", 'new_view=b"", muted_up_to=0', "silent=0"),
     ),
     _bug("the election proof is not kept", at(f"{_J}._write", "election=proof", 'election=b""')),
     _bug(

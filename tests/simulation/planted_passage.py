@@ -6,8 +6,8 @@ from tests.simulation.planting import Bug, Edit, at
 
 _TRANSITIONS = "fab_paxos.transitions:Transitions"
 _CHECKPOINTS = "fab_paxos.checkpoint:Checkpoints"
-_TRANSFER = "fab_paxos.transfer:"
-_PACE = "fab_paxos.pace:Pace"
+_TRANSFER = "fab_paxos.state_transfer:"
+_PACE = "fab_paxos.leader_monitor:LeaderMonitor"
 
 
 def _bug(name: str, *edits: Edit) -> Bug:
@@ -17,11 +17,11 @@ def _bug(name: str, *edits: Edit) -> Bug:
 CHECKPOINTS = [
     _bug(
         "an undecided log is endorsed as a checkpoint",
-        at("fab_paxos.tail:Tail.newest_snapshot", " if slot <= self.decided", ""),
+        at("fab_paxos.uncertified_log:UncertifiedLog.newest_snapshot", " if slot <= self.decided", ""),
     ),
     _bug(
         "the snapshot of a log that was cut stays",
-        at("fab_paxos.tail:Tail._cut", "del self._snapshots[void]", "pass"),
+        at("fab_paxos.uncertified_log:UncertifiedLog._cut", "del self._snapshots[void]", "pass"),
     ),
     _bug(
         "a checkpoint is stable before its log is proven",
@@ -75,13 +75,13 @@ CHECKPOINTS = [
         "a leap is not journalled",
         at(
             f"{_TRANSITIONS}._on_brought",
-            "out.append(Persist(LeapRecord(checkpoint, brought.certificate, self._tail.silent)))",
+            "out.append(Persist(SnapshotRecord(checkpoint, brought.certificate, self._log.muted_up_to)))",
             "pass",
         ),
     ),
     _bug(
         "a leap does not bring the clients' windows",
-        at("fab_paxos.tail:Tail.leap", "self.windows = windows", "pass"),
+        at("fab_paxos.uncertified_log:UncertifiedLog.install_snapshot", "self.windows = windows", "pass"),
     ),
 ]
 
@@ -89,7 +89,7 @@ PROGRESS = [
     _bug(
         "a progress certificate serves for any NewView",
         at(
-            "fab_paxos.opening:Opening.on_progress",
+            "fab_paxos.view_change:ViewChange.on_progress",
             "progress.certificate.statement != ProgressStatement(",
             "None is ProgressStatement(",
         ),
@@ -97,18 +97,18 @@ PROGRESS = [
     _bug(
         "a NewView that came with its certificate is not journalled",
         at(
-            "fab_paxos.opening:Opening.on_progress",
+            "fab_paxos.view_change:ViewChange.on_progress",
             "out.append(Persist(NewViewRecord(self._view, digest)))",
             "pass",
         ),
     ),
     _bug(
         "a progress certificate overrules the NewView that was kept",
-        at("fab_paxos.opening:Opening.on_progress", "elif self._digest != digest:", "elif False:"),
+        at("fab_paxos.view_change:ViewChange.on_progress", "elif self._digest != digest:", "elif False:"),
     ),
     _bug(
         "the progress of an earlier view is still wanted",
-        at("fab_paxos.opening:Opening.enter_view", "self.jointly.drop()", "pass"),
+        at("fab_paxos.view_change:ViewChange.enter_view", "self.joint_signing.drop()", "pass"),
     ),
 ]
 
@@ -145,12 +145,12 @@ PACE = [
 SHARES = [
     _bug(
         "a share is taken again from who sent a bad one",
-        at("fab_paxos.gathering:Gathering.add", "member in self._reputation.blamed or ", ""),
+        at("fab_paxos.share_collector:ShareCollector.add", "member in self._reputation.blamed or ", ""),
     ),
     _bug(
         "a member that never proves its shares spoils every certificate",
         at(
-            "fab_paxos.gathering:Gathering._combine",
+            "fab_paxos.share_collector:ShareCollector._combine",
             "and not (self._patient and self._reputation.is_doubtful(member))",
             "",
         ),

@@ -38,7 +38,7 @@ STATEMENTS = [
     ),
     _bug(
         "the vector is left out of what a leader signs",
-        "fab_paxos.messages:_opening_digest",
+        "fab_paxos.messages:_new_view_digest",
         '[*parts, struct.pack(">I", len(vector)), *vector]',
         "parts",
     ),
@@ -89,7 +89,7 @@ SIGNATURES = [
     ),
     _bug(
         "the signer endorses two roots for one slot",
-        "alliance.server.signer:Conscience._keep_to",
+        "alliance.server.signer:SigningGuard._keep_to",
         "if self._said.setdefault(about, word) != word:",
         "if False:",
     ),

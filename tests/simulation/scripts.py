@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fab_paxos.messages import Accepted, Endorsed, Flag, NewView, Propose, Report
+from fab_paxos.messages import Accepted, CertifyRequest, Endorsed, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry, select
 from quorum import AcceptedStatement
 from tests.fab_paxos.require import require
@@ -62,5 +62,5 @@ def push_through(liar: Adversary, proposal: Propose, members: Iterable[int]) -> 
     for to in members:
         liar.speak(to, proposal)
         liar.speak(to, Accepted(proposal.view, proposal.slot, proposal.root))
-        liar.speak(to, Flag(proposal.view, proposal.slot))
+        liar.speak(to, CertifyRequest(proposal.view, proposal.slot))
         liar.speak(to, Endorsed(liar.endorse(statement)))

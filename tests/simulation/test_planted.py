@@ -38,11 +38,11 @@ def test_every_bug_can_be_planted_and_taken_out_again() -> None:
 
 
 def test_a_function_is_altered_wherever_it_was_imported() -> None:
-    from fab_paxos import tail
+    from fab_paxos import uncertified_log
 
     with planted("the slot is left out of the leaf"):
-        assert tail.slot_leaf(7, bytes(32)) == bytes(40)
-    assert tail.slot_leaf is slot_leaf
+        assert uncertified_log.slot_leaf(7, bytes(32)) == bytes(40)
+    assert uncertified_log.slot_leaf is slot_leaf
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fab_paxos.tail import Tail
+from fab_paxos.uncertified_log import UncertifiedLog
 from tests.simulation import run
 from tests.simulation.adversaries import KINDS
 from tests.simulation.campaign import campaign
@@ -18,8 +18,10 @@ from tests.simulation.shrink import Cut, shrink
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> int:
     """An engine whose Reports leave out what is decided and not yet certified, and a seed that finds it."""
-    true = Tail.accepted_above
-    monkeypatch.setattr(Tail, "accepted_above", lambda self, slot: true(self, max(slot, self.decided)))
+    true = UncertifiedLog.accepted_above
+    monkeypatch.setattr(
+        UncertifiedLog, "accepted_above", lambda self, slot: true(self, max(slot, self.decided))
+    )
     return next(seed for seed in range(1000) if _fails(seed))
 
 

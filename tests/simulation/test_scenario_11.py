@@ -43,7 +43,7 @@ def _small_run(world: TimedWorld, victim: int) -> None:
         world.submit((victim + 1 + number) % 6, world.write(number % 2, number))
         world.advance(world.now + 15 * MILLISECOND)
         if number == 1:
-            world.lose_patience()
+            world.fire_view_timers()
         if world.members[victim].replica is None:
             world.restart(victim)
     for _ in range(40):
@@ -56,7 +56,7 @@ def _small_run(world: TimedWorld, victim: int) -> None:
 
 def _progress(member: Member) -> Status:
     """How far it is, whoever waits beside it."""
-    return replace(member.engine.status, attended=True)
+    return replace(member.engine.status, proofs_wanted=True)
 
 
 def _points(victim: int) -> list[tuple[int, int]]:

@@ -53,7 +53,7 @@ def said() -> list[tuple[int, Message]]:
         world.submit(1 + number % 3, world.write(1, number))
         world.advance(world.now + 20 * MILLISECOND)
         if number == 3:
-            world.lose_patience()
+            world.fire_view_timers()
     world.advance(world.now + 2 * SECOND)
     world.cut = set()
     world.advance(world.now + 4 * SECOND)

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from fab_paxos.messages import Accepted, Certified, Endorsed, Flag, Message, NewView
+from fab_paxos.messages import Accepted, Certified, CertifyRequest, Endorsed, Message, NewView
 from quorum import QuorumSystem
 from tests.fab_paxos.cluster import submission
 from tests.simulation.adversaries import KINDS, Silent
@@ -292,8 +292,8 @@ def test_09_bad_shares_are_named_and_left_out() -> None:
         only_links(world)
         world.submit(2, submission(2, 1))
         world.run()
-        world.lose_patience()
-        world.lose_patience()
+        world.fire_view_timers()
+        world.fire_view_timers()
         heal(world)
         world.settle_views()
         world.check_all()
@@ -305,7 +305,7 @@ def test_10_withheld_shares_and_certificates() -> None:
     """ "withheld shares; leader withholding certificates": the next leader has them made."""
     world = World(seed=10)
     world.corrupt(Silent(world, 0, Random(0), 10**9))
-    withheld = (Flag, Endorsed, Certified)
+    withheld = (CertifyRequest, Endorsed, Certified)
     world.tampers[0] = lambda _, __, message: [] if isinstance(message, withheld) else [message]
     world.submit(1, submission(1, 1))
     world.run()
@@ -318,7 +318,9 @@ def test_10_a_far_flag_does_not_delay_certificates() -> None:
     """Regression: a leader that flags slots nobody has yet must not silence the shares due without a flag."""
     world = World(seed=11)
     world.corrupt(Silent(world, 0, Random(0), 10**9))
-    world.tampers[0] = lambda _, __, said: [Flag(0, 120) if isinstance(said, Flag) else said]
+    world.tampers[0] = lambda _, __, said: [
+        CertifyRequest(0, 120) if isinstance(said, CertifyRequest) else said
+    ]
     for seq in range(70):
         world.submit(1, submission(1, seq))
         world.run()
@@ -366,7 +368,7 @@ def test_14_partitions_stop_and_healing_resumes() -> None:
         decided = [len(member.decided()) for member in world.members]
         for _ in range(4):
             world.run()
-            world.lose_patience()
+            world.fire_view_timers()
             world.beat()
         assert [len(member.decided()) for member in world.members] == decided or world.loss
         world.cut = set()

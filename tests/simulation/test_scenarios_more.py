@@ -46,7 +46,7 @@ def test_01_a_second_value_with_one_report_too_few() -> None:
         liar.speak(0, report(6, [(1, 5, second.digest)]))
     world.run()
     assert all(world.members[me].engine.status.active for me in (0, 1, 2, 4))
-    assert {world.members[me].engine._tail.batch(first.digest) for me in (0, 1, 2, 4)} == {first}
+    assert {world.members[me].engine._log.batch(first.digest) for me in (0, 1, 2, 4)} == {first}
     world.tampers[5] = liar.tamper
     heal(world)
     world.settle_views()
@@ -82,7 +82,7 @@ def test_17_suspect_spam_for_far_future_views() -> None:
     world.run()
     for member in world.honest:
         assert member.engine.view == 0
-        assert len(member.engine._election._gatherings) <= 6
+        assert len(member.engine._election._collectors) <= 6
     world.settle_views(4)
     world.check_all()
 
@@ -123,7 +123,7 @@ def test_18_a_client_that_comes_after_the_suspicion(cut_off: bool) -> None:
     only_links(world)
     world.submit(3, submission(1, 1))
     world.run()
-    world.lose_patience()  # member 3 alone suspects, over work that is decided later
+    world.fire_view_timers()  # member 3 alone suspects, over work that is decided later
     world.run()
     if not cut_off:
         heal(world)
@@ -144,7 +144,7 @@ def test_18_load_alone_raises_no_suspicion() -> None:
             world.submit(client % 6, submission(client, seq))
         world.run()
         world.beat()
-        world.lose_patience()
+        world.fire_view_timers()
     world.settle()
     world.check_all()
     assert {member.engine.view for member in world.members} == {0}
@@ -285,7 +285,7 @@ def test_24_one_liar_too_many_is_detected() -> None:
     world.run()
     for liar in liars:
         for me in (1, 2, 4):
-            tail = world.members[me].engine._tail
+            tail = world.members[me].engine._log
             liar.speak(me, Accepted(1, tail.tip, tail.root(tail.tip) or bytes(32)))
     world.run()
     with pytest.raises(AssertionError, match="two decisions for slot 1"):
@@ -303,6 +303,6 @@ def test_25_twins() -> None:
             world.submit(2, submission(1, seq))
             world.submit(4, submission(2, seq))
             world.run(80)
-            world.lose_patience()
+            world.fire_view_timers()
         world.settle_views()
         world.check_all()

@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fab_paxos.events import (
-    Attended,
     EndorsementMade,
     EndorsementRefused,
     Event,
     PeerConnected,
+    ProofsWanted,
     Submitted,
     TimerFired,
 )
@@ -135,7 +135,7 @@ class TimedWorld(World):
 
     def _attend(self, me: int) -> None:
         """Clients come and go."""
-        self.members[me].post(Attended(self._clients.random() < 0.5))
+        self.members[me].post(ProofsWanted(self._clients.random() < 0.5))
 
     # -- the clock -----------------------------------------------------------------------------------
 
@@ -269,7 +269,7 @@ class TimedWorld(World):
         if me in self.adversaries:
             self.adversaries[me].on_time(name)
 
-    def lose_patience(self) -> None:
+    def fire_view_timers(self) -> None:
         """As if their clocks ran ahead: the view timers that run fire now."""
         for me in range(self.system.member_count):
             number = self._timers.get((me, "patience"))

@@ -200,8 +200,8 @@ class World(Cluster):
             adversary.on_time("heartbeat")
             adversary.act()
 
-    def lose_patience(self) -> None:
-        super().lose_patience()
+    def fire_view_timers(self) -> None:
+        super().fire_view_timers()
         for adversary in self.adversaries.values():
             adversary.on_time("patience")
             adversary.act()

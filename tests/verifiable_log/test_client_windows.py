@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.fab_paxos.cluster import submission
 from verifiable_log import Submission
-from verifiable_log.client_windows import ClientWindows, Judgement, Standing
+from verifiable_log.client_windows import ClientWindows, Freshness, Lookup
 from verifiable_log.limits import CLIENT_WINDOW
 
 
@@ -17,19 +17,19 @@ class Twin:
     def __init__(self) -> None:
         self.admitted: list[tuple[int, Submission]] = []
 
-    def judge(self, one: Submission) -> Judgement:
+    def judge(self, one: Submission) -> Lookup:
         theirs = [(slot, other) for slot, other in self.admitted if other.client_id == one.client_id]
         highest = max((other.client_seq for _, other in theirs), default=-1)
         if highest >= 0 and one.client_seq <= highest - CLIENT_WINDOW:
-            return Judgement(Standing.EXPIRED)
+            return Lookup(Freshness.EXPIRED)
         for slot, other in theirs:
             if other.client_seq == one.client_seq:
                 same = other.body_digest == one.body_digest
-                return Judgement(Standing.REPEATED if same else Standing.CONFLICT, slot)
-        return Judgement(Standing.FRESH)
+                return Lookup(Freshness.REPEATED if same else Freshness.CONFLICT, slot)
+        return Lookup(Freshness.FRESH)
 
     def admit(self, slot: int, one: Submission) -> bool:
-        fresh = self.judge(one).standing is Standing.FRESH
+        fresh = self.judge(one).freshness is Freshness.FRESH
         if fresh:
             self.admitted.append((slot, one))
         return fresh
@@ -90,21 +90,21 @@ def test_the_window_holds_exactly_so_many_numbers() -> None:
     windows = ClientWindows()
     assert windows.admit(1, submission(1, 0))
     assert windows.admit(2, submission(1, CLIENT_WINDOW - 1))
-    assert windows.judge(submission(1, 0)).standing is Standing.REPEATED
-    assert windows.judge(submission(1, 1)).standing is Standing.FRESH
+    assert windows.judge(submission(1, 0)).freshness is Freshness.REPEATED
+    assert windows.judge(submission(1, 1)).freshness is Freshness.FRESH
     assert windows.admit(3, submission(1, CLIENT_WINDOW))
-    assert windows.judge(submission(1, 0)) == Judgement(Standing.EXPIRED)
-    assert windows.judge(submission(1, 1)).standing is Standing.FRESH
+    assert windows.judge(submission(1, 0)) == Lookup(Freshness.EXPIRED)
+    assert windows.judge(submission(1, 1)).freshness is Freshness.FRESH
 
 
 def test_the_highest_number_of_all_is_a_number_like_any_other() -> None:
     windows = ClientWindows()
     assert windows.admit(1, submission(1, 3))
     assert windows.admit(1, submission(1, 2**64 - 1))
-    assert windows.judge(submission(1, 2**64 - 1)) == Judgement(Standing.REPEATED, 1)
-    assert windows.judge(submission(1, 3)).standing is Standing.EXPIRED
+    assert windows.judge(submission(1, 2**64 - 1)) == Lookup(Freshness.REPEATED, 1)
+    assert windows.judge(submission(1, 3)).freshness is Freshness.EXPIRED
     windows.rollback(0)
-    assert windows.judge(submission(1, 3)).standing is Standing.FRESH
+    assert windows.judge(submission(1, 3)).freshness is Freshness.FRESH
 
 
 def test_memory_stays_within_the_window_and_what_is_taken_back_leaves_nothing() -> None:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alliance.cli.demo.load import Load, Pace
+from alliance.cli.demo.load import Load, Throughput
 from alliance.cli.demo.proofs import PartFailed
-from alliance.cli.demo.run import Course
+from alliance.cli.demo.run import Run
 from alliance.cli.demo.verdict import Blames, one_log, short
 from alliance.cli.output import plural
 
 if TYPE_CHECKING:
-    from alliance.cli.demo.attack_kinds import Plot
+    from alliance.cli.demo.attack_kinds import AttackPlan
     from alliance.client import Client
 
 WATCH_SECONDS = 0.1
@@ -27,8 +27,8 @@ class Outcome:
 
     attack: str
     member: str | None = None
-    before: Pace | None = None
-    during: Pace | None = None
+    before: Throughput | None = None
+    during: Throughput | None = None
     replaced_after_ms: float | None = None
     lies: dict[str, int] = field(default_factory=dict)
     blamed: dict[str, dict[str, list[str]]] = field(default_factory=dict)
@@ -38,66 +38,66 @@ class Outcome:
         return asdict(self)
 
 
-class Siege:
+class Attack:
     """The parts of an attack, to be called in their order."""
 
-    def __init__(self, course: Course, clients: Sequence[Client], plot: Plot) -> None:
-        self._course = course
-        self._story = course.story
+    def __init__(self, run: Run, clients: Sequence[Client], plan: AttackPlan) -> None:
+        self._run = run
+        self._narration = run.narration
         self._client = clients[0]
-        self._plot = plot
-        self._load = Load(clients, course.receipts)
+        self._plan = plan
+        self._load = Load(clients, run.receipts)
         self._blames: Blames | None = None
-        self.outcome = Outcome(plot.attack)
+        self.outcome = Outcome(plan.attack)
 
     @property
     def _correct(self) -> list[str]:
-        return [name for name in self._course.names if name != self.outcome.member]
+        return [name for name in self._run.names if name != self.outcome.member]
 
     async def compare(self, seconds: float) -> None:
         """Without the attack."""
-        with self._story.waiting("two clients propose"):
-            self.outcome.before = pace = await self._load.run(seconds)
-        self._story.fact(
-            f"two clients at once, all members honest: {pace.per_second:g} commands a second, a receipt takes"
-            f" {pace.p50_ms:g} ms (p50), {pace.p99_ms:g} ms (p99)"
+        with self._narration.waiting("two clients propose"):
+            self.outcome.before = throughput = await self._load.run(seconds)
+        self._narration.fact(
+            f"two clients at once, all members honest: {throughput.per_second:g} commands a second, a receipt"
+            f" takes {throughput.p50_ms:g} ms (p50), {throughput.p99_ms:g} ms (p99)"
         )
 
     async def begin(self) -> None:
         """The leader's server is exchanged for one that lies. Raises PartFailed, ServerFailed."""
-        course = self._course
-        leader = (await course.settled(self._client, course.names)).leader
+        run = self._run
+        leader = (await run.settled(self._client, run.names)).leader
         self.outcome.member = leader
-        self._story.chapter(self._plot.title, self._plot.text.format(leader=leader))
-        cluster = course.cluster
-        with self._story.waiting(f"{leader} is exchanged"):
+        self._narration.chapter(self._plan.title, self._plan.text.format(leader=leader))
+        cluster = run.cluster
+        with self._narration.waiting(f"{leader} is exchanged"):
             await cluster.kill(leader)
             self._blames = Blames({name: cluster.log(name) for name in self._correct})
-            await cluster.start_liar(leader, self._plot.attack)
-            now = await course.settled(self._client, self._correct, course.names)
+            await cluster.start_liar(leader, self._plan.attack)
+            now = await run.settled(self._client, self._correct, run.names)
         if now.leader != leader:
             raise PartFailed(f"{leader} lost its place before it could lie: is this machine very busy?")
 
     async def endure(self) -> None:
         """The clients go on. Raises PartFailed when the attack ends otherwise than it should."""
-        plot, outcome = self._plot, self.outcome
+        plan, outcome = self._plan, self.outcome
         watch = asyncio.create_task(self._watch())
         try:
-            with self._story.waiting(f"two clients propose, and {outcome.member} lies"):
-                outcome.during = pace = await self._load.run(plot.seconds, self._seen)
+            with self._narration.waiting(f"two clients propose, and {outcome.member} lies"):
+                outcome.during = throughput = await self._load.run(plan.seconds, self._seen)
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
         before = f" instead of {outcome.before.per_second:g}" if outcome.before is not None else ""
-        self._story.fact(
-            f"{plural(pace.commands, 'command')} decided all the same, {pace.per_second:g} a second{before};"
-            f" the longest gap was {pace.gap_ms:g} ms, and a command of client-1 took up to"
-            f" {pace.first_client_ms:g} ms"
+        self._narration.fact(
+            f"{plural(throughput.commands, 'command')} decided all the same,"
+            f" {throughput.per_second:g} a second{before}; the longest gap was {throughput.gap_ms:g} ms,"
+            f" and a command of client-1 took up to {throughput.first_client_ms:g} ms"
         )
         replaced = outcome.replaced_after_ms
-        if plot.replaced is True and replaced is None:
+        if plan.replaced is True and replaced is None:
             raise PartFailed(f"the others did not replace {outcome.member}")
-        self._story.fact(
+        self._narration.fact(
             f"the others replaced {outcome.member} as leader after {replaced:g} ms"
             if replaced is not None
             else f"{outcome.member} still leads"
@@ -105,7 +105,7 @@ class Siege:
 
     def _seen(self) -> bool:
         """Whether the liar's place is taken, where that is to be shown: on a busy machine it takes longer."""
-        return not self._plot.replaced or self.outcome.replaced_after_ms is not None
+        return not self._plan.replaced or self.outcome.replaced_after_ms is not None
 
     async def _watch(self) -> None:
         """Notes when all correct members have another leader. They are asked ten times a second."""
@@ -118,10 +118,10 @@ class Siege:
 
     async def agree(self) -> None:
         """Raises PartFailed unless all correct members have one log, which is that of the receipts."""
-        outcome, receipts = self.outcome, self._course.receipts
-        await self._course.settled(self._client, self._correct)
+        outcome, receipts = self.outcome, self._run.receipts
+        await self._run.settled(self._client, self._correct)
         outcome.log_sha256 = await one_log(self._client, self._correct, receipts)
-        self._story.fact(
+        self._narration.fact(
             f"the {len(self._correct)} correct members tell one log, at each place what the receipts prove:"
             f" {plural(len(receipts), 'command')}, SHA-256 {short(outcome.log_sha256)}"
         )
@@ -129,17 +129,17 @@ class Siege:
     async def judge(self) -> None:
         """Ends the liar. Raises PartFailed when it did nothing, or when the wrong ones are blamed."""
         outcome, liar = self.outcome, self.outcome.member or ""
-        outcome.lies = await self._course.cluster.end_liar(liar)
+        outcome.lies = await self._run.cluster.end_liar(liar)
         if not outcome.lies:
             raise PartFailed(f"{liar} did not lie: nothing has been shown")
         did = ", ".join(f"{what}: {count:,}" for what, count in outcome.lies.items())
-        self._story.fact(f"what {liar} did, by its own account: {did}")
+        self._narration.fact(f"what {liar} did, by its own account: {did}")
         outcome.blamed = self._blames.read() if self._blames is not None else {}
         for member, reasons in outcome.blamed.items():
             for reason, by in reasons.items():
                 who = f"all {len(by)}" if len(by) == len(self._correct) else ", ".join(sorted(by))
-                self._story.fact(f'{who} blame {member}: "{reason}"')
-        expected = {liar} if self._plot.blamed else set()
+                self._narration.fact(f'{who} blame {member}: "{reason}"')
+        expected = {liar} if self._plan.blamed else set()
         if set(outcome.blamed) != expected:
             raise PartFailed(f"to be blamed: {sorted(expected)}; blamed are: {sorted(outcome.blamed)}")
-        self._story.remark(self._plot.moral)
+        self._narration.remark(self._plan.moral)

@@ -12,7 +12,7 @@ _SEAT = (
 
 
 @dataclass(frozen=True)
-class Plot:
+class AttackPlan:
     """``replaced`` and ``blamed`` are what is to become of the liar; ``replaced`` None: either will do."""
 
     attack: str
@@ -24,7 +24,7 @@ class Plot:
     blamed: bool
 
 
-class Attack(StrEnum):
+class AttackName(StrEnum):
     EQUIVOCATE = "equivocate"
     SILENT = "silent"
     SLOW = "slow"
@@ -32,7 +32,7 @@ class Attack(StrEnum):
     BAD_SHARES = "bad-shares"
 
 
-ALL = Plot(
+ALL = AttackPlan(
     "all",
     "One member lies",
     _SEAT + "As leader it signs two logs and tells each to one half of the others. Replaced, it lies about"
@@ -43,8 +43,8 @@ ALL = Plot(
     replaced=True,
     blamed=True,
 )
-PLOTS = {
-    Attack.EQUIVOCATE: Plot(
+PLANS = {
+    AttackName.EQUIVOCATE: AttackPlan(
         "equivocate",
         "The leader tells two stories",
         _SEAT + "It signs two logs with the same commands in another order, tells each to one half of the"
@@ -55,7 +55,7 @@ PLOTS = {
         replaced=True,
         blamed=True,
     ),
-    Attack.SILENT: Plot(
+    AttackName.SILENT: AttackPlan(
         "silent",
         "The leader falls silent",
         _SEAT + "It lets the others in, listens to all they say, and says nothing.",
@@ -64,7 +64,7 @@ PLOTS = {
         replaced=True,
         blamed=False,
     ),
-    Attack.SLOW: Plot(
+    AttackName.SLOW: AttackPlan(
         "slow",
         "The leader takes its time",
         _SEAT + "It proposes one batch at a time, and each just before the others' patience ends.",
@@ -74,7 +74,7 @@ PLOTS = {
         replaced=True,
         blamed=False,
     ),
-    Attack.CENSOR: Plot(
+    AttackName.CENSOR: AttackPlan(
         "censor",
         "The leader does not know one client",
         _SEAT + "It orders what client-2 proposes, and whatever client-1 proposes, to whichever server, it"
@@ -85,7 +85,7 @@ PLOTS = {
         replaced=True,
         blamed=False,
     ),
-    Attack.BAD_SHARES: Plot(
+    AttackName.BAD_SHARES: AttackPlan(
         "bad-shares",
         "A member spoils the signatures",
         _SEAT + "It leads as it should, but its share of each signature is bad, and the first to arrive:"

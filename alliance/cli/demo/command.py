@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alliance.cli.demo.attack_kinds import Attack
+from alliance.cli.demo.attack_kinds import AttackName
 from alliance.cli.output import Format, Output, emit, lesson, plural, prose, talk, write_file
 from alliance.errors import AllianceError, ConfigError
 
 if TYPE_CHECKING:
-    from alliance.cli.demo.narration import Story
-    from alliance.cli.demo.run import Course
+    from alliance.cli.demo.narration import Narration
+    from alliance.cli.demo.run import Run
     from alliance.keys.ceremony import Founding
 
 EPILOG = lesson(
@@ -49,7 +49,7 @@ def demo(
         typer.Option("--file", "-f", metavar="F", help="Propose the lines of F.", show_default=False),
     ] = None,
     attack: Annotated[
-        Attack | None,
+        AttackName | None,
         typer.Option(
             "--attack", help="Show one way to lie, and what it costs the others.", show_default=False
         ),
@@ -71,7 +71,7 @@ def demo(
     can be, ignores a client, or spoils signatures.
     """
     from alliance.cli.demo.cluster import free_addresses
-    from alliance.cli.demo.narration import Story
+    from alliance.cli.demo.narration import Narration
     from alliance.keys import ceremony
 
     if attack is not None and file is not None:
@@ -82,13 +82,13 @@ def demo(
         "demo", names, free_addresses(members), ["client-1", "client-2"], faults, 2048
     )
     ceremony.check(founding)
-    story = Story(silent=output is Format.JSON)
+    narration = Narration(silent=output is Format.JSON)
     for number in ENDING:
         signal.signal(number, signal.default_int_handler)
     begin = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="alliance-demo-"))
     try:
-        run = _found(founding, folder / "alliance", commands, attack, story)
+        run = _found(founding, folder / "alliance", commands, attack, narration)
         try:
             asyncio.run(_live(run))
         except asyncio.CancelledError:
@@ -101,10 +101,10 @@ def demo(
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     run.figures.seconds = round(time.monotonic() - begin, 2)
-    _conclude(run, story, output)
+    _conclude(run, narration, output)
 
 
-async def _live(run: Course) -> None:
+async def _live(run: Run) -> None:
     """Cancelled, so that it cleans up, by the signals that would end the process."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     for number in ENDING:
@@ -133,47 +133,47 @@ def _commands(file: Path | None) -> list[bytes]:
 
 
 def _found(
-    founding: Founding, folder: Path, commands: list[bytes], attack: Attack | None, story: Story
-) -> Course:
-    from alliance.cli.demo.attack_kinds import PLOTS
+    founding: Founding, folder: Path, commands: list[bytes], attack: AttackName | None, narration: Narration
+) -> Run:
+    from alliance.cli.demo.attack_kinds import PLANS
     from alliance.cli.demo.attack_run import Attacked
     from alliance.cli.demo.newcomer_run import Demo
     from alliance.keys import ceremony
 
     count, faults = len(founding.member_names), founding.faulty_max
-    story.title(
+    narration.title(
         f"{_word(count).capitalize()} organisations decide together, and trust none of each other",
         f"Up to {plural(faults, 'member')} may lie, and it still holds. Everything below really happens.",
     )
-    story.chapter(
+    narration.chapter(
         "The founding",
         "One RSA key is made and shared out, so that no member has it, but enough of them together can sign"
         " with it. Whoever does this sees the key and must be trusted to forget it: here, this process.",
     )
     passphrase = secrets.token_urlsafe(24)
-    with story.waiting("searching for safe primes"):
+    with narration.waiting("searching for safe primes"):
         config = ceremony.found(founding, folder, passphrase.encode())
     write_file(folder.parent / "passphrase", passphrase.encode() + b"\n")
-    story.fact(
+    narration.fact(
         f"{plural(count, 'member')}, of which {config.system.decision} together sign with a key of"
         f" {founding.key_size} bits; any {config.system.decision} of them give the same signature"
     )
     if attack is not None:
-        return Attacked(folder, config, passphrase, PLOTS[attack], story)
-    return Demo(folder, config, passphrase, commands, story)
+        return Attacked(folder, config, passphrase, PLANS[attack], narration)
+    return Demo(folder, config, passphrase, commands, narration)
 
 
-def _conclude(run: Course, story: Story, output: Format) -> None:
+def _conclude(run: Run, narration: Narration, output: Format) -> None:
     figures = run.figures
     if output is Format.JSON:
         emit(figures.report())
     elif not figures.failed:
-        story.end(
+        narration.end(
             f"All of it held: {plural(figures.decided_commands, 'command')} decided, in"
             f" {figures.seconds:.0f} seconds altogether.",
             good=True,
         )
-        story.remark("Next, an alliance of your own: alliance init --help")
+        narration.remark("Next, an alliance of your own: alliance init --help")
     if figures.failed:
         raise DemoFailed(f"{plural(len(figures.failed), 'part')} did not hold: {'; '.join(figures.failed)}")
 

@@ -22,7 +22,7 @@ LONGEST_SECONDS = 25.0
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """What clients saw. ``gap_ms`` is the longest time in which none of them got a receipt;
     ``first_client_ms`` the longest that a command of the first client took."""
 
@@ -44,7 +44,7 @@ class Load:
         self._receipts = receipts
         self._number = itertools.count(1)
 
-    async def run(self, seconds: float, until: Callable[[], bool] = lambda: True) -> Pace:
+    async def run(self, seconds: float, until: Callable[[], bool] = lambda: True) -> Throughput:
         """At least for so long, and until each client has got something and ``until`` says so.
 
         Raises what ``propose`` raises.
@@ -61,7 +61,7 @@ class Load:
             for lane in lanes:
                 lane.cancel()
             await asyncio.gather(*lanes, return_exceptions=True)
-        return run.pace()
+        return run.throughput()
 
     async def _lane(self, number: int, run: _Run) -> None:
         while not run.over():
@@ -86,11 +86,11 @@ class _Run:
         enough = all(self.latencies.values()) and self.until()
         return passed >= (self.seconds if enough else LONGEST_SECONDS)
 
-    def pace(self) -> Pace:
+    def throughput(self) -> Throughput:
         ordered = sorted(itertools.chain.from_iterable(self.latencies.values()))
         passed = max(self.ends) - self.begin
         gap = max(after - before for before, after in itertools.pairwise([self.begin, *self.ends]))
-        return Pace(
+        return Throughput(
             round(passed, 2),
             len(self.ends),
             round(len(self.ends) / passed, 1),

@@ -15,7 +15,7 @@ WIDTH_MAX = 96
 INDENT = 3
 
 
-class Story:
+class Narration:
     """Tells on standard output; tells nothing if ``silent``."""
 
     def __init__(self, *, silent: bool) -> None:

@@ -1,4 +1,4 @@
-"""The demo's course: an alliance loses members, gets them back, withstands a liar, and can prove it."""
+"""The demo's run: an alliance loses members, gets them back, withstands a liar, and can prove it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from alliance.cli.demo.attack import Siege
+from alliance.cli.demo.attack import Attack
 from alliance.cli.demo.attack_kinds import ALL
 from alliance.cli.demo.load import percentile
 from alliance.cli.demo.lock import Locking, available
-from alliance.cli.demo.narration import Story
+from alliance.cli.demo.narration import Narration
 from alliance.cli.demo.proofs import PartFailed, Proofs
-from alliance.cli.demo.run import Course, Figures
+from alliance.cli.demo.run import Figures, Run
 from alliance.cli.demo.verdict import digest, hear, short
 from alliance.cli.output import plural, shown
 
@@ -46,16 +46,21 @@ class DemoFigures(Figures):
     tokens: list[int] | None = None
 
 
-class Demo(Course):
-    """The whole story. Of the members, never more than one is dead or lying at the same time."""
+class Demo(Run):
+    """The whole narration. Of the members, never more than one is dead or lying at the same time."""
 
     ESSENTIAL = ("servers", "ordering")
     figures: DemoFigures
 
     def __init__(
-        self, folder: Path, config: AllianceConfig, passphrase: str, commands: Sequence[bytes], story: Story
+        self,
+        folder: Path,
+        config: AllianceConfig,
+        passphrase: str,
+        commands: Sequence[bytes],
+        narration: Narration,
     ) -> None:
-        super().__init__(folder, config, passphrase, story)
+        super().__init__(folder, config, passphrase, narration)
         # The last quarter is for the times when one member is dead, half of it for when that is the leader.
         cut = max(1, len(commands) * 3 // 4)
         late = max(cut + 1, len(commands) * 7 // 8)
@@ -68,34 +73,36 @@ class Demo(Course):
         await self.part("kept_deciding", lambda: self._kill(first))
         await self.part("caught_up", lambda: self._restart(first))
         await self.part("leader_replaced", lambda: self._kill_leader(first))
-        siege = Siege(self, [first, second], ALL)
-        await self.part("withstood_liar", lambda: self._suffer(siege))
-        await self.part("logs_agree", siege.agree)
-        await self.part("liar_blamed", siege.judge)
-        self.figures.liar = siege.outcome.report()
+        attack = Attack(self, [first, second], ALL)
+        await self.part("withstood_liar", lambda: self._suffer(attack))
+        await self.part("logs_agree", attack.agree)
+        await self.part("liar_blamed", attack.judge)
+        self.figures.liar = attack.outcome.report()
 
     async def prove(self) -> None:
         await super().prove()
-        self.story.chapter(
+        self.narration.chapter(
             "A forger does not get through",
             "Fewer members than a quorum cannot sign, and nobody can bend what was signed.",
         )
-        await self.part("tampered_refused", Proofs(self.folder, self.story).tampered)
+        await self.part("tampered_refused", Proofs(self.folder, self.narration).tampered)
         if available():
             await self.part("stale_token_refused", self._lock)
         else:
-            self.story.remark("The lock service is in examples/ of the source, which is not here: left out.")
+            self.narration.remark(
+                "The lock service is in examples/ of the source, which is not here: left out."
+            )
 
     # -- the parts -----------------------------------------------------------------------------------
 
     async def _lock(self) -> None:
         self.figures.tokens = await Locking(
-            self.folder, self.config, self._passphrase, self.cluster, self.story
+            self.folder, self.config, self._passphrase, self.cluster, self.narration
         ).run()
 
     async def _order(self, client: Client) -> None:
         system = self.config.system
-        self.story.chapter(
+        self.narration.chapter(
             "A client proposes",
             f"The leader, {self.names[0]}, gives a command its place; {system.decision} of"
             f" {system.member_count} members accept it, and it is decided, after two message delays: also if"
@@ -106,7 +113,7 @@ class Demo(Course):
         latencies = []
         # The first one opens the connection, which takes longer and happens once.
         await self._propose_all(client, self._before[:1])
-        with self.story.waiting("proposing one command at a time"):
+        with self.narration.waiting("proposing one command at a time"):
             for command in self._before[1 : 1 + alone]:
                 begin = time.monotonic()
                 receipt = await client.propose(command)
@@ -115,17 +122,17 @@ class Demo(Course):
                 self.receipts.append(receipt)
         latencies.sort()
         self.figures.p50_ms, self.figures.p99_ms = percentile(latencies, 0.5), percentile(latencies, 0.99)
-        self.story.fact(
+        self.narration.fact(
             f"{plural(alone, 'command')} one after the other: a receipt takes {self.figures.p50_ms:g} ms"
             f" (p50), {self.figures.p99_ms:g} ms (p99)"
         )
         if rest := self._before[1 + alone :]:
             seconds = await self._propose_all(client, rest)
-            self.story.fact(f"{len(rest):,} more together, in {seconds:.2f} s")
+            self.narration.fact(f"{len(rest):,} more together, in {seconds:.2f} s")
 
     async def _listen(self, first: Client, second: Client) -> None:
         near, far = self.names[1 % len(self.names)], self.names[-2 % len(self.names)]
-        self.story.chapter(
+        self.narration.chapter(
             "Two listeners hear the same",
             "Total order is what an alliance is for. Two clients ask two servers and believe neither: each"
             " checks what it hears against the quorum's signature.",
@@ -134,49 +141,49 @@ class Demo(Course):
         heard = [[entry.command for entry in log] for log in logs]
         digests = [short(digest(commands)) for commands in heard]
         for number, command in enumerate(heard[0][:3], 1):
-            self.story.quote(f"{number}  {shown(command)}")
-        self.story.quote("…")
+            self.narration.quote(f"{number}  {shown(command)}")
+        self.narration.quote("…")
         if heard[0] != heard[1]:
             raise PartFailed(f"{near} and {far} give different orders: {' and '.join(digests)}")
         if heard[0] != self._proposed:
             raise PartFailed("what is heard is not what was proposed")
         for name, commands, said in zip((near, far), heard, digests, strict=True):
-            self.story.fact(f"{name}: {plural(len(commands), 'command')}, SHA-256 {said}")
+            self.narration.fact(f"{name}: {plural(len(commands), 'command')}, SHA-256 {said}")
 
     async def _kill(self, client: Client) -> None:
         victim = self.names[-1]
-        self.story.chapter(
+        self.narration.chapter(
             "One member dies",
             f"{victim} gets SIGKILL: no farewell, no last write. {self.config.system.decision} members are"
             " left, which is enough.",
         )
         pid = await self.cluster.kill(victim)
         self.figures.killed = victim
-        self.story.fact(f"{victim} is dead (process {pid})")
+        self.narration.fact(f"{victim} is dead (process {pid})")
         seconds = await self._propose_all(client, self._meanwhile)
         self.figures.decided_meanwhile = len(self._meanwhile)
-        self.story.fact(
+        self.narration.fact(
             f"the others decide {plural(len(self._meanwhile), 'command')} in {seconds:.2f} s, as if"
             " nothing had happened"
         )
 
     async def _restart(self, client: Client) -> None:
         victim = self.names[-1]
-        self.story.chapter(
+        self.narration.chapter(
             "It comes back",
             "It replays its journal, finds its peers, and fetches what it missed. It believes none of them:"
             " what they send is checked against the quorum's signature, too.",
         )
         ready, seconds, slot = await self._return(client, victim)
         self.figures.caught_up_seconds = seconds
-        self.story.fact(
+        self.narration.fact(
             f"{victim} listens after {ready:.1f} s, and after {seconds:g} s it can prove everything up to"
             f" slot {slot}, as the others can"
         )
 
     async def _kill_leader(self, client: Client) -> None:
         leader, heir = self.names[0], self.names[1 % len(self.names)]
-        self.story.chapter(
+        self.narration.chapter(
             "The leader dies",
             f"{leader}, which gave every command its place, gets SIGKILL. The others miss its decisions,"
             f" suspect it together, and report to {heir} what they accepted. What may be decided stays: each"
@@ -185,8 +192,8 @@ class Demo(Course):
         pid = await self.cluster.kill(leader)
         begin = time.monotonic()
         self.figures.leader_killed = leader
-        self.story.fact(f"{leader} is dead (process {pid})")
-        with self.story.waiting("the others elect another leader"):
+        self.narration.fact(f"{leader} is dead (process {pid})")
+        with self.narration.waiting("the others elect another leader"):
             receipt = await client.propose(
                 self._after[0] if self._after else b"the next leader's first order"
             )
@@ -196,28 +203,28 @@ class Demo(Course):
         views = {member.view for member in await client.status() if member.reachable}
         if 0 in views:
             raise PartFailed(f"{leader} is dead, and some members still wait for it")
-        self.story.fact(f"the next command has its receipt {self.figures.leader_gap_ms:g} ms later")
+        self.narration.fact(f"the next command has its receipt {self.figures.leader_gap_ms:g} ms later")
         if self._after[1:]:
             seconds = await self._propose_all(client, self._after[1:])
-            self.story.fact(
+            self.narration.fact(
                 f"{plural(len(self._after) - 1, 'command')} more under the new leader, in {seconds:.2f} s"
             )
         logs = await asyncio.gather(hear(client, heir), hear(client, self.names[-1]))
         if any([entry.command for entry in log] != self._proposed for log in logs):
             raise PartFailed("after the change of leaders, what is heard is not what was proposed")
-        self.story.fact(f"all {len(self.receipts)} are heard in the order in which they were proposed")
+        self.narration.fact(f"all {len(self.receipts)} are heard in the order in which they were proposed")
         _, seconds, _ = await self._return(client, leader)
-        self.story.fact(f"{leader} is back after {seconds:g} s, and follows the new leader")
+        self.narration.fact(f"{leader} is back after {seconds:g} s, and follows the new leader")
 
-    async def _suffer(self, siege: Siege) -> None:
-        await siege.compare(COMPARE_SECONDS)
-        await siege.begin()
-        await siege.endure()
+    async def _suffer(self, attack: Attack) -> None:
+        await attack.compare(COMPARE_SECONDS)
+        await attack.begin()
+        await attack.endure()
 
     async def _return(self, client: Client, name: str) -> tuple[float, float, int]:
         """Starts a member again: seconds until it listens, and until it has all of the log; its last slot."""
         begin = time.monotonic()
-        with self.story.waiting(f"{name} starts"):
+        with self.narration.waiting(f"{name} starts"):
             await self.cluster.start([name])
             ready = time.monotonic() - begin
             standing = await self.settled(client, self.names)
@@ -231,7 +238,7 @@ class Demo(Course):
 
     async def _propose_all(self, client: Client, commands: Sequence[bytes]) -> float:
         begin = time.monotonic()
-        with self.story.waiting(f"proposing {plural(len(commands), 'command')}"):
+        with self.narration.waiting(f"proposing {plural(len(commands), 'command')}"):
             async for receipt in client.propose_all(commands):
                 self.receipts.append(receipt)
         self.receipts[-1].verify(client.public_key)

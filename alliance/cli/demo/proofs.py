@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from alliance.cli.demo.narration import Story
+from alliance.cli.demo.narration import Narration
 from alliance.errors import AllianceError
 
 PROCESS_SECONDS = 30.0
@@ -45,8 +45,8 @@ async def alliance(*arguments: str) -> tuple[int, str]:
 class Proofs:
     """Works in the folder of the alliance, which holds ``receipt.json`` and ``public.pem``."""
 
-    def __init__(self, folder: Path, story: Story) -> None:
-        self._story = story
+    def __init__(self, folder: Path, narration: Narration) -> None:
+        self._narration = narration
         self._key = folder / "public.pem"
         self._receipt = folder / "receipt.json"
         self._message = folder / "M.bin"
@@ -57,18 +57,18 @@ class Proofs:
         code, said = await alliance("verify", "--key", str(self._key), str(self._receipt))
         if code != 0:
             raise PartFailed(f"alliance verify refuses a genuine receipt: {said}")
-        self._story.fact("alliance verify, which contacts nobody: proven")
+        self._narration.fact("alliance verify, which contacts nobody: proven")
         code, said = await alliance(
             *("receipt", "export", str(self._receipt), "--force"),
             *("--message", str(self._message), "--signature", str(self._signature)),
         )
         if code != 0:
             raise PartFailed(f"alliance receipt export: {said}")
-        self._story.quote("openssl dgst -sha256 -verify public.pem -signature S.bin M.bin")
+        self._narration.quote("openssl dgst -sha256 -verify public.pem -signature S.bin M.bin")
         code, said = await self._dgst(self._message)
         if code != 0 or said != "Verified OK":
             raise PartFailed(f"openssl refuses a genuine signature: {said}")
-        self._story.fact(f"openssl: {said}")
+        self._narration.fact(f"openssl: {said}")
 
     async def tampered(self) -> None:
         """An altered receipt and an altered message are refused. Raises PartFailed."""
@@ -81,7 +81,7 @@ class Proofs:
         code, said = await alliance("verify", "--key", str(self._key), str(forged))
         if code != 1:
             raise PartFailed(f"alliance verify does not refuse an altered command (code {code}): {said}")
-        self._story.fact("one bit of the command altered; alliance verify: refused")
+        self._narration.fact("one bit of the command altered; alliance verify: refused")
         message = bytearray(self._message.read_bytes())
         message[-1] ^= 1
         altered = self._message.with_name("altered.bin")
@@ -89,7 +89,7 @@ class Proofs:
         code, said = await self._dgst(altered)
         if code == 0 or said == "Verified OK":
             raise PartFailed(f"openssl does not refuse an altered message: {said}")
-        self._story.fact("one bit of the signed root altered; openssl: refused")
+        self._narration.fact("one bit of the signed root altered; openssl: refused")
 
     async def _dgst(self, message: Path) -> tuple[int, str]:
         if shutil.which("openssl") is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from alliance.cli.demo.cluster import Cluster
-from alliance.cli.demo.narration import Story
+from alliance.cli.demo.narration import Narration
 from alliance.cli.demo.proofs import PartFailed, Proofs
 from alliance.cli.output import write_file
 from alliance.errors import AllianceError
@@ -43,16 +43,16 @@ class Figures:
         return {**value, "failed": self.failed, "ok": not self.failed}
 
 
-class Course(ABC):
+class Run(ABC):
     """One run. ``run`` goes through the parts; what does not hold is noted, the rest goes on if it can."""
 
     ESSENTIAL: ClassVar[tuple[str, ...]] = ("servers",)
     figures: Figures
 
-    def __init__(self, folder: Path, config: AllianceConfig, passphrase: str, story: Story) -> None:
+    def __init__(self, folder: Path, config: AllianceConfig, passphrase: str, narration: Narration) -> None:
         self.folder = folder
         self.config = config
-        self.story = story
+        self.narration = narration
         self.names = [member.name for member in config.members]
         self.cluster = Cluster(folder, passphrase)
         self.receipts: list[Receipt] = []
@@ -64,12 +64,12 @@ class Course(ABC):
 
     async def prove(self) -> None:
         """The receipt, before those who trust nobody."""
-        self.story.chapter(
+        self.narration.chapter(
             "A receipt convinces strangers",
             "The responses of the quorum are combined into one RSA signature. Whoever has public.pem can"
             " check it with tools that never heard of this project.",
         )
-        await self.part("openssl", Proofs(self.folder, self.story).openssl)
+        await self.part("openssl", Proofs(self.folder, self.narration).openssl)
 
     async def run(self) -> None:
         from alliance.client import connect
@@ -89,7 +89,7 @@ class Course(ABC):
             pass
         finally:
             self.figures.decided_commands = len(self.receipts)
-            with self.story.waiting("ending the servers"):
+            with self.narration.waiting("ending the servers"):
                 await self.cluster.stop()
 
     async def part(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -98,7 +98,7 @@ class Course(ABC):
         except (AllianceError, OSError) as error:
             self.figures.failed.append(f"{name}: {error}")
             self.figures.held[name] = False
-            self.story.fault(str(error))
+            self.narration.fault(str(error))
             if name in self.ESSENTIAL:
                 raise _Over from None
         else:
@@ -106,15 +106,15 @@ class Course(ABC):
 
     async def _servers(self) -> None:
         count = len(self.names)
-        self.story.chapter(
+        self.narration.chapter(
             "Each organisation runs its own server",
             "Real processes with mutual TLS between them. Each knows the others by their certificates, keeps"
             " a journal that is synced before it speaks, and holds its share of the key in a process apart.",
         )
-        with self.story.waiting(f"starting {count} servers"):
+        with self.narration.waiting(f"starting {count} servers"):
             begin = time.monotonic()
             await self.cluster.start(self.names)
-        self.story.fact(f"{count} servers are ready after {time.monotonic() - begin:.1f} s")
+        self.narration.fact(f"{count} servers are ready after {time.monotonic() - begin:.1f} s")
 
     async def settled(self, client: Client, names: Sequence[str], linked: Sequence[str] = ()) -> MemberStatus:
         """Waits until these members have all of the log, and links to those; what one of them says then.

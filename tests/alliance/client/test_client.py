@@ -63,14 +63,14 @@ def test_concurrent_proposals_travel_together(farm: Farm, tmp_path: Path, office
 def test_a_server_knows_whether_somebody_waits(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
     async def scenario() -> None:
         async with connected(farm, tmp_path, {0: office}) as client:
-            assert office.attended == [False]
+            assert office.proofs_wanted == [False]
             await client.propose(b"one")
             async for _ in client.listen(follow=False):
                 pass
-            assert office.attended == [False, True]
+            assert office.proofs_wanted == [False, True]
 
     run(scenario())
-    assert office.attended == [False, True, False]
+    assert office.proofs_wanted == [False, True, False]
 
 
 def test_many_proposals_keep_few_submissions_in_flight(

@@ -20,7 +20,7 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import InvalidEvidence
 from alliance.evidence import portable as kinds
 from alliance.evidence.folder import FILES_PER_CULPRIT_MAX, FOLDER, EvidenceFolder
-from alliance.evidence.portable import BESIDES, EVIDENCE_BYTES_MAX, PortableEvidence, Word, export
+from alliance.evidence.portable import BESIDES, EVIDENCE_BYTES_MAX, PortableEvidence, SignedBytes, export
 from alliance.evidence.verdict import Verdict, verify
 from alliance.server.server import Server
 from alliance.wire.codec import encode
@@ -272,7 +272,7 @@ def test_evidence_of_another_alliance_or_epoch_is_refused(
                 judged(farm.config, replace(piece, context=context))
         with pytest.raises(InvalidEvidence, match="another alliance"):
             judged(replace(farm.config, epoch=1), piece)
-        foreign = tuple(Word(word.statement[:-1], word.signature) for word in piece.words)
+        foreign = tuple(SignedBytes(word.statement[:-1], word.signature) for word in piece.words)
         with pytest.raises(InvalidEvidence, match="not signed"):
             judged(farm.config, replace(piece, words=foreign))
 
@@ -292,7 +292,7 @@ def test_words_of_another_form_that_the_culprit_did_sign_are_refused(
         other,
         good[:12] + b"\x01" + good[13:],
     ):
-        word = Word(statement, key.sign(statement))
+        word = SignedBytes(statement, key.sign(statement))
         for kind in (kinds.TWO_WORDS, kinds.BROKEN_LOG, kinds.WRONG_NEW_VIEW):
             with pytest.raises(InvalidEvidence):
                 judged(farm.config, replace(pieces[kind], words=(word, *pieces[kind].words[1:])))

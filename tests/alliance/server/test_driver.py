@@ -12,6 +12,7 @@ import pytest
 from alliance.errors import JournalError
 from alliance.server.driver import TURN_EVENTS_MAX, Driver
 from fab_paxos.effects import (
+    AlreadyOrdered,
     Blame,
     BlameClient,
     Broadcast,
@@ -21,17 +22,16 @@ from fab_paxos.effects import (
     Effect,
     Endorse,
     EntryRecord,
-    Leapt,
-    Locate,
+    OfferCheckpoint,
     Persist,
-    Present,
     ProvenRecord,
     Prune,
     RefusalReason,
     Refuse,
     Send,
+    SendLogFrame,
     SetTimer,
-    Supply,
+    SnapshotInstalled,
 )
 from fab_paxos.events import Clock, Drained, Event, Started, TimerFired
 from fab_paxos.evidence import TwoSubmissions, TwoWords
@@ -135,10 +135,10 @@ def test_what_was_put_off_is_written_before_the_journal_is_needed(bench: Bench, 
     proven, checkpoint = ProvenRecord(1, long_chain.certificate(1)), long_chain.checkpoint(20)
     for effect in (
         SetTimer("heartbeat", 0.5),
-        Supply(3, 1),
-        Present(3, checkpoint),
+        SendLogFrame(3, 1),
+        OfferCheckpoint(3, checkpoint),
         Prune(5),
-        Leapt(checkpoint),
+        SnapshotInstalled(checkpoint),
     ):
         bench.post(Persist(proven, lazily=True), SetTimer("patience", 0.5))
         bench.driver.turn()
@@ -169,12 +169,12 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
         (Combine((endorsement,)), ("combine", (endorsement,))),
         (Decide(entry), ("decided", entry)),
         (Certify(certificate), ("certified", certificate)),
-        (Supply(3, 7), ("supply", 3, 7)),
-        (Present(3, checkpoint), ("present", 3, checkpoint)),
+        (SendLogFrame(3, 7), ("supply", 3, 7)),
+        (OfferCheckpoint(3, checkpoint), ("present", 3, checkpoint)),
         (Prune(5), ("prune", 5)),
-        (Leapt(checkpoint), ("leapt", checkpoint)),
+        (SnapshotInstalled(checkpoint), ("leapt", checkpoint)),
         (Refuse(submission, RefusalReason.BUSY), ("refuse", submission, "busy")),
-        (Locate(submission, 4), ("locate", submission, 4)),
+        (AlreadyOrdered(submission, 4), ("locate", submission, 4)),
         (Blame(2, "lies", TwoWords(word, word)), ("blame", 2, "lies", TwoWords(word, word))),
         (
             BlameClient(TwoSubmissions(submission, submission)),

@@ -15,7 +15,7 @@ from alliance.net.channels import NotServed
 from alliance.pb import client_pb2, peer_pb2
 from alliance.pb import peer_pb2 as pb
 from alliance.server.incarnation import Doubt, Incarnation
-from alliance.server.words import Word, Words
+from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.wire.codec import Malformed
 from quorum import Context, GreetingStatement, VoteStatement
@@ -28,11 +28,11 @@ ME, PEER = 5, 0
 
 ROWS = """
 memory | conflict: unknown | malformed: alliance empty epoch member
-memory.words | conflict: unknown | malformed: alliance epoch many member twice
+memory.statements | conflict: unknown | malformed: alliance epoch many member twice
     | taken: dropped empty reversed
-memory.words.tag | malformed: largest less more zero
-memory.words.fields | malformed: changed cut empty huge longer member unknown zeros
-memory.words.signature | malformed: alliance changed cut empty epoch huge longer member unknown zeros
+memory.statements.tag | malformed: largest less more zero
+memory.statements.fields | malformed: changed cut empty huge longer member unknown zeros
+memory.statements.signature | malformed: alliance changed cut empty epoch huge longer member unknown zeros
 greeting | doubt: old | malformed: alliance empty epoch member peer
 greeting.tag | malformed: largest less more zero
 greeting.fields | malformed: changed cut empty huge longer member old peer zeros
@@ -75,7 +75,9 @@ class Hand:
         self.journal = Journal(folder / "journal.sqlite", farm.config.alliance_id, name)
         self.journal.begin(b"a" * 32)
         key = farm.members[ME].signing_key
-        self.incarnation = Incarnation(farm.config, ME, key, self.journal, Words(len(farm.members)))
+        self.incarnation = Incarnation(
+            farm.config, ME, key, self.journal, LatestStatements(len(farm.members))
+        )
         self.held = self._greeting(PEER, ME, 3)
         self.reasons: list[str] = []
         self.true = self._steps()
@@ -89,12 +91,12 @@ class Hand:
             "unknown": self._steps(known=False),
         }
 
-    def _greeting(self, author: int, to: int, number: int, context: Context | None = None) -> Word:
+    def _greeting(self, author: int, to: int, number: int, context: Context | None = None) -> SignedStatement:
         return self._signed(author, GreetingStatement(author, to, number, b"s" * 32), context)
 
-    def _signed(self, author: int, statement: Any, context: Context | None = None) -> Word:
+    def _signed(self, author: int, statement: Any, context: Context | None = None) -> SignedStatement:
         message = statement.encode(context or self.farm.config.context)
-        return Word(statement, self.farm.members[author].signing_key.sign(message))
+        return SignedStatement(statement, self.farm.members[author].signing_key.sign(message))
 
     def _steps(
         self,
@@ -112,7 +114,7 @@ class Hand:
         memory = [self._signed(me, statement, context).encode() for statement in (first, word)]
         greeting = self._greeting(author, to, number, context).encode()
         return {
-            "memory": pb.Handshake(memory=pb.Memory(words=memory)).SerializeToString(),
+            "memory": pb.Handshake(memory=pb.Memory(statements=memory)).SerializeToString(),
             "greeting": pb.Handshake(greeting=greeting).SerializeToString(),
             "welcome": pb.Handshake(welcome=pb.Welcome()).SerializeToString(),
             "farewell": pb.Handshake(farewell="its start number 3").SerializeToString(),
@@ -138,7 +140,10 @@ class Hand:
             self.reasons.append(str(error))
             return VERDICTS[type(error)]
         held = self.incarnation._held[PEER]
-        assert held in (self.held, Word.decode(pb.Handshake.FromString(self.true["greeting"]).greeting))
+        assert held in (
+            self.held,
+            SignedStatement.decode(pb.Handshake.FromString(self.true["greeting"]).greeting),
+        )
         return "taken"
 
 
@@ -197,4 +202,4 @@ def test_what_is_logged_of_it_is_one_short_line(hand: Hand) -> None:
 
 def test_only_this_members_own_signature_stops_it() -> None:
     conflicts = {path: row["conflict"] for path, row in TABLE.items() if "conflict" in row}
-    assert conflicts == {("memory",): {"unknown"}, ("memory", "words"): {"unknown"}}
+    assert conflicts == {("memory",): {"unknown"}, ("memory", "statements"): {"unknown"}}

@@ -20,11 +20,11 @@ from alliance.pb import peer_pb2 as pb
 from alliance.server import incarnation as module
 from alliance.server.gate import Gate, Seal
 from alliance.server.incarnation import Doubt, Incarnation, farewell
-from alliance.server.words import Word, Words
+from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.storage.journal_records import STARTS_KEPT, Starts
 from alliance.wire.codec import Malformed
-from fab_paxos.effects import CutRecord, EntryRecord, ViewRecord
+from fab_paxos.effects import EntryRecord, TruncateRecord, ViewRecord
 from fab_paxos.messages import Message, NewView, Propose, Report
 from quorum import Context, GreetingStatement, IndividualStatement, QuorumSystem, VoteStatement
 from tests.alliance.conftest import Run
@@ -39,12 +39,12 @@ class Member:
 
     def __init__(self, farm: Farm, index: int, disk: Path) -> None:
         self.index = index
-        self.words = Words(6)
+        self.latest = LatestStatements(6)
         disk.mkdir(exist_ok=True)
         name = farm.config.members[index].name
         self.journal = Journal(disk / "journal.sqlite", farm.config.alliance_id, name)
         key = farm.members[index].signing_key
-        self.incarnation = Incarnation(farm.config, index, key, self.journal, self.words)
+        self.incarnation = Incarnation(farm.config, index, key, self.journal, self.latest)
 
     @property
     def settled(self) -> bool:
@@ -110,13 +110,15 @@ async def hear(member: Member, *frames: bytes, peer: int = PEER) -> None:
 NOTHING, WELCOME = step(memory=pb.Memory()), step(welcome=pb.Welcome())
 
 
-def shows(*words: Word) -> bytes:
-    return step(memory=pb.Memory(words=[word.encode() for word in words]))
+def shows(*words: SignedStatement) -> bytes:
+    return step(memory=pb.Memory(statements=[word.encode() for word in words]))
 
 
-def signed(farm: Farm, member: int, statement: IndividualStatement, context: Context | None = None) -> Word:
+def signed(
+    farm: Farm, member: int, statement: IndividualStatement, context: Context | None = None
+) -> SignedStatement:
     message = statement.encode(context or farm.config.context)
-    return Word(statement, farm.members[member].signing_key.sign(message))
+    return SignedStatement(statement, farm.members[member].signing_key.sign(message))
 
 
 # -- settling ----------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ def test_who_decides_alone_waits_for_nobody(farm: Farm, tmp_path: Path) -> None:
 
     config: Any = Small()
     journal = Journal(tmp_path / "journal.sqlite", farm.config.alliance_id, "member-1")
-    assert Incarnation(config, 0, farm.members[0].signing_key, journal, Words(1)).settled.is_set()
+    assert Incarnation(config, 0, farm.members[0].signing_key, journal, LatestStatements(1)).settled.is_set()
     journal.close()
 
 
@@ -290,11 +292,11 @@ def test_of_two_starts_that_settled_one_knows_the_other(
 # -- words beyond the journal ------------------------------------------------------------------------
 
 
-def said(farm: Farm, message: Message) -> Word:
+def said(farm: Farm, message: Message) -> SignedStatement:
     """This message as member 6 signs it and a peer's gate remembers it."""
     gate, seal = Gate(farm.config), Seal(farm.config, ME, farm.members[ME].signing_key)
     gate.admit(ME, seal.close(message))
-    word = gate.words.furthest(ME)
+    word = gate.latest.furthest(ME)
     assert word is not None
     return word
 
@@ -305,7 +307,7 @@ def test_what_a_peer_heard_and_the_journal_does_not_know_is_a_conflict(
     """The disk was put back to a moment within the last start: greetings do not show that, words do."""
     entries = long_chain.entries
 
-    def vote(view: int, slot: int) -> Word:
+    def vote(view: int, slot: int) -> SignedStatement:
         return signed(farm, ME, VoteStatement(view, slot, long_chain.root(slot)))
 
     leading = entries[3]
@@ -318,7 +320,7 @@ def test_what_a_peer_heard_and_the_journal_does_not_know_is_a_conflict(
         with started(farm, ME, tmp_path / "me") as me:
             me.journal.append([EntryRecord(entry) for entry in entries[:3]])
             me.journal.append(
-                [CutRecord(0), EntryRecord(entries[0])]
+                [TruncateRecord(0), EntryRecord(entries[0])]
             )  # the others are void, and yet were said
             for known in (vote(0, 1), vote(0, 2), vote(0, 3)):
                 with pytest.raises(NotServed):
@@ -345,7 +347,7 @@ def test_the_furthest_word_of_each_member_is_shown_to_it(farm: Farm, tmp_path: P
     async def scenario() -> None:
         with started(farm, PEER, tmp_path / "peer") as peer:
             gate = Gate(farm.config)
-            peer.incarnation._words = gate.words
+            peer.incarnation._latest = gate.latest
             for view, slot in [(0, 1), (0, 7), (2, 3), (0, 9), (2, 2)]:
                 accepted = farm.accepted(view, slot, b"r" * 32, ME)
                 gate.admit(ME, Seal(farm.config, ME, farm.members[ME].signing_key).close(accepted))
@@ -377,9 +379,15 @@ def _lies(farm: Farm, me: Member) -> dict[str, bytes]:
         "signed for another epoch": shows(signed(farm, ME, mine, later)),
         "a vote signed by the peer": shows(signed(farm, PEER, vote)),
         "altered": shows(replace(genuine, statement=replace(genuine.statement, incarnation=far))),  # type: ignore[call-arg]
-        "cut": step(memory=pb.Memory(words=[pb.Word(tag=0x45, fields=b"", signature=bytes(64))])),
-        "of an unknown kind": step(memory=pb.Memory(words=[pb.Word(tag=1, fields=bytes(48))])),
-        "of no signature": step(memory=pb.Memory(words=[pb.Word(tag=0x41, fields=bytes(48))])),
+        "cut": step(
+            memory=pb.Memory(statements=[pb.SignedStatement(tag=0x45, fields=b"", signature=bytes(64))])
+        ),
+        "of an unknown kind": step(
+            memory=pb.Memory(statements=[pb.SignedStatement(tag=1, fields=bytes(48))])
+        ),
+        "of no signature": step(
+            memory=pb.Memory(statements=[pb.SignedStatement(tag=0x41, fields=bytes(48))])
+        ),
         "too many": shows(genuine, genuine, genuine),
         "junk": b"\xff\xff\xff",
         "nothing": b"",

@@ -20,7 +20,7 @@ from alliance.server import server as module
 from alliance.server.server import JOURNAL, Server
 from alliance.wire import codec
 from fab_paxos.effects import EntryRecord, ViewRecord
-from fab_paxos.events import Attended, CombinationFailed, Combined, TimerFired
+from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, TimerFired
 from fab_paxos.messages import Status
 from quorum import AcceptedStatement, Endorsement
 from tests.alliance.conftest import Run
@@ -191,9 +191,9 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
 
 
 def _persist() -> Any:
-    from fab_paxos.effects import CutRecord, Persist
+    from fab_paxos.effects import Persist, TruncateRecord
 
-    return Persist(CutRecord(0))
+    return Persist(TruncateRecord(0))
 
 
 def test_nothing_is_said_before_a_quorum_knows(home: Path, run: Run) -> None:
@@ -205,7 +205,7 @@ def test_nothing_is_said_before_a_quorum_knows(home: Path, run: Run) -> None:
             running = asyncio.create_task(server.run())
             server._driver.post(TimerFired("x"))
             await asyncio.wait([running], timeout=0.1)
-            assert posted(server) == [Attended(False), TimerFired("x")]
+            assert posted(server) == [ProofsWanted(False), TimerFired("x")]
             server._incarnation.settled.set()
             while server._driver._events:
                 await asyncio.wait([running], timeout=0.01)

@@ -15,7 +15,7 @@ import pytest
 
 from alliance.errors import KeyFileError, SignerError
 from alliance.server import signer as module
-from alliance.server.signer import Conscience, Signer
+from alliance.server.signer import Signer, SigningGuard
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -36,7 +36,7 @@ ME = 2
 ROOT, OTHER_ROOT = b"r" * 32, b"o" * 32
 
 
-# -- the conscience, without a process ---------------------------------------------------------------
+# -- the guard, without a process ---------------------------------------------------------------
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def context(farm: Farm) -> Context:
 
 
 def test_joint_statements_of_this_alliance_may_be_endorsed(context: Context) -> None:
-    conscience = Conscience(context)
+    guard = SigningGuard(context)
     for statement in (
         AcceptedStatement(0, 1, ROOT),
         AcceptedStatement(0, 1, ROOT),  # again: a proof may be asked for
@@ -55,20 +55,20 @@ def test_joint_statements_of_this_alliance_may_be_endorsed(context: Context) -> 
         ProgressStatement(3, ROOT),
         CheckpointStatement(5, ROOT, ROOT),
     ):
-        conscience.judge(statement.encode(context))
+        guard.judge(statement.encode(context))
 
 
 def test_never_two_roots_for_one_view_and_slot(context: Context) -> None:
-    conscience = Conscience(context)
-    conscience.judge(AcceptedStatement(4, 9, ROOT).encode(context))
+    guard = SigningGuard(context)
+    guard.judge(AcceptedStatement(4, 9, ROOT).encode(context))
     for _ in range(2):
         with pytest.raises(InvalidStatement, match="another root"):
-            conscience.judge(AcceptedStatement(4, 9, OTHER_ROOT).encode(context))
-    conscience.judge(AcceptedStatement(4, 9, ROOT).encode(context))
+            guard.judge(AcceptedStatement(4, 9, OTHER_ROOT).encode(context))
+    guard.judge(AcceptedStatement(4, 9, ROOT).encode(context))
 
 
 def test_foreign_bytes_are_never_endorsed(context: Context) -> None:
-    conscience = Conscience(context)
+    guard = SigningGuard(context)
     good = AcceptedStatement(0, 1, ROOT).encode(context)
     foreign = [
         AcceptedStatement(0, 1, ROOT).encode(Context(b"o" * 32, context.epoch)),
@@ -85,30 +85,30 @@ def test_foreign_bytes_are_never_endorsed(context: Context) -> None:
     ]
     for message in foreign:
         with pytest.raises(InvalidStatement):
-            conscience.judge(message)
+            guard.judge(message)
 
 
 def test_a_second_new_view_or_state_is_refused(context: Context) -> None:
-    conscience = Conscience(context)
+    guard = SigningGuard(context)
     for statement, other in (
         (ProgressStatement(3, ROOT), ProgressStatement(3, OTHER_ROOT)),
         (CheckpointStatement(8, ROOT, ROOT), CheckpointStatement(8, ROOT, OTHER_ROOT)),
     ):
-        conscience.judge(statement.encode(context))
-        conscience.judge(statement.encode(context))
+        guard.judge(statement.encode(context))
+        guard.judge(statement.encode(context))
         with pytest.raises(InvalidStatement, match="another"):
-            conscience.judge(other.encode(context))
-    conscience.judge(ProgressStatement(4, OTHER_ROOT).encode(context))
+            guard.judge(other.encode(context))
+    guard.judge(ProgressStatement(4, OTHER_ROOT).encode(context))
 
 
 def test_the_memory_of_the_conscience_is_bounded(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED_MAX", 10)
-    conscience = Conscience(context)
+    guard = SigningGuard(context)
     for slot in range(50):
-        conscience.judge(AcceptedStatement(0, slot, ROOT).encode(context))
-    assert len(conscience._said) == 10
+        guard.judge(AcceptedStatement(0, slot, ROOT).encode(context))
+    assert len(guard._said) == 10
     with pytest.raises(InvalidStatement):
-        conscience.judge(AcceptedStatement(0, 49, OTHER_ROOT).encode(context))
+        guard.judge(AcceptedStatement(0, 49, OTHER_ROOT).encode(context))
 
 
 # -- the process's loop, in a thread -----------------------------------------------------------------
@@ -124,7 +124,7 @@ class Echo:
 )
 def test_a_broken_channel_ends_the_loop(context: Context, end: bytes) -> None:
     ours, theirs = socket.socketpair()
-    loop = threading.Thread(target=module.serve, args=(Echo(), Conscience(context), theirs))
+    loop = threading.Thread(target=module.serve, args=(Echo(), SigningGuard(context), theirs))
     loop.start()
     with ours, theirs:
         ours.sendall(module._frame(b"\x01" + AcceptedStatement(0, 1, ROOT).encode(context)))

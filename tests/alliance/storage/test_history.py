@@ -10,7 +10,7 @@ import pytest
 from alliance.errors import JournalError
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.storage import history as module
-from fab_paxos.effects import LeapRecord
+from fab_paxos.effects import SnapshotRecord
 from quorum import AcceptedStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm, Told
@@ -269,10 +269,10 @@ def test_after_a_leap_the_history_goes_on(farm: Farm, chain: Chain, told: Told, 
         waiting = asyncio.create_task(told.history.wait_beyond(5))
         await asyncio.sleep(0)
         checkpoint = chain.checkpoint(16)
-        told.journal.append([LeapRecord(checkpoint, chain.certificate(18))])
+        told.journal.append([SnapshotRecord(checkpoint, chain.certificate(18))])
         with pytest.raises(module.Pruned):  # written and not told yet: it is no damage that these are gone
             told.history.frame(2)
-        told.history.leap(checkpoint)
+        told.history.install_snapshot(checkpoint)
         await asyncio.wait_for(waiting, 5)
 
     run(scenario())

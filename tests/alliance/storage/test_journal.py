@@ -18,18 +18,18 @@ from alliance.storage.journal import Journal, Replayed
 from alliance.storage.journal_records import pack_batch, unpack_batch
 from fab_paxos.effects import (
     CheckpointRecord,
-    CutRecord,
     EntryRecord,
-    LeapRecord,
     NewViewRecord,
     ProvenRecord,
     Record,
+    SnapshotRecord,
+    TruncateRecord,
     ViewRecord,
 )
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
 from verifiable_log import Batch, InvalidSubmission
-from verifiable_log.client_windows import Standing
+from verifiable_log.client_windows import Freshness
 from verifiable_log.ordering_state import Snapshot
 
 ME = MEMBERS[0]
@@ -49,7 +49,7 @@ class Memory:
     new_view_digest: bytes | None
     snapshot: Snapshot | None
     pruned: int
-    silent: int
+    muted_up_to: int
 
     @classmethod
     def of(cls, replayed: Replayed) -> Memory:
@@ -66,7 +66,7 @@ class Memory:
             state.new_view_digest,
             state.checkpoint.snapshot if state.checkpoint is not None else None,
             state.pruned,
-            state.silent,
+            state.muted_up_to,
         )
 
 
@@ -102,7 +102,7 @@ def script(chain: Chain) -> list[list[Record]]:
         [ViewRecord(3, chain.election(2))],
         [NewViewRecord(3, b"n" * 32)],
         [EntryRecord(replaced)],  # takes slot 4; slot 5 stays, accepted in an earlier view
-        [CutRecord(3, 5)],
+        [TruncateRecord(3, 5)],
         [ViewRecord(4, chain.election(3))],
         [EntryRecord(entries[3]), EntryRecord(entries[4])],
         [ProvenRecord(5, chain.certificate(5))],
@@ -118,9 +118,9 @@ def long_script(chain: Chain) -> list[list[Record]]:
         *script(chain),
         [CheckpointRecord(chain.checkpoint(4))],
         [EntryRecord(entries[6]), CheckpointRecord(chain.checkpoint(6))],
-        [LeapRecord(chain.checkpoint(12), chain.certificate(12))],
+        [SnapshotRecord(chain.checkpoint(12), chain.certificate(12))],
         [EntryRecord(entries[12])],
-        [LeapRecord(chain.checkpoint(15), chain.certificate(17))],
+        [SnapshotRecord(chain.checkpoint(15), chain.certificate(17))],
     ]
 
 
@@ -128,22 +128,22 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
     """A dumb twin of the journal."""
     entries: dict[int, EntryRecord] = {}
     proven, certificate, beyond = 0, None, None
-    view, election, digest, silent = 0, None, None, 0
+    view, election, digest, muted_up_to = 0, None, None, 0
     checkpoint = pruned = 0
     for record in (record for append in appends for record in append):
         match record:
             case EntryRecord(entry):
                 entries[entry.slot] = record
-            case CutRecord(cut, silent):
+            case TruncateRecord(cut, muted_up_to):
                 entries = {slot: held for slot, held in entries.items() if slot <= cut}
             case ViewRecord():
-                view, election, digest, silent = record.view, record.election, None, 0
+                view, election, digest, muted_up_to = record.view, record.election, None, 0
             case NewViewRecord():
                 digest = record.digest
             case CheckpointRecord():
                 checkpoint = record.checkpoint.slot
-            case LeapRecord():
-                silent = record.silent
+            case SnapshotRecord():
+                muted_up_to = record.muted_up_to
                 checkpoint = pruned = proven = record.checkpoint.slot
                 entries = {slot: held for slot, held in entries.items() if slot > pruned}
                 if slot_of(record.certificate) > proven:
@@ -174,7 +174,7 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
         digest,
         chain.checkpoint(checkpoint).snapshot if checkpoint else None,
         pruned,
-        silent,
+        muted_up_to,
     )
 
 
@@ -206,8 +206,8 @@ def test_the_clients_windows_come_back(farm: Farm, long_chain: Chain, path: Path
             [*map(EntryRecord, long_chain.entries[:4]), ProvenRecord(3, long_chain.certificate(3))]
         )
         windows = journal.replay().state.windows
-    assert windows.judge(farm.submission(3, b"x")).standing is Standing.CONFLICT
-    assert windows.judge(farm.submission(4, b"x")).standing is Standing.FRESH
+    assert windows.judge(farm.submission(3, b"x")).freshness is Freshness.CONFLICT
+    assert windows.judge(farm.submission(4, b"x")).freshness is Freshness.FRESH
 
 
 def test_batches_are_read_back_in_order(farm: Farm, long_chain: Chain, path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from alliance.errors import JournalError
 from alliance.storage.journal import Journal
-from fab_paxos.effects import CutRecord, EntryRecord, ViewRecord
+from fab_paxos.effects import EntryRecord, TruncateRecord, ViewRecord
 from tests.alliance.farm import MEMBERS, Chain, Farm
 from tests.alliance.storage.test_journal import ME, opened
 
@@ -96,7 +96,7 @@ def test_the_furthest_word_survives_cuts_and_restarts(farm: Farm, long_chain: Ch
     with opened(path, farm) as journal:
         assert journal.furthest == (0, 0)
         journal.append(entries[:4])
-        journal.append([CutRecord(0), entries[0]])
+        journal.append([TruncateRecord(0), entries[0]])
     with opened(path, farm) as journal:
         assert journal.furthest == (0, 4)
         journal.append([ViewRecord(2, long_chain.election(1))])

@@ -15,7 +15,7 @@ from alliance.server.peers import FLUSH_BYTES
 from alliance.wire import codec
 from alliance.wire.codec import Malformed
 from fab_paxos.messages import Forward, Message, Propose
-from fab_paxos.opening import FETCH_BATCHES_MAX
+from fab_paxos.view_change import FETCH_BATCHES_MAX
 from quorum import AcceptedStatement, CheckpointStatement, JointStatement, ProgressStatement, SuspectStatement
 from tests.alliance import strategies
 from tests.alliance.farm import TIME_MS
@@ -56,7 +56,7 @@ def valid() -> dict[str, Any]:
     return {
         "propose": pb.Propose(slot=1, root=DIGEST, batch=batch(SUBMISSION), signature=SIGNATURE),
         "accepted": pb.Accepted(slot=1, root=DIGEST, signature=SIGNATURE),
-        "flag": pb.Flag(slot=1),
+        "certify_request": pb.CertifyRequest(slot=1),
         "endorsement": pb.Endorsement(tag=STATEMENT.TAG, fields=STATEMENT.fields(), share=b"s"),
         "certified": certificate(),
         "prove_share": pb.ProveShare(tag=STATEMENT.TAG, fields=STATEMENT.fields()),
@@ -218,7 +218,7 @@ MALFORMED = [
     *(("accepted", {"slot": slot}) for slot in BAD_SLOTS),
     *(("accepted", {"root": root}) for root in BAD_DIGESTS),
     *(("accepted", {"signature": signature}) for signature in BAD_SIGNATURES),
-    *(("flag", {"slot": slot}) for slot in BAD_SLOTS),
+    *(("certify_request", {"slot": slot}) for slot in BAD_SLOTS),
     *(("endorsement", {"tag": tag}) for tag in BAD_TAGS),
     *(("endorsement", {"fields": fields}) for fields in BAD_FIELDS),
     ("endorsement", {"share": b""}),

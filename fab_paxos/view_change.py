@@ -1,4 +1,4 @@
-"""Opening a view: Reports to the new leader, its NewView, and carrying that out slot by slot.
+"""ViewChange a view: Reports to the new leader, its NewView, and carrying that out slot by slot.
 
 Every member recomputes what the leader selected, and keeps the digest of the first NewView it found valid,
 so that a leader that signs two of them cannot lead it into both. Members then endorse that digest: the
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Persist, Send
 from fab_paxos.evidence import TwoNewViews, TwoReports, WrongNewView, disagree
-from fab_paxos.jointly import Jointly
+from fab_paxos.joint_signing import JointSigning
 from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
 from fab_paxos.selection import InvalidSelection, ReportedEntry, select
-from fab_paxos.tail import Tail
+from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import ProgressStatement, QuorumCertificate, QuorumSystem
 from verifiable_log.batch import NOOP, Batch, Entry
 
@@ -24,16 +24,22 @@ class Contradiction(RuntimeError):
     """A valid NewView contradicts a decided slot: more members are faulty than the alliance tolerates."""
 
 
-class Opening:
+class ViewChange:
     """From the Reports to an open view: docs/protocol.md, section 9, steps 3 to 6."""
 
     def __init__(
-        self, system: QuorumSystem, me: int, tail: Tail, view: int, digest: bytes | None, jointly: Jointly
+        self,
+        system: QuorumSystem,
+        me: int,
+        log: UncertifiedLog,
+        view: int,
+        digest: bytes | None,
+        joint_signing: JointSigning,
     ) -> None:
         """``digest`` is that of the NewView which the journal kept for ``view``."""
         self._system = system
         self._me = me
-        self._tail = tail
+        self._log = log
         self._view = view
         self._digest = digest
         self._reports: dict[int, Report] = {}
@@ -41,7 +47,7 @@ class Opening:
         self._missing: list[tuple[int, bytes]] = []
         self._requested: tuple[bytes, ...] = ()
         self._attempt = 0
-        self.jointly = jointly
+        self.joint_signing = joint_signing
         self.new_view: NewView | Progress | None = None
         self.progress: Progress | None = None
         self.active = view == 0
@@ -53,7 +59,7 @@ class Opening:
         self._fetched.clear()
         self._missing = []
         self._requested = ()
-        self.jointly.drop()
+        self.joint_signing.drop()
         self.new_view = self.progress = None
         self.active = False
 
@@ -68,7 +74,7 @@ class Opening:
         """What this member accepted above ``base``, its newest certificate; None once it has a NewView."""
         if self.active or self._digest is not None:
             return None
-        accepted = self._tail.accepted_above(_slot(base))
+        accepted = self._log.accepted_above(_slot(base))
         entries = (ReportedEntry(entry.slot, entry.view, entry.batch.digest) for entry in accepted)
         return Report(self._view, base, tuple(entries))
 
@@ -113,7 +119,7 @@ class Opening:
             out.append(Blame(leader, f"two NewViews for view {self._view}", evidence))
             return False
         self.new_view = new_view
-        self.jointly.want(ProgressStatement(self._view, new_view.digest), out)
+        self.joint_signing.want(ProgressStatement(self._view, new_view.digest), out)
         return True
 
     def on_certificate(self, certificate: QuorumCertificate) -> None:
@@ -121,7 +127,7 @@ class Opening:
         held = self.new_view
         if isinstance(held, NewView) and certificate.statement == ProgressStatement(held.view, held.digest):
             self.progress = Progress(held.view, held.reports_digest, held.base, held.vector, certificate)
-            self.jointly.drop()
+            self.joint_signing.drop()
 
     def on_progress(self, progress: Progress, out: list[Effect]) -> bool:
         """A quorum has checked this NewView: True when it is the one to carry out, without its Reports."""
@@ -154,26 +160,26 @@ class Opening:
         view may have proven others there, when the leader made two NewViews. Raises Contradiction when a
         slot decided in an earlier view would be replaced.
         """
-        if self.active or self.new_view is None or self._tail.decided < _slot(self.new_view.base):
+        if self.active or self.new_view is None or self._log.decided < _slot(self.new_view.base):
             return []
         base = _slot(self.new_view.base)
         accepted: list[Entry] = []
         self._missing = []
-        for slot in range(max(base, self._tail.base) + 1, self.top + 1):
+        for slot in range(max(base, self._log.base) + 1, self.top + 1):
             digest = self.new_view.vector[slot - base - 1]
-            held = self._tail.entry(slot)
+            held = self._log.entry(slot)
             if held is not None:
                 if held.batch.digest != digest:
                     raise Contradiction(f"the NewView of view {self._view} contradicts slot {slot}")
                 if held.view == self._view:
                     continue
-                entry = self._tail.renew(slot, self._view)
+                entry = self._log.renew(slot, self._view)
             else:
                 batch = self._batch(digest)
                 if batch is None:
                     self._note_missing(slot, base)
                     return accepted
-                entry = self._tail.append(self._view, batch, self._tail.next_frontier(batch), b"")
+                entry = self._log.append(self._view, batch, self._log.next_frontier(batch), b"")
             accepted.append(entry)
             out.append(Persist(EntryRecord(entry)))
         self.active = True
@@ -224,7 +230,7 @@ class Opening:
     def _batch(self, digest: bytes) -> Batch | None:
         if digest == NOOP.digest:
             return NOOP
-        return self._tail.batch(digest) or self._fetched.get(digest)
+        return self._log.batch(digest) or self._fetched.get(digest)
 
 
 def _slot(base: QuorumCertificate | None) -> int:

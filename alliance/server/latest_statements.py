@@ -24,18 +24,18 @@ from quorum import (
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class SignedStatement:
     """A statement, and the Ed25519 signature of the member whose word it is."""
 
     statement: IndividualStatement
     signature: bytes
 
-    def encode(self) -> pb.Word:
+    def encode(self) -> pb.SignedStatement:
         tag, fields = self.statement.TAG, self.statement.fields()
-        return pb.Word(tag=tag, fields=fields, signature=self.signature)
+        return pb.SignedStatement(tag=tag, fields=fields, signature=self.signature)
 
     @classmethod
-    def decode(cls, wire: pb.Word) -> Word:
+    def decode(cls, wire: pb.SignedStatement) -> SignedStatement:
         """Nothing about it is verified yet. Raises Malformed."""
         if len(wire.signature) != SIGNATURE_BYTES:
             raise Malformed(f"a signature of {len(wire.signature)} bytes")
@@ -59,19 +59,19 @@ def place(statement: IndividualStatement) -> tuple[int, int]:
     return (0, 0) if isinstance(statement, GreetingStatement) else (statement.view, 0)
 
 
-class Words:
+class LatestStatements:
     """One word for each member, whatever is heard: memory stays flat."""
 
     def __init__(self, member_count: int) -> None:
         self._places = [(0, 0)] * member_count
-        self._words: list[Word | None] = [None] * member_count
+        self._latest: list[SignedStatement | None] = [None] * member_count
 
-    def heard(self, member: int, statement: IndividualStatement, signature: bytes) -> None:
+    def note(self, member: int, statement: IndividualStatement, signature: bytes) -> None:
         """A word whose signature is verified. Kept if it lies further than all before it."""
         where = place(statement)
         if where > self._places[member]:
             self._places[member] = where
-            self._words[member] = Word(statement, signature)
+            self._latest[member] = SignedStatement(statement, signature)
 
-    def furthest(self, member: int) -> Word | None:
-        return self._words[member]
+    def furthest(self, member: int) -> SignedStatement | None:
+        return self._latest[member]

@@ -12,20 +12,20 @@ from fab_paxos.messages import Certified, Endorsed
 from quorum import QuorumCertificate
 
 
-class Audience:
-    """Which members are attended, as each says itself of itself; who has said nothing yet is."""
+class ShareRecipients:
+    """Which members are proofs_wanted, as each says itself of itself; who has said nothing yet is."""
 
     def __init__(self, member_count: int, me: int) -> None:
         self._me = me
-        self._attended = [True] * member_count
+        self._proofs_wanted = [True] * member_count
 
-    def is_attended(self, member: int) -> bool:
-        return self._attended[member]
+    def wants_proofs(self, member: int) -> bool:
+        return self._proofs_wanted[member]
 
-    def note(self, member: int, attended: bool) -> bool:
+    def note(self, member: int, proofs_wanted: bool) -> bool:
         """What a member, or this one, says of itself; whether it is attended now and was not before."""
-        newly = attended and not self._attended[member]
-        self._attended[member] = attended
+        newly = proofs_wanted and not self._proofs_wanted[member]
+        self._proofs_wanted[member] = proofs_wanted
         return newly
 
     def share(self, endorsed: Endorsed, leader: int, out: list[Effect]) -> None:
@@ -34,7 +34,7 @@ class Audience:
         if not away:
             out.append(Broadcast(endorsed))
             return
-        others = (member for member in range(len(self._attended)) if member != self._me)
+        others = (member for member in range(len(self._proofs_wanted)) if member != self._me)
         out.extend(Send(member, endorsed) for member in others if member not in away)
 
     def certificate(self, certificate: QuorumCertificate, out: list[Effect]) -> None:
@@ -44,6 +44,6 @@ class Audience:
     def _unattended(self, leader: int) -> list[int]:
         return [
             member
-            for member, attended in enumerate(self._attended)
+            for member, attended in enumerate(self._proofs_wanted)
             if not attended and member not in (self._me, leader)
         ]

@@ -32,7 +32,7 @@ REHABILITATION_BEATS = 40
 STRIKES_MAX = 2
 
 
-class Pace:
+class LeaderMonitor:
     """Watches one leader at a time; remembers of each whether it was late when it led last."""
 
     def __init__(

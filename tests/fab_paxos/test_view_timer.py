@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fab_paxos.effects import Effect, SetTimer
-from fab_paxos.patience import PATIENCE, TIMEOUT_DOUBLINGS_MAX, Patience
+from fab_paxos.view_timer import PATIENCE, TIMEOUT_DOUBLINGS_MAX, ViewTimer
 
 
-def seconds(patience: Patience, progress: object, decided: int = 0, due: bool = True) -> float | None:
+def seconds(patience: ViewTimer, progress: object, decided: int = 0, due: bool = True) -> float | None:
     """How long the timer was set for at the end of a turn, if it was set."""
     out: list[Effect] = []
     patience.watch(due, progress, decided, out)
@@ -19,27 +19,27 @@ def seconds(patience: Patience, progress: object, decided: int = 0, due: bool = 
 
 
 def test_it_runs_only_while_something_is_due() -> None:
-    patience = Patience(0.5, 0)
+    patience = ViewTimer(0.5, 0)
     assert seconds(patience, "a", due=False) is None
-    assert not patience.ran_out("a")
+    assert not patience.expired("a")
     assert seconds(patience, "a") == 0.5
     assert seconds(patience, "a") is None  # it runs already
     assert seconds(patience, "a", due=False) is None
-    assert not patience.ran_out("a")  # what was due has come
+    assert not patience.expired("a")  # what was due has come
 
 
 def test_every_step_forward_begins_it_anew() -> None:
-    patience = Patience(0.5, 0)
+    patience = ViewTimer(0.5, 0)
     seconds(patience, "a")
     assert seconds(patience, "b") == 0.5
-    assert not patience.ran_out("c")  # something moved in the very turn in which it fired
+    assert not patience.expired("c")  # something moved in the very turn in which it fired
     assert seconds(patience, "c") == 0.5
-    assert patience.ran_out("c")
+    assert patience.expired("c")
     assert seconds(patience, "c") == 0.5  # and again, as long as it is due
 
 
 def test_it_doubles_while_views_end_without_a_decision_and_returns_after_progress() -> None:
-    patience = Patience(0.5, decided=7)
+    patience = ViewTimer(0.5, decided=7)
     for view in range(1, 12):
         patience.enter_view(decided=7)
         assert seconds(patience, view, decided=7) == 0.5 * 2 ** min(view, TIMEOUT_DOUBLINGS_MAX)

@@ -13,14 +13,16 @@ from verifiable_log.merkle import Frontier, slot_leaf
 from verifiable_log.ordering_state import Snapshot
 
 
-class Tail:
+class UncertifiedLog:
     """Accepted entries without gaps, decided ones first; ``base <= decided <= tip``.
 
-    Slots up to ``base`` are certified, journalled and out of memory. ``remnants`` were accepted in earlier
-    views and are not part of this log: they are reported until something else is accepted in their place.
+    Slots up to ``base`` are certified, journalled and out of memory. ``superseded`` entries were accepted
+    in earlier views and are not part of this log: they are reported until something else is accepted in
+    their place.
 
-    Of slots up to ``silent`` this member has spoken in this view, of another log than it has now. It says
-    nothing more about them, and as leader proposes nothing more: its words must never contradict each other.
+    Of slots up to ``muted_up_to`` this member has spoken in this view, of another log than it has now. It
+    says nothing more about them, and as leader proposes nothing more: its statements must never contradict
+    each other.
     """
 
     def __init__(
@@ -30,10 +32,10 @@ class Tail:
         self._snapshots: dict[int, Snapshot] = {}
         self._base = base
         self._entries: list[Entry] = []
-        self._remnants: dict[int, Entry] = {}
+        self._superseded: dict[int, Entry] = {}
         self.windows = windows
         self.decided = base.size
-        self.silent = 0
+        self.muted_up_to = 0
 
     @property
     def base(self) -> int:
@@ -75,7 +77,7 @@ class Tail:
         fresh = tuple(self.windows.admit(slot, submission) for submission in batch.submissions)
         entry = Entry(slot, view, batch, frontier.root, frontier, signature, fresh)
         self._entries.append(entry)
-        self._remnants.pop(slot, None)
+        self._superseded.pop(slot, None)
         if slot % self._checkpoint_slots == 0:  # now or never: the windows go on with the next slot
             self._snapshots[slot] = Snapshot(frontier, self.windows.state())
         return entry
@@ -89,44 +91,44 @@ class Tail:
     def truncate(self, slot: int) -> None:
         """Drops the accepted entries above ``slot``; decided ones never. Raises ValueError for those."""
         self._cut(slot)
-        self._remnants.clear()
+        self._superseded.clear()
 
     def enter_view(self) -> None:
         """What was accepted and is not decided leaves the log, but is remembered for Reports."""
         for entry in self._cut(self.decided):
-            self._remnants[entry.slot] = entry
-        self.silent = 0
+            self._superseded[entry.slot] = entry
+        self.muted_up_to = 0
 
-    def restore_remnant(self, entry: RestoredEntry) -> None:
+    def restore_superseded(self, entry: RestoredEntry) -> None:
         """An entry of an earlier view, from the journal."""
         frontier = Frontier(0, ())
-        self._remnants[entry.slot] = Entry(
+        self._superseded[entry.slot] = Entry(
             entry.slot, entry.view, entry.batch, entry.root, frontier, entry.signature, ()
         )
 
     def recover(self, statement: AcceptedStatement) -> list[Entry]:
-        """Puts remnants back into the log when they are what a certificate proves; else does nothing."""
+        """Puts superseded entries back when they are what a certificate proves; else does nothing."""
         if self.tip != self.decided or statement.slot <= self.tip:
             return []
         frontier, found = self.frontier(self.tip), []
         for slot in range(self.tip + 1, statement.slot + 1):
-            remnant = self._remnants.get(slot)
-            if remnant is None:
+            superseded = self._superseded.get(slot)
+            if superseded is None:
                 return []
-            frontier = frontier.append(slot_leaf(slot, remnant.batch.digest))
-            found.append((remnant.batch, frontier))
+            frontier = frontier.append(slot_leaf(slot, superseded.batch.digest))
+            found.append((superseded.batch, frontier))
         if frontier.root != statement.root:
             return []
         return [self.append(statement.view, batch, after, b"") for batch, after in found]
 
     def accepted_above(self, slot: int) -> tuple[Entry, ...]:
         """What this member accepted last at each slot above ``slot``, in this view or an earlier one."""
-        held = [*self._entries, *self._remnants.values()]
+        held = [*self._entries, *self._superseded.values()]
         return tuple(sorted((e for e in held if e.slot > slot), key=lambda entry: entry.slot))
 
     def batch(self, digest: bytes) -> Batch | None:
         """A batch that this member accepted anywhere above ``base``."""
-        for entry in (*self._remnants.values(), *self._entries):
+        for entry in (*self._superseded.values(), *self._entries):
             if entry.batch.digest == digest:
                 return entry.batch
         return None
@@ -137,7 +139,7 @@ class Tail:
         place = slot - self._base.size
         cut = self._entries[place:]
         if cut:
-            self.silent = max(self.silent, self.tip)
+            self.muted_up_to = max(self.muted_up_to, self.tip)
         del self._entries[place:]
         self.windows.rollback(slot)
         for void in [void for void in self._snapshots if void > slot]:
@@ -158,7 +160,7 @@ class Tail:
         for old in [old for old in self._snapshots if old <= slot]:
             del self._snapshots[old]
 
-    def leap(self, snapshot: Snapshot) -> None:
+    def install_snapshot(self, snapshot: Snapshot) -> None:
         """Goes on from a snapshot above everything decided here; what was accepted in its place is void.
 
         Raises ValueError when its state cannot be read, and then changes nothing. Remnants above it stay:
@@ -170,7 +172,7 @@ class Tail:
         self._base = snapshot.frontier
         self.decided = snapshot.slot
         self._entries.clear()
-        self._drop_remnants(snapshot.slot)
+        self._drop_superseded(snapshot.slot)
 
     def decide(self, slot: int) -> tuple[Entry, ...]:
         """Marks everything up to ``slot`` decided; the newly decided entries in order."""
@@ -190,8 +192,8 @@ class Tail:
             base = self.frontier(slot)
             del self._entries[: slot - self._base.size]
             self._base = base
-            self._drop_remnants(slot)
+            self._drop_superseded(slot)
 
-    def _drop_remnants(self, slot: int) -> None:
-        for old in [old for old in self._remnants if old <= slot]:
-            del self._remnants[old]
+    def _drop_superseded(self, slot: int) -> None:
+        for old in [old for old in self._superseded if old <= slot]:
+            del self._superseded[old]

@@ -11,7 +11,7 @@ TIMEOUT_DOUBLINGS_MAX = 6
 """A time-out of half a second grows to 32 s at the most: views that fail must not come ever more rarely."""
 
 
-class Patience:
+class ViewTimer:
     """Runs while something is due, and begins anew with every step forward.
 
     The time-out doubles while views end without a decision, so that it outgrows any delay of the network,
@@ -35,7 +35,7 @@ class Patience:
             self._awaited = progress
             out.append(SetTimer(PATIENCE, self._base_seconds * 2**self._doublings))
 
-    def ran_out(self, progress: Hashable) -> bool:
+    def expired(self, progress: Hashable) -> bool:
         """The timer fired: True when nothing has moved since it was set."""
         waited_in_vain = self._awaited is not None and self._awaited == progress
         self._awaited = None  # so that it is set again if something is still due when the turn ends

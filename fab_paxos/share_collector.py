@@ -1,4 +1,4 @@
-"""Gathering the endorsements of one statement until they combine, and finding out who spoils it.
+"""ShareCollector the endorsements of one statement until they combine, and finding out who spoils it.
 
 Combine first, look at proofs only when that fails: members whose share came without a proof are asked for
 one; members proven to have sent a bad share are left out for good. One endorsement per member is held.
@@ -32,7 +32,7 @@ class Reputation:
         return self.doubts.get(member, 0) >= DOUBTS_MAX
 
 
-class Gathering:
+class ShareCollector:
     """The endorsements of one place: a slot in a view, or a view that is to be left.
 
     ``dropped`` counts a member's shares that lacked their proof; it begins anew with every heartbeat.

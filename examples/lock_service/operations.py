@@ -106,13 +106,13 @@ class Listing:
     after: str
 
 
-Word = Open | Renew | Close | Acquire | Ask | Release | Listing
+Operation = Open | Renew | Close | Acquire | Ask | Release | Listing
 _KINDS: tuple[type, ...] = (Open, Renew, Close, Acquire, Ask, Release, Listing)
 
 
-def encode(word: Word) -> bytes:
+def encode(operation: Operation) -> bytes:
     """Raises Invalid for what no service would read."""
-    match word:
+    match operation:
         case Open(session, ttl_ms):
             body = session + u64(ttl_ms)
         case Renew(session) | Close(session):
@@ -125,36 +125,36 @@ def encode(word: Word) -> bytes:
             body = session + u64(token) + text(name)
         case Listing(after):
             body = text(after)
-    encoded = MAGIC + bytes([_KINDS.index(type(word)) + 1]) + body
+    encoded = MAGIC + bytes([_KINDS.index(type(operation)) + 1]) + body
     decode(encoded)
     return encoded
 
 
-def decode(data: bytes) -> Word:
+def decode(data: bytes) -> Operation:
     """Raises Invalid."""
     reader = Reader(data)
     reader.begin(MAGIC)
     match reader.u8():
         case 1:
-            word: Word = Open(reader.take(SESSION_BYTES), reader.within(TTL_MS_MIN, TTL_MS_MAX))
+            operation: Operation = Open(reader.take(SESSION_BYTES), reader.within(TTL_MS_MIN, TTL_MS_MAX))
         case 2:
-            word = Renew(reader.take(SESSION_BYTES))
+            operation = Renew(reader.take(SESSION_BYTES))
         case 3:
-            word = Close(reader.take(SESSION_BYTES))
+            operation = Close(reader.take(SESSION_BYTES))
         case 4:
             session, mode = reader.take(SESSION_BYTES), reader.mode()
-            word = Acquire(session, mode, reader.within(0, WAIT_MS_MAX), reader.name())
+            operation = Acquire(session, mode, reader.within(0, WAIT_MS_MAX), reader.name())
         case 5:
-            word = Ask(reader.take(SESSION_BYTES), reader.name())
+            operation = Ask(reader.take(SESSION_BYTES), reader.name())
         case 6:
             session, token = reader.take(SESSION_BYTES), reader.u64()
-            word = Release(session, token, reader.name())
+            operation = Release(session, token, reader.name())
         case 7:
-            word = Listing(reader.name(empty=True))
+            operation = Listing(reader.name(empty=True))
         case _:
             raise Invalid("an unknown kind")
     reader.end()
-    return word
+    return operation
 
 
 # -- what the service answers ---------------------------------------------------------------------------

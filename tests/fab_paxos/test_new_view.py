@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fab_paxos.effects import Effect, NewViewRecord, Persist
-from fab_paxos.gathering import Reputation
-from fab_paxos.jointly import Jointly
+from fab_paxos.joint_signing import JointSigning
 from fab_paxos.messages import Progress
-from fab_paxos.opening import Opening
-from fab_paxos.tail import Tail
+from fab_paxos.share_collector import Reputation
+from fab_paxos.uncertified_log import UncertifiedLog
+from fab_paxos.view_change import ViewChange
 from quorum import ProgressStatement, QuorumCertificate
 from tests.fab_paxos.cluster import SIX
 from verifiable_log.client_windows import ClientWindows
@@ -18,10 +18,10 @@ from verifiable_log.merkle import EMPTY
 VIEW = 3
 
 
-def opening(kept: bytes | None = None) -> Opening:
+def opening(kept: bytes | None = None) -> ViewChange:
     """Of a member that has entered the view; ``kept`` is the digest of the NewView in its journal."""
-    tail = Tail(EMPTY, ClientWindows(), checkpoint_slots=2)
-    return Opening(SIX, 5, tail, VIEW, kept, Jointly(SIX, 5, Reputation()))
+    log = UncertifiedLog(EMPTY, ClientWindows(), checkpoint_slots=2)
+    return ViewChange(SIX, 5, log, VIEW, kept, JointSigning(SIX, 5, Reputation()))
 
 
 def certified(statement: ProgressStatement) -> QuorumCertificate:
@@ -59,8 +59,8 @@ def test_a_member_keeps_to_the_new_view_in_its_journal() -> None:
 
 def test_what_was_wanted_in_an_earlier_view_is_said_no_more() -> None:
     room, statement = opening(), ProgressStatement(VIEW, bytes(32))
-    room.jointly.want(statement, list[Effect]())
+    room.joint_signing.want(statement, list[Effect]())
     room.enter_view(VIEW + 1)
     out = list[Effect]()
-    room.jointly.on_endorsement_made(statement, b"share", proven=False, out=out)
+    room.joint_signing.on_endorsement_made(statement, b"share", proven=False, out=out)
     assert out == []

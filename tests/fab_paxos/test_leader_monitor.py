@@ -7,8 +7,8 @@ import pytest
 from fab_paxos import EngineConfig
 from fab_paxos.effects import Effect, SetTimer
 from fab_paxos.events import TimerFired
+from fab_paxos.leader_monitor import LATE_MAX, LATE_WEIGHT, PACE, REHABILITATION_BEATS, LeaderMonitor
 from fab_paxos.messages import Message, Propose
-from fab_paxos.pace import LATE_MAX, LATE_WEIGHT, PACE, REHABILITATION_BEATS, Pace
 from quorum import QuorumSystem
 from tests.fab_paxos.checkers import check_all
 from tests.fab_paxos.cluster import SIX, Cluster, submission
@@ -28,7 +28,7 @@ class Watcher:
     """Member 5 watches; the view's leader is the view's number."""
 
     def __init__(self, system: QuorumSystem = SIX, tenure: int | None = None) -> None:
-        self.pace = Pace(system, 5, 0, 0, 0.5, tenure)
+        self.pace = LeaderMonitor(system, 5, 0, 0, 0.5, tenure)
         self.turn = 0
 
     def decision(self, *, late: bool, batch: Batch = SMALL) -> None:
@@ -119,8 +119,8 @@ def test_large_batches_may_take_their_time() -> None:
 
 def test_who_leads_or_waits_for_nothing_watches_nobody() -> None:
     out: list[Effect] = []
-    Pace(SIX, 0, 0, 0, 0.5, None).watch(True, 1, out)
-    Pace(SIX, 1, 0, 0, 0.5, None).watch(False, 1, out)
+    LeaderMonitor(SIX, 0, 0, 0, 0.5, None).watch(True, 1, out)
+    LeaderMonitor(SIX, 1, 0, 0, 0.5, None).watch(False, 1, out)
     assert out == []
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from fab_paxos.effects import Broadcast, Effect, Endorse
-from fab_paxos.gathering import Gathering, Reputation
 from fab_paxos.messages import Endorsed
+from fab_paxos.share_collector import Reputation, ShareCollector
 from quorum import Endorsement, JointStatement, QuorumSystem
 
 
@@ -35,7 +35,7 @@ class Words(Protocol):
         """Somebody could not combine, and asks for our share with its proof."""
 
 
-class Jointly:
+class JointSigning:
     """At most one statement at a time is under way, and one endorsement per member is held."""
 
     def __init__(self, system: QuorumSystem, me: int, reputation: Reputation) -> None:
@@ -45,7 +45,7 @@ class Jointly:
         self._reputation = reputation
         self._held: dict[int, Endorsement] = {}
         self._wanted: JointStatement | None = None
-        self._gathering = Gathering(system, me, reputation)
+        self._collector = ShareCollector(system, me, reputation)
         self._mine: Endorsement | None = None
         self._proving = False
 
@@ -58,13 +58,13 @@ class Jointly:
         out.append(Endorse(statement))
         for endorsement in self._held.values():
             if endorsement.statement == statement:
-                self._gathering.add(endorsement, out)
+                self._collector.add(endorsement, out)
 
     def drop(self) -> None:
         """Nothing is wanted any more: it is certified, or void."""
         self._wanted = self._mine = None
         self._proving = False
-        self._gathering = Gathering(self._system, self._me, self._reputation)
+        self._collector = ShareCollector(self._system, self._me, self._reputation)
 
     def on_endorsement_made(
         self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
@@ -72,13 +72,13 @@ class Jointly:
         if statement == self._wanted:
             self._mine = Endorsement(statement, self._me, signature)
             out.append(Broadcast(Endorsed(self._mine)))
-            self._gathering.add(self._mine, out)
+            self._collector.add(self._mine, out)
 
     def on_endorsed(self, endorsement: Endorsement, out: list[Effect]) -> None:
         """Another member's share; a later one takes its place."""
         self._held[endorsement.member] = endorsement
         if endorsement.statement == self._wanted:
-            self._gathering.add(endorsement, out)
+            self._collector.add(endorsement, out)
 
     def on_combination_failed(
         self,
@@ -87,7 +87,7 @@ class Jointly:
         unproven: tuple[int, ...],
         out: list[Effect],
     ) -> None:
-        if statement == self._wanted and self._gathering.failed(statement, culprits, unproven, out):
+        if statement == self._wanted and self._collector.failed(statement, culprits, unproven, out):
             self.on_prove_share(statement, out)
 
     def on_prove_share(self, statement: JointStatement, out: list[Effect]) -> None:
@@ -98,6 +98,6 @@ class Jointly:
 
     def on_heartbeat(self, out: list[Effect]) -> None:
         """A share may have been lost with a link."""
-        self._gathering.on_heartbeat(out)
+        self._collector.on_heartbeat(out)
         if self._mine is not None:
             out.append(Broadcast(Endorsed(self._mine)))
