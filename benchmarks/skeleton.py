@@ -26,7 +26,7 @@ import grpc.aio
 from alliance.config import file as config_file
 from alliance.keys import folder as keys
 from alliance.net.channels import SERVER_OPTIONS, Identities, open_channel, server_credentials
-from alliance.wire.codec import envelope, open_envelope
+from alliance.wire.envelope import envelope, open_envelope
 from benchmarks.histogram import Histogram
 from benchmarks.launch import die_with_parent
 

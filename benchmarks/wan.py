@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from alliance.wire import codec
+from alliance.wire import peer_messages as codec
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import (
     Broadcast,

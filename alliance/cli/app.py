@@ -8,6 +8,7 @@ import typer
 
 from alliance.cli import evidence, init, listen, propose, receipts, rekey, serve, sign, status
 from alliance.cli.demo import command as demo
+from alliance.cli.plugins import Commands
 from alliance.version import VERSION
 
 EXIT_CODES = """[bold]Exit codes[/bold]
@@ -18,6 +19,7 @@ EXIT_CODES = """[bold]Exit codes[/bold]
 
 app = typer.Typer(
     name="alliance",
+    cls=Commands,
     help="Consensus between organisations that cooperate but do not trust each other.\n\n"
     "New here? [bold]alliance demo[/bold] shows everything within a minute.",
     epilog=EXIT_CODES,

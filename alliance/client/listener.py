@@ -22,7 +22,8 @@ from alliance.errors import ServerLied, Unreachable
 from alliance.net.channels import NotServed, established, one_line, parser
 from alliance.pb import client_pb2, peer_pb2
 from alliance.proofs.receipt import Receipt
-from alliance.wire.codec import Malformed, decode_frame
+from alliance.wire.bounds import Malformed
+from alliance.wire.log_frames import decode_frame
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
 from verifiable_log.batch import Batch
 from verifiable_log.client_windows import ClientWindows

@@ -32,7 +32,8 @@ from alliance.net.problems import plainly
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
 from alliance.proofs.receipt import Receipt, receipts
-from alliance.wire.codec import Malformed, decode_certificate
+from alliance.wire.bounds import Malformed
+from alliance.wire.certificates import decode_certificate
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement, QuorumCertificate
 from verifiable_log import Submission, UnsignedSubmission
 from verifiable_log.placement import Placement

@@ -28,7 +28,7 @@ from alliance.execution.reply import Reply
 from alliance.net.channels import one_line, open_channel, parser
 from alliance.pb import application_pb2 as pb
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
-from alliance.wire.codec import SHARE_BYTES_MAX
+from alliance.wire.bounds import SHARE_BYTES_MAX
 from quorum import CombineFailed, Endorsement, InvalidEndorsement, ReplyStatement
 from verifiable_log.limits import TIME_MS_MAX
 from verifiable_log.merkle_tree import ProofError

@@ -14,7 +14,7 @@ from alliance.execution.outcome import Outcome
 from alliance.execution.runner import Runner
 from alliance.net.channels import Identities
 from alliance.pb import application_pb2 as pb
-from alliance.wire.codec import SLOT_MAX
+from alliance.wire.bounds import SLOT_MAX
 
 WAITING_PER_CLIENT_MAX = 1024
 """Questions of one client that wait for their slot to be executed."""

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member, Party
 from alliance.keys.folder import Credentials
-from alliance.wire.codec import ENVELOPE_BYTES_MAX
+from alliance.wire.bounds import ENVELOPE_BYTES_MAX
 
 _COMMON: list[tuple[str, Any]] = [
     ("grpc.max_receive_message_length", ENVELOPE_BYTES_MAX),

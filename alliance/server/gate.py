@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alliance.config.file import AllianceConfig
 from alliance.keys.ed25519 import InvalidSignature, verify
 from alliance.server.latest_statements import LatestStatements
-from alliance.wire import codec
+from alliance.wire import peer_messages
+from alliance.wire.bounds import Malformed, OverLimit
 from fab_paxos.events import Received
 from fab_paxos.messages import (
     Accepted,
@@ -96,13 +97,13 @@ class Gate:
     def admit(self, sender: int, data: bytes) -> Received | Rejected:
         """Everything that ``sender`` said, verified, or why not."""
         try:
-            message = codec.decode(sender, data)
+            message = peer_messages.decode(sender, data)
             self._verify(sender, message)
         except _Unverified as error:
             return self._refuse(sender, error.cause, error)
-        except codec.OverLimit as error:
+        except OverLimit as error:
             return self._refuse(sender, Cause.LIMIT, error)
-        except codec.Malformed as error:
+        except Malformed as error:
             return self._refuse(sender, Cause.FORM, error)
         return Received(sender, message)
 
@@ -232,7 +233,7 @@ class Seal:
                 message = replace(message, reports=signed, signature=signature)
             case _:
                 pass
-        return codec.encode(message)
+        return peer_messages.encode(message)
 
     def _sign_report(self, report: Report) -> Report:
         statement = ReportStatement(report.view, report.body_digest)

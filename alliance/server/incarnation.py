@@ -28,7 +28,7 @@ from alliance.pb import peer_pb2 as pb
 from alliance.server.latest_statements import LatestStatements, SignedStatement, place
 from alliance.storage.journal import Journal
 from alliance.storage.journal_records import SESSION_BYTES
-from alliance.wire.codec import SIGNATURE_BYTES, Malformed
+from alliance.wire.bounds import SIGNATURE_BYTES, Malformed
 from quorum import GreetingStatement, InvalidStatement
 
 HANDSHAKE_SECONDS = 5.0

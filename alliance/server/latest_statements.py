@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from alliance.pb import peer_pb2 as pb
-from alliance.wire.codec import SIGNATURE_BYTES, Malformed
+from alliance.wire.bounds import SIGNATURE_BYTES, Malformed
 from quorum import (
     Context,
     GreetingStatement,

@@ -22,7 +22,8 @@ from alliance.keys.folder import Credentials
 from alliance.net.channels import NotServed, established, one_line, open_channel
 from alliance.net.tasks import until_first
 from alliance.server.incarnation import Doubt, Incarnation, farewell
-from alliance.wire.codec import ENVELOPE_BYTES_MAX, ENVELOPE_MESSAGES_MAX, Malformed, envelope, open_envelope
+from alliance.wire.bounds import ENVELOPE_BYTES_MAX, Malformed
+from alliance.wire.envelope import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
 
 log = logging.getLogger(__name__)
 

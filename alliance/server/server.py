@@ -32,7 +32,7 @@ from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
 from alliance.storage.history import History, Pruned
 from alliance.storage.journal import Journal
-from alliance.wire.codec import FRAME_BYTES_MAX
+from alliance.wire.log_frames import FRAME_BYTES_MAX
 from fab_paxos import EngineConfig, Replica
 from fab_paxos.effects import Record, ViewRecord
 from fab_paxos.events import (

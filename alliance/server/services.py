@@ -21,7 +21,8 @@ from alliance.server.peers import Peers
 from alliance.server.sessions import Session, Sessions, refusal
 from alliance.storage.history import History, Pruned
 from alliance.version import VERSION
-from alliance.wire.codec import SLOT_MAX, encode_frame
+from alliance.wire.bounds import SLOT_MAX
+from alliance.wire.log_frames import encode_frame
 from fab_paxos.events import ProofsWanted, Submitted
 from fab_paxos.messages import Status
 from verifiable_log.submission import InvalidSubmission

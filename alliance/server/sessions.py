@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from alliance.pb import client_pb2 as pb
 from alliance.storage.history import History, Pruned
-from alliance.wire.codec import encode_certificate
+from alliance.wire.certificates import encode_certificate
 from verifiable_log.batch import Entry
 from verifiable_log.placement import Placement
 from verifiable_log.submission import Submission

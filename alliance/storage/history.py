@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alliance.storage.journal import Journal
-from alliance.wire.codec import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
+from alliance.wire.log_frames import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
 from fab_paxos.messages import Offer
 from quorum import AcceptedStatement, QuorumCertificate
 from verifiable_log.batch import Batch, Entry

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from alliance.wire.codec import encode_frame
+from alliance.wire.log_frames import encode_frame
 from quorum import AcceptedStatement, Context, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import Chain
 from tests.alliance.network import Handler

@@ -11,7 +11,7 @@ from functools import cache
 
 import shoup_rsa
 from alliance.server.gate import Seal
-from alliance.wire import codec
+from alliance.wire import peer_messages
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import Effect
 from fab_paxos.events import Drained, Received, Started
@@ -136,7 +136,7 @@ class Exemplars:
         held = self.chain.entries[PROVEN : setting.slot]
         entries = tuple(ReportedEntry(e.slot, 0, e.batch.digest) for e in held)
         unsigned = Report(6 * setting.turns + VIEW, base, entries)
-        sealed = codec.decode(member, self.seal(member, context).close(unsigned))
+        sealed = peer_messages.decode(member, self.seal(member, context).close(unsigned))
         assert isinstance(sealed, Report)
         return sealed
 
@@ -144,7 +144,7 @@ class Exemplars:
         reports = tuple((member, self._report(member, setting, context)) for member in range(1, 6))
         vector = tuple(e.batch.digest for e in self.chain.entries[PROVEN : setting.slot])
         unsigned = NewView(6 * setting.turns + VIEW, reports, vector)
-        sealed = codec.decode(1, self.seal(1, context).close(unsigned))
+        sealed = peer_messages.decode(1, self.seal(1, context).close(unsigned))
         assert isinstance(sealed, NewView)
         return sealed
 
@@ -170,7 +170,7 @@ class Exemplars:
     def signed_again(self, kind: str, data: bytes) -> bytes:
         """What its author says once it lies: the spoilt message under its own, true signature."""
         author = self.sender(kind)
-        message = codec.decode(author, data)
+        message = peer_messages.decode(author, data)
         assert isinstance(message, Propose | Accepted | Report | NewView)
         if isinstance(message, NewView):
             message = replace(

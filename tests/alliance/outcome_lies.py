@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from alliance.pb import client_pb2 as pb
-from alliance.wire.codec import encode_certificate
+from alliance.wire.certificates import encode_certificate
 from quorum import AcceptedStatement, Context, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import TIME_MS, Chain, Farm
 from tests.alliance.network import Handler, submissions_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from alliance.wire.codec import REPORT_ENTRIES_MAX, SHARE_BYTES_MAX, SLOT_MAX
+from alliance.wire.bounds import SHARE_BYTES_MAX, SLOT_MAX
+from alliance.wire.peer_messages import REPORT_ENTRIES_MAX
 from fab_paxos.messages import (
     Accepted,
     Batches,

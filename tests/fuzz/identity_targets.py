@@ -14,7 +14,7 @@ from alliance.pb import peer_pb2 as pb
 from alliance.server.incarnation import Doubt, Incarnation, _next
 from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
-from alliance.wire.codec import Malformed
+from alliance.wire.bounds import Malformed
 from fab_paxos.evidence import TwoWords
 from quorum import GreetingStatement, IndividualStatement, VoteStatement
 from tests.alliance.farm import Chain, Farm

@@ -20,7 +20,10 @@ from alliance.pb import peer_pb2 as pb
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.server.gate import Gate, Rejected
 from alliance.storage.journal_records import Position, Starts
-from alliance.wire import codec
+from alliance.wire import peer_messages
+from alliance.wire.bounds import Malformed
+from alliance.wire.envelope import envelope, open_envelope
+from alliance.wire.log_frames import decode_frame, encode_frame
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.state_transfer import Transfer
 from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
@@ -61,10 +64,12 @@ def found_alliance(folder: Path) -> tuple[Farm, Chain]:
 def targets(farm: Farm, chain: Chain) -> list[Target]:
     exemplars = Exemplars(farm, chain)
     every = [Setting(), *settings(farm).values()]
-    messages = [codec.encode(message) for setting in every for message in exemplars.make(setting).values()]
+    messages = [
+        peer_messages.encode(message) for setting in every for message in exemplars.make(setting).values()
+    ]
     ours = [m for s in every if s.context is None for m in exemplars.make(s).values()]
     receipts = [_receipt(farm, chain, slot) for slot in (1, 5, 12)]
-    moving = [codec.encode(exemplars.make(s)[k]) for s in every for k in ("offer", "state_part")]
+    moving = [peer_messages.encode(exemplars.make(s)[k]) for s in every for k in ("offer", "state_part")]
     handshake = HandshakeTarget(farm, farm.folder)
     return [
         Target("envelope", _envelopes(messages), of_message(pb.Envelope), _envelope),
@@ -92,24 +97,26 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
 
 
 def _envelopes(messages: list[bytes]) -> list[bytes]:
-    return [codec.envelope([]), *(codec.envelope(messages[at : at + 3]) for at in range(0, len(messages), 9))]
+    return [envelope([]), *(envelope(messages[at : at + 3]) for at in range(0, len(messages), 9))]
 
 
 def _envelope(data: bytes) -> bool:
     try:
-        messages = codec.open_envelope(data)
-    except codec.Malformed:
+        messages = open_envelope(data)
+    except Malformed:
         return False
-    require(codec.open_envelope(codec.envelope(messages)) == messages, "an envelope changes its content")
+    require(open_envelope(envelope(messages)) == messages, "an envelope changes its content")
     return True
 
 
 def _message(data: bytes) -> bool:
     try:
-        message = codec.decode(SENDER, data)
-    except codec.Malformed:
+        message = peer_messages.decode(SENDER, data)
+    except Malformed:
         return False
-    require(codec.decode(SENDER, codec.encode(message)) == message, "a message changes on its way")
+    require(
+        peer_messages.decode(SENDER, peer_messages.encode(message)) == message, "a message changes on its way"
+    )
     return True
 
 
@@ -136,7 +143,7 @@ def _submission(data: bytes) -> bool:
 
 def _frames(chain: Chain) -> list[bytes]:
     pairs = [(1, 4, 12), (1, 12, 12), (1, 1, 5)]
-    return [codec.encode_frame(chain.frame(*pair)).SerializeToString() for pair in pairs]
+    return [encode_frame(chain.frame(*pair)).SerializeToString() for pair in pairs]
 
 
 class _FrameTarget:
@@ -148,7 +155,7 @@ class _FrameTarget:
 
     def __call__(self, data: bytes) -> bool:
         try:
-            frame = codec.decode_frame(pb.LogFrame.FromString(data))
+            frame = decode_frame(pb.LogFrame.FromString(data))
             frame.certificate.verify(self._scheme)
             statement = frame.certificate.statement
             if not isinstance(statement, AcceptedStatement) or frame.first_slot != 1:
@@ -159,7 +166,7 @@ class _FrameTarget:
             proven = root_from_cover(frontier, statement.slot, frame.cover) == statement.root
         except (
             DecodeError,
-            codec.Malformed,
+            Malformed,
             InvalidSubmission,
             InvalidStatement,
             InvalidCertificate,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from zlib import crc32
 
-from alliance.wire import codec
+from alliance.wire import peer_messages
+from alliance.wire.bounds import Malformed
 from fab_paxos.evidence import disagree
 from fab_paxos.messages import (
     Accepted,
@@ -99,10 +100,10 @@ class Gate:
     def admit(self, sender: int, message: Message) -> Message:
         """The message as its receiver's engine gets it; raises Dropped."""
         try:
-            data = codec.encode(message)
+            data = peer_messages.encode(message)
             self.mark = crc32(_without_share(message) or data)
-            message = codec.decode(sender, data)
-        except (codec.Malformed, ValueError) as error:
+            message = peer_messages.decode(sender, data)
+        except (Malformed, ValueError) as error:
             raise Dropped(f"malformed: {error}") from None
         match message:
             case Propose(view, slot, batch, root):

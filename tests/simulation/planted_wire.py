@@ -77,7 +77,7 @@ SIGNATURES = [
     ),
     _bug(
         "the endorser is taken from the message",
-        "alliance.wire.codec:_decode",
+        "alliance.wire.peer_messages:_decode",
         "Endorsed(Endorsement(decode_joint(e.tag, e.fields), sender, share))",
         "Endorsed(Endorsement(decode_joint(e.tag, e.fields), share[0] % 6, share))",
     ),
@@ -140,7 +140,7 @@ CERTIFICATES = [
     ),
     _bug(
         "any certificate passes for a progress certificate",
-        "alliance.wire.codec:_decode_progress",
+        "alliance.wire.peer_messages:_decode_progress",
         "if not isinstance(certificate.statement, ProgressStatement):",
         "if False:",
     ),
@@ -155,7 +155,7 @@ CERTIFICATES = [
     ),
     _bug(
         "a certificate of another purpose is a base",
-        "alliance.wire.codec:decode_report",
+        "alliance.wire.peer_messages:decode_report",
         "if base is not None and not isinstance(base.statement, AcceptedStatement):",
         "if False:",
     ),
@@ -184,19 +184,19 @@ CERTIFICATES = [
 BOUNDS = [
     _bug(
         "too many and too long is accepted",
-        "alliance.wire.codec:_at_most",
+        "alliance.wire.bounds:at_most",
         "if len(held) > most:",
         "if False:",
     ),
     _bug(
         "slots have no upper end",
-        "alliance.wire.codec:_slot",
+        "alliance.wire.bounds:checked_slot",
         "if not 1 <= slot <= SLOT_MAX:",
         "if not 1 <= slot:",
     ),
     _bug(
         "entries of a Report come in any order",
-        "alliance.wire.codec:decode_report",
+        "alliance.wire.peer_messages:decode_report",
         "if any(later <= earlier for earlier, later in pairwise(slots)):",
         "if False:",
     ),
@@ -208,7 +208,7 @@ BOUNDS = [
     ),
     _bug(
         "a NewView may hold Reports of another view",
-        "alliance.wire.codec:_new_view",
+        "alliance.wire.peer_messages:_new_view",
         "if any(report.view != wire.view for _, report in reports):",
         "if False:",
     ),

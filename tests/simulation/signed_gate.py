@@ -23,7 +23,8 @@ from alliance.evidence.portable import PortableEvidence, export
 from alliance.evidence.verdict import Verdict, verify
 from alliance.server import gate as product
 from alliance.storage.history import History
-from alliance.wire import codec
+from alliance.wire import peer_messages
+from alliance.wire.bounds import Malformed
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
 from quorum import Endorser, QuorumSystem
@@ -107,13 +108,13 @@ class SignedGate(Gate):
         said = super().seal(sender, message, honest=honest)
         data = self._seals[sender].close(self._unsigned(sender, said))
         try:
-            return codec.decode(sender, data)
-        except codec.Malformed as error:
+            return peer_messages.decode(sender, data)
+        except Malformed as error:
             raise Dropped(f"malformed: {error}") from None
 
     def admit(self, sender: int, message: Message) -> Message:
         super().admit(sender, message)
-        admitted = self._gate.admit(sender, codec.encode(message))
+        admitted = self._gate.admit(sender, peer_messages.encode(message))
         if isinstance(admitted, product.Rejected):
             raise Dropped(admitted.reason)
         return admitted.message

@@ -13,7 +13,7 @@ import pytest
 
 from alliance.config.file import AllianceConfig
 from alliance.server.gate import Gate, Rejected
-from alliance.wire import codec
+from alliance.wire import peer_messages
 from fab_paxos.messages import Accepted, Certified, Endorsed, Forward, Message, NewView, Propose, Report
 from quorum import (
     AcceptedStatement,
@@ -64,7 +64,7 @@ def said() -> list[tuple[int, Message]]:
 
 
 def _refused(config: AllianceConfig, sender: int, message: Message) -> bool:
-    return isinstance(Gate(config).admit(sender, codec.encode(message)), Rejected)
+    return isinstance(Gate(config).admit(sender, peer_messages.encode(message)), Rejected)
 
 
 def test_23_at_home_everything_is_admitted(said: list[tuple[int, Message]]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alliance.cli import plugins
 from alliance.cli.demo.attack_kinds import AttackName
 from alliance.cli.output import Format, Output, emit, lesson, plural, prose, talk, write_file
 from alliance.errors import AllianceError, ConfigError
@@ -20,7 +21,11 @@ from alliance.errors import AllianceError, ConfigError
 if TYPE_CHECKING:
     from alliance.cli.demo.narration import Narration
     from alliance.cli.demo.run import Run
+    from alliance.config import AllianceConfig
     from alliance.keys.ceremony import Founding
+
+    Made = tuple[Path, AllianceConfig, str]
+    """A founded alliance: its folder, its configuration, the passphrase of its keys."""
 
 EPILOG = lesson(
     """
@@ -44,6 +49,10 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The demo of an installed package.", show_default=False),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--file", "-f", metavar="F", help="Propose the lines of F.", show_default=False),
@@ -76,6 +85,9 @@ def demo(
 
     if attack is not None and file is not None:
         raise ConfigError("the attacks propose commands of their own: leave out --file or --attack")
+    brought = _brought(name) if name is not None else None
+    if brought is not None and (attack is not None or file is not None):
+        raise ConfigError("--file and --attack belong to the demo without a name")
     commands = _commands(file)
     names = [f"member-{number}" for number in range(1, members + 1)]
     founding = ceremony.Founding(
@@ -88,7 +100,11 @@ def demo(
     begin = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="alliance-demo-"))
     try:
-        run = _found(founding, folder / "alliance", commands, attack, narration)
+        made = _found(founding, folder / "alliance", narration)
+        if brought is not None:
+            run: Run = brought(*made, narration)
+        else:
+            run = _own(made, commands, attack, narration)
         try:
             asyncio.run(_live(run))
         except asyncio.CancelledError:
@@ -132,12 +148,26 @@ def _commands(file: Path | None) -> list[bytes]:
     return given
 
 
-def _found(
-    founding: Founding, folder: Path, commands: list[bytes], attack: AttackName | None, narration: Narration
-) -> Run:
+def _brought(name: str) -> type[Run]:
+    """The run that an installed package offers by this name. Raises ConfigError."""
+    run: type[Run] | None = plugins.load(plugins.DEMOS, name)
+    if run is None:
+        there = ", ".join(plugins.names(plugins.DEMOS)) or "none"
+        raise ConfigError(f"no installed package has a demo '{name}'; there is: {there}")
+    return run
+
+
+def _own(made: Made, commands: list[bytes], attack: AttackName | None, narration: Narration) -> Run:
     from alliance.cli.demo.attack_kinds import PLANS
     from alliance.cli.demo.attack_run import Attacked
     from alliance.cli.demo.newcomer_run import Demo
+
+    if attack is not None:
+        return Attacked(*made, PLANS[attack], narration)
+    return Demo(*made, commands, narration)
+
+
+def _found(founding: Founding, folder: Path, narration: Narration) -> Made:
     from alliance.keys import ceremony
 
     count, faults = len(founding.member_names), founding.faulty_max
@@ -158,9 +188,7 @@ def _found(
         f"{plural(count, 'member')}, of which {config.system.decision} together sign with a key of"
         f" {founding.key_size} bits; any {config.system.decision} of them give the same signature"
     )
-    if attack is not None:
-        return Attacked(folder, config, passphrase, PLANS[attack], narration)
-    return Demo(folder, config, passphrase, commands, narration)
+    return folder, config, passphrase
 
 
 def _conclude(run: Run, narration: Narration, output: Format) -> None:

@@ -23,7 +23,7 @@ from alliance.evidence.folder import FILES_PER_CULPRIT_MAX, FOLDER, EvidenceFold
 from alliance.evidence.portable import BESIDES, EVIDENCE_BYTES_MAX, PortableEvidence, SignedBytes, export
 from alliance.evidence.verdict import Verdict, verify
 from alliance.server.server import Server
-from alliance.wire.codec import encode
+from alliance.wire.peer_messages import encode
 from fab_paxos.evidence import BrokenLog, Evidence, TwoReports, TwoSubmissions, TwoWords, WrongNewView
 from fab_paxos.selection import ReportedEntry
 from quorum import Context

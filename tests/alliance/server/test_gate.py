@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alliance.server import gate
 from alliance.server.gate import Gate, Rejected, Seal
-from alliance.wire import codec
+from alliance.wire import peer_messages
 from fab_paxos.events import Received
 from fab_paxos.messages import (
     Accepted,
@@ -46,7 +46,7 @@ def door(farm: Farm) -> Gate:
 
 
 def admitted(door: Gate, sender: int, message: Message) -> bool:
-    result = door.admit(sender, codec.encode(message))
+    result = door.admit(sender, peer_messages.encode(message))
     if isinstance(result, Received):
         assert result == Received(sender, message)
         return True
@@ -218,7 +218,9 @@ def test_the_memory_of_known_submissions_is_bounded(
     assert len(door._known) == 8
     for seq in range(40):
         bad = farm.submission(seq).encoded[:-64] + NO_SIGNATURE
-        assert isinstance(door.admit(0, codec.encode(Forward((gate.Submission.decode(bad),)))), Rejected)
+        assert isinstance(
+            door.admit(0, peer_messages.encode(Forward((gate.Submission.decode(bad),)))), Rejected
+        )
     assert len(door._known) == 8
 
 
@@ -263,7 +265,7 @@ def test_admit_never_raises_and_lets_no_alteration_through(
     if isinstance(result, Received) and isinstance(result.message, SIGNED):
         # What got in says what the original said: only its serialisation may differ, and the parts of a
         # frame that are checked against its certificate by the engine, or the list of what is forwarded.
-        truth = codec.decode(sender, original)
+        truth = peer_messages.decode(sender, original)
         match result.message:
             case LogFrame(certificate=certificate):
                 assert certificate == long_chain.certificate(20)
@@ -276,13 +278,13 @@ def test_admit_never_raises_and_lets_no_alteration_through(
 
 @pytest.fixture(scope="module")
 def fuzzed(farm: Farm, long_chain: Chain) -> tuple[Gate, list[bytes]]:
-    return Gate(farm.config), [codec.encode(make()) for make in corpus(farm, long_chain)]
+    return Gate(farm.config), [peer_messages.encode(make()) for make in corpus(farm, long_chain)]
 
 
 @settings(max_examples=500, deadline=None, derandomize=True, database=None)
 @given(strategies.messages, st.integers(0, 5))
 def test_admit_never_raises_on_what_nobody_signed(farm: Farm, message: Message, sender: int) -> None:
-    result = Gate(farm.config).admit(sender, codec.encode(message))
+    result = Gate(farm.config).admit(sender, peer_messages.encode(message))
     signed = isinstance(message, SIGNED)
     if isinstance(message, Batches):  # it holds what clients have signed, or nothing
         signed = any(batch.submissions for batch in message.batches)
@@ -309,9 +311,9 @@ def test_the_seal_does_not_sign_for_others(farm: Farm, door: Gate, long_chain: C
     entry = long_chain.entries[0]
     seal = Seal(farm.config, 2, farm.members[2].signing_key)
     relayed = farm.propose(entry)
-    assert codec.decode(2, seal.close(relayed)) == relayed
+    assert peer_messages.decode(2, seal.close(relayed)) == relayed
     unsigned = Propose(0, 1, entry.batch, entry.root)
-    assert seal.close(unsigned) == codec.encode(unsigned)
+    assert seal.close(unsigned) == peer_messages.encode(unsigned)
     assert isinstance(door.admit(2, seal.close(unsigned)), Rejected)
     of_another = farm.accepted(0, 1, entry.root, 1)
-    assert codec.decode(2, seal.close(of_another)) == of_another
+    assert peer_messages.decode(2, seal.close(of_another)) == of_another

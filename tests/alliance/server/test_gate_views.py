@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from alliance.server.gate import Gate, Seal
-from alliance.wire import codec
+from alliance.wire import peer_messages
 from fab_paxos.events import Received
 from fab_paxos.messages import Batches, Certified, FetchBatches, Message, NewView, Report
 from fab_paxos.selection import ReportedEntry
@@ -24,7 +24,7 @@ def door(farm: Farm) -> Gate:
 
 
 def admitted(door: Gate, sender: int, message: Message) -> bool:
-    return door.admit(sender, codec.encode(message)) == Received(sender, message)
+    return door.admit(sender, peer_messages.encode(message)) == Received(sender, message)
 
 
 def report(farm: Farm, chain: Chain, member: int, context: Context | None = None) -> Report:

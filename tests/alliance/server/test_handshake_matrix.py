@@ -17,7 +17,7 @@ from alliance.pb import peer_pb2 as pb
 from alliance.server.incarnation import Doubt, Incarnation
 from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
-from alliance.wire.codec import Malformed
+from alliance.wire.bounds import Malformed
 from quorum import Context, GreetingStatement, VoteStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
@@ -51,7 +51,7 @@ VERDICTS = {Malformed: "malformed", Doubt: "doubt", NotServed: "hung up", Identi
 
 TESTS = File(__file__).parents[1]
 ELSEWHERE = {
-    "Envelope": "wire/test_codec.py",
+    "Envelope": "wire/test_peer_messages.py",
     "PeerStatus": "client/test_client.py",
     "Evidence": "client/test_client.py",
     "Submissions": "server/test_services.py",

@@ -23,7 +23,7 @@ from alliance.server.incarnation import Doubt, Incarnation, farewell
 from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.storage.journal_records import STARTS_KEPT, Starts
-from alliance.wire.codec import Malformed
+from alliance.wire.bounds import Malformed
 from fab_paxos.effects import EntryRecord, TruncateRecord, ViewRecord
 from fab_paxos.messages import Message, NewView, Propose, Report
 from quorum import Context, GreetingStatement, IndividualStatement, QuorumSystem, VoteStatement

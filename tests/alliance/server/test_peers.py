@@ -16,7 +16,7 @@ from alliance.errors import IdentityConflict, JournalError
 from alliance.pb import peer_pb2 as pb
 from alliance.server import peers as module
 from alliance.server.peers import Link, Packer
-from alliance.wire.codec import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
+from alliance.wire.envelope import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
 from tests.alliance.links import HIGH, LOW, Side, dialling, greeting, raw, step

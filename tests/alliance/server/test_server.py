@@ -18,7 +18,7 @@ from alliance.client import Client
 from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
 from alliance.server import server as module
 from alliance.server.server import JOURNAL, Server
-from alliance.wire import codec
+from alliance.wire import peer_messages
 from fab_paxos.effects import EntryRecord, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, TimerFired
 from fab_paxos.messages import Status
@@ -102,7 +102,7 @@ def test_a_peer_that_asks_without_reading_costs_few_frames(
                 return frame
 
             monkeypatch.setattr(server._history, "frame", make)
-            monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * len(codec.encode(frame)))
+            monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * len(peer_messages.encode(frame)))
             server.supply(3, 1)
             assert made == []  # nobody is there
             server._peers.links[3].open(server._peers.links[3].take_over())
@@ -130,7 +130,7 @@ def test_refused_messages_are_counted_and_do_not_fill_the_log(
             assert server.rejected(3) == 500
             assert server.rejected(4) == 500
             assert len(caplog.records) < 30
-            server.received(3, codec.encode(Status(0, 0, 0, 0)))
+            server.received(3, peer_messages.encode(Status(0, 0, 0, 0)))
             assert server.rejected(3) == 500
 
     run(scenario())

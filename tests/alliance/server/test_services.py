@@ -17,7 +17,7 @@ from alliance.net.channels import established, open_channel
 from alliance.pb import client_pb2 as pb
 from alliance.pb import peer_pb2
 from alliance.server import services, sessions
-from alliance.wire.codec import SLOT_MAX
+from alliance.wire.bounds import SLOT_MAX
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, attempt, door
 from tests.alliance.farm import Chain, Farm

@@ -10,8 +10,8 @@ from alliance.pb import client_pb2 as pb
 from alliance.proofs.receipt import Receipt
 from alliance.server import sessions
 from alliance.server.sessions import Session, Sessions, refusal
-from alliance.wire import codec
-from alliance.wire.codec import decode_certificate
+from alliance.wire.bounds import ENVELOPE_BYTES_MAX
+from alliance.wire.certificates import decode_certificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm, Told
 from verifiable_log import Submission
@@ -220,7 +220,7 @@ def test_the_largest_message_of_outcomes_fits() -> None:
         slot=2**62, index=4095, batch_size=4096, batch_path=path * 12, log_path=path * 62
     )
     outcomes = [pb.Outcome(client_seq=2**64 - 1, placement=placement)] * sessions.OUTCOMES_PER_FRAME_MAX
-    assert pb.Outcomes(outcomes=outcomes).ByteSize() < codec.ENVELOPE_BYTES_MAX // 2
+    assert pb.Outcomes(outcomes=outcomes).ByteSize() < ENVELOPE_BYTES_MAX // 2
 
 
 def test_leaving_frees_everything(farm: Farm, desk: Desk) -> None:

@@ -17,7 +17,8 @@ from alliance.pb import peer_pb2 as pb
 from alliance.server import member_log as module
 from alliance.server.gate import Cause, Gate, Rejected
 from alliance.server.server import Server
-from alliance.wire import codec
+from alliance.wire import peer_messages
+from alliance.wire.bounds import Malformed
 from fab_paxos.effects import Blame, Certify, Decide, Effect, Endorse, Send, SetTimer
 from fab_paxos.events import Received
 from fab_paxos.messages import Message
@@ -49,7 +50,7 @@ class Table:
         self.door = Gate(farm.config)
 
     def _encoded(self, setting: Setting) -> dict[str, bytes]:
-        return {kind: codec.encode(message) for kind, message in self.exemplars.make(setting).items()}
+        return {kind: peer_messages.encode(message) for kind, message in self.exemplars.make(setting).items()}
 
     def spoilt(self, path: Path) -> list[tuple[str, bytes]]:
         kind = path[0]
@@ -125,7 +126,7 @@ def test_every_field_of_a_message_is_on_the_wire(table: Table) -> None:
                 value = getattr(true, field.name)
                 other = not value if isinstance(value, bool) else value + 1
             altered = dataclasses.replace(true, **{field.name: other})  # type: ignore[type-var]
-            assert codec.encode(altered) != table.true[kind], (kind, field.name)
+            assert peer_messages.encode(altered) != table.true[kind], (kind, field.name)
 
 
 def test_what_is_spoilt_below_is_true_itself(table: Table) -> None:
@@ -154,7 +155,7 @@ def test_who_signs_its_own_lie_decides_nothing(table: Table, kind: str) -> None:
         for _, unsigned in table.spoilt(path):
             try:
                 data = table.exemplars.signed_again(kind, unsigned)
-            except codec.Malformed:
+            except Malformed:
                 continue
             sender = table.exemplars.sender(kind)
             result = table.door.admit(sender, data)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
 from alliance.pb import peer_pb2 as pb
+from alliance.wire.bounds import (
+    PROOF_HASHES_MAX,
+    SHARE_BYTES_MAX,
+    SLOT_MAX,
+    Malformed,
+    OverLimit,
+    at_most,
+    checked_digest,
+    checked_signature,
+    checked_slot,
+    some,
+)
+from alliance.wire.certificates import decode_certificate, encode_certificate
 from alliance.wire.fastpath import (
-    ENVELOPE_MESSAGES,
     FORWARD,
     FORWARDED,
     PROPOSE,
@@ -19,6 +30,7 @@ from alliance.wire.fastpath import (
     laid,
     within,
 )
+from alliance.wire.log_frames import decode_batch, decode_frame, decode_submission, encode_batch, encode_frame
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import (
     Accepted,
@@ -48,49 +60,20 @@ from quorum import (
     Endorsement,
     InvalidStatement,
     ProgressStatement,
-    QuorumCertificate,
     decode_joint,
 )
 from quorum.system import MEMBER_COUNT_MAX
-from verifiable_log.batch import Batch
 from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX
 from verifiable_log.limits import (
-    BATCH_BYTES_MAX,
     BATCH_SUBMISSIONS_MAX,
     STATE_ITEMS_MAX,
     STATE_PART_BYTES,
-    SUBMISSION_BYTES_MAX,
 )
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.submission import InvalidSubmission, Submission
 
-ENVELOPE_BYTES_MAX = 8 * 1024 * 1024
-"""The largest gRPC message that is read: some batches, or a frame of the log."""
-
-FRAME_BYTES_MAX = 2 * 1024 * 1024
-"""A log frame stops growing here; one batch always fits."""
-
-FRAME_SLOTS_MAX = 4096
-
 REPORT_ENTRIES_MAX = 2 * WINDOW_SLOTS
 """A member accepts at most a window above its certificate; the certificate may be one window old."""
-
-ENVELOPE_MESSAGES_MAX = 4096
-PROOF_HASHES_MAX = 64
-SHARE_BYTES_MAX = 8192
-DIGEST_BYTES = 32
-SIGNATURE_BYTES = 64
-SLOT_MAX = 2**62
-
-Held = TypeVar("Held", bound=Sized)
-
-
-class Malformed(ValueError):
-    """Bytes that no correct member sends."""
-
-
-class OverLimit(Malformed):
-    """Too long, or too many."""
 
 
 # -- to the wire -------------------------------------------------------------------------------------
@@ -132,7 +115,7 @@ def encode(message: Message) -> bytes:
         case FetchBatches(digests):
             wire = pb.PeerMessage(fetch_batches=pb.FetchBatches(digests=digests))
         case Batches(batches):
-            wire = pb.PeerMessage(batches=pb.Batches(batches=[_batch(batch) for batch in batches]))
+            wire = pb.PeerMessage(batches=pb.Batches(batches=[encode_batch(batch) for batch in batches]))
         case Progress():
             wire = pb.PeerMessage(progress=_progress(message))
         case Offer():
@@ -142,29 +125,6 @@ def encode(message: Message) -> bytes:
         case StatePart(slot, first, items):
             wire = pb.PeerMessage(state_part=pb.StatePart(slot=slot, first=first, items=items))
     return wire.SerializeToString()
-
-
-def encode_certificate(certificate: QuorumCertificate) -> pb.Certificate:
-    statement = certificate.statement
-    return pb.Certificate(tag=statement.TAG, fields=statement.fields(), signature=certificate.signature)
-
-
-def encode_frame(frame: LogFrame, peaks: Iterable[bytes] = ()) -> pb.LogFrame:
-    return pb.LogFrame(
-        first_slot=frame.first_slot,
-        batches=[_batch(batch) for batch in frame.batches],
-        certificate=encode_certificate(frame.certificate),
-        cover=frame.cover,
-        peaks=peaks,
-    )
-
-
-def envelope(messages: list[bytes]) -> bytes:
-    return b"".join(laid(ENVELOPE_MESSAGES, messages))
-
-
-def _batch(batch: Batch) -> pb.Batch:
-    return pb.Batch(submissions=_encoded(batch.submissions), time_ms=batch.time_ms)
 
 
 def _encoded(submissions: Iterable[Submission]) -> list[bytes]:
@@ -214,17 +174,6 @@ def _report(report: Report) -> pb.Report:
 # -- from the wire -----------------------------------------------------------------------------------
 
 
-def open_envelope(data: bytes) -> list[bytes]:
-    """The messages of a frame; raises Malformed."""
-    try:
-        messages = pb.Envelope.FromString(data).messages
-    except DecodeError:
-        raise Malformed("not an envelope") from None
-    if len(messages) > ENVELOPE_MESSAGES_MAX:
-        raise OverLimit(f"{len(messages)} messages in one envelope")
-    return list(messages)
-
-
 def decode(sender: int, data: bytes) -> Message:
     """The message that a member sent; nothing about it is verified yet. Raises Malformed."""
     try:
@@ -243,15 +192,19 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             batch = decode_batch(p.batch)
             if not batch.submissions:
                 raise Malformed("an empty batch outside a change of view")
-            return Propose(p.view, _slot(p.slot), batch, _digest(p.root), _signature(p.signature))
+            return Propose(
+                p.view, checked_slot(p.slot), batch, checked_digest(p.root), checked_signature(p.signature)
+            )
         case "accepted":
             a = wire.accepted
-            return Accepted(a.view, _slot(a.slot), _digest(a.root), _signature(a.signature))
+            return Accepted(
+                a.view, checked_slot(a.slot), checked_digest(a.root), checked_signature(a.signature)
+            )
         case "certify_request":
-            return CertifyRequest(wire.certify_request.view, _slot(wire.certify_request.slot))
+            return CertifyRequest(wire.certify_request.view, checked_slot(wire.certify_request.slot))
         case "endorsement":
             e = wire.endorsement
-            share = _some("bytes in a share", e.share, SHARE_BYTES_MAX)
+            share = some("bytes in a share", e.share, SHARE_BYTES_MAX)
             return Endorsed(Endorsement(decode_joint(e.tag, e.fields), sender, share))
         case "certified":
             return Certified(decode_certificate(wire.certified))
@@ -264,29 +217,29 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             freshness = (s.view, s.accepted, s.decided, s.certified, s.active, s.stable)
             return Status(*freshness, proofs_wanted=not s.no_proofs_wanted)
         case "fetch":
-            return Fetch(_slot(wire.fetch.first_slot))
+            return Fetch(checked_slot(wire.fetch.first_slot))
         case "log_frame":
             if wire.log_frame.peaks:
                 raise Malformed("a frame between members with the peaks that only listeners need")
             return decode_frame(wire.log_frame)
         case "forward":
-            forwarded = _some("submissions forwarded", wire.forward.submissions, BATCH_SUBMISSIONS_MAX)
-            return Forward(tuple(map(_submission, forwarded)))
+            forwarded = some("submissions forwarded", wire.forward.submissions, BATCH_SUBMISSIONS_MAX)
+            return Forward(tuple(map(decode_submission, forwarded)))
         case "report":
             return decode_report(wire.report)
         case "new_view":
             return _new_view(wire.new_view)
         case "fetch_batches":
-            digests = _some("batches asked for", wire.fetch_batches.digests, FETCH_BATCHES_MAX)
-            return FetchBatches(tuple(map(_digest, digests)))
+            digests = some("batches asked for", wire.fetch_batches.digests, FETCH_BATCHES_MAX)
+            return FetchBatches(tuple(map(checked_digest, digests)))
         case "batches":
-            return Batches(tuple(map(decode_batch, _some("batches", wire.batches.batches, 1))))
+            return Batches(tuple(map(decode_batch, some("batches", wire.batches.batches, 1))))
         case "progress":
             return _decode_progress(wire.progress)
         case "offer":
             return _decode_offer(wire.offer)
         case "fetch_state":
-            return FetchState(_slot(wire.fetch_state.slot), wire.fetch_state.first)
+            return FetchState(checked_slot(wire.fetch_state.slot), wire.fetch_state.first)
         case "state_part":
             return _decode_state_part(wire.state_part)
         case _:
@@ -298,9 +251,9 @@ def decode_report(wire: pb.Report) -> Report:
     base = decode_certificate(wire.base) if wire.HasField("base") else None
     if base is not None and not isinstance(base.statement, AcceptedStatement):
         raise Malformed("a Report whose base is no decision certificate")
-    held = _at_most("entries in a Report", wire.entries, REPORT_ENTRIES_MAX)
-    entries = tuple(ReportedEntry(_slot(e.slot), e.view, _digest(e.batch_digest)) for e in held)
-    report = Report(wire.view, base, entries, _signature(wire.signature))
+    held = at_most("entries in a Report", wire.entries, REPORT_ENTRIES_MAX)
+    entries = tuple(ReportedEntry(checked_slot(e.slot), e.view, checked_digest(e.batch_digest)) for e in held)
+    report = Report(wire.view, base, entries, checked_signature(wire.signature))
     slots = [report.base_slot, *(entry.slot for entry in entries)]
     if any(later <= earlier for earlier, later in pairwise(slots)):
         raise Malformed("the entries of a Report are out of order")
@@ -310,25 +263,25 @@ def decode_report(wire: pb.Report) -> Report:
 
 
 def _new_view(wire: pb.NewView) -> NewView:
-    held = _at_most("Reports in a NewView", wire.reports, MEMBER_COUNT_MAX)
+    held = at_most("Reports in a NewView", wire.reports, MEMBER_COUNT_MAX)
     reports = tuple((entry.member, decode_report(entry.report)) for entry in held)
     if any(report.view != wire.view for _, report in reports):
         # The leader's signature is on the bodies of the Reports, which do not name their view: a true one
         # over Reports of another view, put in on the way, must not look like the leader's doing.
         raise Malformed("a NewView with a Report of another view")
-    vector = tuple(map(_digest, _at_most("digests in a NewView", wire.vector, REPORT_ENTRIES_MAX)))
-    return NewView(wire.view, reports, vector, _signature(wire.signature))
+    vector = tuple(map(checked_digest, at_most("digests in a NewView", wire.vector, REPORT_ENTRIES_MAX)))
+    return NewView(wire.view, reports, vector, checked_signature(wire.signature))
 
 
 def _decode_progress(wire: pb.Progress) -> Progress:
     base = decode_certificate(wire.base) if wire.HasField("base") else None
     if base is not None and not isinstance(base.statement, AcceptedStatement):
         raise Malformed("a NewView whose base is no decision certificate")
-    vector = tuple(map(_digest, _at_most("digests in a NewView", wire.vector, REPORT_ENTRIES_MAX)))
+    vector = tuple(map(checked_digest, at_most("digests in a NewView", wire.vector, REPORT_ENTRIES_MAX)))
     certificate = decode_certificate(wire.certificate)
     if not isinstance(certificate.statement, ProgressStatement):
         raise Malformed("a NewView whose certificate is no progress certificate")
-    return Progress(wire.view, _digest(wire.reports_digest), base, vector, certificate)
+    return Progress(wire.view, checked_digest(wire.reports_digest), base, vector, certificate)
 
 
 def _decode_offer(wire: pb.Offer) -> Offer:
@@ -337,70 +290,15 @@ def _decode_offer(wire: pb.Offer) -> Offer:
         raise Malformed("an offer whose certificate is none of a checkpoint")
     if not isinstance(certificate.statement, AcceptedStatement):
         raise Malformed("an offer without a decision certificate")
-    peaks = tuple(map(_digest, _at_most("peaks in an offer", wire.peaks, PROOF_HASHES_MAX)))
-    leaves = tuple(map(_digest, _at_most("leaves in an offer", wire.leaves, STATE_ITEMS_MAX)))
-    cover = tuple(map(_digest, _at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
+    peaks = tuple(map(checked_digest, at_most("peaks in an offer", wire.peaks, PROOF_HASHES_MAX)))
+    leaves = tuple(map(checked_digest, at_most("leaves in an offer", wire.leaves, STATE_ITEMS_MAX)))
+    cover = tuple(map(checked_digest, at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
     return Offer(checkpoint, peaks, leaves, certificate, cover)
 
 
 def _decode_state_part(wire: pb.StatePart) -> StatePart:
-    items = _some("items in a part of a state", wire.items, STATE_ITEMS_MAX)
+    items = some("items in a part of a state", wire.items, STATE_ITEMS_MAX)
     most = STATE_PART_BYTES + CLIENT_STATE_BYTES_MAX
     if sum(map(len, items)) > most:
         raise OverLimit(f"a part of a state has {most} bytes at the most")
-    return StatePart(_slot(wire.slot), wire.first, tuple(items))
-
-
-def decode_frame(wire: pb.LogFrame) -> LogFrame:
-    """Raises Malformed, InvalidSubmission or InvalidStatement."""
-    batches = tuple(map(decode_batch, _some("batches in a log frame", wire.batches, FRAME_SLOTS_MAX)))
-    cover = tuple(map(_digest, _at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
-    return LogFrame(_slot(wire.first_slot), batches, decode_certificate(wire.certificate), cover)
-
-
-def decode_batch(wire: pb.Batch) -> Batch:
-    submissions = _at_most("submissions in a batch", wire.submissions, BATCH_SUBMISSIONS_MAX)
-    if sum(map(len, submissions)) > BATCH_BYTES_MAX:
-        raise OverLimit(f"a batch has {BATCH_BYTES_MAX} bytes at the most")
-    return Batch.of(map(_submission, submissions), wire.time_ms)
-
-
-def decode_certificate(wire: pb.Certificate) -> QuorumCertificate:
-    signature = _some("bytes in a certificate's signature", wire.signature, SHARE_BYTES_MAX)
-    return QuorumCertificate(decode_joint(wire.tag, wire.fields), signature)
-
-
-def _submission(encoded: bytes) -> Submission:
-    if len(encoded) > SUBMISSION_BYTES_MAX:
-        raise OverLimit(f"a submission has {SUBMISSION_BYTES_MAX} bytes at the most")
-    return Submission.decode(encoded)
-
-
-def _some(what: str, held: Held, most: int) -> Held:
-    if len(held) == 0:
-        raise Malformed(f"no {what}")
-    return _at_most(what, held, most)
-
-
-def _at_most(what: str, held: Held, most: int) -> Held:
-    if len(held) > most:
-        raise OverLimit(f"{len(held)} {what}, of {most} at the most")
-    return held
-
-
-def _slot(slot: int) -> int:
-    if not 1 <= slot <= SLOT_MAX:
-        raise Malformed(f"slot {slot}")
-    return slot
-
-
-def _digest(data: bytes) -> bytes:
-    if len(data) != DIGEST_BYTES:
-        raise Malformed(f"a digest of {len(data)} bytes")
-    return data
-
-
-def _signature(data: bytes) -> bytes:
-    if len(data) != SIGNATURE_BYTES:
-        raise Malformed(f"a signature of {len(data)} bytes")
-    return data
+    return StatePart(checked_slot(wire.slot), wire.first, tuple(items))

@@ -1,4 +1,4 @@
-"""The codec takes exactly what a correct member sends, and refuses all else in one way: Malformed."""
+"""The wire takes exactly what a correct member sends, and refuses all else in one way: Malformed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from alliance.pb import peer_pb2 as pb
 from alliance.server.peers import FLUSH_BYTES
-from alliance.wire import codec
-from alliance.wire.codec import Malformed
+from alliance.wire import peer_messages
+from alliance.wire.bounds import ENVELOPE_BYTES_MAX, PROOF_HASHES_MAX, SHARE_BYTES_MAX, SLOT_MAX, Malformed
+from alliance.wire.envelope import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
+from alliance.wire.log_frames import FRAME_SLOTS_MAX, decode_frame, encode_frame
 from fab_paxos.messages import Forward, Message, Propose
 from fab_paxos.view_change import FETCH_BATCHES_MAX
 from quorum import AcceptedStatement, CheckpointStatement, JointStatement, ProgressStatement, SuspectStatement
@@ -122,30 +124,30 @@ def spoil(kind: str, **fields: Any) -> bytes:
 def test_an_envelope_is_what_protobuf_makes_of_it(size: int) -> None:
     """It is laid into the wire format by hand; lengths take one byte more at each of these sizes."""
     messages = [b"m" * size, b"", b"n" * size]
-    assert codec.envelope(messages) == pb.Envelope(messages=messages).SerializeToString()
+    assert envelope(messages) == pb.Envelope(messages=messages).SerializeToString()
 
 
 @pytest.mark.parametrize("size", [1, 10, 20, 128, 16_000, 16_384, 200_000])
 def test_what_is_large_is_laid_out_as_protobuf_reads_it(size: int) -> None:
     whole = [UnsignedSubmission(b"c" * 32, seq, [b"x" * size]).sign(b"s" * 64) for seq in range(3)]
     proposed = pb.PeerMessage.FromString(
-        codec.encode(Propose(4, 5, Batch.of(whole), DIGEST, SIGNATURE))
+        peer_messages.encode(Propose(4, 5, Batch.of(whole), DIGEST, SIGNATURE))
     ).propose
     assert (proposed.view, proposed.slot, proposed.root, proposed.signature) == (4, 5, DIGEST, SIGNATURE)
     assert list(proposed.batch.submissions) == [submission.encoded for submission in whole]
-    forwarded = pb.PeerMessage.FromString(codec.encode(Forward(tuple(whole)))).forward
+    forwarded = pb.PeerMessage.FromString(peer_messages.encode(Forward(tuple(whole)))).forward
     assert list(forwarded.submissions) == [submission.encoded for submission in whole]
 
 
 @many
 @given(strategies.messages)
 def test_every_message_comes_back_as_it_left(message: Message) -> None:
-    assert codec.decode(SENDER, codec.encode(message)) == message
+    assert peer_messages.decode(SENDER, peer_messages.encode(message)) == message
 
 
 @pytest.mark.parametrize("kind", list(valid()))
 def test_the_bodies_that_are_spoilt_below_are_valid_themselves(kind: str) -> None:
-    codec.decode(SENDER, spoil(kind))
+    peer_messages.decode(SENDER, spoil(kind))
 
 
 def test_every_kind_of_message_is_among_them() -> None:
@@ -159,7 +161,7 @@ def test_every_kind_of_message_is_among_them() -> None:
         ("progress", {"certificate": certificate()}),
         ("progress", {"base": certificate_of(SuspectStatement(1))}),
         ("progress", {"reports_digest": b"d"}),
-        ("progress", {"vector": [DIGEST] * (codec.REPORT_ENTRIES_MAX + 1)}),
+        ("progress", {"vector": [DIGEST] * (peer_messages.REPORT_ENTRIES_MAX + 1)}),
         ("offer", {"checkpoint": certificate()}),
         ("offer", {"certificate": certificate_of(SuspectStatement(1))}),
         ("offer", {"peaks": [DIGEST] * 65}),
@@ -173,13 +175,13 @@ def test_every_kind_of_message_is_among_them() -> None:
     ],
 )
 def test_what_no_correct_member_says_about_checkpoints_is_refused(kind: str, fields: dict[str, Any]) -> None:
-    with pytest.raises(codec.Malformed):
-        codec.decode(SENDER, spoil(kind, **fields))
+    with pytest.raises(Malformed):
+        peer_messages.decode(SENDER, spoil(kind, **fields))
 
 
 BAD_DIGESTS = [b"", b"d" * 31, b"d" * 33]
 BAD_SIGNATURES = [b"", b"s" * 63, b"s" * 65]
-BAD_SLOTS = [0, codec.SLOT_MAX + 1, 2**64 - 1]
+BAD_SLOTS = [0, SLOT_MAX + 1, 2**64 - 1]
 BAD_TAGS = [0, 2, 0x40, 0x44, 2**32 - 1]
 BAD_FIELDS = [b"", STATEMENT.fields()[:-1], STATEMENT.fields() + b"x", SuspectStatement(1).fields()]
 BAD_SUBMISSIONS = [
@@ -200,13 +202,13 @@ BAD_CERTIFICATES = [
     *(certificate(tag=tag) for tag in BAD_TAGS),
     *(certificate(fields=fields) for fields in BAD_FIELDS),
     certificate(signature=b""),
-    certificate(signature=b"q" * (codec.SHARE_BYTES_MAX + 1)),
+    certificate(signature=b"q" * (SHARE_BYTES_MAX + 1)),
 ]
 BAD_ENTRIES = [
     [reported(STATEMENT.slot)],  # covered by the base
     [reported(STATEMENT.slot + 2), reported(STATEMENT.slot + 1)],
     [reported(STATEMENT.slot + 1), reported(STATEMENT.slot + 1)],
-    [reported(STATEMENT.slot + codec.REPORT_ENTRIES_MAX + 1)],
+    [reported(STATEMENT.slot + peer_messages.REPORT_ENTRIES_MAX + 1)],
     [reported(STATEMENT.slot + 1, view=2)],  # accepted in the view that is only being entered
     *([reported(STATEMENT.slot + 1, digest=digest)] for digest in BAD_DIGESTS),
 ]
@@ -222,7 +224,7 @@ MALFORMED = [
     *(("endorsement", {"tag": tag}) for tag in BAD_TAGS),
     *(("endorsement", {"fields": fields}) for fields in BAD_FIELDS),
     ("endorsement", {"share": b""}),
-    ("endorsement", {"share": b"s" * (codec.SHARE_BYTES_MAX + 1)}),
+    ("endorsement", {"share": b"s" * (SHARE_BYTES_MAX + 1)}),
     *(
         ("certified", {"tag": bad.tag, "fields": bad.fields, "signature": bad.signature})
         for bad in BAD_CERTIFICATES
@@ -231,15 +233,15 @@ MALFORMED = [
     *(("prove_share", {"fields": fields}) for fields in BAD_FIELDS),
     ("status", {"certified": 3}),
     ("status", {"decided": 4}),
-    ("status", {"accepted": codec.SLOT_MAX + 1}),
+    ("status", {"accepted": SLOT_MAX + 1}),
     *(("fetch", {"first_slot": slot}) for slot in BAD_SLOTS),
     *(("log_frame", {"first_slot": slot}) for slot in BAD_SLOTS),
     *(("log_frame", {"batches": [bad]}) for bad in BAD_BATCHES),
     ("log_frame", {"batches": []}),
-    ("log_frame", {"batches": [batch()] * (codec.FRAME_SLOTS_MAX + 1)}),
+    ("log_frame", {"batches": [batch()] * (FRAME_SLOTS_MAX + 1)}),
     *(("log_frame", {"certificate": bad}) for bad in BAD_CERTIFICATES),
     *(("log_frame", {"cover": [cover]}) for cover in BAD_DIGESTS),
-    ("log_frame", {"cover": [DIGEST] * (codec.PROOF_HASHES_MAX + 1)}),
+    ("log_frame", {"cover": [DIGEST] * (PROOF_HASHES_MAX + 1)}),
     ("forward", {"submissions": []}),
     *(("forward", {"submissions": [bad]}) for bad in BAD_SUBMISSIONS),
     ("forward", {"submissions": [SUBMISSION] * (BATCH_SUBMISSIONS_MAX + 1)}),
@@ -249,7 +251,7 @@ MALFORMED = [
     *(("report", {"entries": entries}) for entries in BAD_ENTRIES),
     *(("new_view", {"signature": signature}) for signature in BAD_SIGNATURES),
     *(("new_view", {"vector": [digest]}) for digest in BAD_DIGESTS),
-    ("new_view", {"vector": [DIGEST] * (codec.REPORT_ENTRIES_MAX + 1)}),
+    ("new_view", {"vector": [DIGEST] * (peer_messages.REPORT_ENTRIES_MAX + 1)}),
     ("new_view", {"reports": [pb.MemberReport(report=report())] * 256}),
     ("new_view", {"view": 3}),  # its Report is for another view: nobody would know who said so
     *(("new_view", {"reports": [pb.MemberReport(report=report(*entries))]}) for entries in BAD_ENTRIES),
@@ -266,13 +268,13 @@ MALFORMED = [
 def test_a_malformed_field_is_refused(kind: str, fields: dict[str, Any]) -> None:
     data = spoil(kind, **fields)
     with pytest.raises(Malformed):
-        codec.decode(SENDER, data)
+        peer_messages.decode(SENDER, data)
 
 
 def test_a_message_without_a_body_is_refused() -> None:
     for data in (b"", b"\xff", b"\x0a", pb.PeerMessage().SerializeToString()):
         with pytest.raises(Malformed):
-            codec.decode(SENDER, data)
+            peer_messages.decode(SENDER, data)
 
 
 def only_malformed(decoder: Callable[[bytes], object], data: bytes) -> None:
@@ -283,21 +285,21 @@ def only_malformed(decoder: Callable[[bytes], object], data: bytes) -> None:
 @many
 @given(st.binary(max_size=400))
 def test_random_bytes_are_a_message_or_malformed(data: bytes) -> None:
-    only_malformed(lambda d: codec.decode(SENDER, d), data)
-    only_malformed(codec.open_envelope, data)
+    only_malformed(lambda d: peer_messages.decode(SENDER, d), data)
+    only_malformed(open_envelope, data)
 
 
 @settings(many, max_examples=1500)
-@given(strategies.messages.flatmap(lambda message: strategies.mutations(codec.encode(message))))
+@given(strategies.messages.flatmap(lambda message: strategies.mutations(peer_messages.encode(message))))
 def test_nearly_valid_bytes_are_a_message_or_malformed(data: bytes) -> None:
-    only_malformed(lambda d: codec.decode(SENDER, d), data)
+    only_malformed(lambda d: peer_messages.decode(SENDER, d), data)
 
 
 @many
 @given(strategies.messages)
 def test_the_sender_is_that_of_the_channel(message: Message) -> None:
     """Nothing in the bytes says who endorses: an endorsement is its sender's."""
-    again = codec.decode(SENDER + 1, codec.encode(message))
+    again = peer_messages.decode(SENDER + 1, peer_messages.encode(message))
     endorsement = getattr(again, "endorsement", None)
     assert endorsement is None or endorsement.member == SENDER + 1
 
@@ -305,20 +307,20 @@ def test_the_sender_is_that_of_the_channel(message: Message) -> None:
 @many
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_envelopes_hold_what_was_put_into_them(messages: list[bytes]) -> None:
-    assert codec.open_envelope(codec.envelope(messages)) == messages
+    assert open_envelope(envelope(messages)) == messages
 
 
 def test_an_envelope_of_too_many_messages_is_refused() -> None:
-    codec.open_envelope(codec.envelope([b""] * codec.ENVELOPE_MESSAGES_MAX))
+    open_envelope(envelope([b""] * ENVELOPE_MESSAGES_MAX))
     with pytest.raises(Malformed):
-        codec.open_envelope(codec.envelope([b""] * (codec.ENVELOPE_MESSAGES_MAX + 1)))
+        open_envelope(envelope([b""] * (ENVELOPE_MESSAGES_MAX + 1)))
 
 
 @many
 @given(strategies.frames, st.lists(strategies.digests, max_size=62))
 def test_frames_come_back_and_carry_their_peaks(frame: Any, peaks: list[bytes]) -> None:
-    wire = codec.encode_frame(frame, peaks)
-    assert codec.decode_frame(pb.LogFrame.FromString(wire.SerializeToString())) == frame
+    wire = encode_frame(frame, peaks)
+    assert decode_frame(pb.LogFrame.FromString(wire.SerializeToString())) == frame
     assert list(wire.peaks) == peaks
 
 
@@ -334,13 +336,13 @@ def test_the_largest_messages_fit_into_a_grpc_message() -> None:
         UnsignedSubmission(b"c" * 32, seq, [b"x" * (room // 2 - 4)] * 2).sign(SIGNATURE) for seq in (1, 2)
     ]
     full = Batch.of(large)
-    for batches in ([Batch.of(small)] * 5, [full] * 3, [Batch.of([])] * codec.FRAME_SLOTS_MAX):
+    for batches in ([Batch.of(small)] * 5, [full] * 3, [Batch.of([])] * FRAME_SLOTS_MAX):
         wire = pb.LogFrame(
-            first_slot=codec.SLOT_MAX,
+            first_slot=SLOT_MAX,
             batches=[pb.Batch(submissions=[s.encoded for s in b.submissions]) for b in batches],
-            certificate=certificate(signature=b"q" * codec.SHARE_BYTES_MAX),
-            cover=[DIGEST] * codec.PROOF_HASHES_MAX,
+            certificate=certificate(signature=b"q" * SHARE_BYTES_MAX),
+            cover=[DIGEST] * PROOF_HASHES_MAX,
             peaks=[DIGEST] * 62,
         )
-        assert wire.ByteSize() + FLUSH_BYTES < codec.ENVELOPE_BYTES_MAX
-    assert len(codec.encode(Forward(tuple(large)))) < FLUSH_BYTES
+        assert wire.ByteSize() + FLUSH_BYTES < ENVELOPE_BYTES_MAX
+    assert len(peer_messages.encode(Forward(tuple(large)))) < FLUSH_BYTES

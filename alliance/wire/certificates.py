@@ -1,0 +1,17 @@
+"""Certificates on the wire."""
+
+from __future__ import annotations
+
+from alliance.pb import peer_pb2 as pb
+from alliance.wire.bounds import SHARE_BYTES_MAX, some
+from quorum import QuorumCertificate, decode_joint
+
+
+def encode_certificate(certificate: QuorumCertificate) -> pb.Certificate:
+    statement = certificate.statement
+    return pb.Certificate(tag=statement.TAG, fields=statement.fields(), signature=certificate.signature)
+
+
+def decode_certificate(wire: pb.Certificate) -> QuorumCertificate:
+    signature = some("bytes in a certificate's signature", wire.signature, SHARE_BYTES_MAX)
+    return QuorumCertificate(decode_joint(wire.tag, wire.fields), signature)
