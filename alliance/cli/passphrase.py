@@ -1,19 +1,15 @@
-"""Where the passphrase of key files comes from: a file, the environment, or the terminal."""
+"""The option that names a passphrase file, and what ``alliance.keys.passphrase`` makes of it."""
 
 from __future__ import annotations
 
-import getpass
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from alliance.errors import ConfigError
+from alliance.keys.passphrase import NEW_VARIABLE, VARIABLE, obtain
 
-VARIABLE, NEW_VARIABLE = "ALLIANCE_PASSPHRASE", "ALLIANCE_NEW_PASSPHRASE"
-BYTES_MAX = 4096
+__all__ = ["NEW_VARIABLE", "VARIABLE", "PassphraseFile", "obtain"]
 
 PassphraseFile = Annotated[
     Path | None,
@@ -24,64 +20,3 @@ PassphraseFile = Annotated[
         show_default=False,
     ),
 ]
-
-
-def obtain(
-    file: Path | None,
-    *,
-    variable: str = VARIABLE,
-    option: str = "--passphrase-file",
-    prompt: str = "Passphrase",
-    confirm: bool = False,
-) -> bytes:
-    """The passphrase: from ``file``, else the environment, else asked for. Raises ConfigError."""
-    if file is not None:
-        passphrase, source = _from_file(file), str(file)
-    elif variable in os.environ:
-        # Taken out, so that no child process inherits it.
-        passphrase, source = os.environb.pop(variable.encode()), variable
-    else:
-        passphrase, source = _ask(prompt, variable, option, confirm), "the prompt"
-    if not passphrase:
-        raise ConfigError(f"the passphrase from {source} is empty: keys need one")
-    if len(passphrase) > BYTES_MAX:
-        raise ConfigError(
-            f"the passphrase from {source} is longer than {BYTES_MAX} bytes: is it the right file?"
-        )
-    return passphrase
-
-
-def _from_file(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(BYTES_MAX + 2)
-    except OSError as error:
-        raise ConfigError(f"the passphrase file {path} cannot be read: {error.strerror or error}") from None
-    return data.removesuffix(b"\n")
-
-
-def _ask(prompt: str, variable: str, option: str, confirm: bool) -> bytes:
-    if not _terminal():
-        raise ConfigError(
-            f"a passphrase is needed and there is no terminal to ask on: set {variable}, or use {option} F"
-        )
-    try:
-        first = getpass.getpass(f"{prompt}: ")
-        if confirm and first and getpass.getpass(f"{prompt} again: ") != first:
-            raise ConfigError("the two passphrases differ: nothing was done, try again")
-    except EOFError:
-        raise ConfigError("no passphrase was entered") from None
-    return os.fsencode(first)
-
-
-def _terminal() -> bool:
-    """Whether somebody can be asked, also while standard input is a file with commands."""
-    if sys.stdin is not None and sys.stdin.isatty():
-        return True
-    if sys.stderr is None or not sys.stderr.isatty():
-        return False
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

@@ -45,7 +45,7 @@ def run_executor(
     folder: str | Path, machine: StateMachine, *, application: str, listen: str | None = None
 ) -> int:
     """``serve`` as a whole program; its exit code. The passphrase is asked for as ``alliance serve`` does."""
-    from alliance.cli import passphrase
+    from alliance.keys import passphrase
 
     try:
         _, member = keys.member_party(config_file.load(Path(folder)), Path(folder))
