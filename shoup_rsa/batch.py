@@ -16,29 +16,24 @@ on the squares.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from shoup_rsa import _arith
 from shoup_rsa._entropy import random_below
 from shoup_rsa.encoding import Representative
+from shoup_rsa.key_data import KeyData
 from shoup_rsa.proof import BATCH_EXPONENT_BITS, BatchableProof, challenge_of, power_of_v
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 ProvenValue = tuple[int, int, BatchableProof]
 """(index, value, proof) of one share whose form has been checked."""
 
 
-def find_culprits(
-    key: ThresholdPublicKey, representative: Representative, proven: Sequence[ProvenValue]
-) -> list[int]:
+def find_culprits(key: KeyData, representative: Representative, proven: Sequence[ProvenValue]) -> list[int]:
     """The indices whose proof does not hold, ascending. One check if there are none."""
     return sorted(_search(key, representative, proven, known_bad=False))
 
 
 def _search(
-    key: ThresholdPublicKey, representative: Representative, proven: Sequence[ProvenValue], known_bad: bool
+    key: KeyData, representative: Representative, proven: Sequence[ProvenValue], known_bad: bool
 ) -> list[int]:
     """Halve what fails. A share is named only after its own check, never by elimination."""
     if not proven:
@@ -53,7 +48,7 @@ def _search(
     return found + _search(key, representative, proven[middle:], known_bad=not found)
 
 
-def _all_hold(key: ThresholdPublicKey, representative: Representative, proven: Sequence[ProvenValue]) -> bool:
+def _all_hold(key: KeyData, representative: Representative, proven: Sequence[ProvenValue]) -> bool:
     modulus = key.modulus
     sum_of_v = sum_of_x = 0
     bases: list[int] = []

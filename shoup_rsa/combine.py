@@ -15,19 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from shoup_rsa import _arith, batch
 from shoup_rsa import proof as proofs
 from shoup_rsa.encoding import Representative
 from shoup_rsa.errors import CombineFailed, InvalidShare, InvalidShares, NotEnoughShares
+from shoup_rsa.key_data import KeyData
 from shoup_rsa.lagrange import lagrange_at_zero
 from shoup_rsa.proof import BatchableProof
 from shoup_rsa.share import SignatureShare, check_form, check_index
 from shoup_rsa.sizes import delta
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,7 @@ class Judgement:
     unproven: list[SignatureShare]
 
 
-def combine(
-    key: ThresholdPublicKey, representative: Representative, shares: Iterable[SignatureShare]
-) -> bytes:
+def combine(key: KeyData, representative: Representative, shares: Iterable[SignatureShare]) -> bytes:
     """The contract is that of `ThresholdPublicKey.combine`."""
     given = gather(key, shares)
     if len(given) < key.threshold:
@@ -55,9 +50,7 @@ def combine(
     return signature
 
 
-def verify_shares(
-    key: ThresholdPublicKey, representative: Representative, shares: Iterable[SignatureShare]
-) -> None:
+def verify_shares(key: KeyData, representative: Representative, shares: Iterable[SignatureShare]) -> None:
     """The contract is that of `ThresholdPublicKey.verify_shares`."""
     judgement = judge(key, representative, gather(key, shares))
     if judgement.culprits or judgement.unproven:
@@ -65,7 +58,7 @@ def verify_shares(
 
 
 def resolve(
-    key: ThresholdPublicKey,
+    key: KeyData,
     representative: Representative,
     valid: Sequence[SignatureShare],
     others: Sequence[SignatureShare],
@@ -87,7 +80,7 @@ def resolve(
     return signature, judgement
 
 
-def gather(key: ThresholdPublicKey, shares: Iterable[SignatureShare]) -> list[SignatureShare]:
+def gather(key: KeyData, shares: Iterable[SignatureShare]) -> list[SignatureShare]:
     """The shares by ascending index. Equal copies count once; different shares of one index are refused."""
     by_index: dict[int, SignatureShare] = {}
     for share in shares:
@@ -101,9 +94,7 @@ def gather(key: ThresholdPublicKey, shares: Iterable[SignatureShare]) -> list[Si
     return [share for _, share in sorted(by_index.items())]
 
 
-def judge(
-    key: ThresholdPublicKey, representative: Representative, shares: Iterable[SignatureShare]
-) -> Judgement:
+def judge(key: KeyData, representative: Representative, shares: Iterable[SignatureShare]) -> Judgement:
     """Nothing but form and proof decides. The batchable proofs are checked all at once.
 
     Trying subsets would not do: two corrupt shares can cancel each other and make an honest third look wrong.
@@ -132,13 +123,13 @@ def judge(
     return judgement
 
 
-def _value_in_range(key: ThresholdPublicKey, share: SignatureShare) -> bool:
+def _value_in_range(key: KeyData, share: SignatureShare) -> bool:
     """The cheap part of the check of a value: what the arithmetic needs. The rest waits for a failure."""
     return type(share.value) is int and 0 < 2 * share.value < key.modulus
 
 
 def _try_combine(
-    key: ThresholdPublicKey, representative: Representative, shares: Sequence[SignatureShare]
+    key: KeyData, representative: Representative, shares: Sequence[SignatureShare]
 ) -> bytes | None:
     """The verified signature from the first `threshold` shares, or None if they do not give one."""
     chosen = shares[: key.threshold]
@@ -166,7 +157,7 @@ def _try_combine(
     return root.to_bytes(key.signature_length, "big")
 
 
-def is_dealing(key: ThresholdPublicKey) -> bool:
+def is_dealing(key: KeyData) -> bool:
     """Whether all v_i = v^(s_i) lie on ONE polynomial of degree below k, whose value at 0 belongs to d.
 
     Protocol 1: s_i = f(i), and v_0^e = v. Protocol 2: s_i = f(i) / Delta, and v_0^(Delta e) = v.

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import base64
 import struct
-from typing import TYPE_CHECKING
 
 from shoup_rsa.errors import InvalidRequest
+from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.request import SigningRequest
 from shoup_rsa.scheme import Scheme
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 # DER of the object identifiers of RFC 8017, appendix A.2 and C.
 _RSA_OID = bytes.fromhex("06092a864886f70d0101")

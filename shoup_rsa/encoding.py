@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from shoup_rsa import _arith
 from shoup_rsa.errors import InvalidSignature
+from shoup_rsa.key_data import KeyData
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.sizes import delta
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Representative:
     true and the signature is y / u instead of y. Base x^2, proof base x~ = x^4.
     """
 
-    key: ThresholdPublicKey
+    key: KeyData
     encoded: int
     value: int
     adjusted: bool
@@ -47,7 +44,7 @@ def byte_length(bits: int) -> int:
     return (bits + 7) // 8
 
 
-def represent(key: ThresholdPublicKey, message: bytes, scheme: Scheme) -> Representative:
+def represent(key: KeyData, message: bytes, scheme: Scheme) -> Representative:
     """The message under this key and scheme.
 
     Raises TypeError unless the message is bytes and the scheme a Scheme; ValueError if the key is too short
@@ -66,7 +63,7 @@ def represent(key: ThresholdPublicKey, message: bytes, scheme: Scheme) -> Repres
     return Representative(key, encoded, value, adjusted=True)
 
 
-def verify_signature(key: ThresholdPublicKey, message: bytes, signature: bytes, scheme: Scheme) -> None:
+def verify_signature(key: KeyData, message: bytes, signature: bytes, scheme: Scheme) -> None:
     """Verification by re-encoding and comparing, never by parsing (RFC 8017, section 8.2.2, for all schemes).
 
     Raises InvalidSignature; TypeError when an argument is not bytes; ValueError if the key is too short for

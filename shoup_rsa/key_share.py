@@ -6,18 +6,16 @@ x_i = x^(2 s_i) in Protocol 2. In both it is base^(s_i), with the base of `encod
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from shoup_rsa import _arith
 from shoup_rsa import proof as proofs
 from shoup_rsa.blinding import Blinding, NoncePool
 from shoup_rsa.encoding import represent
 from shoup_rsa.errors import InvalidKey
+from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.share import ProofForm, SignatureShare, share_length
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 
 class KeyShare:

@@ -1,4 +1,4 @@
-"""The public key of a dealing: what verifiers, members and whoever combines shares need to know."""
+"""The public key of a dealing: what verifiers, members and whoever combines shares can do with it."""
 
 from __future__ import annotations
 
@@ -7,85 +7,19 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from Crypto.PublicKey import RSA
 
-from shoup_rsa import _arith, combine, encoding, share
+from shoup_rsa import combine, encoding, share
 from shoup_rsa.errors import InvalidKey, InvalidShare
-from shoup_rsa.key_encoding import decode_public_key, encode_public_key, encoding_version
+from shoup_rsa.key_data import KeyData, decode_public_key
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.share import ProofForm, SignatureShare
-from shoup_rsa.sizes import PUBLIC_EXPONENT, check_modulus, check_sizes
 
 
-@dataclass(frozen=True)
-class ThresholdPublicKey:
-    """N, e, the sizes, and Shoup's verification keys. Every instance has been validated at construction.
-
-    modulus: N, a product of two safe primes, of exactly `key_size` bits.
-    public_exponent: e = 65537, prime and above `parties`.
-    parties, threshold, corruptions: n, k and t with t < k <= n - t; in Protocol 1 also k = t + 1.
-    epoch: the generation of the key, 0..2^64 - 1; it enters the key id and with it every proof.
-    verification_base: v, a square. verification_keys: v_i = v^(s_i) for i = 1..n, in this order.
-    nonresidue: u with Jacobi symbol (u | N) = -1 in Protocol 2, None in Protocol 1.
-    protocol: 1 or 2, the paper's.
-
-    Raises InvalidKey when a range, a size or a Jacobi symbol is wrong. Validation does not show that the
-    dealing is consistent: `check_dealing` does.
-    """
-
-    modulus: int
-    public_exponent: int
-    parties: int
-    threshold: int
-    corruptions: int
-    epoch: int
-    verification_base: int
-    verification_keys: tuple[int, ...]
-    nonresidue: int | None
-    protocol: int = 2
-
-    def __post_init__(self) -> None:
-        check_sizes(self.protocol, self.parties, self.threshold, self.corruptions, self.epoch)
-        if type(self.public_exponent) is not int or self.public_exponent != PUBLIC_EXPONENT:
-            raise InvalidKey(f"the public exponent must be {PUBLIC_EXPONENT}")
-        check_modulus(self.modulus)
-        if type(self.verification_keys) is not tuple or len(self.verification_keys) != self.parties:
-            raise InvalidKey(f"there must be a tuple of {self.parties} verification keys, one a party")
-        # A Jacobi symbol other than 0 also says that the number has no factor in common with N.
-        self._check_number("verification base", self.verification_base, symbol=1)
-        if _arith.gcd(self.verification_base - 1, self.modulus) != 1:
-            raise InvalidKey("the verification base does not generate the squares")
-        for index, verification_key in enumerate(self.verification_keys, start=1):
-            self._check_number(f"verification key {index}", verification_key, symbol=1)
-        if self.protocol == 2:
-            self._check_number("nonresidue", self.nonresidue, symbol=-1)
-        elif self.nonresidue is not None:
-            raise InvalidKey("Protocol 1 has no nonresidue")
-
-    def _check_number(self, name: str, number: object, symbol: int) -> None:
-        if type(number) is not int or not 1 <= number < self.modulus:
-            raise InvalidKey(f"the {name} is not in 1..N-1")
-        if _arith.jacobi(number, self.modulus) != symbol:
-            raise InvalidKey(f"the Jacobi symbol of the {name} is not {symbol:+d}")
-
-    def __repr__(self) -> str:
-        return (
-            f"ThresholdPublicKey(key_id={self.key_id.hex()[:16]}, key_size={self.key_size}, "
-            f"protocol={self.protocol}, parties={self.parties}, threshold={self.threshold}, "
-            f"corruptions={self.corruptions}, epoch={self.epoch})"
-        )
-
-    @property
-    def key_size(self) -> int:
-        """The length of the modulus in bits, exactly."""
-        return self.modulus.bit_length()
-
-    @property
-    def signature_length(self) -> int:
-        """Bytes of a signature."""
-        return self.key_size // 8
+@dataclass(frozen=True, repr=False)
+class ThresholdPublicKey(KeyData):
+    """The public key: `KeyData` says what it consists of, and is validated at construction."""
 
     def share_length(self, proof: ProofForm) -> int:
         """Bytes of an encoded signature share whose proof is "none", "compact" or "batchable"."""
@@ -99,30 +33,6 @@ class ThresholdPublicKey:
         """
         digits = self.key_id.hex()[:40]
         return " ".join(digits[position : position + 4] for position in range(0, 40, 4))
-
-    @cached_property
-    def key_id(self) -> bytes:
-        """32 bytes: SHA-256 of the canonical encoding. Names the key, its sizes and its epoch."""
-        return hashlib.sha256(self.to_bytes()).digest()
-
-    @cached_property
-    def nonresidue_to_exponent(self) -> int:
-        """u^e, which moves a message with Jacobi symbol -1 to +1. Protocol 2 only; 1 in Protocol 1."""
-        return _arith.power(self.nonresidue or 1, self.public_exponent, self.modulus)
-
-    @cached_property
-    def nonresidue_inverse(self) -> int:
-        """1 / u, which takes u^e out of the signature again. Protocol 2 only; 1 in Protocol 1."""
-        return _arith.inverse(self.nonresidue or 1, self.modulus)
-
-    @cached_property
-    def encoding_version(self) -> int:
-        """Of this key's bytes and of its shares' bytes: 1 for Protocol 2 up to 256 parties, otherwise 2."""
-        return encoding_version(self.protocol, self.parties)
-
-    def to_bytes(self) -> bytes:
-        """The canonical encoding: see `shoup_rsa.key_encoding`."""
-        return encode_public_key(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ThresholdPublicKey:

@@ -16,15 +16,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow, random_below
 from shoup_rsa.encoding import Representative, byte_length
 from shoup_rsa.errors import InvalidShare
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.key_data import KeyData
 
 CHALLENGE_BITS = 128
 """L: both the soundness error 2^-L of a proof and the statistical distance that hides the secret."""
@@ -81,7 +78,7 @@ def response_length(modulus_bits: int) -> int:
     return byte_length(response_bound(modulus_bits).bit_length())
 
 
-def draw_nonce(key: ThresholdPublicKey, random_below: RandomBelow = random_below) -> Nonce:
+def draw_nonce(key: KeyData, random_below: RandomBelow = random_below) -> Nonce:
     """A fresh r with v^r: one secret exponentiation. Whoever can predict r computes s_i."""
     # Zero is left out only because a constant-time exponentiation wants a positive exponent.
     exponent = 1 + random_below(nonce_bound(key.key_size) - 1)
@@ -89,7 +86,7 @@ def draw_nonce(key: ThresholdPublicKey, random_below: RandomBelow = random_below
 
 
 def prove(
-    key: ThresholdPublicKey,
+    key: KeyData,
     index: int,
     secret: int,
     representative: Representative,
@@ -112,9 +109,7 @@ def prove(
     return Proof(challenge, response)
 
 
-def check_compact(
-    key: ThresholdPublicKey, index: int, representative: Representative, value: int, proof: Proof
-) -> None:
+def check_compact(key: KeyData, index: int, representative: Representative, value: int, proof: Proof) -> None:
     """Raise InvalidShare unless `proof` shows `value` to be +-(base)^(s_i) for the s_i behind v_i.
 
     The form must have been checked before: the index in range, the value a unit modulo N, c and z bounded.
@@ -136,7 +131,7 @@ def check_compact(
 
 
 def challenge_of(
-    key: ThresholdPublicKey, index: int, representative: Representative, value: int, proof: BatchableProof
+    key: KeyData, index: int, representative: Representative, value: int, proof: BatchableProof
 ) -> int:
     """c, which a batchable proof leaves to its reader."""
     squared = _arith.multiply(value, value, key.modulus)
@@ -144,15 +139,13 @@ def challenge_of(
     return _challenge(key, index, representative.proof_base, squared, commitments)
 
 
-def power_of_v(key: ThresholdPublicKey, exponent: int) -> int:
+def power_of_v(key: KeyData, exponent: int) -> int:
     """v^exponent for a PUBLIC exponent, by a table that is made once: all proofs of a key need it."""
     bits = response_bound(key.key_size).bit_length() + _SPARE_BITS
     return _arith.long_table(key.verification_base, key.modulus, bits).power(exponent)
 
 
-def _challenge(
-    key: ThresholdPublicKey, index: int, proof_base: int, squared: int, commitments: tuple[int, int]
-) -> int:
+def _challenge(key: KeyData, index: int, proof_base: int, squared: int, commitments: tuple[int, int]) -> int:
     """H': SHA-256 over fixed-width fields, its first L bits taken as an UNSIGNED number.
 
     The message and its scheme enter by x~, a function of them; the key and the epoch enter by name as well.

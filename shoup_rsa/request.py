@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from shoup_rsa.errors import CombineFailed, InvalidRequest, InvalidShare, NotEnoughShares
+from shoup_rsa.key_share import KeyShare
+from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.session import SigningSession
 from shoup_rsa.share import ProofForm, SignatureShare
-
-if TYPE_CHECKING:
-    from shoup_rsa.key_share import KeyShare
-    from shoup_rsa.keys import ThresholdPublicKey
 
 MESSAGE_LENGTH_MAX = 1 << 26
 """64 MiB. Whoever signs larger things signs a list of their digests."""

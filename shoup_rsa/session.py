@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from shoup_rsa.combine import judge, resolve
 from shoup_rsa.encoding import represent
 from shoup_rsa.errors import InvalidShare
+from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.share import SignatureShare, check_form
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,13 @@ is 1 and u32 if it is 2:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from shoup_rsa import _arith
 from shoup_rsa import proof as proofs
 from shoup_rsa.errors import InvalidShare
+from shoup_rsa.key_data import KeyData
 from shoup_rsa.proof import BatchableProof, Proof
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 ProofForm = Literal["none", "compact", "batchable"]
 """Without a proof; with one that is short; or with one that is longer and checked with others at once."""
@@ -29,7 +27,7 @@ _INDEX_LENGTHS = {1: 2, 2: 4}
 _CHALLENGE_LENGTH = proofs.CHALLENGE_BITS // 8
 
 
-def share_length(key: ThresholdPublicKey, form: ProofForm) -> int:
+def share_length(key: KeyData, form: ProofForm) -> int:
     """Bytes of an encoded signature share, the same for every share of a key. ValueError: an unknown form."""
     if form not in _KINDS:
         raise ValueError(f'the forms of a proof are "none", "compact" and "batchable", not {form!r}')
@@ -54,7 +52,7 @@ class SignatureShare:
     value: int
     proof: Proof | BatchableProof | None = None
 
-    def to_bytes(self, public_key: ThresholdPublicKey) -> bytes:
+    def to_bytes(self, public_key: KeyData) -> bytes:
         """The one encoding of this share, as in the head of this module.
 
         Raises InvalidShare if this is no well-formed share of that key.
@@ -75,7 +73,7 @@ class SignatureShare:
         return head + b"".join(number.to_bytes(length, "big") for number, length in fields)
 
     @classmethod
-    def from_bytes(cls, public_key: ThresholdPublicKey, data: bytes) -> SignatureShare:
+    def from_bytes(cls, public_key: KeyData, data: bytes) -> SignatureShare:
         """Decode strictly: exactly one byte string stands for a share. The proof is NOT checked here.
 
         Raises InvalidShare for another length or version, an index that is not 1..parties, a value that is
@@ -111,7 +109,7 @@ class SignatureShare:
         return share
 
 
-def check_index(public_key: ThresholdPublicKey, index: int) -> None:
+def check_index(public_key: KeyData, index: int) -> None:
     """Raise InvalidShare unless index is an integer of 1..parties. (At 0 lies the secret itself.)"""
     if type(index) is not int or not 1 <= index <= public_key.parties:
         claimed = index if type(index) is int else None
@@ -120,7 +118,7 @@ def check_index(public_key: ThresholdPublicKey, index: int) -> None:
         )
 
 
-def check_form(public_key: ThresholdPublicKey, share: SignatureShare) -> None:
+def check_form(public_key: KeyData, share: SignatureShare) -> None:
     """Everything about a share that needs no exponentiation. Raises InvalidShare, TypeError."""
     if not isinstance(share, SignatureShare):
         raise TypeError(f"expected a SignatureShare, not {type(share).__name__}")
