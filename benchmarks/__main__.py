@@ -24,7 +24,7 @@ _EXAMPLES = """examples:
   python -m benchmarks run --full               longer windows, 20 kills, 10,000 slots
   python -m benchmarks peers -o json            beside etcd, ZooKeeper and PySyncObj
   python -m benchmarks soak --minutes 60        memory under full load
-  python -m benchmarks scale                    the tables of docs/scaling.md
+  python -m benchmarks scale                    the tables of docs/development/scaling.md
 exit codes: 0 all was measured; 1 something did not start or gave no answer, and is named; 2 wrong usage"""
 
 

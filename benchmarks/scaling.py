@@ -21,7 +21,7 @@ WIDE = 1e12
 """An uplink that is never the limit."""
 
 VIEW_TIMEOUT = 2.0
-"""Seconds; for 120 ms links the product's half a second is too short, see docs/scaling.md."""
+"""Seconds; for 120 ms links the product's half a second is too short, see docs/development/scaling.md."""
 
 STEPS = len(SIZES) * (len(DELAYS) + len(BANDWIDTHS)) + 3
 """How often ``progress`` is called."""

@@ -1,7 +1,7 @@
 """FaB Paxos over a Merkle log: the consensus engine, without I/O, clock, randomness or keys.
 
-Source: J.-P. Martin, L. Alvisi, "Fast Byzantine Consensus", IEEE TDSC 3(3), 2006. docs/protocol.md is the
-specification. ``Replica.step(event)`` returns effects; ``effects`` says what the driver owes them.
+Source: J.-P. Martin, L. Alvisi, "Fast Byzantine Consensus", IEEE TDSC 3(3), 2006. docs/concepts/protocol.md
+is the specification. ``Replica.step(event)`` returns effects; ``effects`` says what the driver owes them.
 
 Deviations from the paper: a stable leader shares one view over many slots; Accepted is cumulative, and a
 leader's Propose stands for its own Accepted; decision certificates are single threshold signatures on

@@ -13,7 +13,8 @@ from verifiable_log.client_windows import Freshness
 
 
 class Acceptor:
-    """What to accept: docs/protocol.md, section 5, step 3; time stamps: docs/protocol.md, section 4.1."""
+    """What to accept: docs/concepts/protocol.md, section 5, step 3; time stamps: docs/concepts/protocol.md,
+    section 4.1."""
 
     def __init__(self, system: QuorumSystem, log: UncertifiedLog, drift_ms: int) -> None:
         self._system = system

@@ -13,7 +13,8 @@ from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem,
 
 
 class Election:
-    """docs/protocol.md, section 9, steps 1 and 2. Holds the newest Suspect of each member, and the view's."""
+    """docs/concepts/protocol.md, section 9, steps 1 and 2. Holds the newest Suspect of each member, and the
+    view's."""
 
     def __init__(
         self,

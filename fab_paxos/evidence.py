@@ -2,7 +2,7 @@
 
 Everything here is proof for a third party who knows the members' public keys and nothing else; what only
 makes its witness suspicious (a log that differs, an unsigned message, a share) is a Blame without evidence.
-Why a correct member never stands accused is argued kind by kind, and in docs/evidence.md as a whole:
+Why a correct member never stands accused is argued kind by kind, and in docs/concepts/evidence.md as a whole:
 
 * ``TwoWords``: a member proposes and accepts one root for a slot of a view. It journals that before it says
   so, and a member whose log was exchanged for a proven one says nothing any more, in that view, about slots

@@ -11,7 +11,7 @@ from quorum import QuorumSystem
 
 
 class Learner:
-    """Cumulative support within one view (docs/protocol.md, section 5, step 4).
+    """Cumulative support within one view (docs/concepts/protocol.md, section 5, step 4).
 
     Member i supports slot s when its Accepted names a slot at or above s whose root is the root of our
     own log there. Each member's first word on a slot is kept: until our log gets there, and to lay it beside

@@ -28,7 +28,8 @@ from verifiable_log.submission import Submission
 
 
 class Proposer:
-    """Hands work to the leader and, as leader, proposes it: docs/protocol.md, section 5, steps 1 and 2.
+    """Hands work to the leader and, as leader, proposes it:
+    docs/concepts/protocol.md, section 5, steps 1 and 2.
 
     ``_pending`` are the submissions of this member's own clients until they are decided; a member that
     is not the leader hands them over, again and again. ``_queue`` is what the leader has yet to propose.

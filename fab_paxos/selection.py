@@ -1,4 +1,6 @@
-"""The rule that picks safe values for a new view from what members report (docs/protocol.md, section 9.1).
+"""The rule that picks safe values for a new view from what members report.
+
+The source is docs/concepts/protocol.md, section 9.1.
 
 A value that may have been decided in any earlier view was accepted by so many correct members that at
 least ``forcing`` of any ``report`` Reports name it, and no second value of the slot can reach that number.

@@ -25,7 +25,7 @@ class Contradiction(RuntimeError):
 
 
 class ViewChange:
-    """From the Reports to an open view: docs/protocol.md, section 9, steps 3 to 6."""
+    """From the Reports to an open view: docs/concepts/protocol.md, section 9, steps 3 to 6."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ class ViewTimer:
     """Runs while something is due, and begins anew with every step forward.
 
     The time-out doubles while views end without a decision, so that it outgrows any delay of the network,
-    and returns to its base with the first decision of a view (docs/protocol.md, section 9, step 1).
+    and returns to its base with the first decision of a view (docs/concepts/protocol.md, section 9, step 1).
     """
 
     def __init__(self, base_seconds: float, decided: int) -> None:

@@ -1,8 +1,8 @@
 """How many members suffice for what: the sizes of FaB Paxos, in integers, in this one place.
 
-Martin & Alvisi, "Fast Byzantine Consensus", TDSC 2006, with the names of docs/protocol.md, section 1. With
-`n` members of which at most `f` are Byzantine, four facts carry the safety and liveness arguments
-(docs/protocol.md, section 1, and docs/protocol.md, section 9.1):
+Martin & Alvisi, "Fast Byzantine Consensus", TDSC 2006, with the names of docs/concepts/protocol.md,
+section 1. With `n` members of which at most `f` are Byzantine, four facts carry the safety and liveness
+arguments (docs/concepts/protocol.md, section 1, and docs/concepts/protocol.md, section 9.1):
 
 1. same view: two decision quorums share at least 3f+1 members, so a correct one among them;
 2. visibility: of a decision's correct members, at least `forcing` are in any `report` Reports;
@@ -10,7 +10,7 @@ Martin & Alvisi, "Fast Byzantine Consensus", TDSC 2006, with the names of docs/p
 4. progress: decision <= n - f, so the correct members suffice on their own.
 
 2 and 3 give `decision`, as small as they allow; 4 then demands n >= 5f+1, profile "classic". A second profile
-("lean", n >= 5f-1; docs/protocol.md, section 15) would change `decision` and `forcing` only.
+("lean", n >= 5f-1; docs/concepts/protocol.md, section 15) would change `decision` and `forcing` only.
 """
 
 from __future__ import annotations
@@ -70,13 +70,16 @@ class QuorumSystem:
     def decision(self) -> int:
         """Accepted of one value in one view that decide it: ⌈(n+3f+1)/2⌉. Also the threshold of the key.
 
-        The least d with 2·(d - 2f) > n - f: facts 2 and 3 of the module. docs/protocol.md, section 1.
+        The least d with 2·(d - 2f) > n - f: facts 2 and 3 of the module.
+
+        Source: docs/concepts/protocol.md, section 1.
         """
         return (self.member_count + 3 * self.faulty_max + 2) // 2
 
     @property
     def report(self) -> int:
-        """Reports that a new view starts from: n - f, all that surely come (docs/protocol.md, section 1)."""
+        """Reports that a new view starts from: n - f, all that surely come (docs/concepts/protocol.md,
+        section 1)."""
         return self.member_count - self.faulty_max
 
     @property
@@ -84,17 +87,17 @@ class QuorumSystem:
         """Reports of one digest, among `report` of them, that force it: decision - 2f = ⌈(n-f+1)/2⌉.
 
         Neither more nor fewer: one more misses decided values, one fewer can force two.
-        docs/protocol.md, section 9, step 4.
+        docs/concepts/protocol.md, section 9, step 4.
         """
         return self.decision - 2 * self.faulty_max
 
     @property
     def one_correct(self) -> int:
-        """Members of whom at least one is correct: f + 1. docs/protocol.md, section 1."""
+        """Members of whom at least one is correct: f + 1. docs/concepts/protocol.md, section 1."""
         return self.faulty_max + 1
 
     def leader(self, view: int) -> int:
-        """Give the member, 0..n-1, that leads `view` >= 0: view mod n (docs/protocol.md, section 1).
+        """Give the member, 0..n-1, that leads `view` >= 0: view mod n (docs/concepts/protocol.md, section 1).
 
         Raises ValueError for a negative view.
         """

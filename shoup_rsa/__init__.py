@@ -14,7 +14,7 @@ wanted; `ThresholdPublicKey` verifies, combines and goes out as PEM, DER or JWK;
 shares as they come; `SigningRequest` takes a message to members elsewhere; `Scheme` names what is signed;
 `seal_key_share` and `write_public_key`, and their opposites, are for files; `use_backend` chooses the library
 that computes. One more door is imported by its own name, as it needs `cryptography`: `shoup_rsa.private_key`,
-for X.509, SSH certificates and JSON Web Tokens. docs/shoup_rsa.md has more.
+for X.509, SSH certificates and JSON Web Tokens. docs/reference/shoup_rsa.md has more.
 
 
 Specification

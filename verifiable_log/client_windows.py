@@ -2,7 +2,7 @@
 
 This is replicated state: a function of the log alone, so that all members judge alike. It can be rolled
 back, because an accepted slot may still be replaced in a later view, and written down client by client,
-because checkpoints sign it (docs/protocol.md, section 11).
+because checkpoints sign it (docs/concepts/protocol.md, section 11).
 
 The state of one client, canonical and big-endian, numbers ascending::
 

@@ -1,4 +1,6 @@
-"""The Merkle tree over the log: one root commits a whole decided prefix (docs/protocol.md, section 4).
+"""The Merkle tree over the log: one root commits a whole decided prefix.
+
+The source is docs/concepts/protocol.md, section 4.
 
 The tree is that of RFC 6962, section 2.1, with SHA-256:
 
@@ -49,7 +51,8 @@ _FULL = "the tree has 2**62 leaves and takes no more"
 
 
 def slot_leaf(slot: int, batch_digest: bytes) -> bytes:
-    """Encode the leaf data of a slot: slot u64 big-endian || batch_digest[32] (docs/protocol.md, section 4).
+    """Encode the leaf data of a slot: slot u64 big-endian || batch_digest[32] (docs/concepts/protocol.md,
+    section 4).
 
     `slot` is 1..2**62 and becomes leaf `slot - 1`. 40 bytes. Raises ValueError for another slot or digest
     length.

@@ -1,8 +1,8 @@
 """What a checkpoint certifies: the log up to a slot, and the ordering state after it.
 
-The source is docs/protocol.md, section 11. The state is a list of items, one for each client (``windows``).
-Its digest binds their number and, through a Merkle tree, each of them, so that items can be fetched one after
-another and checked alone.
+The source is docs/concepts/protocol.md, section 11. The state is a list of items, one for each client
+(``windows``). Its digest binds their number and, through a Merkle tree, each of them, so that items can be
+fetched one after another and checked alone.
 """
 
 from __future__ import annotations

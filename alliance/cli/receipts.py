@@ -133,7 +133,7 @@ def export(
     """Write what openssl needs to check the quorum's signature, and print the command that does it.
 
     The message names the root of the log; that the command is in that log is checked here before anything
-    is written. docs/receipts.md tells how to check that part by oneself.
+    is written. docs/guides/receipts.md tells how to check that part by oneself.
     """
     receipt = _read(file)
     try:

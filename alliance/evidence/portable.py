@@ -1,7 +1,7 @@
 """Evidence as a file: what convicts a member or client, for anybody who has the alliance's alliance.toml.
 
 The file holds the signed bytes themselves and no more than is needed to judge them, which ``verdict`` does.
-docs/evidence.md gives the format.
+docs/concepts/evidence.md gives the format.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Replicated applications: a state machine of yours at every member, and replies that prove themselves.
 
-``serve`` is the application process of one member, ``connect`` its client. docs/execution.md explains both.
+``serve`` is the application process of one member, ``connect`` its client. docs/guides/execution.md explains
+both.
 """
 
 from alliance.execution.client import ExecutionClient, connect

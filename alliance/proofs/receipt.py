@@ -1,7 +1,8 @@
 """Receipts: what a client keeps, and what any third party can check with the alliance's public key.
 
 A receipt is the certificate (one RSA signature of the quorum on the root of the log) and the Merkle paths
-from one command to that root. docs/receipts.md gives the format and how to check it without this library.
+from one command to that root. docs/guides/receipts.md gives the format and how to check it without this
+library.
 """
 
 from __future__ import annotations

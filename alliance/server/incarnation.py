@@ -7,7 +7,7 @@ journal does not know one of these, then its disk was rolled back, or a copy of 
 stops. Only words under the member's own signature count, so no peer can make a correct member stop.
 
 Any two sets of n - f members share a correct one besides the member itself. Therefore of any two starts that
-came to vote, the journal of one knows the other: docs/protocol.md, section 8, gives the argument.
+came to vote, the journal of one knows the other: docs/concepts/protocol.md, section 8, gives the argument.
 """
 
 from __future__ import annotations

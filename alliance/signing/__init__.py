@@ -1,6 +1,7 @@
 """Documents that the alliance signs for others, by decision of its members: tokens and certificates.
 
-``connect`` is the requester's side, ``serve`` a member's desk, ``audit`` what was asked: docs/signing.md.
+``connect`` is the requester's side, ``serve`` a member's desk, ``audit`` what was asked:
+docs/guides/signing.md.
 """
 
 from alliance.signing.audit import audit

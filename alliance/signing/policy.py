@@ -73,7 +73,7 @@ def load(path: Path) -> Policy:
         return Policy.from_toml(data.decode("utf-8"), str(path))
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read ({error.strerror}): name a policy; docs/signing.md has them"
+            f"{path} cannot be read ({error.strerror}): name a policy; docs/guides/signing.md has them"
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is no policy: it is not UTF-8") from None

@@ -2,7 +2,8 @@
 
 ``publish`` has messages ordered by the alliance. ``subscribe`` yields those of some topics, in the one
 order of all of them, each with its proof; with a ``Cursor`` it goes on where it stopped, also after a crash.
-Run ``python -m examples.broadcast --help`` for the command line; docs/broadcast.md says what is promised.
+Run ``python -m examples.broadcast --help`` for the command line; docs/guides/broadcast.md says what is
+promised.
 """
 
 from examples.broadcast.cursor import Cursor, CursorError

@@ -3,7 +3,7 @@
 The log of the alliance may hold a submission again: the members know and ignore it, by the sequence numbers
 that they have seen of each client, and so does a listener from where it began. One that begins anew in the
 middle has to remember, or it takes an old submission for a new one. This is the same rule
-(docs/protocol.md, section 12), kept in a form that a cursor can store.
+(docs/concepts/protocol.md, section 12), kept in a form that a cursor can store.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A replicated key-value store: the smallest application. docs/tutorial.md builds it step by step."""
+"""A replicated key-value store: the smallest application. docs/start/tutorial.md builds it step by step."""

@@ -3,7 +3,7 @@
 A lock is a lease: it protects nothing by itself. What protects a resource is the token of each grant, which
 rises with each grant and is signed by the alliance; the resource refuses who comes with an old one.
 ``machine`` is the service, ``client`` and ``sync`` are its library, ``resource`` shows what to check. Run
-``python -m examples.lock_service --help`` for the command line; docs/locks.md says what is promised.
+``python -m examples.lock_service --help`` for the command line; docs/guides/locks.md says what is promised.
 """
 
 from examples.lock_service.client import Held, LeaseLost, LockClient, LockRefused, LockTaken, connect

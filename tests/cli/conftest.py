@@ -51,7 +51,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """An alliance with all its six servers running, and keys for the purposes of docs/signing.md."""
+    """An alliance with all its six servers running, and keys for the purposes of docs/guides/signing.md."""
     folder = tmp_path_factory.mktemp("cluster") / "farm"
     with Cluster.found(folder, purposes=PURPOSES) as running:
         give_addresses(running, "sign")

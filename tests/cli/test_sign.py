@@ -17,7 +17,7 @@ from tests.docs.documents import ROOT, blocks
 from tests.docs.test_examples import shell
 from tests.processes import Cluster, ServerProcess
 
-PAGE = ROOT / "docs" / "signing.md"
+PAGE = ROOT / "docs" / "guides" / "signing.md"
 HONEST, LIAR = ("member-1", "member-2", "member-3"), "member-4"
 
 needs_tools = pytest.mark.skipif(

@@ -15,7 +15,7 @@ DOCUMENTS = (
     ROOT / "CONTRIBUTING.md",
     ROOT / "protos" / "README.md",
     *sorted((ROOT / "examples").glob("*/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 )
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<body>.*?)^(?P=indent)```$", re.M | re.S)
 _LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")

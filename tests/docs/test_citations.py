@@ -1,8 +1,8 @@
 """Whoever cites a document of this project cites something that is there, in one form.
 
-The form is ``docs/protocol.md, section 9.1``, with ``, step 3`` or ``, steps 3 to 6`` where the section has
-numbered steps, and ``docs/testing.md, scenario 11`` for the scenarios. The path is that
-from the root of the repository.
+The form is ``docs/concepts/protocol.md, section 9.1``, with ``, step 3`` or ``, steps 3 to 6`` where the
+section has numbered steps, and ``docs/development/testing.md, scenario 11`` for the scenarios. The path is
+that from the root of the repository.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def test_everything_that_is_cited_is_there() -> None:
 
 def test_the_sections_of_the_protocol_are_counted_in_order() -> None:
     chapter, part, expected = 0, 0, []
-    found = list(sections(ROOT / "docs/protocol.md"))
+    found = list(sections(ROOT / "docs/concepts/protocol.md"))
     for number in found:
         chapter, part = (chapter, part + 1) if "." in number else (chapter + 1, 0)
         expected.append(f"{chapter}.{part}" if part else str(chapter))
@@ -106,12 +106,12 @@ def test_the_sections_of_the_protocol_are_counted_in_order() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "docs/protocol.md, section 1",
-        "(docs/protocol.md,\n    # section 4.1)",
-        "docs/protocol.md, section 5, step 3.",
-        "docs/protocol.md, section 9, steps 3 to 6",
-        "docs/testing.md, scenarios 14 and 15",
-        "docs/receipts.md has more",
+        "docs/concepts/protocol.md, section 1",
+        "(docs/concepts/protocol.md,\n    # section 4.1)",
+        "docs/concepts/protocol.md, section 5, step 3.",
+        "docs/concepts/protocol.md, section 9, steps 3 to 6",
+        "docs/development/testing.md, scenarios 14 and 15",
+        "docs/guides/receipts.md has more",
         "RFC 6962, section 2.1, and Shoup, section 2",
         "`--steps 0,2`; part of the protocol: a batch",
     ],
@@ -123,14 +123,14 @@ def test_the_form_of_a_citation(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "docs/protocol.md, section 99",
-        "docs/protocol.md, section 4.7",
-        "docs/protocol.md, section 5, step 9",
-        "docs/protocol.md, section 9, steps 3 to 9",
-        "docs/protocol.md, section 1, step 1",
-        "docs/testing.md, scenario 26",
-        "docs/testing.md, scenarios 24 to 26",
-        "docs/testing.md, section 10",
+        "docs/concepts/protocol.md, section 99",
+        "docs/concepts/protocol.md, section 4.7",
+        "docs/concepts/protocol.md, section 5, step 9",
+        "docs/concepts/protocol.md, section 9, steps 3 to 9",
+        "docs/concepts/protocol.md, section 1, step 1",
+        "docs/development/testing.md, scenario 26",
+        "docs/development/testing.md, scenarios 24 to 26",
+        "docs/development/testing.md, section 10",
         "docs/missing.md, section 1",
         "docs/missing.md has more",
         "protocol, section 7",
@@ -141,7 +141,7 @@ def test_the_form_of_a_citation(text: str) -> None:
         "protocol.md, normal case, step 1",
         "protocol.md, section 4, step 4",
         "protocol.md, view synchronisation: doubling",
-        'docs/protocol.md, "Who may vote"',
+        'docs/concepts/protocol.md, "Who may vote"',
         'the same rule (protocol,\n"At most once")',
         "Protocol, persist before you speak",
         "protocol, scenario 12",

@@ -31,12 +31,12 @@ from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
 from verifiable_log import limits as log_limits
 
-PROTOCOL = ROOT / "docs" / "protocol.md"
-EXECUTION = ROOT / "docs" / "execution.md"
-EVIDENCE = ROOT / "docs" / "evidence.md"
-RECEIPTS = ROOT / "docs" / "receipts.md"
-SIGNING = ROOT / "docs" / "signing.md"
-OPERATIONS = ROOT / "docs" / "operations.md"
+PROTOCOL = ROOT / "docs" / "concepts" / "protocol.md"
+EXECUTION = ROOT / "docs" / "guides" / "execution.md"
+EVIDENCE = ROOT / "docs" / "concepts" / "evidence.md"
+RECEIPTS = ROOT / "docs" / "guides" / "receipts.md"
+SIGNING = ROOT / "docs" / "guides" / "signing.md"
+OPERATIONS = ROOT / "docs" / "guides" / "operations.md"
 ids = {"ids": lambda path: str(path.relative_to(ROOT))}
 
 

@@ -1,6 +1,6 @@
 """examples/verify_receipt.py against the library: what one refuses the other refuses, and nothing passes.
 
-The script stands for any third party that implements docs/receipts.md by itself.
+The script stands for any third party that implements docs/guides/receipts.md by itself.
 """
 
 from __future__ import annotations
@@ -315,7 +315,8 @@ def openssl(folder: Path, pem: bytes, message: bytes, signature: bytes) -> int:
 
 
 def test_openssl_checks_the_signature_and_only_the_signature(archive: Archive, tmp_path: Path) -> None:
-    """docs/receipts.md says so: a receipt whose path was altered still has a message that openssl accepts."""
+    """docs/guides/receipts.md says so: a receipt whose path was altered still has a message that openssl
+    accepts."""
     receipt = archive.at(6, 5)
     message, signature = receipt.message, receipt.signature
     assert openssl(tmp_path, archive.public_pem, message, signature) == 0

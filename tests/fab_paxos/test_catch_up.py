@@ -1,4 +1,4 @@
-"""Catching up (docs/protocol.md, section 10): half of all advisories of such systems are here."""
+"""Catching up (docs/concepts/protocol.md, section 10): half of all advisories of such systems are here."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_an_older_certificate_that_waits_does_not_bring_the_proven_slot_down() -
     ],
 )
 def test_a_lying_frame_is_blamed_and_refused(lie: object) -> None:
-    """docs/testing.md, scenario 20: a lying source costs a bounded delay."""
+    """docs/development/testing.md, scenario 20: a lying source costs a bounded delay."""
     script, bench = log_of(10), Bench()
     false = lie(frame(script, 1, 5, 10), script)  # type: ignore[operator]
     bench.hear(3, false)
@@ -261,7 +261,7 @@ def test_lost_accepted_are_replaced_by_the_heartbeat_alone() -> None:
 
 
 def test_replayed_messages_change_nothing() -> None:
-    """docs/testing.md, scenario 23: every message of a run, all over again, changes nothing."""
+    """docs/development/testing.md, scenario 23: every message of a run, all over again, changes nothing."""
     cluster = Cluster(seed=6)
     cluster.keep_sent = True
     for seq in range(30):
@@ -281,7 +281,7 @@ def test_replayed_messages_change_nothing() -> None:
 
 
 def test_a_source_that_drips_does_not_set_the_pace() -> None:
-    """docs/testing.md, scenario 20: so does one that drips. Member 2 gives one slot at a time."""
+    """docs/development/testing.md, scenario 20: so does one that drips. Member 2 gives one slot at a time."""
     script, bench = log_of(40), Bench()
     for peer in (2, 3, 4):
         bench.hear(peer, Status(0, 40, 40, 40))

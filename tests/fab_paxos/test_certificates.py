@@ -1,4 +1,4 @@
-"""Flags, shares, bad and withheld shares, certificates (docs/protocol.md, section 6)."""
+"""Flags, shares, bad and withheld shares, certificates (docs/concepts/protocol.md, section 6)."""
 
 from __future__ import annotations
 
@@ -235,7 +235,8 @@ def test_endorsements_of_another_member_are_not_taken_from_this_one() -> None:
 
 
 def test_bad_shares_are_hunted_by_proofs_and_the_certificate_is_made_without_them() -> None:
-    """docs/testing.md, scenario 9: when combining fails, proofs are asked for, and name the culprits."""
+    """docs/development/testing.md, scenario 9: when combining fails, proofs are asked for, and name the
+    culprits."""
     asked = blamed = 0
     for seed in range(12):
         cluster = Cluster(seed=seed)
@@ -332,7 +333,7 @@ def test_a_late_proof_does_not_displace_our_newer_share() -> None:
 
 
 def test_withheld_shares_do_not_matter_up_to_f() -> None:
-    """docs/testing.md, scenario 10: a member that votes but gives no share."""
+    """docs/development/testing.md, scenario 10: a member that votes but gives no share."""
     cluster = Cluster(seed=4)
     cluster.tampers[1] = lambda sender, to, message: [] if isinstance(message, Endorsed) else [message]
     for seq in range(20):
@@ -343,7 +344,8 @@ def test_withheld_shares_do_not_matter_up_to_f() -> None:
 
 
 def test_without_enough_shares_the_log_is_decided_and_never_certified() -> None:
-    """docs/testing.md, scenario 10, with more than f of them: nothing wrong is decided, nothing proven."""
+    """docs/development/testing.md, scenario 10, with more than f of them: nothing wrong is decided, nothing
+    proven."""
     cluster = Cluster(seed=4)
     withheld = (Endorsed, Certified)  # those who withhold hold enough shares of others themselves
     for me in (1, 2):

@@ -1,4 +1,5 @@
-"""Random worlds, all checkers: loss, crashes, partitions: docs/testing.md, scenarios 14 and 15."""
+"""Random worlds, all checkers: loss, crashes, partitions: docs/development/testing.md, scenarios 14 and
+15."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ def test_larger_alliances_bear_two_crashes() -> None:
 
 
 def test_the_checkers_see_a_disagreement() -> None:
-    """docs/testing.md, scenario 24, more faults than f: what the engine cannot prevent must be detected."""
+    """docs/development/testing.md, scenario 24, more faults than f: what the engine cannot prevent must be
+    detected."""
     ours, theirs = Cluster(seed=1), Cluster(seed=1)
     ours.submit(0, submission(1, 0, b"a"))
     theirs.submit(0, submission(1, 0, b"b"))

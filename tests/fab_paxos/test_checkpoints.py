@@ -155,7 +155,8 @@ LIES: dict[str, Lie] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_20_poisoned_state_transfer(lie: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/testing.md, scenario 20: a source lies about the state; another is asked, nothing wrong taken."""
+    """docs/development/testing.md, scenario 20: a source lies about the state; another is asked, nothing
+    wrong taken."""
     monkeypatch.setattr(
         state_transfer, "CLIENT_STATE_BYTES_MAX", 0
     )  # so that small states have a minimal size, too
@@ -176,7 +177,8 @@ def test_20_poisoned_state_transfer(lie: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_20_divergent_checkpoints() -> None:
-    """docs/testing.md, scenario 20: a member with another state signs another digest and is not awaited."""
+    """docs/development/testing.md, scenario 20: a member with another state signs another digest and is not
+    awaited."""
     cluster = small()
     odd = cluster.members[4]
     real = ClientWindows.state

@@ -1,4 +1,4 @@
-"""What clients see: answers, refusals, fairness (docs/protocol.md, section 12)."""
+"""What clients see: answers, refusals, fairness (docs/concepts/protocol.md, section 12)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def decide(bench: Bench, script: Script, slot: int) -> None:
 
 
 def test_one_number_with_two_contents_the_first_decided_wins_everywhere() -> None:
-    """docs/testing.md, scenario 19: the same sequence number with other content: the first decided wins."""
+    """docs/development/testing.md, scenario 19: the same sequence number with other content: the first
+    decided wins."""
     for seed in range(8):
         cluster = Cluster(seed=seed)
         cluster.submit(1, submission(1, 0, b"to Alice"))

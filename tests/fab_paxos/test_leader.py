@@ -1,4 +1,5 @@
-"""The leader: pipeline, window, batches (docs/protocol.md, section 5, step 2); other sizes of alliances."""
+"""The leader: pipeline, window, batches (docs/concepts/protocol.md, section 5, step 2); other sizes of
+alliances."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from verifiable_log.limits import COMMAND_BYTES_MAX
 
 
 def test_a_leader_without_certificates_stops_and_goes_on_when_they_come() -> None:
-    """docs/testing.md, scenario 21: the leader stays near its certificate, so all memory is bounded."""
+    """docs/development/testing.md, scenario 21: the leader stays near its certificate, so all memory is
+    bounded."""
     cluster = Cluster()
     answers: list[list[Event]] = [[] for _ in cluster.members]
     for seq in range(PROPOSE_AHEAD_SLOTS + 30):

@@ -1,4 +1,4 @@
-"""docs/protocol.md, section 9.2: slow leaders are suspected, slow networks are not; tenure ends."""
+"""docs/concepts/protocol.md, section 9.2: slow leaders are suspected, slow networks are not; tenure ends."""
 
 from __future__ import annotations
 
@@ -166,7 +166,8 @@ def drip(cluster: Cluster, slow: set[int], at: int, rounds: int, first_seq: int 
 
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_15_a_slow_leader_is_replaced(at: int) -> None:
-    """docs/testing.md, scenario 15: even when only one member knows the waiting client (unless it leads)."""
+    """docs/development/testing.md, scenario 15: even when only one member knows the waiting client (unless it
+    leads)."""
     cluster = Cluster()
     drip(cluster, {0}, at, 4 * LATE_MAX)
     views = {member.engine.view for member in cluster.members}
@@ -177,7 +178,8 @@ def test_15_a_slow_leader_is_replaced(at: int) -> None:
 
 
 def test_15_leaders_are_not_changed_for_a_slow_network() -> None:
-    """docs/testing.md, scenario 15, the other side: everybody is late; after f changes there are no more."""
+    """docs/development/testing.md, scenario 15, the other side: everybody is late; after f changes there are
+    no more."""
     cluster = Cluster()
     drip(cluster, set(range(6)), 4, 10 * LATE_MAX)
     assert {member.engine.view for member in cluster.members} == {1}

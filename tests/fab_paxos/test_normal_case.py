@@ -1,4 +1,4 @@
-"""docs/protocol.md, section 5, sentence by sentence: proposer, acceptor and learner of one view."""
+"""docs/concepts/protocol.md, section 5, sentence by sentence: proposer, acceptor and learner of one view."""
 
 from __future__ import annotations
 
@@ -121,8 +121,8 @@ def test_accepted_that_comes_before_its_proposal_counts_when_the_proposal_comes(
 
 
 def test_accepted_for_slots_that_were_never_sent_decides_nothing() -> None:
-    """docs/testing.md, scenario 22: cumulative Accepted over slots never sent; one root further on
-    stands for them only when it is the root of our own log there."""
+    """docs/development/testing.md, scenario 22: cumulative Accepted over slots never sent; one root further
+    on stands for them only when it is the root of our own log there."""
     script, bench = Script(), Bench()
     script.add(submission(1, 0))
     for member in (1, 2, 3, 4):
@@ -170,7 +170,7 @@ def test_proposals_out_of_order_and_repeated_are_accepted_in_order_once() -> Non
 
 
 def test_the_entry_is_durable_before_anything_is_said_of_it() -> None:
-    """docs/protocol.md, section 7: Propose and Accepted after their record."""
+    """docs/concepts/protocol.md, section 7: Propose and Accepted after their record."""
     leader, acceptor = Bench(me=0), Bench(me=3)
     leader.submit(submission(1, 0))
     acceptor.hear(0, Script().add(submission(1, 0)))
@@ -188,7 +188,7 @@ def test_the_entry_is_durable_before_anything_is_said_of_it() -> None:
 
 
 def test_the_window_ends_at_the_certificate() -> None:
-    """docs/testing.md, scenario 21, window exhaustion: nothing beyond the window is kept."""
+    """docs/development/testing.md, scenario 21, window exhaustion: nothing beyond the window is kept."""
     script, bench = Script(), Bench()
     proposals = [script.add(submission(1, seq)) for seq in range(WINDOW_SLOTS + 2)]
     bench.hear(0, *proposals)

@@ -1,4 +1,4 @@
-"""Crashes: persist before you speak (docs/protocol.md, section 7)."""
+"""Crashes: persist before you speak (docs/concepts/protocol.md, section 7)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def no_equivocation(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("member", range(3))
 def test_kill_at_every_journal_point_loses_nothing_that_was_decided(member: int) -> None:
-    """docs/testing.md, scenario 11: a crash at each turn of a small run: before, after, within its work."""
+    """docs/development/testing.md, scenario 11: a crash at each turn of a small run: before, after, within
+    its work."""
     turns = small_run(member, {}).members[member].turns
     assert turns > 20
     for turn in range(1, turns + 1):

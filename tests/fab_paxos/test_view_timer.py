@@ -1,4 +1,5 @@
-"""The view timer: docs/protocol.md, section 9, step 1: doubling while views end without a decision."""
+"""The view timer: docs/concepts/protocol.md, section 9, step 1: doubling while views end without a
+decision."""
 
 from __future__ import annotations
 

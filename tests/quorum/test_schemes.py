@@ -115,7 +115,7 @@ def test_different_statements_are_not_combined(alliance: Alliance) -> None:
     ],
 )
 def test_a_certificate_proves_no_other_statement(alliance: Alliance, other: JointStatement) -> None:
-    """docs/testing.md, scenario 23: another view, slot, root, purpose."""
+    """docs/development/testing.md, scenario 23: another view, slot, root, purpose."""
     certificate = combine(alliance.scheme, alliance.all())
     with pytest.raises(InvalidCertificate):
         replace(certificate, statement=other).verify(alliance.scheme)
@@ -156,7 +156,7 @@ def test_a_proven_endorsement_verifies_and_only_for_its_member_and_statement(all
 
 
 def test_bad_endorsements_with_proofs_are_left_out_while_enough_are_good(alliance: Alliance) -> None:
-    """docs/testing.md, scenario 9: they are left out, and the rest combined again."""
+    """docs/development/testing.md, scenario 9: they are left out, and the rest combined again."""
     endorsements = alliance.all(proven=True)
     wrong = alliance.endorse(2, AcceptedStatement(0, 1, bytes(32)), proven=True)
     endorsements[2] = replace(endorsements[2], signature=wrong.signature)

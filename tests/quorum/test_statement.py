@@ -1,4 +1,5 @@
-"""The signed bytes, frozen: a change here breaks every signature ever made (docs/protocol.md, section 3)."""
+"""The signed bytes, frozen: a change here breaks every signature ever made (docs/concepts/protocol.md,
+section 3)."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ def test_one_encoding_in_full() -> None:
 
 
 def test_no_two_purposes_alliances_or_epochs_share_their_bytes() -> None:
-    """docs/testing.md, scenario 23: replay across views, slots, epochs, alliances, purposes."""
+    """docs/development/testing.md, scenario 23: replay across views, slots, epochs, alliances, purposes."""
     contexts = [Context(a, e) for a in (A, B) for e in (0, 1)]
     encodings = [s.encode(c) for s, _, _ in FROZEN for c in contexts]
     encodings += [

@@ -119,7 +119,7 @@ def test_a_full_disk(running: Cluster) -> None:
 
 
 def test_lost_halved_and_damaged_journals(running: Cluster, tmp_path: Path) -> None:
-    """docs/protocol.md, section 7: amnesia is a fault, so the member must not vote."""
+    """docs/concepts/protocol.md, section 7: amnesia is a fault, so the member must not vote."""
     running.stop("member-4")  # so that what was decided is in the database itself
     running.start("member-4")
     running.await_level("member-4")

@@ -28,7 +28,7 @@ class Slow(Adversary):
 
 
 class Amnesiac(Adversary):
-    """Restarts from an old image of its disk, or from none: docs/testing.md, scenario 12."""
+    """Restarts from an old image of its disk, or from none: docs/development/testing.md, scenario 12."""
 
     def __init__(self, world: World, me: int, dice: Random) -> None:
         super().__init__(world, me, dice)

@@ -1,4 +1,4 @@
-"""docs/testing.md, scenario 11: kill at every journal point; torn tail. With the real journal."""
+"""docs/development/testing.md, scenario 11: kill at every journal point; torn tail. With the real journal."""
 
 from __future__ import annotations
 

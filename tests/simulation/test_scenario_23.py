@@ -1,4 +1,4 @@
-"""docs/testing.md, scenario 23: replay across epochs, alliances and purposes, at the real gate.
+"""docs/development/testing.md, scenario 23: replay across epochs, alliances and purposes, at the real gate.
 
 Everything that the members of one alliance said in a run is played to the gate of another one: the same
 members with the same keys in a later epoch, or in an alliance of another name. Then every signature is

@@ -1,4 +1,4 @@
-"""The scenarios of docs/testing.md: leaders that lie, and what was decided before they did."""
+"""The scenarios of docs/development/testing.md: leaders that lie, and what was decided before they did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scenarios of docs/testing.md: time, floods, censorship, clones, and one liar too many."""
+"""The scenarios of docs/development/testing.md: time, floods, censorship, clones, and one liar too many."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Client windows: at most once, judged alike, taken back with the slots: docs/testing.md, scenario 19."""
+"""Client windows: at most once, judged alike, taken back with the slots: docs/development/testing.md,
+scenario 19."""
 
 from __future__ import annotations
 
