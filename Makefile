@@ -53,32 +53,32 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code, commit
 
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
 sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twin, FIGURES=file, SHRINK=1
-	@$(BIN)/python -m tests.simulation.run --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,1000)) \
+	@$(BIN)/python -m tests.campaigns.simulation.run --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,1000)) \
 		--workers $(WORKERS) $(if $(KIND),--kind '$(KIND)') $(if $(FIGURES),--figures $(FIGURES)) \
 		$(if $(SHRINK),--shrink)
 
 explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all)
-	@$(BIN)/python -m tests.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \
+	@$(BIN)/python -m tests.campaigns.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \
 		--states $(or $(STATES),0) --values $(or $(VALUES),AB) --restarts $(or $(RESTARTS),0) --news $(or $(NEWS),2)
 
 twins: $(SETUP_DEV) ## one identity, two engines: make twins SCENARIOS=10000 (0: all 3,538,944) FIRST=0
-	@$(BIN)/python -m tests.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0)
+	@$(BIN)/python -m tests.campaigns.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0)
 
 bugs: $(SETUP_DEV) ## plant small bugs, one at a time; each must be found: make bugs ONLY=journal WRITE=1
-	@$(BIN)/python -m tests.simulation.bugs --workers $(WORKERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)
+	@$(BIN)/python -m tests.campaigns.planted.run --workers $(WORKERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)
 	@echo "bugs: ok"
 
 fuzz: $(SETUP_DEV) ## nearly valid bytes into every decoder: make fuzz SECONDS=120 SEED=0 (GUIDED=1: by coverage)
 	@$(if $(GUIDED),$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]')
-	@$(BIN)/python -m tests.fuzz.$(if $(GUIDED),guided,run) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),0)
+	@$(BIN)/python -m tests.campaigns.fuzz.$(if $(GUIDED),guided,run) --seconds $(or $(SECONDS),120) --seed $(or $(SEED),0)
 	@echo "fuzz: ok"
 
 fuzz-crypto: $(SETUP_DEV) ## bad bytes into the decoders of shoup_rsa: make fuzz-crypto EXECUTIONS=10000000 SEED=1
-	@$(BIN)/python -m tests.fuzz.shoup_rsa --executions $(or $(EXECUTIONS),1000000) --seed $(or $(SEED),0)
+	@$(BIN)/python -m tests.campaigns.fuzz.shoup_rsa --executions $(or $(EXECUTIONS),1000000) --seed $(or $(SEED),0)
 	@echo "fuzz-crypto: ok" >&2
 
 mutants: $(SETUP_DEV) ## wrong versions of shoup_rsa that tests must notice: make mutants SAMPLE=300 SEED=1; 0: all
-	@$(BIN)/python -m tests.mutation.run --sample $(or $(SAMPLE),300) --seed $(or $(SEED),0)
+	@$(BIN)/python -m tests.campaigns.mutants.run --sample $(or $(SAMPLE),300) --seed $(or $(SEED),0)
 	@echo "mutants: ok" >&2
 
 bench-crypto: $(SETUP) ## what threshold RSA costs, beside the goals: make bench-crypto ARGS="--keys 0"

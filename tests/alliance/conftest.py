@@ -11,7 +11,7 @@ import pytest
 
 from alliance.keys import ceremony
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm, Told
-from tests.founding import cheap_key_files, dealt, found
+from tests.worlds.founding import cheap_key_files, dealt, found
 
 DEADLINE_SECONDS = 30.0
 """A test that waits for ever fails instead; no test waits for time to pass."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from tests.founding import cheaply
+from tests.worlds.founding import cheaply
 
 
 def test_the_latency_of_real_servers_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

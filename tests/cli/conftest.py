@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from alliance import cli
-from tests.executors import give_addresses
-from tests.founding import found
-from tests.processes import PASSPHRASE, Cluster, command, environment, founding
+from tests.worlds.executors import give_addresses
+from tests.worlds.founding import found
+from tests.worlds.processes import PASSPHRASE, Cluster, command, environment, founding
 
 RUN_SECONDS = 120.0
 PURPOSES = (("tokens", 3), ("web", 3), ("logins", 2))

@@ -21,8 +21,8 @@ from alliance.cli.demo.run import Run
 from alliance.client import client
 from alliance.config import file as config_file
 from alliance.hostile.attacks import ATTACKS
-from tests.founding import found
-from tests.processes import PASSPHRASE, Cluster, environment, founding
+from tests.worlds.founding import found
+from tests.worlds.processes import PASSPHRASE, Cluster, environment, founding
 
 Play = Callable[[AttackPlan], Outcome]
 

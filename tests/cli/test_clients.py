@@ -15,7 +15,7 @@ import pytest
 from alliance.cli import propose
 from alliance.errors import OutcomeUnknown
 from tests.cli.conftest import Run
-from tests.processes import Cluster
+from tests.worlds.processes import Cluster
 
 TEXT = Path(__file__).parents[2] / "LICENSE"
 BOUNDED_SECONDS = 20.0

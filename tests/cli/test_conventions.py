@@ -14,7 +14,7 @@ from alliance.cli import wants_json
 from alliance.cli.output import shown
 from alliance.version import VERSION
 from tests.cli.conftest import Run
-from tests.processes import Cluster, command, environment
+from tests.worlds.processes import Cluster, command, environment
 
 COMMANDS = [
     "demo",

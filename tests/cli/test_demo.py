@@ -13,7 +13,7 @@ import pytest
 from alliance.cli.demo import command as demo
 from alliance.cli.demo.newcomer_run import DemoFigures
 from tests.cli.conftest import RUN_SECONDS, Run
-from tests.processes import environment
+from tests.worlds.processes import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _BRIEF = """
 from dataclasses import replace
 from alliance.cli import demo_attack, demo_plots, main
-from tests.founding import cheap_key_files
+from tests.worlds.founding import cheap_key_files
 demo_attack.COMPARE_SECONDS = 0.2
 demo_plots.PLANS = {attack: replace(plan, seconds=1.0) for attack, plan in demo_plots.PLANS.items()}
 with cheap_key_files():

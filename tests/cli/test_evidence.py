@@ -14,7 +14,7 @@ from alliance.evidence.portable import EVIDENCE_BYTES_MAX, TWO_WORDS, PortableEv
 from alliance.keys import folder as keys
 from quorum import VoteStatement
 from tests.cli.conftest import Run
-from tests.processes import PASSPHRASE, Cluster
+from tests.worlds.processes import PASSPHRASE, Cluster
 
 
 @pytest.fixture(scope="module")

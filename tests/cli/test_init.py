@@ -13,8 +13,8 @@ import pytest
 
 from alliance.config import file as config
 from tests.cli.conftest import Run
-from tests.founding import cheaply
-from tests.processes import command, environment
+from tests.worlds.founding import cheaply
+from tests.worlds.processes import command, environment
 
 
 def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(

@@ -12,7 +12,7 @@ import pytest
 
 from alliance.cli import plugins
 from tests.cli.conftest import Run
-from tests.processes import environment
+from tests.worlds.processes import environment
 
 MODULE = """
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
-from tests.processes import Cluster
+from tests.worlds.processes import Cluster
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from alliance.config.file import ATTESTATION
 from alliance.keys import folder as keys
 from tests.cli.conftest import Run
-from tests.processes import PASSPHRASE, Cluster
+from tests.worlds.processes import PASSPHRASE, Cluster
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

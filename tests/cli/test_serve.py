@@ -13,7 +13,7 @@ import pytest
 
 from alliance.keys import folder as keys
 from tests.cli.conftest import Run
-from tests.processes import PASSPHRASE, Cluster, ServerProcess, command, environment
+from tests.worlds.processes import PASSPHRASE, Cluster, ServerProcess, command, environment
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -15,7 +15,7 @@ from alliance.proofs.receipt import Receipt
 from tests.cli.conftest import Run
 from tests.docs.documents import ROOT, blocks
 from tests.docs.test_examples import shell
-from tests.processes import Cluster, ServerProcess
+from tests.worlds.processes import Cluster, ServerProcess
 
 PAGE = ROOT / "docs" / "guides" / "signing.md"
 HONEST, LIAR = ("member-1", "member-2", "member-3"), "member-4"

@@ -18,8 +18,8 @@ from alliance.cli.app import app
 from alliance.proofs.receipt import Receipt
 from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, Block, blocks, commands, prose
-from tests.executors import Executors, give_addresses
-from tests.processes import Cluster, environment
+from tests.worlds.executors import Executors, give_addresses
+from tests.worlds.processes import Cluster, environment
 
 CALLS = commands("alliance")
 

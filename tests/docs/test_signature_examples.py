@@ -13,7 +13,7 @@ from shoup_rsa import SigningRequest, read_public_key
 from shoup_rsa.scheme import Scheme
 from tests.docs.documents import ROOT, blocks
 from tests.docs.test_examples import shell
-from tests.processes import environment
+from tests.worlds.processes import environment
 
 RELEASE = ROOT / "examples" / "release_signature" / "release.py"
 AUTHORITY = ROOT / "examples" / "certificate_authority" / "authority.py"

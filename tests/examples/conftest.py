@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
-from tests.executors import give_addresses
-from tests.processes import Cluster
+from tests.worlds.executors import give_addresses
+from tests.worlds.processes import Cluster
 
 __all__ = ["_runner", "chain", "cheap_scrypt", "farm", "run"]
 

@@ -23,7 +23,7 @@ from examples.broadcast.chat import chat
 from examples.broadcast.commands import PROGRAM, app
 from examples.broadcast.message import MAGIC, decode, encode
 from tests.alliance.conftest import Run
-from tests.processes import PASSPHRASE, READY_SECONDS, Cluster, environment
+from tests.worlds.processes import PASSPHRASE, READY_SECONDS, Cluster, environment
 
 KILLS = 2
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,8 +18,8 @@ from alliance.config.file import ATTESTATION
 from alliance.proofs.receipt import load_public_key
 from examples.lock_service import LockRefused, LockTaken, Ticket, sync
 from examples.lock_service.commands import PROGRAM, app
-from tests.executors import Executors
-from tests.processes import PASSPHRASE, READY_SECONDS, Cluster, environment
+from tests.worlds.executors import Executors
+from tests.worlds.processes import PASSPHRASE, READY_SECONDS, Cluster, environment
 
 MODULE = "examples.lock_service"
 EXECUTORS = ("member-2", "member-3", "member-5")

@@ -6,7 +6,7 @@ from typing import Any
 
 from alliance.client.listener import DecidedSlot, deliver
 from alliance.execution import Kind, Runner, wrap
-from tests.fab_paxos.cluster import submission
+from tests.worlds.cluster import submission
 from verifiable_log import Batch
 from verifiable_log.client_windows import ClientWindows
 

@@ -7,8 +7,8 @@ import pytest
 from fab_paxos.effects import Blame
 from fab_paxos.events import Clock
 from fab_paxos.messages import Propose
-from tests.fab_paxos.cluster import Cluster, submission
-from tests.fab_paxos.single import Bench
+from tests.worlds.cluster import Cluster, submission
+from tests.worlds.single import Bench
 from verifiable_log import Batch
 from verifiable_log.batch import NOOP
 from verifiable_log.limits import TIME_MS_MAX

@@ -18,9 +18,9 @@ from fab_paxos.messages import (
     Status,
 )
 from quorum import AcceptedStatement, Endorsement
-from tests.fab_paxos.checkers import check_all
-from tests.fab_paxos.cluster import Cluster, submission
-from tests.fab_paxos.single import Bench, Script
+from tests.worlds.checkers import check_all
+from tests.worlds.cluster import Cluster, submission
+from tests.worlds.single import Bench, Script
 from verifiable_log.limits import POOL_SUBMISSIONS_MAX
 
 FLOOD = 3000

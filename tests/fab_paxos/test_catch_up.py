@@ -10,9 +10,9 @@ from fab_paxos.effects import Decide, EntryRecord, ProvenRecord, Send, SendLogFr
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.messages import Accepted, Certified, Endorsed, Fetch, Message, Propose, Status
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import Cluster, submission
-from tests.fab_paxos.single import Bench, Script, certified, only, persisted, said
+from tests.worlds.checkers import check, check_all
+from tests.worlds.cluster import Cluster, submission
+from tests.worlds.single import Bench, Script, certified, only, persisted, said
 from verifiable_log import Batch
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import MerkleLog, slot_leaf

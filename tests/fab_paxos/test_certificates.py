@@ -17,11 +17,11 @@ from fab_paxos.limits import CERTIFICATE_SLOTS, SHARES_PER_BEAT
 from fab_paxos.messages import Accepted, Certified, CertifyRequest, Endorsed, Message, ProveShare, Status
 from quorum import Endorsement, combine
 from quorum.signature_set import Ed25519Endorser, SignatureSetScheme
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import Cluster, Tamper, submission
-from tests.fab_paxos.single import Bench, Script, certified, only, said
-from tests.fab_paxos.standin import BAD_PLAIN, BAD_PROVEN, CONTEXT, PLAIN, StandInScheme
 from tests.quorum.keys import ed25519_keys
+from tests.worlds.checkers import check, check_all
+from tests.worlds.cluster import Cluster, Tamper, submission
+from tests.worlds.single import Bench, Script, certified, only, said
+from tests.worlds.standin import BAD_PLAIN, BAD_PROVEN, CONTEXT, PLAIN, StandInScheme
 
 BEAT = TimerFired("heartbeat")
 

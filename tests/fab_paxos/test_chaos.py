@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import Cluster, submission
 from tests.fab_paxos.test_recovery import no_equivocation
+from tests.worlds.checkers import check, check_all
+from tests.worlds.cluster import Cluster, submission
 
 SEEDS_A_BLOCK = 40
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,9 +11,9 @@ from fab_paxos import state_transfer
 from fab_paxos.events import Received
 from fab_paxos.messages import Fetch, FetchState, Message, Offer, StatePart
 from quorum import CheckpointStatement, QuorumSystem
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import SIX, Cluster, submission
-from tests.fab_paxos.single import Bench
+from tests.worlds.checkers import check, check_all
+from tests.worlds.cluster import SIX, Cluster, submission
+from tests.worlds.single import Bench
 from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX, ClientWindows
 from verifiable_log.log_frame import LogFrame
 

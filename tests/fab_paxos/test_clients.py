@@ -8,9 +8,9 @@ from fab_paxos.effects import AlreadyOrdered, BlameClient, RefusalReason, Refuse
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.messages import Forward, Propose
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import Cluster, client_id, submission
-from tests.fab_paxos.single import Bench, Script, only, said
+from tests.worlds.checkers import check, check_all
+from tests.worlds.cluster import Cluster, client_id, submission
+from tests.worlds.single import Bench, Script, only, said
 from verifiable_log import Batch, InvalidSubmission, Submission, UnsignedSubmission
 from verifiable_log.client_pool import Pool
 from verifiable_log.limits import (

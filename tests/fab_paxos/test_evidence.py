@@ -15,10 +15,10 @@ from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Certified, Forward, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
-from tests.fab_paxos.cluster import SIX, submission
-from tests.fab_paxos.disk import Disk
-from tests.fab_paxos.single import Bench, Script, only, persisted, said
 from tests.fab_paxos.test_catch_up import frame, log_of
+from tests.worlds.cluster import SIX, submission
+from tests.worlds.disk import Disk
+from tests.worlds.single import Bench, Script, only, persisted, said
 from verifiable_log import Batch
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.limits import CLIENT_WINDOW

@@ -7,9 +7,9 @@ from fab_paxos.events import Event
 from fab_paxos.limits import PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
 from fab_paxos.messages import Forward, Propose
 from quorum import QuorumSystem
-from tests.fab_paxos.checkers import check_all
-from tests.fab_paxos.cluster import Cluster, submission
-from tests.fab_paxos.single import Bench, Script, said
+from tests.worlds.checkers import check_all
+from tests.worlds.cluster import Cluster, submission
+from tests.worlds.single import Bench, Script, said
 from verifiable_log.limits import COMMAND_BYTES_MAX
 
 

@@ -10,8 +10,8 @@ from fab_paxos.events import TimerFired
 from fab_paxos.leader_monitor import LATE_MAX, LATE_WEIGHT, PACE, REHABILITATION_BEATS, LeaderMonitor
 from fab_paxos.messages import Message, Propose
 from quorum import QuorumSystem
-from tests.fab_paxos.checkers import check_all
-from tests.fab_paxos.cluster import SIX, Cluster, submission
+from tests.worlds.checkers import check_all
+from tests.worlds.cluster import SIX, Cluster, submission
 from verifiable_log import Batch, Entry
 from verifiable_log.merkle import Frontier
 

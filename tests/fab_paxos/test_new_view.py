@@ -11,7 +11,7 @@ from fab_paxos.share_collector import Reputation
 from fab_paxos.uncertified_log import UncertifiedLog
 from fab_paxos.view_change import ViewChange
 from quorum import ProgressStatement, QuorumCertificate
-from tests.fab_paxos.cluster import SIX
+from tests.worlds.cluster import SIX
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import EMPTY
 

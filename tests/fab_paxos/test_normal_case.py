@@ -8,8 +8,8 @@ from fab_paxos.effects import Broadcast, Decide, EntryRecord
 from fab_paxos.evidence import Repetition, TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
-from tests.fab_paxos.cluster import Cluster, submission
-from tests.fab_paxos.single import Bench, Script, only, persisted, said
+from tests.worlds.cluster import Cluster, submission
+from tests.worlds.single import Bench, Script, only, persisted, said
 from verifiable_log import Batch
 from verifiable_log.batch import NOOP, batch_digest
 from verifiable_log.merkle import tree_head

@@ -8,9 +8,9 @@ from fab_paxos import EngineConfig, Replica, RestoredEntry, RestoredState
 from fab_paxos.events import PeerConnected
 from fab_paxos.messages import Accepted, Propose
 from quorum import QuorumSystem
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import SIX, Cluster, submission
-from tests.fab_paxos.single import Bench, Script, said
+from tests.worlds.checkers import check, check_all
+from tests.worlds.cluster import SIX, Cluster, submission
+from tests.worlds.single import Bench, Script, said
 from verifiable_log import Batch
 
 MOMENTS = ("before the sync", "after the sync", "within the effects")

@@ -12,7 +12,7 @@ from fab_paxos.share_collector import Reputation
 from fab_paxos.state_transfer import Transfer
 from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import AcceptedStatement, QuorumCertificate
-from tests.fab_paxos.cluster import SIX, submission
+from tests.worlds.cluster import SIX, submission
 from verifiable_log.batch import Batch
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import EMPTY, MerkleLog

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fab_paxos.effects import Endorse
 from fab_paxos.messages import Endorsed
 from quorum import Endorsement, SuspectStatement
-from tests.fab_paxos.single import Bench, only
+from tests.worlds.single import Bench, only
 
 
 def suspect(member: int, view: int) -> Endorsed:

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from tests.fab_paxos.checkers import check, check_all
-from tests.fab_paxos.cluster import Cluster, submission
+from tests.worlds.checkers import check, check_all
+from tests.worlds.cluster import Cluster, submission
 
 
 def test_a_dead_leader_is_replaced_and_what_was_submitted_is_decided() -> None:

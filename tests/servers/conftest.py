@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import Cluster
+from tests.worlds.processes import Cluster
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from random import Random
 
 from alliance import sync
 from alliance.proofs.receipt import Receipt
-from tests.processes import Cluster
+from tests.worlds.processes import Cluster
 
 KILLS = 20
 BETWEEN_KILLS = 12

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alliance.cli.demo.cluster import free_addresses
-from tests.processes import Cluster, ServerProcess
+from tests.worlds.processes import Cluster, ServerProcess
 
 _NUMBERS = itertools.count()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fab_paxos.cluster import client_id, submission
+from tests.worlds.cluster import client_id, submission
 from verifiable_log import client_pool as module
 from verifiable_log.client_pool import Pool
 

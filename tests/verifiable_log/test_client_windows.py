@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fab_paxos.cluster import submission
+from tests.worlds.cluster import submission
 from verifiable_log import Submission
 from verifiable_log.client_windows import ClientWindows, Freshness, Lookup
 from verifiable_log.limits import CLIENT_WINDOW

@@ -1,0 +1,50 @@
+"""Twins: no scenario ends in a disagreement, and where quorums are too small some do."""
+
+from __future__ import annotations
+
+from math import gcd
+
+import pytest
+
+from tests.campaigns.explorer.finder import run_twins
+from tests.campaigns.explorer.run_twins import main
+from tests.campaigns.explorer.twins import SCENARIOS, STRETCHES, STRIDE, Twins, scenario
+from tests.campaigns.explorer.uncollected import uncollected
+from tests.campaigns.planted.bugs import planted
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_ten_thousand_scenarios(block: int) -> None:
+    decided = 0
+    with uncollected():
+        twins = Twins()
+        for number in range(block * 2500, (block + 1) * 2500):
+            decided += any(twins.run(scenario(number)))
+    assert decided > 500, "somebody decides in many of them"
+
+
+def test_the_numbers_name_every_scenario_once() -> None:
+    assert gcd(STRIDE, STRETCHES) == 1
+    assert len({scenario(number) for number in range(0, SCENARIOS, 97)}) == -(-SCENARIOS // 97)
+    assert scenario(SCENARIOS) == scenario(0)
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "forcing + 1",
+        "what a NewView gave is not journalled",
+        "support of an earlier view counts",
+    ],
+)
+def test_a_planted_bug_is_found(bug: str) -> None:
+    with planted(bug):
+        assert (run_twins(1000) or "").startswith("twins, scenario ")
+
+
+def test_the_command_names_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--scenarios", "20"]) == 0
+    assert capsys.readouterr().out.startswith("twins: ok scenarios=20 ")
+    with planted("forcing + 1"):
+        assert main(["--scenarios", "100"]) == 1
+    assert "make twins SCENARIOS=1 FIRST=48" in capsys.readouterr().out

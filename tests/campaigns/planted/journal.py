@@ -1,0 +1,213 @@
+"""Wrong versions of what a member remembers: the order of saying and writing, the journal, and its starts."""
+
+from __future__ import annotations
+
+from tests.campaigns.planted.planting import Bug, Edit, at
+
+_J = "alliance.storage.journal:Journal"
+_ROWS = "alliance.storage.journal_records:"
+_I = "alliance.server.incarnation:Incarnation"
+_MARKER = "alliance.storage.journal_marker:Marker"
+
+
+def _bug(name: str, *edits: Edit, harmless: str = "") -> Bug:
+    return Bug(name, "journal", edits, harmless)
+
+
+def _start(name: str, *edits: Edit) -> Bug:
+    return Bug(name, "starts", edits)
+
+
+WRITING = [
+    _bug(
+        "a reply leaves before the sync",
+        at(
+            "alliance.server.driver:Driver.turn",
+            "for effect in effects:\n        self._carry_out(effect)",
+            "pass",
+            "if self._late and",
+            "for effect in effects:\n        self._carry_out(effect)\n    if self._late and",
+        ),
+    ),
+    _bug(
+        "what was put off is not written before the journal is read",
+        at("alliance.server.driver:_needs_the_journal", "return True", "return False"),
+    ),
+    _bug(
+        "an entry may be put off",
+        at("alliance.server.driver:_needs_the_journal", "return not lazily", "return False"),
+    ),
+    _bug("commits are not synced", at(f"{_J}.__init__", "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF")),
+    _bug(
+        "half a group of records may survive",
+        at(
+            f"{_J}.append",
+            "position = self._write(record, position)",
+            'position = self._write(record, position); self._db.execute("COMMIT"); self._db.execute("BEGIN")',
+        ),
+    ),
+    _bug(
+        "after a failed write the next one is taken",
+        at(f"{_J}._durably", "if self._failed:", "if False:"),
+    ),
+    _bug(
+        "the position is not written",
+        at(f"{_J}.append", 'self._write_note("position", position.pack())', "pass"),
+    ),
+    _bug("an entry that is replaced stays", at(f"{_J}._write", "INSERT OR REPLACE", "INSERT OR IGNORE")),
+    _bug(
+        "a cut is not carried out",
+        at(f"{_J}._write", 'self._db.execute("DELETE FROM entries WHERE slot > ?", (slot,))', "pass"),
+    ),
+    _bug(
+        "the silence after a cut is not written",
+        at(
+            f"{_J}._write",
+            "last=min(position.last, slot), muted_up_to=muted_up_to",
+            "last=min(position.last, slot)",
+        ),
+    ),
+    _bug(
+        "a new view keeps the old NewView's digest",
+        at(f"{_J}._write", 'new_view=b"", muted_up_to=0', "silent=0"),
+    ),
+    _bug("the election proof is not kept", at(f"{_J}._write", "election=proof", 'election=b""')),
+    _bug(
+        "a certificate from beyond the log replaces that of the log",
+        at(
+            f"{_J}._write",
+            "proven=slot, beyond=pack_certificate(certificate)",
+            "proven=slot, certificate=pack_certificate(certificate)",
+        ),
+    ),
+    _bug(
+        "a leap leaves the old log in place",
+        at(f"{_J}._write", "self._write_base(checkpoint.snapshot.frontier)", "pass"),
+    ),
+    _bug(
+        "clients that changed since the last checkpoint are not written",
+        at(f"{_J}._write_checkpoint", "sorted(set(state) - self._written)", "()"),
+    ),
+    _bug(
+        "pruning forgets one slot too many",
+        at(f"{_J}._write_base", "WHERE slot <= ?", "WHERE slot <= 1 + ?"),
+    ),
+]
+
+READING = [
+    _bug(
+        "the seal of an entry is not checked",
+        at(
+            f"{_ROWS}sealed",
+            "if seal != _entry_seal(slot, view, root, digest, signature):",
+            "if False:",
+        ),
+    ),
+    _bug(
+        "the seal leaves out the view",
+        at(f"{_ROWS}_entry_seal", '">QQI", slot, view, len(root)', '">QQI", slot, 0, len(root)'),
+    ),
+    _bug(
+        "the batch of an entry is not compared with its digest",
+        at(f"{_ROWS}opened", "if batch.digest != digest:", "if False:"),
+    ),
+    _bug(
+        "the seals of the journal's notes are not checked",
+        at(f"{_J}._read_note", "if row[1] != note_seal(key, value):", "if False:"),
+    ),
+    _bug(
+        "a lost end of the log goes unnoticed",
+        at(f"{_J}._replay", "if expected - 1 != last:", "if False:"),
+    ),
+    _bug(
+        "a missing entry goes unnoticed",
+        at(f"{_J}._replay", "if row[0] != expected:", "if False:"),
+        harmless="the entries are counted, and their roots compared, too",
+    ),
+    _bug(
+        "the clients' windows are not replayed",
+        at(f"{_J}._replay", "windows.admit(entry.slot, submission)", "pass"),
+    ),
+    _bug(
+        "the log is not compared with its checkpoint",
+        at(
+            f"{_J}._read_heads",
+            "if log.size != checkpoint.slot or log.root() != checkpoint.snapshot.frontier.root:",
+            "if False:",
+        ),
+        harmless="each row is sealed, and the newest certificate compared with the log",
+    ),
+    _bug(
+        "a lost journal is taken for a new one",
+        at(f"{_MARKER}.check_files", "if self.starts is not None:", "if False:"),
+        at(f"{_MARKER}.check_starts", "if known < starts:", "if False:"),
+        at(f"{_J}._claim", "self._marker.starts is not None or pages > 1", "False"),
+    ),
+    _bug(
+        "another member's journal is taken",
+        at(f"{_J}._claim", 'if self._read_note("member") != member.encode():', "if False:"),
+    ),
+]
+
+STARTS = [
+    _start(
+        "an older journal passes for the newest",
+        at(f"{_MARKER}.check_starts", "if known < starts:", "if False:"),
+    ),
+    _start(
+        "a start is not counted",
+        at(f"{_J}.begin", 'self._write_note("starts", starts.pack())', "pass"),
+    ),
+    _start(
+        "any session passes for one of this journal",
+        at(f"{_ROWS}Starts.include", "return end <= 0 or", "return True or"),
+    ),
+    _start(
+        "what was said of a log that was cut is forgotten",
+        at(
+            f"{_ROWS}Position.accepted", "max((self.said_view, self.said_slot), (view, slot))", "(view, slot)"
+        ),
+    ),
+    _start(
+        "a word that the journal does not know is passed over",
+        at(f"{_I}._examine", "if not known:", "if False:"),
+    ),
+    _start(
+        "a peer's invented words stop a member",
+        at(
+            f"{_I}._examine",
+            "word.verify(self._config.members[self._me].identity_key, self._config.context)",
+            "pass",
+        ),
+    ),
+    _start(
+        "a greeting need not be signed",
+        at(
+            f"{_I}._take",
+            "word.verify(self._config.members[peer].identity_key, self._config.context)",
+            "pass",
+        ),
+    ),
+    _start(
+        "a greeting for another peer is taken",
+        at(f"{_I}._take", "(greeting.member, greeting.peer) != (peer, self._me)", "greeting.member != peer"),
+    ),
+    _start(
+        "an older start may follow a newer one",
+        at(f"{_I}._take", "if greeting.incarnation <= held.statement.incarnation:", "if False:"),
+    ),
+    _start(
+        "two starts that greet at once are both taken",
+        at(f"{_I}._take", "if held is not shown:", "if False:"),
+    ),
+    _start(
+        "a greeting is not made durable",
+        at(f"{_I}._take", "self._journal.keep(_key(peer), greeting.fields() + word.signature)", "pass"),
+    ),
+    _start(
+        "a member votes before enough peers know of its start",
+        at(f"{_I}._settle", "self._config.system.report", "self._config.system.report - 1"),
+    ),
+]
+
+JOURNAL = [*WRITING, *READING, *STARTS]

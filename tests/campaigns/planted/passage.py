@@ -1,0 +1,160 @@
+"""Wrong versions of passing from log to log and from leader to leader: checkpoints, progress, pace."""
+
+from __future__ import annotations
+
+from tests.campaigns.planted.planting import Bug, Edit, at
+
+_TRANSITIONS = "fab_paxos.transitions:Transitions"
+_CHECKPOINTS = "fab_paxos.checkpoint:Checkpoints"
+_TRANSFER = "fab_paxos.state_transfer:"
+_PACE = "fab_paxos.leader_monitor:LeaderMonitor"
+
+
+def _bug(name: str, *edits: Edit) -> Bug:
+    return Bug(name, "passage", edits)
+
+
+CHECKPOINTS = [
+    _bug(
+        "an undecided log is endorsed as a checkpoint",
+        at("fab_paxos.uncertified_log:UncertifiedLog.newest_snapshot", " if slot <= self.decided", ""),
+    ),
+    _bug(
+        "the snapshot of a log that was cut stays",
+        at("fab_paxos.uncertified_log:UncertifiedLog._cut", "del self._snapshots[void]", "pass"),
+    ),
+    _bug(
+        "a checkpoint is stable before its log is proven",
+        at(f"{_CHECKPOINTS}.on_certificate", "if statement.slot > certified:", "if False:"),
+    ),
+    _bug(
+        "a stable checkpoint is not journalled",
+        at(
+            f"{_CHECKPOINTS}.on_certificate",
+            "out.append(Persist(CheckpointRecord(checkpoint)))",
+            "pass",
+        ),
+    ),
+    _bug(
+        "what is to be retained is pruned",
+        at(
+            f"{_CHECKPOINTS}.on_certificate",
+            "self.pruned = self.slot - self._retain_slots",
+            "self.pruned = self.slot",
+        ),
+    ),
+    _bug(
+        "the number of clients is not bound",
+        at("verifiable_log.ordering_state:state_digest", 'len(leaves).to_bytes(8, "big") + ', ""),
+    ),
+    _bug(
+        "the state of an offer is not compared with its certificate",
+        at(f"{_TRANSFER}_follows", " and state_digest(offer.leaves) == statement.state_digest", ""),
+    ),
+    _bug(
+        "an offer need not lead to its decision certificate",
+        at(
+            f"{_TRANSFER}_follows",
+            "frontier.root == statement.root and leads_on",
+            "frontier.root == statement.root",
+        ),
+    ),
+    _bug(
+        "a part of a state is not compared with its leaves",
+        at(
+            f"{_TRANSFER}Transfer.on_part",
+            "if not leaves or leaves != offer.leaves[first:end]:",
+            "if not leaves:",
+        ),
+    ),
+    _bug(
+        "an offer is taken from whoever was not asked",
+        at("fab_paxos.replica:Replica._received", "if self._catch_up.was_asked(sender):", "if True:"),
+    ),
+    _bug(
+        "a leap is not journalled",
+        at(
+            f"{_TRANSITIONS}._on_brought",
+            "out.append(Persist(SnapshotRecord(checkpoint, brought.certificate, self._log.muted_up_to)))",
+            "pass",
+        ),
+    ),
+    _bug(
+        "a leap does not bring the clients' windows",
+        at("fab_paxos.uncertified_log:UncertifiedLog.install_snapshot", "self.windows = windows", "pass"),
+    ),
+]
+
+PROGRESS = [
+    _bug(
+        "a progress certificate serves for any NewView",
+        at(
+            "fab_paxos.view_change:ViewChange.on_progress",
+            "progress.certificate.statement != ProgressStatement(",
+            "None is ProgressStatement(",
+        ),
+    ),
+    _bug(
+        "a NewView that came with its certificate is not journalled",
+        at(
+            "fab_paxos.view_change:ViewChange.on_progress",
+            "out.append(Persist(NewViewRecord(self._view, digest)))",
+            "pass",
+        ),
+    ),
+    _bug(
+        "a progress certificate overrules the NewView that was kept",
+        at("fab_paxos.view_change:ViewChange.on_progress", "elif self._digest != digest:", "elif False:"),
+    ),
+    _bug(
+        "the progress of an earlier view is still wanted",
+        at("fab_paxos.view_change:ViewChange.enter_view", "self.joint_signing.drop()", "pass"),
+    ),
+]
+
+PACE = [
+    _bug(
+        "a late decision counts for nothing", at(f"{_PACE}.on_decided", "self._score += LATE_WEIGHT", "pass")
+    ),
+    _bug(
+        "one prompt beat excuses every late one",
+        at(f"{_PACE}.on_heartbeat", "max(0, self._score - 1)", "0"),
+    ),
+    _bug(
+        "a large batch is late like a small one",
+        at(f"{_PACE}.on_decided", "if late and seconds < self._patient_seconds:", "if late:"),
+    ),
+    _bug(
+        "leaders are replaced for their pace without end",
+        at(f"{_PACE}.too_slow", "len(self._strikes) <= self._system.faulty_max", "True"),
+    ),
+    _bug(
+        "nobody's tenure ends",
+        at(f"{_PACE}.over_tenure", "decided - self._entered_at >= self._tenure_slots", "False"),
+    ),
+    _bug(
+        "a client that is left out is not missed",
+        at(
+            "fab_paxos.replica:Replica._heartbeat",
+            "if self._proposer.overlooked >= self._config.overlooked_heartbeats:",
+            "if False:",
+        ),
+    ),
+]
+
+SHARES = [
+    _bug(
+        "a share is taken again from who sent a bad one",
+        at("fab_paxos.share_collector:ShareCollector.add", "member in self._reputation.blamed or ", ""),
+    ),
+    _bug(
+        "a member that never proves its shares spoils every certificate",
+        at(
+            "fab_paxos.share_collector:ShareCollector._combine",
+            "and not (self._patient and self._reputation.is_doubtful(member))",
+            "",
+        ),
+    ),
+]
+
+PASSAGE = [*CHECKPOINTS, *PROGRESS, *PACE, *SHARES]

@@ -1,0 +1,272 @@
+"""The real journal, on a disk that loses power: the model in ``tests.worlds.disk`` is its oracle.
+
+SQLite promises: what a COMMIT covers is in the write-ahead log and synced before it returns; pages move to
+the main file later, and only from a synced log. So a crash within an append leaves any mixture of the old
+log and the new one, sector by sector, cut anywhere; and if the append moved pages, any mixture of the old
+and the new main file, with the whole new log beside it. Such files are made here, and the journal must come
+back from them with everything that it acknowledged, and the torn append whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+from alliance.errors import JournalError
+from alliance.storage.history import History
+from alliance.storage.journal import Journal
+from alliance.storage.journal_records import SESSION_BYTES
+from fab_paxos import RestoredState
+from fab_paxos.effects import Record
+from fab_paxos.messages import Offer
+from quorum import QuorumCertificate
+from tests.worlds.disk import Disk
+from tests.worlds.member import Crash
+from tests.worlds.require import require
+from verifiable_log import Entry
+from verifiable_log.log_frame import LogFrame
+from verifiable_log.ordering_state import Checkpoint
+
+ALLIANCE_ID = b"\x07" * 32
+SECTOR = 512
+LOG_HEADER_BYTES = 32
+CHECKPOINT_PAGES = 8
+"""Small, so that short runs move pages into the main file, too."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The main file and the write-ahead log."""
+
+    main: bytes
+    log: bytes
+
+    @classmethod
+    def of(cls, path: Path) -> Files:
+        log = log_of(path)
+        return cls(path.read_bytes(), log.read_bytes() if log.exists() else b"")
+
+    def put(self, path: Path) -> None:
+        path.write_bytes(self.main)
+        log_of(path).unlink(missing_ok=True)
+        if self.log:
+            log_of(path).write_bytes(self.log)
+
+
+class JournalDisk(Disk):
+    """Everything twice: in the model, and in a journal in ``folder``, which it has for itself."""
+
+    def __init__(self, folder: Path, me: int, dice: Random) -> None:
+        super().__init__()
+        self.tears = 0
+        self.damaged = False
+        self.path = folder / f"{me}.sqlite"
+        self._me = me
+        self._dice = dice
+        self._journal: Journal | None = None
+        self._left: Files | None = None  # what the crash left, if it is not what is there
+        self._torn: Callable[[], None] | None = None  # what the crash may have let happen, or not
+        self._past: list[Disk] | None = None  # what the model was, for one whose journal will be damaged
+
+    @property
+    def journal(self) -> Journal:
+        if self._journal is None:
+            raise AssertionError(f"the journal of member {self._me} is closed")
+        return self._journal
+
+    def _open(self) -> RestoredState:
+        journal = Journal(self.path, ALLIANCE_ID, f"member-{self._me + 1}")
+        journal._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        try:
+            replayed = journal.replay()
+            journal.begin(self._dice.randbytes(SESSION_BYTES))
+        except JournalError:
+            journal.close()
+            raise
+        self._journal = journal
+        self._history = History(journal, replayed.log, replayed.state.certificate)
+        return replayed.state
+
+    def close(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    # -- running -------------------------------------------------------------------------------------
+
+    def write(self, records: Sequence[Record]) -> None:
+        try:
+            self.journal.append(records)
+        except JournalError as error:
+            require(self.damaged, f"a healthy journal cannot be written: {error}")
+            raise Crash from None  # what the driver's contract demands: the process ends
+        super().write(records)
+        if self._past is not None:
+            self._past.append(self.image())
+
+    def tear(self, records: Sequence[Record]) -> None:
+        self._tear(lambda: self.journal.append(records), lambda: super(JournalDisk, self).write(records))
+
+    def tear_prune(self, slot: int) -> None:
+        self._tear(lambda: self._history.prune(slot), lambda: super(JournalDisk, self).prune(slot))
+
+    def _tear(self, write: Callable[[], None], model: Callable[[], None]) -> None:
+        before = Files.of(self.path)
+        try:
+            write()
+        except JournalError:
+            require(self.damaged, "a healthy journal cannot be written")
+        self._left = torn(before, Files.of(self.path), self._dice)
+        self._torn = model
+        self.tears += 1
+
+    def crash(self) -> None:
+        if self._journal is not None:
+            left = self._left or Files.of(self.path)
+            self.close()
+            left.put(self.path)
+        self._left = None
+
+    def decided(self, entry: Entry) -> None:
+        self._history.decided(entry)
+
+    def certified(self, certificate: QuorumCertificate) -> None:
+        self._history.certified(certificate)
+
+    def leapt(self, checkpoint: Checkpoint) -> None:
+        self._history.install_snapshot(checkpoint)
+
+    def prune(self, slot: int) -> None:
+        try:
+            self._history.prune(slot)
+        except JournalError as error:
+            require(self.damaged, f"a healthy journal cannot be pruned: {error}")
+            raise Crash from None
+        super().prune(slot)
+        if self._past is not None:
+            self._past.append(self.image())
+
+    def offer(self, checkpoint: Checkpoint) -> Offer:
+        offer, written = self._history.offer(checkpoint), super().offer(checkpoint)
+        # Within a turn a newer certificate may be written and not yet told; either proves the checkpoint.
+        same = replace(written, certificate=offer.certificate, cover=offer.cover)
+        require(offer == same, "the history offers another checkpoint")
+        if offer.certificate == written.certificate:
+            require(offer == written, "the history proves a checkpoint otherwise")
+        return offer
+
+    def frame(self, first_slot: int, slots_max: int) -> LogFrame:
+        frame = self._history.frame(first_slot)
+        batches = self.batches(first_slot, first_slot + len(frame.batches) - 1)
+        require(frame.batches == batches, "the history is not what was written")
+        return frame
+
+    # -- coming back ---------------------------------------------------------------------------------
+
+    def restore(self) -> RestoredState:
+        """Raises JournalError when the journal refuses, which only a damaged one may."""
+        try:
+            state = self._open()
+        except JournalError as error:
+            require(self.damaged, f"the journal refuses what it wrote itself: {error}")
+            raise
+        torn, self._torn = self._torn, None
+        if _same(state, super().restore()):
+            return state
+        if torn is not None:  # it may have become durable before power failed, only nobody was told
+            torn()
+            if _same(state, super().restore()):
+                return state
+        require(self.damaged, "the journal came back with another state than it acknowledged")
+        for older in reversed(self._past or ()):
+            if _same(state, older.restore()):  # set back in time: amnesia, and this member's fault
+                self.adopt(older)
+                return state
+        raise AssertionError("a damaged journal came back as something that it never was")
+
+    # -- by hand -------------------------------------------------------------------------------------
+
+    def model_only(self, records: Sequence[Record]) -> None:
+        """These were written and acknowledged: the files will come."""
+        super().write(records)
+
+    def left_with(self, files: Files, torn_records: Sequence[Record]) -> None:
+        """A crash while ``torn_records`` were written left these files."""
+        files.put(self.path)
+        self.path.with_suffix(".started").unlink(missing_ok=True)  # that of a later start
+        self._torn = lambda: super(JournalDisk, self).write(torn_records)
+
+    # -- damage --------------------------------------------------------------------------------------
+
+    def remember(self) -> None:
+        """From now on it is known what the journal ever held."""
+        self._past = [self.image()]
+
+    def flip(self, bits: int) -> None:
+        """After a crash: so many bits of the files change."""
+        self.damaged = True
+        files = Files.of(self.path)
+        main, log = bytearray(files.main), bytearray(files.log)
+        for _ in range(bits):
+            victim = log if log and self._dice.random() < 0.5 else main
+            victim[self._dice.randrange(len(victim))] ^= 1 << self._dice.randrange(8)
+        Files(bytes(main), bytes(log)).put(self.path)
+
+
+def torn(before: Files, after: Files, dice: Random) -> Files:
+    """What a crash may leave between two states of the files, both of them synced."""
+    if before.main != after.main and dice.random() < 0.5:
+        return Files(mixed(before.main, after.main, dice), after.log)
+    match dice.randrange(4):
+        case 0:
+            return Files(before.main, _cut(before.log, after.log, dice))
+        case 1:
+            return Files(before.main, mixed_log(before.log, after.log, dice))
+        case 2:  # the file has grown, but not its content
+            tail = len(after.log) - len(before.log)
+            return Files(before.main, before.log + bytes(max(tail, 0)))
+        case _:
+            return Files(before.main, after.log) if before.main == after.main else after
+
+
+def _cut(old: bytes, new: bytes, dice: Random) -> bytes:
+    begin = differs(old, new)
+    return cut_at(old, new, dice.randrange(begin, max(len(new), begin) + 1))
+
+
+def differs(old: bytes, new: bytes) -> int:
+    """Where the first byte was written."""
+    return next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(old))
+
+
+def cut_at(old: bytes, new: bytes, at: int) -> bytes:
+    """Written from the front, up to some byte; behind it is what was there before."""
+    return new[:at] + old[at:]
+
+
+def mixed(old: bytes, new: bytes, dice: Random) -> bytes:
+    """Each sector is the old or the new one: a disk writes in the order it likes."""
+    made = bytearray()
+    for at in range(0, max(len(old), len(new)), SECTOR):
+        source = new if dice.random() < 0.5 else old
+        made += source[at : at + SECTOR].ljust(min(SECTOR, max(len(old), len(new)) - at), b"\0")
+    return bytes(made)
+
+
+def mixed_log(old: bytes, new: bytes, dice: Random) -> bytes:
+    """The same for the log. When it begins anew, SQLite syncs its header before it writes behind it."""
+    return mixed(new[:LOG_HEADER_BYTES] + old[LOG_HEADER_BYTES:], new, dice)
+
+
+def _same(state: RestoredState, other: RestoredState) -> bool:
+    names = (
+        "view", "election", "new_view_digest", "frontier", "certificate", "beyond", "entries",
+        "checkpoint", "pruned", "muted_up_to",
+    )  # fmt: skip
+    return all(getattr(state, name) == getattr(other, name) for name in names)
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")

@@ -1,0 +1,163 @@
+"""The product's own gate, seal, codec and threshold scheme in the simulated world, with keys from a seed.
+
+The keys are small and known to everybody who reads this: the code is that of the product. Here a liar's words
+carry its own real signature, and nothing else stops it from speaking for others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
+
+from alliance.config.file import AllianceConfig
+from alliance.config.parties import Member, Party
+from alliance.evidence.portable import PortableEvidence, export
+from alliance.evidence.verdict import Verdict, verify
+from alliance.server import gate as product
+from alliance.storage.history import History
+from alliance.wire import peer_messages
+from alliance.wire.bounds import Malformed
+from fab_paxos.evidence import Evidence, TwoSubmissions
+from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
+from quorum import Endorser, QuorumSystem
+from quorum.threshold_rsa import ThresholdRsaEndorser
+from shoup_rsa import generate_threshold_key
+from tests.worlds.cluster import client_id
+from tests.worlds.court import Court
+from tests.worlds.gate import Dropped, Gate
+from tests.worlds.timed import TimedWorld
+from verifiable_log import Submission
+
+KEY_BITS = 512
+EPOCH = 3
+CLIENTS = (*range(10), *range(900, 903))
+DAY = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Client(Party):
+    """Known by its number: simulated clients have no other name."""
+
+    @property
+    def client_id(self) -> bytes:
+        return client_id(int(self.name))
+
+
+def key(name: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(sha256(b"simulated " + name.encode()).digest())
+
+
+def _certificate(name: str) -> x509.Certificate:
+    """Always the same bytes: they are part of the alliance's identity, and so of what is signed."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(
+        subject, subject, key(name).public_key(), 1, DAY, DAY.replace(year=2040)
+    )
+    return builder.sign(key(name), None)
+
+
+@lru_cache(maxsize=8)
+def founded(
+    system: QuorumSystem, name: str = "simulated", epoch: int = EPOCH
+) -> tuple[AllianceConfig, tuple[Endorser, ...]]:
+    """An alliance and its members' shares, the same every time."""
+    dealing = generate_threshold_key(
+        system.member_count,
+        system.decision,
+        system.faulty_max,
+        KEY_BITS,
+        epoch=epoch,
+        insecure_small_key=True,
+        random_below=Random(system.member_count).randrange,
+    )
+    names = [f"member-{number + 1}" for number in range(system.member_count)]
+    members = tuple(
+        Member(one, key(one).public_key().public_bytes_raw(), _certificate(one), f"{one}:7400")
+        for one in names
+    )
+    clients = tuple(
+        Client(str(one), key(f"client {one}").public_key().public_bytes_raw(), members[0].certificate)
+        for one in CLIENTS
+    )
+    config = AllianceConfig(name, "2030-01-01T00:00:00Z", epoch, system, dealing.public_key, members, clients)
+    return config, tuple(ThresholdRsaEndorser(share) for share in dealing.key_shares)
+
+
+class SignedGate(Gate):
+    """What the simulated gate demands of correct members, and the product's gate for everybody."""
+
+    def __init__(self, config: AllianceConfig) -> None:
+        super().__init__(config.system, config.scheme)
+        self._context = config.context
+        self._gate = product.Gate(config)
+        self._seals = [product.Seal(config, me, key(member.name)) for me, member in enumerate(config.members)]
+
+    def signed(self, submission: Submission) -> Submission:
+        client = int.from_bytes(submission.client_id, "big")
+        signature = key(f"client {client}").sign(submission.statement().encode(self._context))
+        return Submission.decode(submission.encoded[: -len(signature)] + signature)
+
+    def seal(self, sender: int, message: Message, *, honest: bool) -> Message:
+        said = super().seal(sender, message, honest=honest)
+        data = self._seals[sender].close(self._unsigned(sender, said))
+        try:
+            return peer_messages.decode(sender, data)
+        except Malformed as error:
+            raise Dropped(f"malformed: {error}") from None
+
+    def admit(self, sender: int, message: Message) -> Message:
+        super().admit(sender, message)
+        admitted = self._gate.admit(sender, peer_messages.encode(message))
+        if isinstance(admitted, product.Rejected):
+            raise Dropped(admitted.reason)
+        return admitted.message
+
+    def _unsigned(self, sender: int, said: Message) -> Message:
+        """Without the sender's own signature, which is to be the real one."""
+        match said:
+            case Propose(view, slot, batch, root) if self._system.leader(view) == sender:
+                return Propose(view, slot, batch, root)
+            case Accepted(view, slot, root):
+                return Accepted(view, slot, root)
+            case Report(view, base, entries):
+                return Report(view, base, entries)
+            case NewView(view, reports, vector) if self._system.leader(view) == sender:
+                return NewView(view, reports, vector)
+            case _:
+                return said
+
+
+class SignedCourt(Court):
+    """Takes the words as they were signed, and judges them by the alliance's own configuration."""
+
+    def __init__(self, config: AllianceConfig, gate: Gate) -> None:
+        super().__init__(config.system, gate)
+        self._config = config
+
+    def judge(self, culprit: str, evidence: Evidence | TwoSubmissions, history: History) -> Verdict:
+        kind, _, number = culprit.partition("-")
+        name = self._config.members[int(number)].name if kind == "member" else number
+        self.files.append(export(self._config.context, name, evidence, history).to_json())
+        verdict = verify(self._config, PortableEvidence.from_json(self.files[-1]))
+        return replace(verdict, culprit=culprit)
+
+
+def signed_world(system: QuorumSystem, seed: int, **options: Any) -> TimedWorld:
+    """With the options of ``TimedWorld``."""
+    config, endorsers = founded(system)
+    gate = SignedGate(config)
+    court = SignedCourt(config, gate)
+    signed: dict[str, Any] = {
+        "scheme": config.scheme,
+        "endorsers": list(endorsers),
+        "gate": gate,
+        "court": court,
+    }
+    return TimedWorld(system, seed, **signed, **options)
