@@ -12,6 +12,7 @@ import pytest
 
 from alliance.cli.demo import command as demo
 from alliance.cli.demo.newcomer_run import DemoFigures
+from alliance.cli.demo.verdict import difference
 from tests.cli.conftest import RUN_SECONDS, Run
 from tests.worlds.processes import environment
 
@@ -153,3 +154,18 @@ def test_a_short_file_is_filled_up(tmp_path: Path, capsys: pytest.CaptureFixture
     assert commands[:3] == [b"one", b"", b"two"]
     assert len(commands) == demo.FEWEST_COMMANDS
     assert "3 lines" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        ([1, 2, 3], [1, 2], "they agree as far as both go, and have 3 and 2 commands"),
+        ([], [1], "they agree as far as both go, and have 0 and 1 commands"),
+        ([1, 2, 3], [1, 4], "they contradict each other, 2 here and 4 there"),
+        ([1, 2], [2, 1], "they contradict each other, 1 here and 2 there"),
+    ],
+)
+def test_a_log_that_is_behind_never_passes_for_one_that_contradicts(
+    first: list[int], second: list[int], says: str
+) -> None:
+    assert difference(first, second) == says

@@ -38,6 +38,7 @@ from tests.worlds.founding import found
 PASSPHRASE = "correct horse battery staple"
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
+LEVEL_SECONDS = 60.0
 # "python -m MODULE", which the kernel kills when the tests are killed: no server is left behind.
 _PR_SET_PDEATHSIG = 1
 _SERVER = """
@@ -250,14 +251,25 @@ class Cluster:
 
     def await_level(self, *names: str) -> None:
         """Waits until these have proven as much as any other member, and have links to all that answer."""
+        deadline = time.monotonic() + LEVEL_SECONDS
         with self.client("client-2") as client:
-            for _ in range(2000):  # each question takes its time
-                up = {member.name: member for member in client.status() if member.reachable}
+            while time.monotonic() < deadline:  # each question takes its time
+                members = client.status()
+                up = {member.name: member for member in members if member.reachable}
                 most = max((member.certified for member in up.values()), default=0)
                 here = [up[name] for name in names if name in up and up[name].certified == most]
                 if len(here) == len(names) and all({m.name, *m.connected} >= up.keys() for m in here):
                     return
-        raise AssertionError(f"{names} do not catch up: {up}")
+        there = [
+            f"{m.name} has proven {m.certified} slots and has links to {', '.join(m.connected) or 'nobody'}"
+            if m.reachable
+            else f"{m.name} does not answer: {m.problem}"
+            for m in members
+        ]
+        raise AssertionError(
+            f"{', '.join(names)} should have proven as much as any other within {LEVEL_SECONDS:g} s, with links"
+            " to all that answer; " + "; ".join(there)
+        )
 
     def launch(self, name: str, *arguments: str, file_bytes_max: int | None = None) -> ServerProcess:
         """Starts a member without waiting."""

@@ -40,21 +40,27 @@ async def one_log(client: Client, members: Sequence[str], receipts: Sequence[Rec
     """The digest of the log that all these members tell, place by place, and that all receipts prove.
 
     Raises PartFailed when two of them differ, when a receipt's command is not at its place, or when a command
-    is there that nobody has a receipt for.
+    is there that nobody has a receipt for; it says whether one log is only behind the other.
     """
-    heard = dict(zip(members, await asyncio.gather(*(hear(client, name) for name in members)), strict=True))
-    digests = {name: digest([entry.command for entry in log]) for name, log in heard.items()}
-    logs = {tuple((*_place(entry), entry.command) for entry in log) for log in heard.values()}
-    if len(logs) != 1:
-        raise PartFailed(f"the members' logs differ: {digests}")
+    logs = [
+        [(entry.slot, entry.position, entry.command_index, entry.command) for entry in log]
+        for log in await asyncio.gather(*(hear(client, name) for name in members))
+    ]
+    for name, log in zip(members, logs, strict=True):
+        if log != logs[0]:
+            raise PartFailed(f"the logs of {members[0]} and {name} differ: {difference(logs[0], log)}")
     proven = sorted((r.slot, r.position, r.command_index, r.command) for r in receipts)
-    if list(logs.pop()) != proven:
-        raise PartFailed("what the members tell is not what the receipts prove")
-    return digests[members[0]]
+    if logs[0] != proven:
+        raise PartFailed(f"the members do not tell what the receipts prove: {difference(logs[0], proven)}")
+    return digest([command for *_, command in logs[0]])
 
 
-def _place(entry: LogEntry) -> tuple[int, int, int]:
-    return entry.slot, entry.position, entry.command_index
+def difference(first: Sequence[object], second: Sequence[object]) -> str:
+    """How two logs that are not equal differ: one is behind the other, or they contradict each other."""
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            return f"they contradict each other, {one} here and {other} there"
+    return f"they agree as far as both go, and have {len(first):,} and {len(second):,} commands"
 
 
 class Blames:
