@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,6 +30,10 @@ def main(app: typer.Typer | None = None, program: str = "alliance") -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names and commands may not fit the locale
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Inherited: so a shell without job control starts what is in the background. Commands that go on
+        # until they are interrupted could not be ended that way.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run(sys.argv[1:], app, program))
 
 

@@ -13,8 +13,8 @@ import pytest
 from alliance.cli import wants_json
 from alliance.cli.output import shown
 from alliance.version import VERSION
-from tests.cli.conftest import Run
-from tests.worlds.processes import Cluster, command, environment
+from tests.cli.conftest import RUN_SECONDS, Run
+from tests.worlds.processes import Cluster, command, environment, started
 
 COMMANDS = [
     "demo",
@@ -135,34 +135,28 @@ def test_nobody_reads_any_more_and_nobody_complains(cluster: Cluster, alliance: 
     folder = cluster.client_folder("client-1")
     # More than a pipe holds, so that the writer surely finds it closed.
     assert alliance("propose", folder, "-", stdin=b"x" * 100_000 + b"\n" + b"y" * 100_000).code == 0
-    reader = subprocess.Popen(
-        command("listen", folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-    )
-    assert reader.stdout is not None
-    reader.stdout.read(1)
-    reader.stdout.close()
-    assert reader.stderr is not None
-    said = reader.stderr.read()
-    reader.stderr.close()
-    assert reader.wait() == 1
-    assert said == b""
+    with started(command("listen", folder), env=environment()) as reader:
+        reader.stdout.read(1)
+        reader.stdout.close()
+        assert reader.wait(RUN_SECONDS) == 1
+        assert reader.stderr.read() == b""
 
 
-def test_interruption_is_one_line_and_exit_code_130(cluster: Cluster, alliance: Run) -> None:
+@pytest.mark.parametrize(
+    "starter", [[], ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]], ids=["heard", "ignored"]
+)
+def test_interruption_is_one_line_and_exit_code_130(
+    cluster: Cluster, alliance: Run, starter: list[str]
+) -> None:
+    """Also where SIGINT was ignored at the start, as it is in a background job of a script."""
     folder = cluster.client_folder("client-1")
     place = json.loads(alliance("propose", folder, "something to hear", "-o", "json").text)
-    with subprocess.Popen(
-        command("listen", folder, "--follow", "--start", str(place["last_slot"])),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as listener:
-        assert listener.stdout is not None
-        assert listener.stderr is not None
+    listening = command("listen", folder, "--follow", "--start", str(place["last_slot"]))
+    with started([*starter, *listening], env=environment()) as listener:
         listener.stdout.read(1)
         listener.send_signal(signal.SIGINT)
-        assert listener.stderr.read() == b"alliance: interrupted\n"
-        assert listener.wait() == 130
+        _, said = listener.communicate(timeout=RUN_SECONDS)
+    assert (listener.returncode, said) == (130, b"alliance: interrupted\n")
 
 
 @pytest.mark.parametrize(

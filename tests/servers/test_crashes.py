@@ -84,7 +84,7 @@ def listened(cluster: Cluster, server: str) -> list[tuple[int, int, int, bytes]]
 
 
 def check_log(cluster: Cluster, receipts: list[tuple[bytes, Receipt]]) -> None:
-    """Once all servers are level: every receipt's command is where its receipt says, once, by every server."""
+    """Once all servers are level, each tells every receipt's command where its receipt says, and once."""
     cluster.await_level(*cluster.names)
     first, *others = cluster.names
     told = listened(cluster, first)

@@ -23,7 +23,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -67,6 +67,17 @@ def environment(passphrase: str | None = PASSPHRASE) -> dict[str, str]:
 
 def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "alliance", *map(str, arguments)]
+
+
+@contextlib.contextmanager
+def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with pipes for all that it hears and says. When the block is left it is gone."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, **{"stdin": pipe, "stdout": pipe, "stderr": pipe} | options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def founding(
@@ -267,8 +278,8 @@ class Cluster:
             for m in members
         ]
         raise AssertionError(
-            f"{', '.join(names)} should have proven as much as any other within {LEVEL_SECONDS:g} s, with links"
-            " to all that answer; " + "; ".join(there)
+            f"{', '.join(names)} should have proven as much as any other within {LEVEL_SECONDS:g} s, and be"
+            " linked to all that answer; " + "; ".join(there)
         )
 
     def launch(self, name: str, *arguments: str, file_bytes_max: int | None = None) -> ServerProcess:
