@@ -17,9 +17,10 @@ from quorum import AcceptedStatement, Endorsement, JointStatement, SuspectStatem
 SLOW_SHARE = 0.8
 """Of the view time-out: as slow as a leader can be without being late on a machine that is busy."""
 
-UNPROVEN_SHARES = 10
+UNPROVEN_SHARES = 1
 """So many bad shares come without a proof, and none is given when it is asked for: each costs the others a
-failed combination, and proves nothing against their sender. Then it gets bolder."""
+failed combination, and proves nothing against their sender. Then it gets bolder, before the others have
+doubted it so often (``DOUBTS_MAX``) that they look at its shares last: its conviction would be luck then."""
 
 _SLOW_TIMER = "hostile: next proposal"
 
@@ -125,7 +126,7 @@ class BadShares(Liar):
         if self._count <= UNPROVEN_SHARES:
             return None if proof_wanted else self._of_another_statement(proven=False)
         proof = self._of_another_statement(proven=True)
-        if self._count % 2:
+        if self._count % 2 == 0:
             return proof
         return (sha256(self._count.to_bytes(8, "big")).digest() * len(proof))[: len(proof)]
 

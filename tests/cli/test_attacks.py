@@ -10,17 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from alliance.cli.demo.attack import Attack, Outcome
-from alliance.cli.demo.attack_kinds import ALL, PLANS, AttackName, AttackPlan
+from alliance import client
+from alliance import config as config_file
 from alliance.cli.demo.cluster import PLAYGROUND
-from alliance.cli.demo.narration import Narration
 from alliance.cli.demo.run import Run
-from alliance.client import client
-from alliance.config import file as config_file
-from alliance.hostile.attacks import ATTACKS
+from alliance.cli.demo.attack_kinds import ALL, PLANS, Attack, AttackPlan
+from alliance.cli.demo.attack import Outcome, Attack
+from alliance.cli.demo.narration import Narration
+from alliance.server.driver import Driver
+from alliance.hostile.attacks import ATTACKS, BadShares
+from alliance.hostile.liar import Means
+from fab_paxos import Replica
+from quorum import JointStatement
+from tests.fab_paxos.checkers import check_all
+from tests.fab_paxos.cluster import Cluster as World
+from tests.fab_paxos.cluster import submission
+from tests.fab_paxos.standin import CONTEXT
 from tests.worlds.founding import found
 from tests.worlds.processes import PASSPHRASE, Cluster, environment, founding
 
@@ -131,6 +140,26 @@ def test_every_attack_of_the_demo_is_one_of_the_liars() -> None:
     plots = [*PLANS.values(), ALL]
     assert {plan.attack for plan in plots} == set(ATTACKS)
     assert all(plan.attack == attack.value for attack, plan in PLANS.items())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_spoiler_of_signatures_is_convicted_whoever_is_faster(seed: int) -> None:
+    """No heartbeat passes: nobody has to be short of shares when one comes."""
+    world = World(seed=seed)
+    liar, *correct = world.members
+
+    def share(statement: JointStatement, proven: bool) -> bytes:
+        return world.endorsers[liar.me].endorse(statement.encode(CONTEXT), proven=proven)
+
+    spoiler = BadShares(liar.engine, Means(liar.config, b"", share))
+    liar._driver = Driver(cast(Replica, spoiler), liar._hands, lambda: world.clock(liar))
+    for number in range(20):
+        world.submit(1, submission(1, number))
+        world.run()
+    assert spoiler.lies["bad shares"] > 0
+    assert {blame.member for member in correct for blame in member.blames} == {liar.me}
+    world.settle()
+    check_all(world)
 
 
 # -- who may lie -------------------------------------------------------------------------------------

@@ -52,7 +52,9 @@ class Cluster:
 
     async def end_liar(self, name: str) -> dict[str, int]:
         """SIGTERM to a liar; how often it did what. Raises ServerFailed."""
-        process = self._processes.pop(name)
+        process = self._processes.pop(name, None)
+        if process is None:
+            raise ServerFailed(f"{name or 'a liar'} does not run: it was not started")
         _signal(process, signal.SIGTERM)
         try:
             async with asyncio.timeout(STOP_SECONDS):

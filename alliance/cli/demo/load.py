@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 LANES = (2, 6)
 """Commands that the first and the second client have under way at once."""
 
-LONGEST_SECONDS = 25.0
-"""A client that gets nothing, or an end that does not come, is waited for at most so long."""
+LONGEST_SECONDS = 60.0
+"""A client that gets nothing, or an end that does not come, is waited for at most so long: three times what
+the slowest attack takes, for machines that have other things to do."""
 
 
 @dataclass(frozen=True)
