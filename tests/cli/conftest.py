@@ -17,7 +17,7 @@ from tests.worlds.executors import give_addresses
 from tests.worlds.founding import found
 from tests.worlds.processes import PASSPHRASE, Cluster, command, environment, founding
 
-RUN_SECONDS = 120.0
+RUN_SECONDS = 240.0
 PURPOSES = (("tokens", 3), ("web", 3), ("logins", 2))
 
 

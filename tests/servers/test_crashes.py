@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from alliance import sync
 from alliance.cli.demo.verdict import difference
 from alliance.proofs.receipt import Receipt
@@ -100,6 +102,7 @@ def check_log(cluster: Cluster, receipts: list[tuple[bytes, Receipt]]) -> None:
             assert places[command] == [receipt.slot, receipt.position, receipt.command_index]
 
 
+@pytest.mark.timeout(900)  # each kill and each start has a time-out of its own
 def test_twenty_kills_in_the_middle_of_a_stream_lose_nothing(running: Cluster) -> None:
     """Nothing that a client has a receipt for is lost. The victims are chosen by seed, leaders among them."""
     choose = Random(20)
