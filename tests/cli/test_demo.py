@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from alliance.cli.demo import command as demo
 from alliance.cli.demo.newcomer_run import DemoFigures
 from alliance.cli.demo.verdict import difference
 from tests.cli.conftest import RUN_SECONDS, Run
-from tests.worlds.processes import environment
+from tests.worlds.processes import STOP_SECONDS, environment, started
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +35,13 @@ with cheap_key_files():
 
 def _brief(*arguments: str) -> list[str]:
     return [sys.executable, "-c", _BRIEF, "demo", *arguments]
+
+
+def await_no_process_of(folder: Path) -> None:
+    """Who was told to end, or lost its parent, may take a moment; nobody stays."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while left := _processes_of(folder):
+        assert time.monotonic() < deadline, f"these still run after {STOP_SECONDS:g} s: {left}"
 
 
 def _processes_of(folder: Path) -> list[str]:
@@ -57,15 +66,14 @@ def test_all_of_it_holds_and_nothing_is_left_behind(alliance: Run, tmp_path: Pat
     assert (report["members"], report["faults"]) == (6, 1)
     for part in DemoFigures.PARTS:
         assert report[part] is True
-    assert report["leader_killed"] == "member-1"
     assert report["leader_gap_ms"] > 0
     assert report["killed"] == "member-6"
     assert report["decided_meanwhile"] == 25
     assert 0 < report["p50_ms"] <= report["p99_ms"]
     assert 0 < report["caught_up_seconds"] < report["seconds"]
     liar = report["liar"]
-    assert liar["member"] == "member-2"
-    assert list(liar["blamed"]) == ["member-2"]
+    assert liar["member"] != report["leader_killed"]
+    assert list(liar["blamed"]) == [liar["member"]]
     assert all(count > 0 for count in liar["lies"].values())
     assert liar["during"]["commands"] > 0
     assert report["decided_commands"] == 200 + liar["before"]["commands"] + liar["during"]["commands"]
@@ -73,7 +81,7 @@ def test_all_of_it_holds_and_nothing_is_left_behind(alliance: Run, tmp_path: Pat
     first_token, second_token = report["tokens"]
     assert first_token < second_token
     assert list(tmp_path.iterdir()) == []
-    assert _processes_of(tmp_path) == []
+    await_no_process_of(tmp_path)
 
 
 def test_an_attack_is_told_and_a_missing_openssl_is_admitted_with_what_to_install(
@@ -96,8 +104,8 @@ def test_an_attack_is_told_and_a_missing_openssl_is_admitted_with_what_to_instal
     told = " ".join(done.stdout.split())
     assert "4 The leader tells two stories" in told
     assert "slots proposed in two versions: " in told
-    assert "replaced member-1 as leader after" in told
-    assert 'blame member-1: "two proposals"' in told
+    (liar,) = re.findall(r"replaced (\S+) as leader after", told)
+    assert f'blame {liar}: "two proposals"' in told
     assert "✓ the 5 correct members tell one log" in told
     assert "✓ alliance verify, which contacts nobody: proven" in told
     assert "✗ openssl is not installed" in told
@@ -108,26 +116,16 @@ def test_an_attack_is_told_and_a_missing_openssl_is_admitted_with_what_to_instal
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
-    with subprocess.Popen(
-        _brief(),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**environment(None), "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    told = {**environment(None), "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with started(_brief(), cwd=ROOT, stdin=subprocess.DEVNULL, env=told, start_new_session=True) as process:
         for line in process.stdout:
             if b"servers are ready" in line:
                 break
         process.send_signal(number)
-        process.stdout.read()
-        assert process.stderr.read() == b"alliance: interrupted\n"
-        assert process.wait() == 130
+        _, said = process.communicate(timeout=RUN_SECONDS)
+    assert (process.returncode, said) == (130, b"alliance: interrupted\n")
     assert list(tmp_path.iterdir()) == []
-    assert _processes_of(tmp_path) == []
+    await_no_process_of(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from tests.worlds.founding import found
 
 PASSPHRASE = "correct horse battery staple"
 READY_SECONDS = 60.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 60.0
 LEVEL_SECONDS = 60.0
 # "python -m MODULE", which the kernel kills when the tests are killed: no server is left behind.
 _PR_SET_PDEATHSIG = 1
@@ -78,6 +78,23 @@ def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
             yield process
         finally:
             process.kill()
+
+
+def first_line(process: subprocess.Popen[bytes], timeout: float = READY_SECONDS) -> bytes:
+    """Its standard output up to the first newline. Raises NotReady if it ends, or says none for so long."""
+    pipe = process.stdout
+    assert pipe is not None
+    deadline = time.monotonic() + timeout
+    line = b""
+    while not line.endswith(b"\n"):
+        readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+        if not readable:
+            raise NotReady(f"no line within {timeout:g} s, but {line!r}")
+        part = os.read(pipe.fileno(), 4096)
+        if not part:
+            raise NotReady(f"it ended with {process.wait(STOP_SECONDS)} and said {line!r}")
+        line += part
+    return line
 
 
 def founding(
@@ -147,29 +164,14 @@ class ServerProcess:
 
     def await_ready(self, timeout: float = READY_SECONDS) -> dict[str, Any]:
         """Its ready line, parsed. Raises NotReady with what it said instead."""
-        line = self._read_line(timeout)
-        if not line:
-            raise NotReady(f"{self.folder.name} ended with {self.process.wait()}:\n{self.stderr()}")
+        try:
+            line = first_line(self.process, timeout)
+        except NotReady as error:
+            raise NotReady(f"{self.folder.name}: {error}:\n{self.stderr()}") from None
         event: dict[str, Any] = json.loads(line)
         if event.get("event") != "ready":
             raise NotReady(f"{self.folder.name} says {line!r}")
         return event
-
-    def _read_line(self, timeout: float) -> bytes:
-        """Reads the pipe until a newline or the end, at most so long."""
-        pipe = self.process.stdout
-        assert pipe is not None
-        deadline = time.monotonic() + timeout
-        line = b""
-        while not line.endswith(b"\n"):
-            readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
-            if not readable:
-                raise NotReady(f"{self.folder.name} is silent for {timeout:g} s:\n{self.stderr()}")
-            part = os.read(pipe.fileno(), 4096)
-            if not part:
-                return b""
-            line += part
-        return line
 
     def kill(self) -> None:
         """SIGKILL, at whatever it is doing."""

@@ -17,8 +17,8 @@ from typing import Any
 from alliance.config import file as config
 from alliance.errors import AllianceError
 
-READY_SECONDS = 20.0
-STOP_SECONDS = 5.0
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
 LOG = "server.log"
 PLAYGROUND = "only-for-the-demo"
 """The file in a member's folder without which nobody may let it lie."""
@@ -97,18 +97,20 @@ class Cluster:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 line = await process.stdout.readline()
+                if not line:
+                    await process.wait()
         except TimeoutError:
-            raise ServerFailed(f"{name} was not ready within {READY_SECONDS:g} s") from None
+            last = _last_line(log_file)
+            raise ServerFailed(f"{name} was not ready within {READY_SECONDS:g} s: {last}") from None
         if not line:
-            await process.wait()
             raise ServerFailed(f"{name} ended with code {process.returncode}: {_last_line(log_file)}")
         said: dict[str, Any] = json.loads(line)
         return said
 
     async def kill(self, name: str) -> int:
-        """SIGKILL: no farewell, no last write. Returns the process id that was killed."""
+        """SIGKILL, if it still runs: no farewell, no last write. Returns the process id that was killed."""
         process = self._processes.pop(name)
-        process.kill()
+        _signal(process, signal.SIGKILL)
         await process.wait()
         return process.pid
 

@@ -137,6 +137,7 @@ class Demo(Run):
             "Total order is what an alliance is for. Two clients ask two servers and believe neither: each"
             " checks what it hears against the quorum's signature.",
         )
+        await self.settled(first, self.names)  # the second client knows of no receipt of the first one's
         logs = await asyncio.gather(hear(first, near), hear(second, far))
         heard = [[entry.command for entry in log] for log in logs]
         digests = [short(digest(commands)) for commands in heard]
@@ -182,7 +183,9 @@ class Demo(Run):
         )
 
     async def _kill_leader(self, client: Client) -> None:
-        leader, heir = self.names[0], self.names[1 % len(self.names)]
+        standing = await self.settled(client, self.names)
+        leader = standing.leader
+        heir = self.names[(self.names.index(leader) + 1) % len(self.names)]
         self.narration.chapter(
             "The leader dies",
             f"{leader}, which gave every command its place, gets SIGKILL. The others miss its decisions,"
@@ -201,7 +204,7 @@ class Demo(Run):
         receipt.verify(client.public_key)
         self.receipts.append(receipt)
         views = {member.view for member in await client.status() if member.reachable}
-        if 0 in views:
+        if standing.view in views:
             raise PartFailed(f"{leader} is dead, and some members still wait for it")
         self.narration.fact(f"the next command has its receipt {self.figures.leader_gap_ms:g} ms later")
         if self._after[1:]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from alliance.cli.demo.narration import Narration
 from alliance.errors import AllianceError
 
-PROCESS_SECONDS = 30.0
+PROCESS_SECONDS = 120.0
+"""More than any of them waits by itself, for a machine that is busy."""
 
 
 class PartFailed(AllianceError):
@@ -20,7 +21,10 @@ class PartFailed(AllianceError):
 
 
 async def run(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """A real process: its exit code, and what it said. Without an ``environment`` it has ours."""
+    """A real process: its exit code, and what it said. Without an ``environment`` it has ours.
+
+    Raises PartFailed for one that does not end.
+    """
     process = await asyncio.create_subprocess_exec(
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
@@ -31,10 +35,11 @@ async def run(*arguments: str, environment: Mapping[str, str] | None = None) -> 
     try:
         async with asyncio.timeout(PROCESS_SECONDS):
             said, _ = await process.communicate()
-    except BaseException:
+    except TimeoutError:
+        raise PartFailed(f"'{' '.join(arguments)}' did not end within {PROCESS_SECONDS:g} s") from None
+    finally:
         if process.returncode is None:
             process.kill()
-        raise
     return process.returncode or 0, " ".join(said.decode("utf-8", "replace").split())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alliance.config.file import AllianceConfig
     from alliance.proofs.receipt import Receipt
 
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 60.0
 POLL_SECONDS = 0.02
 
 
@@ -121,6 +121,7 @@ class Run(ABC):
 
         Nothing is due then, so that a member may be exchanged without being missed. Raises PartFailed.
         """
+        members: list[MemberStatus] = []
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
                 while True:
@@ -134,7 +135,13 @@ class Run(ABC):
                         return members[0]
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            raise PartFailed(f"the members did not agree within {SETTLE_SECONDS:g} s") from None
+            there = "; ".join(
+                f"{m.name} in view {m.view} has accepted {m.accepted} slots and proven {m.certified}"
+                if m.reachable
+                else f"{m.name} does not answer"
+                for m in members
+            )
+            raise PartFailed(f"the members did not agree within {SETTLE_SECONDS:g} s: {there}") from None
 
 
 class _Over(Exception):
