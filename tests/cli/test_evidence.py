@@ -84,9 +84,11 @@ def test_what_cannot_be_read_is_named(inside: Run, founded: Cluster, file: Path,
         assert str(folder if folder == tmp_path and path == file else path) in result.error
 
 
-def test_status_tells_how_much_evidence_a_member_keeps(inside: Run, cluster: Cluster) -> None:
-    folder = cluster.client_folder("client-1")
-    told = json.loads(inside("status", folder, "-o", "json").text)
+def test_status_tells_how_much_evidence_a_member_keeps(inside: Run, home: Cluster) -> None:
+    with home:  # servers to which nothing has happened: who was late is blamed for as long as they run
+        home.start()
+        told = json.loads(inside("status", home.client_folder("client-1"), "-o", "json").text)
+    assert len(told["members"]) == len(home.names)
     assert all((member["blamed"], member["evidence"]) == ([], {}) for member in told["members"])
     member = MemberStatus(
         "m", "a", True, blamed=("member-2", "member-3"), evidence={"member-3": 2, "client-1": 1}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from alliance.config import file as config
-from tests.cli.conftest import Run
+from alliance import config
+from tests.cli.conftest import RUN_SECONDS, Run
 from tests.worlds.founding import cheaply
-from tests.worlds.processes import command, environment
+from tests.worlds.processes import command, environment, started
 
 
 def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
@@ -137,25 +139,23 @@ def test_an_empty_passphrase_is_refused(inside: Run, tmp_path: Path) -> None:
 def _at_a_terminal(arguments: list[str], answers: list[bytes]) -> tuple[int, bytes]:
     """Runs a command whose input and error output are a terminal; answers each question when it is asked."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        command(*arguments),
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-        env=environment(None),
-        start_new_session=True,
-    ) as process:
+    options: dict[str, Any] = {"stdin": theirs, "stdout": subprocess.DEVNULL, "stderr": theirs}
+    with started(command(*arguments), env=environment(None), start_new_session=True, **options) as process:
         os.close(theirs)
         said = b""
         try:
-            while part := os.read(ours, 1024):
+            while True:
+                readable, _, _ = select.select([ours], [], [], RUN_SECONDS)
+                assert readable, f"silent for {RUN_SECONDS:g} s after {said!r}, with {answers} to be given"
+                if not (part := os.read(ours, 1024)):
+                    break
                 said += part
                 if answers and said.endswith(b": "):
                     os.write(ours, answers.pop(0) + b"\n")
         except OSError:  # so Linux says that the other side is closed
             pass
         os.close(ours)
-        return process.wait(), said
+        return process.wait(RUN_SECONDS), said
 
 
 def test_at_a_terminal_it_asks_twice_and_shows_nothing(tmp_path: Path) -> None:

@@ -11,9 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from alliance.keys import folder as keys
+from alliance import keys
+from alliance.cli.demo.cluster import free_addresses
 from tests.cli.conftest import Run
-from tests.worlds.processes import PASSPHRASE, Cluster, ServerProcess, command, environment
+from tests.worlds.processes import (
+    PASSPHRASE,
+    STOP_SECONDS,
+    Cluster,
+    ServerProcess,
+    command,
+    environment,
+    first_line,
+    started,
+)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -29,10 +39,8 @@ def test_it_says_when_it_listens_and_ends_cleanly(home: Cluster, number: signal.
 
 
 def test_it_can_listen_elsewhere(home: Cluster) -> None:
-    with home, socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{bound.getsockname()[1]}"
-        bound.close()
+    (address,) = free_addresses(1)
+    with home:
         server = home.launch("member-1", "--listen", address)
         assert server.await_ready()["address"] == address
 
@@ -203,18 +211,11 @@ def test_a_clock_that_is_wrong(
 
 
 def test_the_ready_line_for_people(home: Cluster) -> None:
-    import subprocess
-
-    with subprocess.Popen(
-        command("serve", home.member("member-1"), "--log-level", "error"),
-        stdout=subprocess.PIPE,
-        env=environment(),
-        start_new_session=True,
-    ) as server:
-        assert server.stdout is not None
-        line = server.stdout.readline().decode()
+    words = command("serve", home.member("member-1"), "--log-level", "error")
+    with started(words, env=environment(), start_new_session=True) as server:
+        line = first_line(server).decode()
         server.terminate()
-        assert server.wait() == 0
+        assert server.wait(STOP_SECONDS) == 0
     assert line == f"ready: member-1 listens on {home.config.members[0].address}, pid {server.pid}\n"
 
 

@@ -113,6 +113,7 @@ def test_what_policies_do_not_allow_is_refused_and_stays_on_the_record(
     assert "member-4: the subject 'root' is not allowed" in error
     assert not out.exists()
     receipt = Receipt.from_json(kept.read_bytes())
+    cluster.await_level(*cluster.names)  # another client knows of no receipt
     listing = ("sign", "audit", cluster.client_folder("client-2"), "--start", str(receipt.slot), "-o", "json")
     given = [word for path in policies for word in ("--policy", path)]
     result = inside(*listing, *given)
