@@ -31,7 +31,8 @@ class Stream:
         self._allowed = AHEAD
         self._stopping = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run)
+        # Where the test fails before its end, nobody waits for this thread.
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -71,7 +72,7 @@ class Stream:
             self._stopping = True
             self._news.notify_all()
         self._thread.join(timeout=90.0)
-        assert not self._thread.is_alive()
+        assert not self._thread.is_alive(), f"no receipt after the {len(self.receipts)}th within 90 s"
         if self._error is not None:
             raise self._error
 
