@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from contextlib import aclosing
 from pathlib import Path
 from random import Random
@@ -23,7 +24,7 @@ from examples.broadcast.chat import chat
 from examples.broadcast.commands import PROGRAM, app
 from examples.broadcast.message import MAGIC, decode, encode
 from tests.alliance.conftest import Run
-from tests.worlds.processes import PASSPHRASE, READY_SECONDS, Cluster, environment
+from tests.worlds.processes import PASSPHRASE, READY_SECONDS, STOP_SECONDS, Cluster, environment, started
 
 KILLS = 2
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,20 +85,20 @@ def test_a_subscriber_process_that_is_killed_goes_on_in_its_file(cluster: Cluste
     arguments = ("-t", "gates/north", "--cursor", tmp_path / "cursor", "--into", out)
     folder = cluster.client_folder("client-2")
     for kill in range(KILLS):
-        process = subprocess.Popen(
-            broadcast("subscribe", folder, *arguments, "--follow"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=ROOT,
-            env=environment(),
-        )
-        goal = (kill + 1) * sum(map(len, lines)) // (KILLS + 1) - dice.randrange(100)
-        while not out.exists() or out.stat().st_size < goal:
-            with pytest.raises(subprocess.TimeoutExpired):  # it does not end by itself
-                process.wait(0.005)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        words = broadcast("subscribe", folder, *arguments, "--follow")
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with started(words, cwd=ROOT, env=environment(), **quiet) as process:
+            goal = (kill + 1) * sum(map(len, lines)) // (KILLS + 1) - dice.randrange(100)
+            deadline = time.monotonic() + READY_SECONDS
+            while (there := out.stat().st_size if out.exists() else 0) < goal:
+                with pytest.raises(subprocess.TimeoutExpired):  # it does not end by itself
+                    process.wait(0.005)
+                late = f"{there} bytes of {goal} within {READY_SECONDS:g} s, in the run before kill {kill}"
+                assert time.monotonic() < deadline, late
+            process.send_signal(signal.SIGKILL)
+            assert process.wait(STOP_SECONDS) == -signal.SIGKILL
     cluster.start("member-1")
+    cluster.await_level(*cluster.names)
     done("subscribe", folder, *arguments)
     assert out.read_bytes() == b"".join(lines)
 
@@ -110,6 +111,7 @@ def test_the_command_line_publishes_and_tells_with_proofs(cluster: Cluster, tmp_
     assert [place["topic"] for place in places] == ["proofs", "proofs"]
     key = load_public_key(cluster.config.key.to_pem())
     (tmp_path / "proofs").mkdir()
+    cluster.await_level(*cluster.names)  # the second client knows of no receipt of the first one's
     options = ("-t", "proofs", "--cursor", tmp_path / "cursor", "-o", "json", "--proofs", tmp_path / "proofs")
     told = [json.loads(line) for line in done("subscribe", second, *options).stdout.splitlines()]
     assert [(m["message"], m["publisher"]) for m in told] == [("one", "client-1"), ("two", "client-1")]

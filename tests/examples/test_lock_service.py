@@ -19,7 +19,15 @@ from alliance.proofs.receipt import load_public_key
 from examples.lock_service import LockRefused, LockTaken, Ticket, sync
 from examples.lock_service.commands import PROGRAM, app
 from tests.worlds.executors import Executors
-from tests.worlds.processes import PASSPHRASE, READY_SECONDS, Cluster, environment
+from tests.worlds.processes import (
+    PASSPHRASE,
+    READY_SECONDS,
+    STOP_SECONDS,
+    Cluster,
+    environment,
+    first_line,
+    started,
+)
 
 MODULE = "examples.lock_service"
 EXECUTORS = ("member-2", "member-3", "member-5")
@@ -43,10 +51,6 @@ def words(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", MODULE, *map(str, arguments)]
 
 
-def started(*arguments: str | Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(words(*arguments), stdout=subprocess.PIPE, cwd=ROOT, env=ENVIRONMENT)
-
-
 def done(*arguments: str | Path, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[bytes]:
     result = subprocess.run(
         words(*arguments), input=stdin, capture_output=True, cwd=ROOT, env=ENVIRONMENT, timeout=READY_SECONDS
@@ -56,15 +60,10 @@ def done(*arguments: str | Path, stdin: bytes = b"", code: int = 0) -> subproces
 
 
 @contextlib.contextmanager
-def ending(process: subprocess.Popen[bytes]) -> Iterator[Any]:
-    """Its first line, parsed; it is killed in the end."""
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()  # type: ignore[union-attr]
+def ready(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
+    """A process and its first line, parsed; it is killed in the end, and what it runs hears of it."""
+    with started(words(*arguments), cwd=ROOT, env=ENVIRONMENT, stderr=None) as process:
+        yield process, json.loads(first_line(process))
 
 
 def test_a_holder_that_is_killed_is_followed_and_its_token_is_stale(
@@ -72,16 +71,16 @@ def test_a_holder_that_is_killed_is_followed_and_its_token_is_stale(
 ) -> None:
     """The story of the demo: the next one has a higher token, and the resource refuses the old one."""
     first, second = (cluster.client_folder(f"client-{number}") for number in (1, 2))
-    keep = f"cp $LOCK_TICKET {tmp_path}/old.json && echo {{}} && exec sleep 1000"
-    holder = started("lock", first, "reports/today", "--ttl", "2", "--", "sh", "-c", keep)
+    keep = f"cp $LOCK_TICKET {tmp_path}/old.json && echo {{}} && exec cat"
+    holding = ("lock", first, "reports/today", "--ttl", "2", "--", "sh", "-c", keep)
     key = cluster.folder / "public-attestation.pem"
     files = ("resource", tmp_path / "files", "--key", key, "--listen", "127.0.0.1:0")
-    with ending(started(*files)) as served, ending(holder):
+    with ready(*files) as (_, served), ready(*holding) as (holder, _):
         url = f"http://{served['address']}"
         write = ("write", url, "reports/today", "--ticket")
         done(*write, tmp_path / "old.json", stdin=b"by the first\n")
         holder.send_signal(signal.SIGKILL)
-        holder.wait()
+        holder.wait(STOP_SECONDS)
         executors.kill(EXECUTORS[0])
         script = f"cp $LOCK_TICKET {tmp_path}/new.json && {' '.join(words(*write))} $LOCK_TICKET"
         done("lock", second, "reports/today", "--", "sh", "-c", script, stdin=b"by the second\n")
@@ -121,8 +120,7 @@ def test_the_library_waits_in_line_and_says_why_not(cluster: Cluster, executors:
 def test_the_command_line_passes_codes_on(cluster: Cluster, executors: Executors) -> None:
     folder = cluster.client_folder("client-1")
     assert done("lock", folder, "gate", "--", "sh", "-c", "exit 7", code=7).stdout == b""
-    holder = started("lock", folder, "gate", "-o", "json")
-    with ending(holder) as held:
+    with ready("lock", folder, "gate", "-o", "json") as (holder, held):
         done("lock", cluster.client_folder("client-2"), "gate", "--wait", "0", "--", "true", code=6)
         listed = json.loads(done("list", folder, "-o", "json").stdout)
         assert listed["holders"][0] | {"expires_ms": 0} == {
@@ -131,7 +129,7 @@ def test_the_command_line_passes_codes_on(cluster: Cluster, executors: Executors
             "expires_ms": 0,
         }
         holder.terminate()
-        assert holder.wait() == 0
+        assert holder.wait(STOP_SECONDS) == 0
     assert done("list", folder).stdout == b""
 
 
