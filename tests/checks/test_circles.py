@@ -29,7 +29,10 @@ def test_a_circle_is_found() -> None:
 
 
 def circles(arrows: dict[str, set[str]]) -> Iterator[list[str]]:
-    """The groups of modules that reach each other: Tarjan, "Depth-first search and linear graph algorithms", 1972."""
+    """The groups of modules that reach each other.
+
+    Tarjan, "Depth-first search and linear graph algorithms", 1972.
+    """
     number: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []

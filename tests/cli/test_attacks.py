@@ -16,22 +16,22 @@ import pytest
 
 from alliance import client
 from alliance import config as config_file
+from alliance.cli.demo.attack import Attack, Outcome
+from alliance.cli.demo.attack_kinds import ALL, PLANS, AttackName, AttackPlan
 from alliance.cli.demo.cluster import PLAYGROUND
-from alliance.cli.demo.run import Run
-from alliance.cli.demo.attack_kinds import ALL, PLANS, Attack, AttackPlan
-from alliance.cli.demo.attack import Outcome, Attack
 from alliance.cli.demo.narration import Narration
-from alliance.server.driver import Driver
+from alliance.cli.demo.run import Run
 from alliance.hostile.attacks import ATTACKS, BadShares
 from alliance.hostile.liar import Means
+from alliance.server.driver import Driver
 from fab_paxos import Replica
 from quorum import JointStatement
-from tests.fab_paxos.checkers import check_all
-from tests.fab_paxos.cluster import Cluster as World
-from tests.fab_paxos.cluster import submission
-from tests.fab_paxos.standin import CONTEXT
+from tests.worlds.checkers import check_all
+from tests.worlds.cluster import Cluster as World
+from tests.worlds.cluster import submission
 from tests.worlds.founding import found
 from tests.worlds.processes import PASSPHRASE, Cluster, environment, founding
+from tests.worlds.standin import CONTEXT
 
 Play = Callable[[AttackPlan], Outcome]
 

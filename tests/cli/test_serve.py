@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from alliance import keys
 from alliance.cli.demo.cluster import free_addresses
+from alliance.keys import folder as keys
 from tests.cli.conftest import Run
 from tests.worlds.processes import (
     PASSPHRASE,

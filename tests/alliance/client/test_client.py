@@ -183,10 +183,10 @@ def test_closing_ends_what_waits_and_leaves_nothing(
 
 
 def test_time_over_is_an_unknown_outcome(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
-    office.certifies = False
-
     async def scenario() -> None:
         async with connected(farm, tmp_path, {0: office}) as client:
+            await client.propose(b"zero")  # so that the time is not that of the handshake
+            office.certifies = False
             with pytest.raises(OutcomeUnknown):
                 await client.propose(b"one", timeout=2.0)
         assert not office.sessions._waiting
@@ -327,8 +327,8 @@ def test_the_blocking_twin_does_the_same(farm: Farm, monkeypatch: pytest.MonkeyP
 
 def test_an_interrupted_wait_ends_the_work_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in a blocking call must not leave the proposal running behind the program's back."""
-    ended = asyncio.run_coroutine_threadsafe(_event(), sync._background()).result()
-    begun = asyncio.run_coroutine_threadsafe(_event(), sync._background()).result()
+    ended = asyncio.run_coroutine_threadsafe(_event(), sync._background()).result(10.0)
+    begun = asyncio.run_coroutine_threadsafe(_event(), sync._background()).result(10.0)
 
     async def work() -> None:
         begun.set()
