@@ -62,9 +62,11 @@ class Slow(Liar):
                 if (view, slot) not in self._held:
                     self.lies["proposals held back"] += 1
                 self._held.setdefault((view, slot), []).append(Send(to, message))
-            case Status(accepted=accepted) if self._held:  # nobody is to ask for what is held back
-                _, first = next(iter(self._held))
-                out.append(Send(to, replace(message, accepted=min(accepted, first - 1))))
+            case Status(view, accepted):
+                held_in, first = next(iter(self._held), (view, accepted + 1))
+                if held_in == view:  # nobody is to ask for what is held back
+                    message = replace(message, accepted=min(accepted, first - 1))
+                out.append(Send(to, message))
             case _:
                 out.append(Send(to, message))
 

@@ -21,10 +21,11 @@ from alliance.cli.demo.attack_kinds import ALL, PLANS, AttackName, AttackPlan
 from alliance.cli.demo.cluster import PLAYGROUND
 from alliance.cli.demo.narration import Narration
 from alliance.cli.demo.run import Run
-from alliance.hostile.attacks import ATTACKS, BadShares
-from alliance.hostile.liar import Means
+from alliance.hostile.attacks import ATTACKS, BadShares, Slow
+from alliance.hostile.liar import Liar, Means
 from alliance.server.driver import Driver
 from fab_paxos import Replica
+from fab_paxos.messages import Status
 from quorum import JointStatement
 from tests.worlds.checkers import check_all
 from tests.worlds.cluster import Cluster as World
@@ -146,20 +147,44 @@ def test_every_attack_of_the_demo_is_one_of_the_liars() -> None:
 def test_a_spoiler_of_signatures_is_convicted_whoever_is_faster(seed: int) -> None:
     """No heartbeat passes: nobody has to be short of shares when one comes."""
     world = World(seed=seed)
-    liar, *correct = world.members
-
-    def share(statement: JointStatement, proven: bool) -> bytes:
-        return world.endorsers[liar.me].endorse(statement.encode(CONTEXT), proven=proven)
-
-    spoiler = BadShares(liar.engine, Means(liar.config, b"", share))
-    liar._driver = Driver(cast(Replica, spoiler), liar._hands, lambda: world.clock(liar))
+    _, *correct = world.members
+    spoiler = seat(world, BadShares)
     for number in range(20):
         world.submit(1, submission(1, number))
         world.run()
     assert spoiler.lies["bad shares"] > 0
-    assert {blame.member for member in correct for blame in member.blames} == {liar.me}
+    assert {blame.member for member in correct for blame in member.blames} == {spoiler.me}
     world.settle()
     check_all(world)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_slow_leader_that_was_replaced_says_nothing_that_convicts_it(seed: int) -> None:
+    """What it still holds back, if it was slower than it meant to be, is of no view that anybody is in."""
+    world = World(seed=seed)
+    world.keep_sent = True
+    slow = seat(world, Slow)
+    for number in range(3):
+        world.submit(number, submission(1, number))
+    world.settle_views(2)
+    assert slow.lies["proposals held back"] > 0
+    assert not any(member.blames for member in world.members)
+    told = [said for sender, _, said in world.sent if sender == slow.me and isinstance(said, Status)]
+    assert max(said.certified for said in told) > 0
+    for said in told:
+        assert said.certified <= said.decided <= said.accepted
+
+
+def seat(world: World, kind: type[Liar]) -> Liar:
+    """Puts the first leader's engine into a liar's hands."""
+    liar = world.members[0]
+
+    def share(statement: JointStatement, proven: bool) -> bytes:
+        return world.endorsers[liar.me].endorse(statement.encode(CONTEXT), proven=proven)
+
+    seated = kind(liar.engine, Means(liar.config, b"", share))
+    liar._driver = Driver(cast(Replica, seated), liar._hands, lambda: world.clock(liar))
+    return seated
 
 
 # -- who may lie -------------------------------------------------------------------------------------
