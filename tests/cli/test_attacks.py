@@ -126,7 +126,8 @@ def test_an_equivocator_is_convicted_and_replaced_and_lies_in_its_reports(play: 
     assert outcome.lies["slots proposed in two versions"] > 0
     assert outcome.lies["lying Reports"] > 0
     assert outcome.replaced_after_ms is not None
-    assert set(outcome.blamed[outcome.member]) == {"two proposals"}
+    # Reports that it has to repeat, because the others are slow, contradict each other as well.
+    assert {"two proposals"} <= set(outcome.blamed[outcome.member]) <= {"two proposals", "two Reports"}
     assert json.loads(json.dumps(outcome.report()))["log_sha256"] == outcome.log_sha256
 
 
