@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
 SETUP_BENCH := $(VENV)/.alliance-bench
+SETUP_DOCS := $(VENV)/.alliance-docs
 WORKERS ?= 2
 
 .PHONY: help demo test check sim explore twins bugs fuzz fuzz-crypto mutants bench bench-peers bench-scale bench-crypto \
-	protos clean
+	docs protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -33,6 +34,11 @@ $(SETUP_BENCH): setup.cfg | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@ $(SETUP)
 
+$(SETUP_DOCS): setup.cfg | $(BIN)/python
+	@echo "setting up $(VENV) with what builds the site (once)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@ $(SETUP)
+
 demo: $(SETUP) ## six organisations decide; members die, the leader too; one lies; openssl verifies
 	@$(BIN)/alliance demo
 	@echo "demo: ok"
@@ -42,12 +48,13 @@ test: $(SETUP_DEV) ## everything that CI runs: check, then all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
 	@echo "test: ok"
 
-check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code, commit subjects
+check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code and tables, commit subjects
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python protos/generate.py --check
+	@$(BIN)/python docs/tables.py --check
 	@$(BIN)/python -m tests.checks.commits
 	@echo "check: ok"
 
@@ -99,11 +106,16 @@ bench-scale: $(SETUP_BENCH) ## how costs grow with the members, in a simulated w
 	@$(BIN)/python -m benchmarks scale $(ARGS)
 	@echo "bench-scale: ok"
 
+docs: $(SETUP_DOCS) ## the documents as a site with all commands and interfaces, in build/docs
+	@$(BIN)/python docs/tables.py --check
+	@$(BIN)/python -m sphinx -E -W -n -q --keep-going -c docs -d build/doctrees . build/docs
+	@echo "docs: ok"
+
 protos: $(SETUP_DEV) ## generate alliance/pb from protos/
 	@$(BIN)/python protos/generate.py
 	@echo "protos: ok"
 
-clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) .mypy_cache .ruff_cache *.egg-info
+clean: ## remove the virtual environment, the site and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache *.egg-info build docs/reference/api
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@echo "clean: ok"

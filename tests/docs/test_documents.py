@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -29,14 +31,19 @@ from quorum import Context, QuorumSystem
 from tests.docs import documents
 from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
+from tests.processes import environment
 from verifiable_log import limits as log_limits
 
 PROTOCOL = ROOT / "docs" / "concepts" / "protocol.md"
 EXECUTION = ROOT / "docs" / "guides" / "execution.md"
 EVIDENCE = ROOT / "docs" / "concepts" / "evidence.md"
+LIMITS = ROOT / "docs" / "reference" / "limits.md"
+SIZES = ROOT / "docs" / "reference" / "sizes.md"
+STATEMENTS = ROOT / "docs" / "reference" / "statements.md"
+EXIT_CODES = ROOT / "docs" / "reference" / "exit_codes.md"
+GLOSSARY = ROOT / "docs" / "reference" / "glossary.md"
 RECEIPTS = ROOT / "docs" / "guides" / "receipts.md"
 SIGNING = ROOT / "docs" / "guides" / "signing.md"
-OPERATIONS = ROOT / "docs" / "guides" / "operations.md"
 ids = {"ids": lambda path: str(path.relative_to(ROOT))}
 
 
@@ -67,16 +74,31 @@ def test_documents_are_plain(document: Path) -> None:
         assert line == line.rstrip(), f"line {number} ends with blanks"
 
 
-def test_every_document_is_linked_from_the_readme() -> None:
-    linked = {(ROOT / link).resolve() for link in links(ROOT / "README.md")}
-    assert set(DOCUMENTS) - {ROOT / "README.md"} <= linked
+def test_every_document_is_reached_from_the_readme() -> None:
+    """In three steps at most: the README, a folder's first page, the document, one that belongs to it."""
+    reached = {ROOT / "README.md"}
+    for _ in range(3):
+        pages = [page for page in reached if page.suffix == ".md"]
+        reached |= {
+            (page.parent / link.partition("#")[0]).resolve() for page in pages for link in links(page)
+        }
+    assert set(DOCUMENTS) <= reached
 
 
-# -- protocol.md -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("folder", ["start", "guides", "concepts", "reference", "development"])
+def test_a_folders_first_page_lists_what_is_in_it(folder: str) -> None:
+    first = ROOT / "docs" / folder / "index.md"
+    listed = {(first.parent / link).resolve() for link in links(first)}
+    (tree,) = re.findall(r"```{toctree}\n:hidden:\n\n(.*?)```", first.read_text("utf-8"), re.S)
+    on_the_site = {(first.parent / f"{name}.md").resolve() for name in tree.split()}
+    assert set(first.parent.glob("*.md")) - {first} <= on_the_site <= listed
+
+
+# -- protocol.md and its tables ----------------------------------------------------------------------
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    rows = table(PROTOCOL, "constant", "value", "what is bounded")
+    rows = table(LIMITS, "constant", "value", "reason")
     written = {name: int(value) for name, value, _ in rows}
     constants = {
         name: value
@@ -89,7 +111,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_the_sizes_are_those_of_the_code() -> None:
     heading = ["n", "f", "decision", "report", "forcing", "one_correct"]
-    rows = [list(map(int, row)) for row in table(PROTOCOL, *heading)]
+    rows = [list(map(int, row)) for row in table(SIZES, *heading)]
     assert len(rows) >= 4
     for members, faulty, *sizes in rows:
         system = QuorumSystem(members, faulty)
@@ -97,7 +119,7 @@ def test_the_sizes_are_those_of_the_code() -> None:
 
 
 def test_the_statements_are_those_of_the_code() -> None:
-    rows = table(PROTOCOL, "tag", "statement", "signed by", "fields", "bytes of fields")
+    rows = table(STATEMENTS, "tag", "statement", "signed", "fields", "bytes of fields", "meaning")
     written = {int(row[0], 16): (row[1], _names(row[3]), int(row[4])) for row in rows}
     in_code = {}
     for name, kind in vars(quorum.statement).items():
@@ -208,11 +230,11 @@ def test_the_policies_and_errors_are_those_of_the_code() -> None:
     assert "five minutes before the time" in text
 
 
-# -- operations.md -----------------------------------------------------------------------------------
+# -- exit_codes.md -----------------------------------------------------------------------------------
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
-    rows = table(OPERATIONS, "exit code", "error", "what happened", "what to do")
+    rows = table(EXIT_CODES, "exit code", "error", "what happened", "what to do")
     written = {error: int(code) for code, error, _, _ in rows}
     assert len(written) == len(rows)
     in_code = {
@@ -221,3 +243,33 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
         if inspect.isclass(kind) and issubclass(kind, AllianceError)
     }
     assert written == in_code
+
+
+# -- glossary.md -------------------------------------------------------------------------------------
+
+
+def test_each_term_of_the_glossary_is_defined_once_and_lives_where_it_says() -> None:
+    rows = table(GLOSSARY, "term", "meaning", "file")
+    terms = [term.lower() for term, _, _ in rows]
+    assert terms == sorted(set(terms)), "in alphabetical order, each once"
+    for term, meaning, file in rows:
+        assert (ROOT / file).is_file(), f"{term}: {file}"
+        assert meaning.endswith("."), term
+        assert 1 <= len(re.findall(r"\.(?= |$)", meaning)) <= 3, term
+        if not term.islower():  # a name of the code, and not only of the prose
+            assert re.search(rf"\b{term}\b", (ROOT / file).read_text("utf-8")), f"{term}: {file}"
+
+
+def test_the_glossary_has_the_terms_of_the_protocol() -> None:
+    terms = {term.lower() for term, _, _ in table(GLOSSARY, "term", "meaning", "file")}
+    assert terms >= {"view", "slot", "propose", "accepted", "report", "newview", "endorsement", "certificate"}
+    assert terms >= {"receipt", "culprit", "evidence", "incarnation", "gate", "seal", "journal", "driver"}
+
+
+# -- generated pages ---------------------------------------------------------------------------------
+
+
+def test_the_generated_pages_are_current() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "tables.py"), "--check"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,142 @@
+"""Writes the pages of docs/reference that are tables of what the code says; ``--check`` only compares.
+
+A page says at its top which modules it is made of. Nothing on these pages is written by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from textwrap import fill
+from types import ModuleType
+
+import quorum.statement
+from fab_paxos import limits as engine_limits
+from quorum import QuorumSystem
+from verifiable_log import limits as log_limits
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE / "reference"
+FAULTS = range(1, 6)
+SIZES = ("decision", "report", "forcing", "one_correct")
+
+
+def limits() -> str:
+    """Every constant of the two modules, with the reason that stands below it there."""
+    rows = [
+        (f"`{name}`", str(value), reason)
+        for module in (log_limits, engine_limits)
+        for name, value, reason in _constants(module)
+    ]
+    return _page(
+        [
+            _head(
+                "Limits",
+                "[verifiable_log/limits.py](../../verifiable_log/limits.py) and "
+                "[fab_paxos/limits.py](../../fab_paxos/limits.py)",
+            ),
+            "They are part of the protocol: a batch over a limit is refused by every correct member, so all "
+            "members must run with the same values.",
+            _table(("constant", "value", "reason"), rows),
+        ]
+    )
+
+
+def _constants(module: ModuleType) -> Iterator[tuple[str, int, str]]:
+    """(name, value, what is said of it in the string below) for each constant, in order."""
+    body = ast.parse(inspect.getsource(module)).body
+    for node, below in itertools.pairwise(body):
+        match node, below:
+            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(reason))):
+                yield name, getattr(module, name), _flat(reason)
+
+
+def sizes() -> str:
+    """The quorum sizes for each number of faults: of the smallest alliance, and of one member more."""
+    systems = [QuorumSystem(5 * f + 1 + more, f) for f in FAULTS for more in (0, 1)]
+    rows = [
+        (str(s.member_count), str(s.faulty_max), *(str(getattr(s, size)) for size in SIZES)) for s in systems
+    ]
+    return _page(
+        [
+            _head("Sizes", "[quorum/system.py](../../quorum/system.py)"),
+            "How many of `n` members suffice for what, when at most `f` are faulty: for each `f` the "
+            "smallest alliance, and one with a member more. What the names mean is in "
+            "[the protocol](../concepts/protocol.md#1-model-and-sizes).",
+            _table(("n", "f", *SIZES), rows),
+        ]
+    )
+
+
+def statements() -> str:
+    """Every kind of statement with its tag and layout."""
+    kinds = [
+        kind
+        for kind in vars(quorum.statement).values()
+        if inspect.isclass(kind) and isinstance(getattr(kind, "TAG", None), int)
+    ]
+    rows = []
+    for kind in sorted(kinds, key=lambda kind: kind.TAG):
+        fields = [
+            f"{field.name} u64" if field.type in (int, "int") else f"{field.name}[32]"
+            for field in dataclasses.fields(kind)
+        ]
+        name = kind.__name__.removesuffix("Statement").upper()
+        signed = "jointly" if kind.TAG < 0x40 else "by one party"
+        meaning = _flat((inspect.getdoc(kind) or "").split("\n\n")[0])
+        rows.append((f"0x{kind.TAG:02x}", name, signed, ", ".join(fields), str(kind.LAYOUT.size), meaning))
+    return _page(
+        [
+            _head("Statements", "[quorum/statement.py](../../quorum/statement.py)"),
+            "Everything that is ever signed, by the members jointly with a threshold RSA signature, or by "
+            "one party with its Ed25519 key. The bytes around the fields are specified in "
+            "[the protocol](../concepts/protocol.md#3-statements-what-is-signed). They are frozen.",
+            _table(("tag", "statement", "signed", "fields", "bytes of fields", "meaning"), rows),
+        ]
+    )
+
+
+def _head(title: str, sources: str) -> str:
+    return f"# {title}\n\n" + fill(f"Written by `python docs/tables.py` from {sources}.", 110)
+
+
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [heading, ("---",) * len(heading), *rows]
+    return (
+        "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        .replace("| --- ", "|---")
+        .replace("--- |", "---|")
+    )
+
+
+def _page(parts: list[str]) -> str:
+    """The parts with a blank line between them, and lines of prose that fit beside code."""
+    whole = [part if part[0] in "#|" else fill(part, 110, break_long_words=False) for part in parts]
+    return "\n\n".join(whole) + "\n"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+def main() -> int:
+    pages = {"limits.md": limits(), "sizes.md": sizes(), "statements.md": statements()}
+    stale = [n for n, text in pages.items() if not (OUT / n).exists() or (OUT / n).read_text("utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        if stale:
+            sys.stderr.write(
+                f"not current: {', '.join(stale)}; run 'python docs/tables.py' and commit the result\n"
+            )
+        return 1 if stale else 0
+    for name in stale:
+        (OUT / name).write_text(pages[name], "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
