@@ -31,7 +31,7 @@ from quorum import Context, QuorumSystem
 from tests.docs import documents
 from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
-from tests.processes import environment
+from tests.worlds.processes import environment
 from verifiable_log import limits as log_limits
 
 PROTOCOL = ROOT / "docs" / "concepts" / "protocol.md"
