@@ -16,7 +16,7 @@ from tests.campaigns.planted.bugs import PLANTED
 from tests.campaigns.planted.finder import CONTROL_FINDER, ROOT, Result, search_apart
 from tests.campaigns.planted.planting import Bug
 
-DOCUMENT = ROOT / "docs" / "development" / "testing.md"
+DOCUMENT = ROOT / "docs" / "development" / "planted_bugs.md"
 HEAD = ("| planted | part | found by | CPU s |", "|---|---|---|---|")
 CLEAN, TOO_MANY = "nothing is planted", "f + 1 members lie"
 
@@ -96,7 +96,9 @@ def main(arguments: list[str]) -> int:
         "--only", default="", metavar="TEXT", help="the bugs of this part, or with this in their name"
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--write", action="store_true", help="put the rows into docs/development/testing.md")
+    parser.add_argument(
+        "--write", action="store_true", help="put the rows into docs/development/planted_bugs.md"
+    )
     options = parser.parse_args(arguments)
     bugs = [bug for bug in PLANTED.values() if options.only == bug.part] or [
         bug for bug in PLANTED.values() if options.only in bug.name
