@@ -6,9 +6,11 @@ program imports them; other types are plain text, and so is a link to a folder o
 
 from __future__ import annotations
 
-import importlib
 import re
+from collections.abc import Iterator
+from importlib import import_module as _module
 from pathlib import Path
+from types import FunctionType
 
 from docutils.nodes import Element, document
 from sphinx.addnodes import pending_xref
@@ -20,16 +22,36 @@ _LISTED = re.compile(r"^   ([a-z_.]+)$", re.MULTILINE)
 
 
 def _write_pages(app: Sphinx) -> None:
-    """One page for each listed package: what it defines, or what its ``__all__`` lists."""
+    """One page for each listed package: what its ``__all__`` lists, or all that it defines."""
     reference = Path(app.confdir) / "reference"
     (reference / "api").mkdir(exist_ok=True)
-    for name in _LISTED.findall((reference / "api.md").read_text("utf-8")):
-        imported = "   :imported-members:\n" if hasattr(importlib.import_module(name), "__all__") else ""
-        directive = f".. automodule:: {name}\n   :members:\n{imported}"
-        text = f"{name}\n{'=' * len(name)}\n\n{directive}"
+    names = _LISTED.findall((reference / "api.md").read_text("utf-8"))
+    for name in names:
+        text = "\n\n".join(_directives(name, names)) + "\n"
         page = reference / "api" / f"{name}.rst"
         if not page.exists() or page.read_text("utf-8") != text:
             page.write_text(text, "utf-8")
+
+
+def _directives(name: str, names: list[str]) -> Iterator[str]:
+    """The page of one package; what a package below it lists as well is described there, and linked here."""
+    module = _module(name)
+    public = [each for each in getattr(module, "__all__", ()) if not each.startswith("__")]
+    yield f"{name}\n{'=' * len(name)}"
+    yield f".. automodule:: {name}" + ("" if public else "\n   :members:")
+    for each in public:  # by name, since some are imported only when they are asked for
+        thing = getattr(module, each)
+        below = [n for n in names if n.startswith(f"{name}.") and thing is getattr(_module(n), each, None)]
+        if below:
+            yield f":py:obj:`{name}.{each} <{below[0]}.{each}>`"
+        elif isinstance(thing, FunctionType):
+            yield f".. autofunction:: {name}.{each}"
+        elif not isinstance(thing, type):
+            yield f".. autodata:: {name}.{each}"
+        elif issubclass(thing, BaseException):
+            yield f".. autoexception:: {name}.{each}\n   :members:\n   :show-inheritance:"
+        else:
+            yield f".. autoclass:: {name}.{each}\n   :members:"
 
 
 def _door(domain: PythonDomain, target: str) -> str | None:
@@ -43,7 +65,7 @@ def _same(names: list[str]) -> bool:
     def found(name: str) -> object:
         module, _, attribute = name.rpartition(".")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            return getattr(_module(module), attribute)
         except (ImportError, AttributeError):
             return name
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-_LOADED = re.compile(
+LOADED = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?(?:https?:)?//[^>]*>"
     r"|<link\b(?![^>]*rel=[\"']canonical)[^>]*\bhref=[\"']?(?:https?:)?//[^>]*>"
     r"|(?:url\(|@import )[\"']?(?:https?:)?//[^)\s]+"
@@ -20,7 +20,7 @@ def _check(app: Sphinx, exception: Exception | None) -> None:
         return
     for path in sorted(Path(app.outdir).rglob("*")):
         if path.suffix in (".html", ".css"):
-            for match in _LOADED.finditer(path.read_text("utf-8")):
+            for match in LOADED.finditer(path.read_text("utf-8")):
                 raise ExtensionError(f"{path.relative_to(app.outdir)} loads from another host: {match[0]}")
 
 

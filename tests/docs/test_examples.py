@@ -71,6 +71,14 @@ def test_the_tests_that_are_named_as_evidence_exist() -> None:
         assert (ROOT / path).is_file(), path
 
 
+def test_the_tests_that_found_planted_bugs_exist() -> None:
+    text = (ROOT / "docs" / "development" / "planted_bugs.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w/]+\.py)::(\w+)`", text))
+    assert len(named) > 50
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / "tests" / path).read_text("utf-8"), f"{path}::{name}"
+
+
 # -- receipts.md, which needs no server --------------------------------------------------------------
 
 
