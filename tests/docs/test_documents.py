@@ -36,6 +36,7 @@ from verifiable_log import limits as log_limits
 
 PROTOCOL = ROOT / "docs" / "concepts" / "protocol.md"
 EXECUTION = ROOT / "docs" / "guides" / "execution.md"
+ARCHITECTURE = ROOT / "docs" / "development" / "architecture.md"
 EVIDENCE = ROOT / "docs" / "concepts" / "evidence.md"
 LIMITS = ROOT / "docs" / "reference" / "limits.md"
 SIZES = ROOT / "docs" / "reference" / "sizes.md"
@@ -243,6 +244,18 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
         if inspect.isclass(kind) and issubclass(kind, AllianceError)
     }
     assert written == in_code
+
+
+# -- architecture.md ---------------------------------------------------------------------------------
+
+
+def test_the_rooms_of_the_architecture_have_these_modules() -> None:
+    rows = [row for row in table(ARCHITECTURE, "room", "modules", "task") if row[1]]
+    rooms = {room: set(modules.split(", ")) for room, modules, _ in rows if room != "top floor"}
+    assert len(rooms) >= 8
+    for room, modules in rooms.items():
+        there = {path.stem for path in (ROOT / "alliance" / room).glob("*.py")}
+        assert modules == there - {"__init__", "__main__"}, room
 
 
 # -- glossary.md -------------------------------------------------------------------------------------
