@@ -9,7 +9,7 @@
 * ``certificate``: statement and signature, verified against a scheme.
 """
 
-from quorum.certificate import QuorumCertificate, combine
+from quorum.certificate import DecisionCertificate, QuorumCertificate, combine
 from quorum.endorsement import Endorsement, Equivocation, VerifiedEndorsement
 from quorum.scheme import CombineFailed, Endorser, InvalidCertificate, InvalidEndorsement, Scheme
 from quorum.statement import (
@@ -39,6 +39,7 @@ __all__ = [
     "CheckpointStatement",
     "CombineFailed",
     "Context",
+    "DecisionCertificate",
     "Endorsement",
     "Endorser",
     "Equivocation",

@@ -24,7 +24,7 @@ from alliance.pb import client_pb2, peer_pb2
 from alliance.proofs.receipt import Receipt
 from alliance.wire.bounds import Malformed
 from alliance.wire.log_frames import decode_frame
-from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
+from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from verifiable_log.batch import Batch
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.log_frame import LogFrame
@@ -67,10 +67,13 @@ class Proof(Protocol):
 class _Frame:
     """A verified frame: what its entries' receipts are made from, when somebody asks for one."""
 
-    def __init__(self, listener: Listener, frame: LogFrame, base: Frontier) -> None:
+    def __init__(
+        self, listener: Listener, frame: LogFrame, certificate: DecisionCertificate, base: Frontier
+    ) -> None:
         self._config = listener.config
         self._fingerprint = listener.key_fingerprint
         self._frame = frame
+        self._certificate = certificate
         self._base = base
 
     def receipt(self, slot: int, position: int, command_index: int) -> Receipt:
@@ -82,19 +85,17 @@ class _Frame:
         leaves = MerkleLog()
         for submission in batch.submissions:
             leaves.append(submission.encoded)
-        statement = frame.certificate.statement
-        size = statement.slot if isinstance(statement, AcceptedStatement) else 0
         placement = Placement(
             slot,
             position,
             len(batch.submissions),
             batch.time_ms,
             leaves.inclusion_proof(position, len(batch.submissions)),
-            inclusion_from_cover(tree, slot - 1, size, frame.cover),
+            inclusion_from_cover(tree, slot - 1, self._certificate.slot, frame.cover),
         )
         submission = batch.submissions[position]
         return Receipt(
-            self._config.context, frame.certificate, placement, submission, command_index, self._fingerprint
+            self._config.context, self._certificate, placement, submission, command_index, self._fingerprint
         )
 
 
@@ -225,10 +226,10 @@ class Listener:
     def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Frame, list[tuple[int, Batch]]]:
         """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""
         frame = decode_frame(wire)
-        statement = frame.certificate.statement
-        if frame.first_slot != self._next or not isinstance(statement, AcceptedStatement):
+        if frame.first_slot != self._next:
             raise ServerLied(f"the frame does not begin at slot {self._next}")
-        frame.certificate.verify(self._scheme)
+        certificate = DecisionCertificate.of(frame.certificate)
+        certificate.verify(self._scheme)
         try:
             base = self._frontier
             if base is None:
@@ -239,13 +240,13 @@ class Listener:
             for slot, batch in enumerate(frame.batches, self._next):
                 frontier = frontier.append(slot_leaf(slot, batch.digest))
                 slots.append((slot, batch))
-            if root_from_cover(frontier, statement.slot, frame.cover) != statement.root:
+            if root_from_cover(frontier, certificate.slot, frame.cover) != certificate.root:
                 raise ServerLied("the batches are not those of the certified log")
         except (ProofError, ValueError) as error:
             raise ServerLied(f"the proof of the frame is broken: {error}") from None
         self._frontier = frontier
         self._next = frontier.size + 1
-        return _Frame(self, frame, base), slots
+        return _Frame(self, frame, certificate, base), slots
 
 
 def deliver(

@@ -34,7 +34,7 @@ from alliance.pb import client_pb2 as pb
 from alliance.proofs.receipt import Receipt, receipts
 from alliance.wire.bounds import Malformed
 from alliance.wire.certificates import decode_certificate
-from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement, QuorumCertificate
+from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from verifiable_log import Submission, UnsignedSubmission
 from verifiable_log.placement import Placement
 
@@ -63,7 +63,7 @@ class Pending:
 
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
-        self.outcome: asyncio.Future[tuple[QuorumCertificate, Placement]] = (
+        self.outcome: asyncio.Future[tuple[DecisionCertificate, Placement]] = (
             asyncio.get_running_loop().create_future()
         )
         self.sent_at: float | None = None
@@ -249,7 +249,7 @@ class Submitter:
         raise _TryNext("the server closed the stream")
 
     def _take(self, member: int, outcomes: pb.Outcomes) -> None:
-        certificate: QuorumCertificate | None = None
+        certificate: DecisionCertificate | None = None
         slow = False
         for outcome in outcomes.outcomes:
             pending = self._pending.get(outcome.client_seq)
@@ -259,7 +259,7 @@ class Submitter:
                 self._refused(member, pending, outcome.refusal)
                 continue
             if certificate is None:
-                certificate = decode_certificate(outcomes.certificate)
+                certificate = DecisionCertificate.of(decode_certificate(outcomes.certificate))
                 certificate.verify(self._scheme)
                 self._follow_leader(certificate)
             place = outcome.placement
@@ -281,18 +281,16 @@ class Submitter:
         if slow:
             raise _TryNext("its clients wait for long")
 
-    def _is_slow(self, member: int, pending: Pending, certificate: QuorumCertificate) -> bool:
-        statement = certificate.statement
-        if pending.sent_at is None or not isinstance(statement, AcceptedStatement):
+    def _is_slow(self, member: int, pending: Pending, certificate: DecisionCertificate) -> bool:
+        if pending.sent_at is None:
             return False
         took = asyncio.get_running_loop().time() - pending.sent_at
-        return self._choice.served(member, statement.view, took)
+        return self._choice.served(member, certificate.view, took)
 
-    def _follow_leader(self, certificate: QuorumCertificate) -> None:
+    def _follow_leader(self, certificate: DecisionCertificate) -> None:
         """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
-        if isinstance(certificate.statement, AcceptedStatement):
-            self._choice.follow(certificate.statement.view)
-            self.proven_slot = max(self.proven_slot, certificate.statement.slot)
+        self._choice.follow(certificate.view)
+        self.proven_slot = max(self.proven_slot, certificate.slot)
 
     def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:
         reason = pb.Refusal.Reason.Name(refusal.reason) if refusal.reason in range(5) else "UNSPECIFIED"

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.errors import InvalidReceipt
 from alliance.proofs.jsonform import octets, read_placement, whole, write_placement
-from quorum import AcceptedStatement, Context, InvalidStatement, QuorumCertificate
+from quorum import AcceptedStatement, Context, DecisionCertificate, InvalidStatement
 from verifiable_log.placement import Placement
 from verifiable_log.submission import InvalidSubmission, Submission
 
@@ -39,7 +39,7 @@ class Receipt:
     """
 
     context: Context
-    certificate: QuorumCertificate
+    certificate: DecisionCertificate
     placement: Placement
     submission: Submission = field(repr=False)
     command_index: int
@@ -84,14 +84,11 @@ class Receipt:
 
     def verify_placement(self) -> None:
         """The Merkle part alone: the command is under the certificate's root. Raises InvalidReceipt."""
-        statement = self.certificate.statement
-        if not isinstance(statement, AcceptedStatement):
-            raise InvalidReceipt("the receipt's statement does not certify a log")
         try:
-            root = self.placement.root(self.submission, statement.slot)
+            root = self.placement.root(self.submission, self.certificate.slot)
         except ValueError as error:
             raise InvalidReceipt(f"a Merkle path of the receipt is broken: {error}") from None
-        if root != statement.root:
+        if root != self.certificate.root:
             raise InvalidReceipt("the command is not in the log that was signed: the receipt was altered")
 
     # -- JSON ----------------------------------------------------------------------------------------
@@ -100,17 +97,14 @@ class Receipt:
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        statement = self.certificate.statement
-        if not isinstance(statement, AcceptedStatement):
-            raise InvalidReceipt("the receipt's statement does not certify a log")
         return {
             "format": FORMAT,
             "alliance_id": self.context.alliance_id.hex(),
             "epoch": self.context.epoch,
             "key_fingerprint": self.key_fingerprint,
-            "view": statement.view,
-            "certified_slot": statement.slot,
-            "root": statement.root.hex(),
+            "view": self.certificate.view,
+            "certified_slot": self.certificate.slot,
+            "root": self.certificate.root.hex(),
             "signature": self.signature.hex(),
             **write_placement(self.placement),
             "submission": self.submission.encoded.hex(),
@@ -148,7 +142,7 @@ class Receipt:
             raise ValueError("'key_fingerprint' is not 64 hex digits")
         return cls(
             Context(octets(table["alliance_id"]), whole(table, "epoch")),
-            QuorumCertificate(statement, octets(table["signature"])),
+            DecisionCertificate(statement, octets(table["signature"])),
             placement,
             submission,
             command_index,

@@ -140,7 +140,7 @@ class Sessions:
                 outcome = _placed(seq, self._history.placement(slot, index))
                 for session in sessions:
                     proofs.setdefault(session, []).append(outcome)
-        wire = encode_certificate(certificate)
+        wire = encode_certificate(certificate.certificate)
         for session, outcomes in proofs.items():
             for at in range(0, len(outcomes), OUTCOMES_PER_FRAME_MAX):
                 part = outcomes[at : at + OUTCOMES_PER_FRAME_MAX]

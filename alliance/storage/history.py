@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from alliance.storage.journal import Journal
 from alliance.wire.log_frames import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
 from fab_paxos.messages import Offer
-from quorum import AcceptedStatement, QuorumCertificate
+from quorum import DecisionCertificate, QuorumCertificate
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import MerkleLog, slot_leaf
@@ -38,19 +38,17 @@ class History:
         self._log = log
         self._recent: OrderedDict[int, Batch] = OrderedDict()
         self._recent_bytes = 0
-        self._certificate = certificate
+        self._certificate = DecisionCertificate.of(certificate) if certificate is not None else None
         self._news = asyncio.Event()
         self._proofs: _SlotProofs | None = None
 
     @property
-    def certificate(self) -> QuorumCertificate | None:
+    def certificate(self) -> DecisionCertificate | None:
         return self._certificate
 
     @property
     def certified_slot(self) -> int:
-        if self._certificate is None or not isinstance(self._certificate.statement, AcceptedStatement):
-            return 0
-        return self._certificate.statement.slot
+        return self._certificate.slot if self._certificate is not None else 0
 
     @property
     def pruned(self) -> int:
@@ -70,7 +68,7 @@ class History:
 
     def certified(self, certificate: QuorumCertificate) -> None:
         """A newer certificate, at or below the decided slot; wakes who waits for one."""
-        self._certificate = certificate
+        self._certificate = DecisionCertificate.of(certificate)
         self._news.set()
         self._news = asyncio.Event()
 
@@ -99,7 +97,8 @@ class History:
             raise LookupError("nothing is certified yet")
         cover = self._log.right_cover(checkpoint.slot, self.certified_slot)
         snapshot = checkpoint.snapshot
-        return Offer(checkpoint.certificate, snapshot.frontier.peaks, snapshot.leaves, certificate, cover)
+        peaks, leaves = snapshot.frontier.peaks, snapshot.leaves
+        return Offer(checkpoint.certificate, peaks, leaves, certificate.certificate, cover)
 
     async def wait_beyond(self, slot: int) -> None:
         """Returns when a slot after ``slot`` is certified, or pruned."""
@@ -136,7 +135,7 @@ class History:
             size += _size(batch)
             slot += 1
         cover = self._log.right_cover(slot - 1, self.certified_slot)
-        return LogFrame(first_slot, tuple(batches), certificate, cover)
+        return LogFrame(first_slot, tuple(batches), certificate.certificate, cover)
 
     def peaks(self, slot: int) -> tuple[bytes, ...]:
         """The frontier of the log up to ``slot``, which is decided here."""

@@ -26,7 +26,7 @@ from alliance.storage.journal_records import (
     WHOLE,
     Position,
     Starts,
-    accepted,
+    decision,
     election,
     entry_row,
     note_seal,
@@ -49,7 +49,7 @@ from fab_paxos.effects import (
     ViewRecord,
 )
 from fab_paxos.state import RestoredEntry, RestoredState
-from quorum import AcceptedStatement, QuorumCertificate
+from quorum import DecisionCertificate, QuorumCertificate
 from verifiable_log.batch import Batch
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
@@ -196,7 +196,7 @@ class Journal:
                 self._db.execute("DELETE FROM entries WHERE slot > ?", (slot,))
                 return replace(position, last=min(position.last, slot), muted_up_to=muted_up_to)
             case ProvenRecord(slot, certificate):
-                if isinstance(certificate.statement, AcceptedStatement) and certificate.statement.slot > slot:
+                if DecisionCertificate.of(certificate).slot > slot:
                     return replace(position, proven=slot, beyond=pack_certificate(certificate))
                 return replace(position, proven=slot, certificate=pack_certificate(certificate))
             case ViewRecord(view, election):
@@ -333,8 +333,8 @@ class Journal:
 
     def _state(self, log: MerkleLog) -> RestoredState:
         position = self._position
-        beyond = accepted(position.beyond)
-        if beyond is not None and beyond[0].slot <= log.size:
+        beyond = decision(position.beyond)
+        if beyond is not None and beyond.slot <= log.size:
             beyond = None
         return RestoredState(
             view=position.view,
@@ -342,20 +342,17 @@ class Journal:
             new_view_digest=position.new_view or None,
             frontier=log.frontier(),
             certificate=self._certificate(log),
-            beyond=QuorumCertificate(*beyond) if beyond is not None else None,
+            beyond=beyond.certificate if beyond is not None else None,
             muted_up_to=position.muted_up_to,
         )
 
     def _certificate(self, log: MerkleLog) -> QuorumCertificate | None:
-        newest = accepted(self._position.certificate)
-        if newest is None:
-            return None
-        statement, signature = newest
-        if statement.slot < log.base.size:
+        newest = decision(self._position.certificate)
+        if newest is None or newest.slot < log.base.size:
             return None  # older than what others brought: a newer one is on its way
-        if statement.slot > log.size or log.root(statement.slot) != statement.root:
-            raise ValueError(f"the certificate of slot {statement.slot} is not one of this log")
-        return QuorumCertificate(statement, signature)
+        if newest.slot > log.size or log.root(newest.slot) != newest.root:
+            raise ValueError(f"the certificate of slot {newest.slot} is not one of this log")
+        return newest.certificate
 
     def _read_note(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT value, seal FROM meta WHERE key = ?", (key,)).fetchone()

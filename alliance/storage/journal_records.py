@@ -9,7 +9,13 @@ from hashlib import sha256
 from typing import TypeAlias
 
 from fab_paxos.state import RestoredEntry
-from quorum import AcceptedStatement, CheckpointStatement, QuorumCertificate, SuspectStatement
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    DecisionCertificate,
+    QuorumCertificate,
+    SuspectStatement,
+)
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import HASH_SIZE
@@ -114,12 +120,13 @@ def pack_certificate(certificate: QuorumCertificate) -> bytes:
     return certificate.statement.fields() + certificate.signature
 
 
-def accepted(packed: bytes) -> tuple[AcceptedStatement, bytes] | None:
-    """A kept decision certificate, in its parts; raises struct.error."""
+def decision(packed: bytes) -> DecisionCertificate | None:
+    """A kept decision certificate; raises struct.error."""
     if not packed:
         return None
     size = AcceptedStatement.LAYOUT.size
-    return AcceptedStatement(*AcceptedStatement.LAYOUT.unpack(packed[:size])), packed[size:]
+    statement = AcceptedStatement(*AcceptedStatement.LAYOUT.unpack(packed[:size]))
+    return DecisionCertificate(statement, packed[size:])
 
 
 def election(packed: bytes) -> QuorumCertificate | None:

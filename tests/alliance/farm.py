@@ -16,6 +16,7 @@ from fab_paxos.messages import Accepted, Propose
 from quorum import (
     AcceptedStatement,
     Context,
+    DecisionCertificate,
     Endorsement,
     JointStatement,
     ProposeStatement,
@@ -137,6 +138,9 @@ class Chain:
             statement = AcceptedStatement(view, slot, self.root(slot))
             self._certificates[slot] = self.farm.certify(statement)
         return self._certificates[slot]
+
+    def decision(self, slot: int) -> DecisionCertificate:
+        return DecisionCertificate.of(self.certificate(slot))
 
     def snapshot(self, slot: int) -> Snapshot:
         """The log of the first ``slot`` entries, and the state that it leaves."""

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import shoup_rsa
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
-from quorum import AcceptedStatement, Context, Endorsement, combine
+from quorum import AcceptedStatement, Context, DecisionCertificate, Endorsement, combine
 from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
 from verifiable_log import Batch, Submission, UnsignedSubmission
 from verifiable_log.merkle import MerkleLog, slot_leaf
@@ -60,7 +60,7 @@ def make_archive(dealing: shoup_rsa.Dealing, name: bytes) -> Archive:
         Endorsement(statement, member, ThresholdRsaEndorser(share).endorse(message, proven=False))
         for member, share in enumerate(dealing.key_shares[:5])
     ]
-    certificate = combine(scheme, endorsements)
+    certificate = DecisionCertificate.of(combine(scheme, endorsements))
     pem = dealing.public_key.to_pem()
     fingerprint = key_fingerprint(load_public_key(pem))
     receipts = []

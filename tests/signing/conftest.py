@@ -39,7 +39,7 @@ class Registry:
         path = chain.log.inclusion_proof(entry.slot - 1, entry.slot)
         placement = Placement(entry.slot, 0, 1, entry.batch.time_ms, (), path)
         fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
-        certificate = chain.certificate(entry.slot)
+        certificate = chain.decision(entry.slot)
         return Receipt(farm.config.context, certificate, placement, submission, 0, fingerprint)
 
 

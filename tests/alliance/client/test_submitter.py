@@ -18,7 +18,7 @@ from alliance.errors import OutcomeUnknown, SubmissionRefused, Unreachable
 from alliance.net import channels
 from alliance.pb import client_pb2 as pb
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
-from quorum import AcceptedStatement, QuorumCertificate
+from quorum import AcceptedStatement, DecisionCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.network import Doors, Handler, Office, Villain, serving, submissions_of
@@ -330,7 +330,7 @@ def test_the_next_stream_goes_to_the_leader_that_certificates_name(
             await client.submit(client.sign([b"one"]), 20.0)
             assert client._choice.server == 0
             client._follow_leader(
-                QuorumCertificate(AcceptedStatement(10, 1, b"r" * 32), b"checked by the caller")
+                DecisionCertificate(AcceptedStatement(10, 1, b"r" * 32), b"checked by the caller")
             )
             assert client._choice.server == 4
 

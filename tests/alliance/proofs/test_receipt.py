@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from alliance.errors import InvalidReceipt
 from alliance.proofs.receipt import RECEIPT_BYTES_MAX, Receipt, key_fingerprint, load_public_key
-from quorum import Context, ProgressStatement
+from quorum import Context
 from tests.alliance.farm import Chain, Farm
 from verifiable_log.merkle import MerkleLog
 from verifiable_log.placement import Placement
@@ -43,7 +43,7 @@ def make(farm: Farm, chain: Chain, slot: int, index: int, command_index: int, ce
     fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
     return Receipt(
         farm.config.context,
-        chain.certificate(certified),
+        chain.decision(certified),
         placement,
         submissions[index],
         command_index,
@@ -150,17 +150,6 @@ def test_another_alliances_receipt_is_named_as_such(receipt: Receipt, farm: Farm
     for context in (Context(b"o" * 32, 0), Context(farm.config.alliance_id, 1)):
         with pytest.raises(InvalidReceipt, match="signature does not fit"):
             replace(receipt, context=context).verify(key)
-
-
-def test_a_certificate_of_something_else_is_no_receipt(
-    receipt: Receipt, farm: Farm, key: RSAPublicKey
-) -> None:
-    progress = farm.certify(ProgressStatement(0, b"d" * 32))
-    other = replace(receipt, certificate=progress)
-    with pytest.raises(InvalidReceipt, match="does not certify a log"):
-        other.verify(key)
-    with pytest.raises(InvalidReceipt, match="does not certify a log"):
-        other.to_json()
 
 
 def test_a_truncated_receipt_is_refused(receipt: Receipt) -> None:

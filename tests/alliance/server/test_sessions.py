@@ -12,6 +12,7 @@ from alliance.server import sessions
 from alliance.server.sessions import Session, Sessions, refusal
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
 from alliance.wire.certificates import decode_certificate
+from quorum import DecisionCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm, Told
 from verifiable_log import Submission
@@ -56,7 +57,7 @@ class Desk:
                         tuple(place.batch_path),
                         tuple(place.log_path),
                     )
-                    certificate = decode_certificate(outcomes.certificate)
+                    certificate = DecisionCertificate.of(decode_certificate(outcomes.certificate))
                     context = self.farm.config.context
                     Receipt(context, certificate, placement, submission, 0, "").verify_placement()
                     found.append(placement)

@@ -11,7 +11,7 @@ from alliance.errors import JournalError
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.storage import history as module
 from fab_paxos.effects import SnapshotRecord
-from quorum import AcceptedStatement
+from quorum import DecisionCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm, Told
 from verifiable_log import Batch
@@ -22,14 +22,13 @@ from verifiable_log.merkle_proofs import root_from_cover
 
 def verify(farm: Farm, frame: LogFrame, peaks: tuple[bytes, ...]) -> None:
     """As a listener would that believes nothing but the certificate."""
-    statement = frame.certificate.statement
-    assert isinstance(statement, AcceptedStatement)
-    frame.certificate.verify(farm.config.scheme)
+    certificate = DecisionCertificate.of(frame.certificate)
+    certificate.verify(farm.config.scheme)
     frontier = module.MerkleLog().frontier()
     frontier = type(frontier).from_parts(frame.first_slot - 1, peaks)
     for slot, batch in enumerate(frame.batches, frame.first_slot):
         frontier = frontier.append(slot_leaf(slot, batch.digest))
-    assert root_from_cover(frontier, statement.slot, frame.cover) == statement.root
+    assert root_from_cover(frontier, certificate.slot, frame.cover) == certificate.root
 
 
 @pytest.fixture(params=["from memory", "from the journal"])
@@ -142,7 +141,7 @@ def test_every_placement_makes_a_valid_receipt(farm: Farm, chain: Chain, told: T
         seq += size
     told.tell_all()
     key = load_public_key(farm.config.key.to_pem())
-    certificate = chain.certificate(7)
+    certificate = chain.decision(7)
     for entry in chain.entries:
         for index, submission in enumerate(entry.batch.submissions):
             assert told.history.locate(submission, entry.slot) == index
@@ -165,7 +164,7 @@ def test_a_placement_is_for_the_newest_certificate(farm: Farm, chain: Chain, tol
     assert at_three != at_six
     for placement, slot in ((at_three, 3), (at_six, 6)):
         submission = chain.entries[1].batch.submissions[0]
-        Receipt(farm.config.context, chain.certificate(slot), placement, submission, 0, "").verify_placement()
+        Receipt(farm.config.context, chain.decision(slot), placement, submission, 0, "").verify_placement()
 
 
 def test_the_placements_of_a_batch_share_one_tree(

@@ -26,7 +26,7 @@ from fab_paxos.effects import (
     TruncateRecord,
     ViewRecord,
 )
-from quorum import AcceptedStatement, QuorumCertificate
+from quorum import DecisionCertificate, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
 from verifiable_log import Batch, InvalidSubmission
 from verifiable_log.client_windows import Freshness
@@ -146,22 +146,22 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
                 muted_up_to = record.muted_up_to
                 checkpoint = pruned = proven = record.checkpoint.slot
                 entries = {slot: held for slot, held in entries.items() if slot > pruned}
-                if slot_of(record.certificate) > proven:
+                if DecisionCertificate.of(record.certificate).slot > proven:
                     beyond = record.certificate
                 else:
                     certificate = record.certificate
-            case ProvenRecord(slot, newest) if slot_of(newest) > slot:
+            case ProvenRecord(slot, newest) if DecisionCertificate.of(newest).slot > slot:
                 proven, beyond = slot, newest
             case ProvenRecord(slot, newest):
                 proven, certificate = slot, newest
-    if beyond is not None and slot_of(beyond) <= proven:
+    if beyond is not None and DecisionCertificate.of(beyond).slot <= proven:
         beyond = None
     above = tuple(
         (r.entry.slot, r.entry.view, r.entry.batch, r.entry.root, r.entry.signature)
         for slot, r in sorted(entries.items())
         if slot > proven
     )
-    if certificate is not None and slot_of(certificate) < pruned:
+    if certificate is not None and DecisionCertificate.of(certificate).slot < pruned:
         certificate = None
     return Memory(
         proven,
@@ -176,11 +176,6 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
         pruned,
         muted_up_to,
     )
-
-
-def slot_of(certificate: QuorumCertificate) -> int:
-    assert isinstance(certificate.statement, AcceptedStatement)
-    return certificate.statement.slot
 
 
 def same(memory: Memory, twin: Memory) -> bool:

@@ -26,7 +26,7 @@ from alliance.wire.envelope import envelope, open_envelope
 from alliance.wire.log_frames import decode_frame, encode_frame
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.state_transfer import Transfer
-from quorum import AcceptedStatement, InvalidCertificate, InvalidStatement
+from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, TIME_MS, Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, settings
 from tests.campaigns.fuzz import journal_targets as stored
@@ -156,14 +156,14 @@ class _FrameTarget:
     def __call__(self, data: bytes) -> bool:
         try:
             frame = decode_frame(pb.LogFrame.FromString(data))
-            frame.certificate.verify(self._scheme)
-            statement = frame.certificate.statement
-            if not isinstance(statement, AcceptedStatement) or frame.first_slot != 1:
+            certificate = DecisionCertificate.of(frame.certificate)
+            certificate.verify(self._scheme)
+            if frame.first_slot != 1:
                 return True
             frontier = EMPTY
             for slot, batch in enumerate(frame.batches, 1):
                 frontier = frontier.append(slot_leaf(slot, batch.digest))
-            proven = root_from_cover(frontier, statement.slot, frame.cover) == statement.root
+            proven = root_from_cover(frontier, certificate.slot, frame.cover) == certificate.root
         except (
             DecodeError,
             Malformed,
@@ -185,7 +185,7 @@ def _receipt(farm: Farm, chain: Chain, slot: int) -> Receipt:
     leaves.append(submission.encoded)
     placement = Placement(slot, 0, 1, TIME_MS + slot, (), chain.log.inclusion_proof(slot - 1, certified))
     fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
-    return Receipt(farm.config.context, chain.certificate(certified), placement, submission, 1, fingerprint)
+    return Receipt(farm.config.context, chain.decision(certified), placement, submission, 1, fingerprint)
 
 
 class _ReceiptTarget:

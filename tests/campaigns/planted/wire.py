@@ -245,7 +245,7 @@ RECEIPTS = [
     _bug(
         "a receipt's root is not compared",
         "alliance.proofs.receipt:Receipt.verify_placement",
-        "if root != statement.root:",
+        "if root != self.certificate.root:",
         "if False:",
         part="receipts",
     ),
