@@ -33,7 +33,7 @@ from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
 from alliance.proofs.receipt import Receipt, receipts
 from alliance.wire.bounds import Malformed
-from alliance.wire.certificates import decode_certificate
+from alliance.wire.certificates import decode_decision
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from verifiable_log import Submission, UnsignedSubmission
 from verifiable_log.placement import Placement
@@ -259,7 +259,7 @@ class Submitter:
                 self._refused(member, pending, outcome.refusal)
                 continue
             if certificate is None:
-                certificate = DecisionCertificate.of(decode_certificate(outcomes.certificate))
+                certificate = decode_decision(outcomes.certificate)
                 certificate.verify(self._scheme)
                 self._follow_leader(certificate)
             place = outcome.placement

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from alliance.pb import peer_pb2 as pb
-from alliance.wire.bounds import SHARE_BYTES_MAX, some
-from quorum import QuorumCertificate, decode_joint
+from alliance.wire.bounds import SHARE_BYTES_MAX, Malformed, some
+from quorum import DecisionCertificate, InvalidCertificate, QuorumCertificate, decode_joint
 
 
 def encode_certificate(certificate: QuorumCertificate) -> pb.Certificate:
@@ -13,5 +13,14 @@ def encode_certificate(certificate: QuorumCertificate) -> pb.Certificate:
 
 
 def decode_certificate(wire: pb.Certificate) -> QuorumCertificate:
+    """Raises Malformed or InvalidStatement."""
     signature = some("bytes in a certificate's signature", wire.signature, SHARE_BYTES_MAX)
     return QuorumCertificate(decode_joint(wire.tag, wire.fields), signature)
+
+
+def decode_decision(wire: pb.Certificate) -> DecisionCertificate:
+    """Where nothing but a decision certificate may stand. Raises Malformed or InvalidStatement."""
+    try:
+        return DecisionCertificate.of(decode_certificate(wire))
+    except InvalidCertificate as error:
+        raise Malformed(str(error)) from None

@@ -20,7 +20,7 @@ from alliance.wire.bounds import (
     checked_slot,
     some,
 )
-from alliance.wire.certificates import decode_certificate, encode_certificate
+from alliance.wire.certificates import decode_certificate, decode_decision, encode_certificate
 from alliance.wire.fastpath import (
     FORWARD,
     FORWARDED,
@@ -55,7 +55,6 @@ from fab_paxos.messages import (
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.view_change import FETCH_BATCHES_MAX
 from quorum import (
-    AcceptedStatement,
     CheckpointStatement,
     Endorsement,
     InvalidStatement,
@@ -248,9 +247,7 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
 
 def decode_report(wire: pb.Report) -> Report:
     """Entries in the order of slots, above the base and within the window. Raises Malformed."""
-    base = decode_certificate(wire.base) if wire.HasField("base") else None
-    if base is not None and not isinstance(base.statement, AcceptedStatement):
-        raise Malformed("a Report whose base is no decision certificate")
+    base = decode_decision(wire.base).certificate if wire.HasField("base") else None
     held = at_most("entries in a Report", wire.entries, REPORT_ENTRIES_MAX)
     entries = tuple(ReportedEntry(checked_slot(e.slot), e.view, checked_digest(e.batch_digest)) for e in held)
     report = Report(wire.view, base, entries, checked_signature(wire.signature))
@@ -274,9 +271,7 @@ def _new_view(wire: pb.NewView) -> NewView:
 
 
 def _decode_progress(wire: pb.Progress) -> Progress:
-    base = decode_certificate(wire.base) if wire.HasField("base") else None
-    if base is not None and not isinstance(base.statement, AcceptedStatement):
-        raise Malformed("a NewView whose base is no decision certificate")
+    base = decode_decision(wire.base).certificate if wire.HasField("base") else None
     vector = tuple(map(checked_digest, at_most("digests in a NewView", wire.vector, REPORT_ENTRIES_MAX)))
     certificate = decode_certificate(wire.certificate)
     if not isinstance(certificate.statement, ProgressStatement):
@@ -285,15 +280,13 @@ def _decode_progress(wire: pb.Progress) -> Progress:
 
 
 def _decode_offer(wire: pb.Offer) -> Offer:
-    checkpoint, certificate = decode_certificate(wire.checkpoint), decode_certificate(wire.certificate)
+    checkpoint, decision = decode_certificate(wire.checkpoint), decode_decision(wire.certificate)
     if not isinstance(checkpoint.statement, CheckpointStatement):
         raise Malformed("an offer whose certificate is none of a checkpoint")
-    if not isinstance(certificate.statement, AcceptedStatement):
-        raise Malformed("an offer without a decision certificate")
     peaks = tuple(map(checked_digest, at_most("peaks in an offer", wire.peaks, PROOF_HASHES_MAX)))
     leaves = tuple(map(checked_digest, at_most("leaves in an offer", wire.leaves, STATE_ITEMS_MAX)))
     cover = tuple(map(checked_digest, at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
-    return Offer(checkpoint, peaks, leaves, certificate, cover)
+    return Offer(checkpoint, peaks, leaves, decision.certificate, cover)
 
 
 def _decode_state_part(wire: pb.StatePart) -> StatePart:

@@ -156,8 +156,8 @@ CERTIFICATES = [
     _bug(
         "a certificate of another purpose is a base",
         "alliance.wire.peer_messages:decode_report",
-        "if base is not None and not isinstance(base.statement, AcceptedStatement):",
-        "if False:",
+        "decode_decision(wire.base).certificate",
+        "decode_certificate(wire.base)",
     ),
     _bug(
         "a verified certificate is remembered by its statement",
