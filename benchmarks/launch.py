@@ -28,20 +28,21 @@ def die_with_parent() -> None:
 
 
 def _tap(path: str) -> None:
-    from alliance.server.server import Server
+    from alliance.server.world import ServerWorld
 
     out = Path(path).open("ab", buffering=0)  # noqa: SIM115  # open as long as the server
-    decided, certified = Server.decided, Server.certified
+    decided, certified = ServerWorld.decided, ServerWorld.certified
 
-    def note_decided(self: Server, entry: Any) -> None:
+    def note_decided(self: ServerWorld, entry: Any) -> None:
         out.write(NOTE.pack(entry.slot, time.monotonic(), False))
         decided(self, entry)
 
-    def note_certified(self: Server, certificate: Any) -> None:
+    def note_certified(self: ServerWorld, certificate: Any) -> None:
         out.write(NOTE.pack(certificate.statement.slot, time.monotonic(), True))
         certified(self, certificate)
 
-    Server.decided, Server.certified = note_decided, note_certified  # type: ignore[method-assign]
+    ServerWorld.decided = note_decided  # type: ignore[method-assign]
+    ServerWorld.certified = note_certified  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -242,3 +242,6 @@ Effect: TypeAlias = (
     | BlameClient
     | SetTimer
 )
+
+READS_JOURNAL: frozenset[type[Effect]] = frozenset({SendLogFrame, OfferCheckpoint, Prune, SnapshotInstalled})
+"""What is persisted, also lazily, must be durable before these are carried out: they read or prune it."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from hashlib import sha256
 
 from alliance.hostile.equivocator import Equivocator
-from alliance.hostile.liar import Engine, Liar, Means
+from alliance.hostile.liar import Liar, Means
+from alliance.server.driver import Engine
 from fab_paxos.effects import Effect, Endorse, Send, SendLogFrame, SetTimer
 from fab_paxos.events import Event, Received, Submitted, TimerFired
 from fab_paxos.messages import Endorsed, Forward, Message, Propose, Report, Status

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from alliance.hostile.liar import Engine, Liar, Means
+from alliance.hostile.liar import Liar, Means
+from alliance.server.driver import Engine
 from fab_paxos.effects import Effect, EntryRecord, Persist, Send, SetTimer
 from fab_paxos.events import Event, Received, Submitted, TimerFired
 from fab_paxos.limits import WINDOW_SLOTS

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from alliance.server.driver import Engine
 from fab_paxos import EngineConfig
 from fab_paxos.effects import Broadcast, Effect, Send
 from fab_paxos.events import Event
-from fab_paxos.messages import Message
+from fab_paxos.messages import Message, Status
 from quorum import Endorsement, JointStatement
-
-
-class Engine(Protocol):
-    """``Replica``, or another liar around it: liars can be put into each other."""
-
-    def step(self, event: Event) -> tuple[Effect, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class Means:
 
 
 class Liar:
-    """Tells the truth: each kind overrides what it abuses.
+    """Tells the truth: each kind overrides what it abuses. Liars can be put into each other.
 
     It owns no thread and no clock. What it says, it says as effects, in its own member's name; the server
     signs and sends them like the engine's own.
@@ -48,6 +42,10 @@ class Liar:
         self.lies = means.lies
         self._share = means.share
         self.others = [peer for peer in range(means.config.system.member_count) if peer != self.me]
+
+    @property
+    def status(self) -> Status:
+        return self._engine.status
 
     def step(self, event: Event) -> tuple[Effect, ...]:
         out: list[Effect] = []

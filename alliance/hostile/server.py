@@ -8,7 +8,6 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import cast
 
 from alliance.cli.demo.cluster import PLAYGROUND
 from alliance.cli.output import emit
@@ -18,31 +17,31 @@ from alliance.errors import AllianceError, ConfigError
 from alliance.hostile.attacks import ATTACKS
 from alliance.hostile.liar import Means
 from alliance.keys import folder as keys
-from alliance.server.driver import Driver
+from alliance.server.driver import Engine
 from alliance.server.server import Server
-from fab_paxos import EngineConfig, Replica
+from fab_paxos import EngineConfig, Replica, RestoredState
 from quorum import JointStatement
 
 
-class HostileServer(Server):
-    """The member of ``folder``, with its own keys and its own share, conducted by the liar ``attack``."""
+def hostile_server(folder: Path, attack: str, passphrase: bytes, lies: Counter[str]) -> Server:
+    """The member of ``folder``, with its own keys and its own share, its engine conducted by ``attack``.
 
-    def __init__(self, folder: Path, attack: str, passphrase: bytes) -> None:
-        """Raises ConfigError unless the demo has given the folder over to this; else what Server raises."""
-        config = config_file.load(folder)
-        _require_playground(folder, config)
-        me, member = keys.member_party(config, folder)
-        endorser = keys.load_endorser(folder, config, me, passphrase)
-        super().__init__(config, me, keys.load_credentials(folder, member, passphrase), folder)
+    It counts its ``lies``. Raises ConfigError unless the demo has given the folder over to this; else what
+    Server raises.
+    """
+    config = config_file.load(folder)
+    _require_playground(folder, config)
+    me, member = keys.member_party(config, folder)
+    endorser = keys.load_endorser(folder, config, me, passphrase)
 
-        def share(statement: JointStatement, proven: bool) -> bytes:
-            return endorser.endorse(statement.encode(config.context), proven=proven)
+    def share(statement: JointStatement, proven: bool) -> bytes:
+        return endorser.endorse(statement.encode(config.context), proven=proven)
 
-        self.lies: Counter[str] = Counter()
-        victim = config.clients[0].client_id
-        means = Means(EngineConfig(config.system, me), victim, share, self.lies)
-        liar = ATTACKS[attack](self._replica, means)
-        self._driver = Driver(cast(Replica, liar), self)  # it asks nothing of it but step
+    def liar(engine_config: EngineConfig, restored: RestoredState) -> Engine:
+        means = Means(engine_config, config.clients[0].client_id, share, lies)
+        return ATTACKS[attack](Replica(engine_config, restored), means)
+
+    return Server(config, me, keys.load_credentials(folder, member, passphrase), folder, engine=liar)
 
 
 def _require_playground(folder: Path, config: AllianceConfig) -> None:
@@ -57,7 +56,8 @@ def _require_playground(folder: Path, config: AllianceConfig) -> None:
 
 async def serve(folder: Path, attack: str, passphrase: bytes) -> None:
     """Until SIGTERM; says on standard output when it listens, and at the end what it did."""
-    server = HostileServer(folder, attack, passphrase)
+    lies: Counter[str] = Counter()
+    server = hostile_server(folder, attack, passphrase, lies)
     life = asyncio.current_task()
     if life is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, life.cancel)
@@ -67,7 +67,7 @@ async def serve(folder: Path, attack: str, passphrase: bytes) -> None:
         sys.stdout.flush()
         await server.run()
     except asyncio.CancelledError:
-        emit({"event": "ended", "lies": server.lies})
+        emit({"event": "ended", "lies": lies})
     finally:
         await server.stop()
 

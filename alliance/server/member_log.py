@@ -1,9 +1,10 @@
-"""The server's log lines about members: at most one per kind, member and second."""
+"""What a server notices of the other members: told in its log, and counted for who asks."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 
 from alliance.config.file import AllianceConfig
 
@@ -11,11 +12,18 @@ log = logging.getLogger("alliance.server")
 
 
 class MemberLog:
-    """A flood, of messages or of links, must not fill the disk."""
+    """At most one line per kind, member and second: a flood, of messages or of links, must not fill the disk.
+
+    ``refused``: how many messages and frames of each member were; ``alarms``: why a link to it was refused;
+    ``blamed``: whom the engine has blamed.
+    """
 
     def __init__(self, config: AllianceConfig) -> None:
         self._config = config
         self._last: dict[tuple[str, int], float] = {}
+        self.refused: Counter[int] = Counter()
+        self.alarms: dict[int, str] = {}
+        self.blamed: set[int] = set()
 
     def connected(self, member: int) -> None:
         if self._is_due("connected", member):
@@ -27,6 +35,16 @@ class MemberLog:
 
     def leads(self, view: int, member: int) -> None:
         log.info("view %d: leader is now %s", view, self._name(member))
+
+    def rejected(self, member: int, text: str) -> None:
+        """Something that it sent was refused."""
+        self.refused[member] += 1
+        self.accuse(member, text)
+
+    def doubted(self, member: int, reason: str) -> None:
+        """Its identity is in doubt."""
+        self.alarms[member] = reason
+        self.accuse(member, f"the link was refused: {reason}")
 
     def accuse(self, member: int, text: str) -> None:
         """Of something that a correct member does not do."""

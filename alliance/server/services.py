@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from alliance.config.file import AllianceConfig
-from alliance.errors import AllianceError, JournalError
+from alliance.errors import JournalError
 from alliance.net.channels import GREETING, Identities
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
-from alliance.server.driver import Driver
+from alliance.server.driver import Inbox
+from alliance.server.failure import Failure
 from alliance.server.gate import Gate
 from alliance.server.peers import Peers
 from alliance.server.sessions import Session, Sessions, refusal
+from alliance.server.status import StatusSource
 from alliance.storage.history import History, Pruned
-from alliance.version import VERSION
 from alliance.wire.bounds import SLOT_MAX
 from alliance.wire.log_frames import encode_frame
 from fab_paxos.events import ProofsWanted, Submitted
-from fab_paxos.messages import Status
 from verifiable_log.submission import InvalidSubmission
 
 STREAMS_PER_CLIENT_MAX = 64
@@ -33,17 +31,6 @@ STREAMS_PER_CLIENT_MAX = 64
 SUBMISSIONS_PER_FRAME_MAX = 1024
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class Freshness(Protocol):
-    """Where this member stands, for Status."""
-
-    def status(self) -> Status: ...
-    def blamed(self) -> list[int]: ...
-    def evidence(self) -> Mapping[str, int]: ...
-    def rejected(self, peer: int) -> int: ...
-    def alarm(self, peer: int) -> str: ...
-    def failed(self, error: AllianceError) -> None: ...
 
 
 class PeerService:
@@ -74,26 +61,25 @@ class ClientService:
     def __init__(
         self,
         config: AllianceConfig,
-        me: int,
         gate: Gate,
-        driver: Driver,
+        inbox: Inbox,
         history: History,
         sessions: Sessions,
-        peers: Peers,
-        freshness: Freshness,
+        status: StatusSource,
+        failure: Failure,
     ) -> None:
-        self._config = config
-        self._me = me
         self._gate = gate
-        self._driver = driver
+        self._inbox = inbox
         self._history = history
         self._sessions = sessions
-        self._peers = peers
-        self._standing = freshness
+        self._status = status
+        self._failure = failure
         self._identities = Identities(config)
         self._streams: Counter[bytes] = Counter()
-        self._started = time.monotonic()
-        driver.post(ProofsWanted(False))
+
+    def start(self) -> None:
+        """Nobody waits for proofs until the first stream is opened."""
+        self._inbox.post(ProofsWanted(False))
 
     async def Submit(self, _: object, context: Context) -> None:  # noqa: N802
         client = self._identities.client(context)
@@ -121,7 +107,7 @@ class ClientService:
                 )
             for encoded in frame.submissions:
                 self._submit(session, encoded)
-            await self._driver.room()
+            await self._inbox.room()
 
     def _submit(self, session: Session, encoded: bytes) -> None:
         try:
@@ -132,7 +118,7 @@ class ClientService:
             session.put(refusal(seq, "invalid", str(error)))
             return
         self._sessions.expect(session, submission)
-        self._driver.post(Submitted(submission))
+        self._inbox.post(Submitted(submission))
 
     async def _answer(self, session: Session, context: Context) -> None:
         while True:
@@ -157,40 +143,14 @@ class ClientService:
                 await context.write(encode_frame(frame, peaks))
                 slot, first = slot + len(frame.batches), False
         except JournalError as error:  # what it cannot read back it must not vote on
-            self._standing.failed(error)
+            self._failure.failed(error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this member's journal is damaged")
         finally:
             self._leave(holder)
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
-        status = self._standing.status()
-        members = self._config.members
-        leader = self._config.system.leader(status.view)
-        return pb.StatusReply(
-            name=members[self._me].name,
-            version=VERSION,
-            view=status.view,
-            leader=members[leader].name,
-            accepted=status.accepted,
-            decided=status.decided,
-            certified=status.certified,
-            uptime_seconds=time.monotonic() - self._started,
-            peers=[
-                pb.PeerStatus(
-                    name=members[peer].name,
-                    connected=link.connected,
-                    rejected=self._standing.rejected(peer),
-                    alarm=self._standing.alarm(peer),
-                )
-                for peer, link in self._peers.links.items()
-            ],
-            blamed=[members[member].name for member in self._standing.blamed()],
-            evidence=[
-                pb.Evidence(culprit=name, files=files)
-                for name, files in sorted(self._standing.evidence().items())
-            ],
-        )
+        return self._status.reply()
 
     async def _known(self, context: Context) -> bytes:
         """The fingerprint of the member or client at the other end; aborts for anybody else."""
@@ -206,10 +166,10 @@ class ClientService:
                 f"{STREAMS_PER_CLIENT_MAX} streams of this client are open here: close some",
             )
         if not self._streams.total():
-            self._driver.post(ProofsWanted(True))
+            self._inbox.post(ProofsWanted(True))
         self._streams[holder] += 1
 
     def _leave(self, holder: bytes) -> None:
         self._streams[holder] -= 1
         if not self._streams.total():
-            self._driver.post(ProofsWanted(False))
+            self._inbox.post(ProofsWanted(False))

@@ -18,8 +18,10 @@ from alliance.net.channels import GREETING, SERVER_OPTIONS, open_channel, server
 from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
 from alliance.server.gate import Gate
+from alliance.server.member_log import MemberLog
 from alliance.server.services import ClientService
 from alliance.server.sessions import Sessions
+from alliance.server.status import StatusSource
 from fab_paxos.events import Event, ProofsWanted, Submitted
 from fab_paxos.messages import Status
 from tests.alliance.farm import Chain, Farm, Told
@@ -27,10 +29,6 @@ from verifiable_log import Submission
 from verifiable_log.client_windows import ClientWindows, Freshness
 
 Handler = Callable[[Any, Any], Coroutine[Any, Any, None]]
-
-
-class NoPeers:
-    links: dict[int, Any] = {}  # noqa: RUF012
 
 
 class Office(Told):
@@ -46,13 +44,12 @@ class Office(Told):
         self.sessions = Sessions(self.history)
         self.windows = ClientWindows()
         config = chain.farm.config
-        driver: Any = self
-        peers: Any = NoPeers()
-        self.service = ClientService(
-            config, me, Gate(config), driver, self.history, self.sessions, peers, self
-        )
+        whole: Any = self  # inbox, engine and failure
+        status = StatusSource(config, me, whole, {}, MemberLog(config), {})
+        self.service = ClientService(config, Gate(config), whole, self.history, self.sessions, status, whole)
+        self.service.start()
 
-    # -- the driver
+    # -- the inbox
 
     def post(self, event: Event) -> None:
         if isinstance(event, ProofsWanted):
@@ -79,23 +76,14 @@ class Office(Told):
         super().certify(slot)
         self.sessions.certified()
 
-    # -- the standing
+    # -- the engine
 
+    @property
     def status(self) -> Status:
         decided = len(self.chain.entries)
         return Status(0, decided, decided, self.history.certified_slot)
 
-    def blamed(self) -> list[int]:
-        return []
-
-    def evidence(self) -> dict[str, int]:
-        return {}
-
-    def rejected(self, peer: int) -> int:
-        return 0
-
-    def alarm(self, peer: int) -> str:
-        return ""
+    # -- the failure
 
     def failed(self, error: AllianceError) -> None:
         self.error = error

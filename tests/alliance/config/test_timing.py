@@ -16,6 +16,7 @@ from alliance.config.file import AllianceConfig
 from alliance.config.timing import DEFAULT_TIMING, Timing
 from alliance.errors import ConfigError
 from alliance.server.server import Server
+from fab_paxos import Replica
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Chain, Farm
 from tests.alliance.network import Office, Villain, at, serving
@@ -75,7 +76,8 @@ def test_the_engine_of_a_member_gets_it(farm: Farm, tmp_path: Path) -> None:
         )
     )
     server = Server.open(home, PASSPHRASE, keep_slots=3)
-    engine = server._replica._config
+    assert isinstance(server._engine, Replica)
+    engine = server._engine._config
     server._journal.close()
     assert (engine.view_timeout_seconds, engine.heartbeat_seconds) == (3.5, 0.25)
     assert (engine.tenure_slots, engine.retain_slots) == (700, 3)

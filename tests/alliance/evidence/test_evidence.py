@@ -444,10 +444,10 @@ def test_a_server_keeps_counts_and_tells(
             try:
                 for _ in range(3):
                     for sender, data in zip((1, 2), proposals, strict=True):
-                        server.received(sender, data)
+                        server._receiver.received(sender, data)
                 server._driver.turn()
-                assert server.blamed() == [0]
-                assert dict(server.evidence()) == {"member-1": 1}
+                assert server._log.blamed == {0}
+                assert server._evidence.counts == {"member-1": 1}
             finally:
                 await server.stop()
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alliance.errors import JournalError
-from alliance.server.driver import TURN_EVENTS_MAX, Driver
+from alliance.server.driver import TURN_EVENTS_MAX, Driver, Inbox
 from fab_paxos.effects import (
     AlreadyOrdered,
     Blame,
@@ -35,7 +35,7 @@ from fab_paxos.effects import (
 )
 from fab_paxos.events import Clock, Drained, Event, Started, TimerFired
 from fab_paxos.evidence import TwoSubmissions, TwoWords
-from fab_paxos.messages import Accepted, Fetch
+from fab_paxos.messages import Accepted, Fetch, Status
 from quorum import SuspectStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
@@ -43,6 +43,8 @@ from tests.alliance.farm import Chain, Farm
 
 class Engine:
     """Answers each event with the next of its prepared effects."""
+
+    status = Status(0, 0, 0, 0)
 
     def __init__(self) -> None:
         self.seen: list[Event] = []
@@ -80,8 +82,8 @@ class World:
 class Bench:
     def __init__(self) -> None:
         self.engine, self.world = Engine(), World()
-        engine: Any = self.engine
-        self.driver = Driver(engine, self.world)
+        self.inbox = Inbox()
+        self.driver = Driver(self.engine, self.world, inbox=self.inbox)
 
     def post(self, *effects: Effect) -> None:
         self.engine.effects.append(effects)
@@ -217,10 +219,10 @@ def test_when_the_engine_fails_nothing_leaves_and_run_raises(bench: Bench, run: 
 def test_a_flood_is_handled_in_turns_and_readers_wait_meanwhile(bench: Bench, run: Run) -> None:
     async def scenario() -> None:
         running = asyncio.create_task(bench.driver.run())
-        await bench.driver.room()
+        await bench.inbox.room()
         for number in range(3 * TURN_EVENTS_MAX):
             bench.driver.post(TimerFired(str(number)))
-        reader = asyncio.create_task(bench.driver.room())
+        reader = asyncio.create_task(bench.inbox.room())
         await asyncio.wait([reader])
         handled = [event for event in bench.engine.seen if isinstance(event, TimerFired)]
         assert len(handled) == 3 * TURN_EVENTS_MAX
@@ -233,6 +235,15 @@ def test_a_flood_is_handled_in_turns_and_readers_wait_meanwhile(bench: Bench, ru
         await asyncio.wait([running])
 
     run(scenario())
+
+
+def test_after_a_halt_nothing_waits_for_a_turn_any_more(bench: Bench, run: Run) -> None:
+    async def scenario() -> None:
+        bench.inbox.halt()
+        await bench.driver.run()
+
+    run(scenario())
+    assert bench.engine.seen == []
 
 
 def test_it_sleeps_while_there_is_nothing_to_do(bench: Bench, run: Run) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from alliance.client import Client
 from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
-from alliance.server import server as module
+from alliance.server import world as module
 from alliance.server.server import JOURNAL, Server
 from alliance.wire import peer_messages
 from fab_paxos.effects import EntryRecord, ViewRecord
@@ -42,7 +42,7 @@ async def stopped(server: Server) -> AsyncIterator[Server]:
 
 
 def posted(server: Server) -> list[Any]:
-    events: Any = server._driver._events
+    events: Any = server._inbox._events
     return list(events)[1:]
 
 
@@ -59,9 +59,9 @@ def test_bad_shares_are_an_event_and_never_an_error(farm: Farm, home: Path, run:
 
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            server.combine(good)
+            server._world.combine(good)
             for signature in bad:
-                server.combine([*good[:4], Endorsement(statement, 4, signature)])
+                server._world.combine([*good[:4], Endorsement(statement, 4, signature)])
             first, *others = posted(server)
             assert isinstance(first, Combined)
             assert all(isinstance(event, CombinationFailed) for event in others)
@@ -74,15 +74,15 @@ def test_bad_shares_are_an_event_and_never_an_error(farm: Farm, home: Path, run:
 def test_a_timer_replaces_the_one_of_its_name(home: Path, run: Run) -> None:
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            server.set_timer("heartbeat", 3600.0)
-            server.set_timer("other", 3600.0)
-            server.set_timer("heartbeat", 0.0)
+            server._world.set_timer("heartbeat", 3600.0)
+            server._world.set_timer("other", 3600.0)
+            server._world.set_timer("heartbeat", 0.0)
             while not posted(server):
-                await asyncio.wait([asyncio.ensure_future(server.room())], timeout=0.01)
+                await asyncio.wait([asyncio.ensure_future(server._inbox.room())], timeout=0.01)
             assert posted(server) == [TimerFired("heartbeat")]
-            pending = [timer for timer in server._timers.values() if not timer.cancelled()]
+            pending = [timer for timer in server._world.timers.values() if not timer.cancelled()]
             assert len(pending) == 2
-        assert all(timer.cancelled() or timer.when() < 3000 for timer in [server._timers["other"]])
+        assert all(timer.cancelled() or timer.when() < 3000 for timer in [server._world.timers["other"]])
 
     run(scenario())
 
@@ -103,15 +103,15 @@ def test_a_peer_that_asks_without_reading_costs_few_frames(
 
             monkeypatch.setattr(server._history, "frame", make)
             monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * len(peer_messages.encode(frame)))
-            server.supply(3, 1)
+            server._world.supply(3, 1)
             assert made == []  # nobody is there
             server._peers.links[3].open(server._peers.links[3].take_over())
             for _ in range(1000):
-                server.supply(3, 1)
+                server._world.supply(3, 1)
             assert len(made) == 4
-            server.supply(4, 1)
+            server._world.supply(4, 1)
             server._peers.links[4].open(server._peers.links[4].take_over())
-            server.supply(4, 1)
+            server._world.supply(4, 1)
             assert len(made) == 5
 
     run(scenario())
@@ -124,14 +124,14 @@ def test_refused_messages_are_counted_and_do_not_fill_the_log(
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             with caplog.at_level(logging.INFO, "alliance.server"):
                 for _ in range(500):
-                    server.received(3, b"junk")
-                    server.rejected_frame(4, "junk")
-                    server.connected(5)
-            assert server.rejected(3) == 500
-            assert server.rejected(4) == 500
+                    server._receiver.received(3, b"junk")
+                    server._receiver.rejected_frame(4, "junk")
+                    server._receiver.connected(5)
+            assert server._log.refused[3] == 500
+            assert server._log.refused[4] == 500
             assert len(caplog.records) < 30
-            server.received(3, peer_messages.encode(Status(0, 0, 0, 0)))
-            assert server.rejected(3) == 500
+            server._receiver.received(3, peer_messages.encode(Status(0, 0, 0, 0)))
+            assert server._log.refused[3] == 500
 
     run(scenario())
 
@@ -183,8 +183,8 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
             raise JournalError("disk full")
 
         server._journal.append = fail  # type: ignore[method-assign]
-        server._driver._replica.step = lambda event: (_persist(),)  # type: ignore[method-assign]
-        server._driver.post(TimerFired("x"))
+        server._engine.step = lambda event: (_persist(),)  # type: ignore[method-assign]
+        server._inbox.post(TimerFired("x"))
 
     run(scenario(kill_signer, SignerError))
     run(scenario(break_journal, JournalError))
@@ -203,13 +203,13 @@ def test_nothing_is_said_before_a_quorum_knows(home: Path, run: Run) -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             await server.start(PASSPHRASE, "127.0.0.1:0")
             running = asyncio.create_task(server.run())
-            server._driver.post(TimerFired("x"))
+            server._inbox.post(TimerFired("x"))
             while len(posted(server)) < 2:
                 await asyncio.wait([running], timeout=0.01)
             await asyncio.wait([running], timeout=0.1)
             assert posted(server) == [ProofsWanted(False), TimerFired("x")]
             server._incarnation.settled.set()
-            while server._driver._events:
+            while server._inbox._events:
                 await asyncio.wait([running], timeout=0.01)
             running.cancel()
             await asyncio.wait([running])
@@ -226,13 +226,13 @@ def test_a_conflict_silences_at_once_and_ends_with_it(home: Path, run: Run, sett
                 server._incarnation.settled.set()
             running = asyncio.create_task(server.run())
             await asyncio.wait([running], timeout=0.05)
-            server.failed(IdentityConflict("two of me", "itself"))
-            server.failed(JournalError("another one, later"))
-            server._driver.post(TimerFired("x"))
+            server._receiver.failed(IdentityConflict("two of me", "itself"))
+            server._receiver.failed(JournalError("another one, later"))
+            server._inbox.post(TimerFired("x"))
             server._incarnation.settled.set()
             with pytest.raises(IdentityConflict):
                 await running
-            assert TimerFired("x") in server._driver._events
+            assert TimerFired("x") in server._inbox._events
 
     run(scenario())
 
@@ -244,18 +244,20 @@ def test_links_and_leaders_are_told_once(
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             with caplog.at_level(logging.INFO, "alliance.server"):
                 for _ in range(100):
-                    server.connected(4)
-                    server.lost(4)
-                server.persist([ViewRecord(7, long_chain.election(6)), ViewRecord(8, long_chain.election(7))])
-                server.persist([EntryRecord(long_chain.entries[0])])
-                server.doubted(5, "it forgot")
+                    server._receiver.connected(4)
+                    server._receiver.lost(4)
+                server._world.persist(
+                    [ViewRecord(7, long_chain.election(6)), ViewRecord(8, long_chain.election(7))]
+                )
+                server._world.persist([EntryRecord(long_chain.entries[0])])
+                server._receiver.doubted(5, "it forgot")
             assert caplog.messages == [
                 "connected to member-5",
                 "lost member-5",
                 "view 8: leader is now member-3",
                 "member-6: the link was refused: it forgot",
             ]
-            assert [server.alarm(peer) for peer in range(1, 6)] == ["", "", "", "", "it forgot"]
+            assert server._log.alarms == {5: "it forgot"}
 
     run(scenario())
 

@@ -23,15 +23,20 @@ WRITING = [
         "a reply leaves before the sync",
         at(
             "alliance.server.driver:Driver.turn",
-            "for effect in effects:\n        self._carry_out(effect)",
+            "for effect in effects:\n        _CARRY_OUT[type(effect)](self._world, effect)",
             "pass",
             "if self._late and",
-            "for effect in effects:\n        self._carry_out(effect)\n    if self._late and",
+            "for effect in effects:\n        _CARRY_OUT[type(effect)](self._world, effect)\n"
+            "    if self._late and",
         ),
     ),
     _bug(
         "what was put off is not written before the journal is read",
-        at("alliance.server.driver:_needs_the_journal", "return True", "return False"),
+        at(
+            "alliance.server.driver:_needs_the_journal",
+            "return type(effect) in READS_JOURNAL",
+            "return False",
+        ),
     ),
     _bug(
         "an entry may be put off",

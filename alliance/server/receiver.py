@@ -1,0 +1,46 @@
+"""What links bring: messages for the engine, and what is to be held against a peer."""
+
+from __future__ import annotations
+
+from alliance.errors import AllianceError
+from alliance.server.driver import Inbox
+from alliance.server.failure import Failure
+from alliance.server.gate import Gate, Rejected
+from alliance.server.member_log import MemberLog
+from fab_paxos.events import PeerConnected
+
+
+class PeerReceiver:
+    """The links' ``Receiver``: whatever comes in passes the gate first."""
+
+    def __init__(self, gate: Gate, inbox: Inbox, log: MemberLog, failure: Failure) -> None:
+        self._gate = gate
+        self._inbox = inbox
+        self._log = log
+        self._failure = failure
+
+    def received(self, sender: int, data: bytes) -> None:
+        admitted = self._gate.admit(sender, data)
+        if isinstance(admitted, Rejected):
+            self._log.rejected(sender, f"a message was refused: {admitted.reason}")
+        else:
+            self._inbox.post(admitted)
+
+    def rejected_frame(self, sender: int, reason: str) -> None:
+        self._log.rejected(sender, f"the link was closed: it sent {reason}")
+
+    def connected(self, peer: int) -> None:
+        self._log.connected(peer)
+        self._inbox.post(PeerConnected(peer))
+
+    def lost(self, peer: int) -> None:
+        self._log.lost(peer)
+
+    def doubted(self, peer: int, reason: str) -> None:
+        self._log.doubted(peer, reason)
+
+    def failed(self, error: AllianceError) -> None:
+        self._failure.failed(error)
+
+    async def room(self) -> None:
+        await self._inbox.room()

@@ -1,0 +1,60 @@
+"""What Status tells of a member: where its engine is, and what it has noticed of the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from alliance.config.file import AllianceConfig
+from alliance.pb import client_pb2 as pb
+from alliance.server.driver import Engine
+from alliance.server.member_log import MemberLog
+from alliance.server.peers import Link
+from alliance.version import VERSION
+
+
+class StatusSource:
+    def __init__(
+        self,
+        config: AllianceConfig,
+        me: int,
+        engine: Engine,
+        links: Mapping[int, Link],
+        log: MemberLog,
+        evidence: Mapping[str, int],
+    ) -> None:
+        """``evidence``: how many files are kept against whom, by name."""
+        self._config = config
+        self._me = me
+        self._engine = engine
+        self._links = links
+        self._log = log
+        self._evidence = evidence
+        self._started = time.monotonic()
+
+    def reply(self) -> pb.StatusReply:
+        status = self._engine.status
+        members = self._config.members
+        return pb.StatusReply(
+            name=members[self._me].name,
+            version=VERSION,
+            view=status.view,
+            leader=members[self._config.system.leader(status.view)].name,
+            accepted=status.accepted,
+            decided=status.decided,
+            certified=status.certified,
+            uptime_seconds=time.monotonic() - self._started,
+            peers=[
+                pb.PeerStatus(
+                    name=members[peer].name,
+                    connected=link.connected,
+                    rejected=self._log.refused[peer],
+                    alarm=self._log.alarms.get(peer, ""),
+                )
+                for peer, link in self._links.items()
+            ],
+            blamed=[members[member].name for member in sorted(self._log.blamed)],
+            evidence=[
+                pb.Evidence(culprit=name, files=files) for name, files in sorted(self._evidence.items())
+            ],
+        )

@@ -1,0 +1,141 @@
+"""What the engine's effects come to in a server: its journal, links, clients, signer and clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from alliance.config.file import AllianceConfig
+from alliance.evidence.folder import EvidenceFolder
+from alliance.server.driver import Inbox
+from alliance.server.gate import Seal
+from alliance.server.member_log import MemberLog
+from alliance.server.peers import Peers
+from alliance.server.sessions import Sessions
+from alliance.server.signer import Signer
+from alliance.storage.history import History, Pruned
+from alliance.storage.journal import Journal
+from alliance.wire.log_frames import FRAME_BYTES_MAX
+from fab_paxos.effects import Record, ViewRecord
+from fab_paxos.events import CombinationFailed, Combined, TimerFired
+from fab_paxos.evidence import Evidence, TwoSubmissions
+from fab_paxos.messages import Message
+from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
+from verifiable_log import Entry, Submission
+from verifiable_log.ordering_state import Checkpoint
+
+log = logging.getLogger("alliance.server")
+
+
+@dataclass(eq=False)
+class ServerWorld:
+    """The driver's ``World``. What an effect is answered by comes into the inbox, in a later turn."""
+
+    config: AllianceConfig
+    inbox: Inbox
+    journal: Journal
+    history: History
+    sessions: Sessions
+    peers: Peers
+    seal: Seal
+    signer: Signer
+    log: MemberLog
+    evidence: EvidenceFolder
+    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+
+    def close(self) -> None:
+        """No timer fires any more."""
+        for timer in self.timers.values():
+            timer.cancel()
+
+    def persist(self, records: Sequence[Record]) -> None:
+        self.journal.append(records)
+        entered = [record.view for record in records if isinstance(record, ViewRecord)]
+        if entered:
+            self.log.leads(entered[-1], self.config.system.leader(entered[-1]))
+
+    # -- towards the other members -------------------------------------------------------------------
+
+    def send(self, to: int, message: Message) -> None:
+        self.peers.send(to, self.seal.close(message))
+
+    def broadcast(self, message: Message) -> None:
+        self.peers.broadcast(self.seal.close(message))
+
+    def supply(self, to: int, first_slot: int) -> None:
+        link = self.peers.links[to]
+        if not link.connected or link.backlog > FRAME_BYTES_MAX:
+            return  # it asks faster than it reads; frames are expensive, and it will ask again
+        with suppress(Pruned):  # by a leap in the same turn: it will ask again, and be offered the state
+            self.send(to, self.history.frame(first_slot))
+
+    def present(self, to: int, checkpoint: Checkpoint) -> None:
+        link = self.peers.links[to]
+        if link.connected and link.backlog <= FRAME_BYTES_MAX:
+            self.send(to, self.history.offer(checkpoint))
+
+    # -- what is answered by an event ----------------------------------------------------------------
+
+    def endorse(self, statement: JointStatement, *, proven: bool) -> None:
+        self.signer.endorse(statement, proven=proven)
+
+    def combine(self, endorsements: Sequence[Endorsement]) -> None:
+        try:
+            self.inbox.post(Combined(combine(self.config.scheme, endorsements)))
+        except CombineFailed as failure:
+            statement = endorsements[0].statement
+            self.inbox.post(CombinationFailed(statement, failure.culprits, failure.unproven))
+
+    def set_timer(self, name: str, seconds: float) -> None:
+        if name in self.timers:
+            self.timers[name].cancel()
+        loop = asyncio.get_running_loop()
+        self.timers[name] = loop.call_later(seconds, self.inbox.post, TimerFired(name))
+
+    # -- the decided log, and who waits for it -------------------------------------------------------
+
+    def decided(self, entry: Entry) -> None:
+        self.history.decided(entry)
+        self.sessions.decided(entry)
+
+    def certified(self, certificate: QuorumCertificate) -> None:
+        self.history.certified(certificate)
+        self.sessions.certified()
+
+    def prune(self, slot: int) -> None:
+        self.history.prune(slot)
+
+    def leapt(self, checkpoint: Checkpoint) -> None:
+        log.info("brought up by a checkpoint: the log goes on after slot %d", checkpoint.slot)
+        self.history.install_snapshot(checkpoint)
+        self.sessions.leapt()
+
+    def refuse(self, submission: Submission, reason: str) -> None:
+        self.sessions.refused(submission, reason)
+
+    def locate(self, submission: Submission, slot: int) -> None:
+        self.sessions.located(submission, slot)
+
+    # -- who does what a correct party does not do ---------------------------------------------------
+
+    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None:
+        self.log.blamed.add(member)
+        name = self.config.members[member].name
+        if evidence is None or not self._keep(name, reason, evidence):
+            self.log.accuse(member, reason)
+
+    def blame_client(self, evidence: TwoSubmissions) -> None:
+        client_id = evidence.first.client_id
+        for client in self.config.clients:
+            if client.client_id == client_id:
+                self._keep(client.name, f"two contents under number {evidence.first.client_seq}", evidence)
+
+    def _keep(self, culprit: str, reason: str, evidence: Evidence | TwoSubmissions) -> bool:
+        """A line for each new file: there are no more than the folder takes."""
+        path = self.evidence.keep(culprit, evidence, self.history)
+        if path is not None:
+            log.warning("%s: %s; evidence: %s", culprit, reason, path)
+        return path is not None

@@ -1,0 +1,40 @@
+"""What a member tells of itself and of the others when it is asked."""
+
+from __future__ import annotations
+
+from alliance.server.member_log import MemberLog
+from alliance.server.peers import Link, Packer
+from alliance.server.status import StatusSource
+from fab_paxos.effects import Effect
+from fab_paxos.events import Event
+from fab_paxos.messages import Status
+from tests.alliance.farm import Farm
+
+
+class Still:
+    """An engine to which nothing happens."""
+
+    status = Status(7, accepted=9, decided=8, certified=6)
+
+    def step(self, event: Event) -> tuple[Effect, ...]:
+        return ()
+
+
+def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
+    links = {peer: Link(peer, Packer()) for peer in (0, 1, 3)}
+    links[1].open(links[1].take_over())
+    log = MemberLog(farm.config)
+    log.rejected(0, "junk")
+    log.rejected(0, "junk")
+    log.doubted(3, "it forgot")
+    log.blamed.update({3, 0})
+    reply = StatusSource(farm.config, 2, Still(), links, log, {"member-4": 2, "member-1": 1}).reply()
+    assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
+    assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
+    assert [(peer.name, peer.connected, peer.rejected, peer.alarm) for peer in reply.peers] == [
+        ("member-1", False, 2, ""),
+        ("member-2", True, 0, ""),
+        ("member-4", False, 0, "it forgot"),
+    ]
+    assert list(reply.blamed) == ["member-1", "member-4"]
+    assert [(kept.culprit, kept.files) for kept in reply.evidence] == [("member-1", 1), ("member-4", 2)]
