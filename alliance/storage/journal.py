@@ -5,8 +5,7 @@ must end without having said anything. Every row carries a digest of all that it
 against the Merkle log, and the last slot is written down apart from the entries, so that damage anywhere is
 found. A torn last transaction is dropped by SQLite, whose WAL is checksummed.
 
-A restart begins from the newest stable checkpoint: of the entries below it only the digests are read. What
-was pruned is gone but for the frontier that the log goes on from.
+``journal_replay`` reads it when the member starts.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from alliance.errors import JournalError
@@ -22,22 +21,17 @@ from alliance.storage.journal_marker import Marker
 from alliance.storage.journal_records import (
     DAMAGE,
     ENTRIES,
-    HEAD,
     WHOLE,
     Position,
     Starts,
-    decision,
-    election,
     entry_row,
     note_seal,
     opened,
     pack_certificate,
     pack_checkpoint,
     pack_frontier,
-    sealed,
-    unpack_checkpoint,
-    unpack_frontier,
 )
+from alliance.storage.journal_replay import Replayed, replay
 from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,
@@ -48,11 +42,9 @@ from fab_paxos.effects import (
     TruncateRecord,
     ViewRecord,
 )
-from fab_paxos.state import RestoredEntry, RestoredState
-from quorum import DecisionCertificate, QuorumCertificate
+from quorum import DecisionCertificate
 from verifiable_log.batch import Batch
-from verifiable_log.client_windows import ClientWindows
-from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
+from verifiable_log.merkle import Frontier
 from verifiable_log.ordering_state import Checkpoint
 
 FORMAT = 3
@@ -61,14 +53,6 @@ _SCHEMA = (
     ENTRIES,
     "CREATE TABLE clients (client_id BLOB PRIMARY KEY, state BLOB NOT NULL)",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What a restart begins from: the engine's state, and the Merkle log of the proven slots."""
-
-    state: RestoredState
-    log: MerkleLog
 
 
 class Journal:
@@ -272,87 +256,13 @@ class Journal:
     def replay(self) -> Replayed:
         """Rebuilds the state. Raises JournalError when anything does not fit together."""
         try:
-            return self._replay()
+            replayed = replay(self._db, self._position, self._read_note)
         except DAMAGE as error:
             raise self.damaged(str(error)) from None
-
-    def _replay(self) -> Replayed:
-        proven, last = self._position.proven, self._position.last
-        base = self._read_note("base")
-        log = MerkleLog(unpack_frontier(base) if base is not None else Frontier())
-        self.pruned = pruned = log.size
-        checkpoint = self._read_checkpoint()
-        windows = ClientWindows()
-        if checkpoint is not None:
-            windows = ClientWindows.read(checkpoint.snapshot.state)
-            self._read_heads(log, checkpoint)
-        elif pruned:
-            raise ValueError("its checkpoint is gone")
-        entries: list[RestoredEntry] = []
-        expected = log.size + 1
-        for row in self._db.execute(f"{WHOLE} WHERE slot > ? ORDER BY slot", (log.size,)):
-            if row[0] != expected:
-                raise ValueError(f"slot {expected} is missing")
-            expected += 1
-            entry = opened(row)
-            if entry.slot > proven:
-                entries.append(entry)
-                continue
-            log.append(slot_leaf(entry.slot, entry.batch.digest))
-            for submission in entry.batch.submissions:
-                windows.admit(entry.slot, submission)
-            windows.settle(entry.slot)
-            if log.root() != entry.root:
-                raise ValueError(f"the batch of slot {entry.slot} is not the one that was accepted")
-        if expected - 1 != last:
-            raise ValueError(f"the entries after slot {expected - 1} are gone")
-        if log.size != proven:
-            raise ValueError(f"the log ends at slot {log.size}, but {proven} slots were proven")
-        state = replace(self._state(log), windows=windows, entries=tuple(entries))
-        return Replayed(replace(state, checkpoint=checkpoint, pruned=pruned), log)
-
-    def _read_checkpoint(self) -> Checkpoint | None:
-        packed = self._read_note("checkpoint")
-        if packed is None:
-            return None
-        rows = self._db.execute("SELECT state FROM clients ORDER BY client_id")
-        checkpoint = unpack_checkpoint(packed, tuple(state for (state,) in rows))
-        self._written = set(checkpoint.snapshot.state)
-        return checkpoint
-
-    def _read_heads(self, log: MerkleLog, checkpoint: Checkpoint) -> None:
-        """The log up to the checkpoint, from the digests of its batches alone."""
-        heads = self._db.execute(f"{HEAD} WHERE slot <= ? ORDER BY slot", (checkpoint.slot,))
-        for head in heads:
-            slot, digest = sealed(head)
-            if slot != log.size + 1:
-                raise ValueError(f"slot {log.size + 1} is missing")
-            log.append(slot_leaf(slot, digest))
-        if log.size != checkpoint.slot or log.root() != checkpoint.snapshot.frontier.root:
-            raise ValueError(f"the log up to slot {log.size} is not that of the checkpoint")
-
-    def _state(self, log: MerkleLog) -> RestoredState:
-        position = self._position
-        beyond = decision(position.beyond)
-        if beyond is not None and beyond.slot <= log.size:
-            beyond = None
-        return RestoredState(
-            view=position.view,
-            election=election(position.election),
-            new_view_digest=position.new_view or None,
-            frontier=log.frontier(),
-            certificate=self._certificate(log),
-            beyond=beyond.certificate if beyond is not None else None,
-            muted_up_to=position.muted_up_to,
-        )
-
-    def _certificate(self, log: MerkleLog) -> QuorumCertificate | None:
-        newest = decision(self._position.certificate)
-        if newest is None or newest.slot < log.base.size:
-            return None  # older than what others brought: a newer one is on its way
-        if newest.slot > log.size or log.root(newest.slot) != newest.root:
-            raise ValueError(f"the certificate of slot {newest.slot} is not one of this log")
-        return newest.certificate
+        self.pruned = replayed.state.pruned
+        if replayed.state.checkpoint is not None:
+            self._written = set(replayed.state.checkpoint.snapshot.state)
+        return replayed
 
     def _read_note(self, key: str) -> bytes | None:
         row = self._db.execute("SELECT value, seal FROM meta WHERE key = ?", (key,)).fetchone()

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from alliance.errors import JournalError
-from alliance.storage.journal import Journal, Replayed
+from alliance.storage.journal import Journal
 from alliance.storage.journal_records import pack_batch, unpack_batch
+from alliance.storage.journal_replay import Replayed
 from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,

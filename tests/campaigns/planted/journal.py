@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.campaigns.planted.planting import Bug, Edit, at
 
 _J = "alliance.storage.journal:Journal"
+_REPLAY = "alliance.storage.journal_replay:"
 _ROWS = "alliance.storage.journal_records:"
 _I = "alliance.server.incarnation:Incarnation"
 _MARKER = "alliance.storage.journal_marker:Marker"
@@ -122,21 +123,21 @@ READING = [
     ),
     _bug(
         "a lost end of the log goes unnoticed",
-        at(f"{_J}._replay", "if expected - 1 != last:", "if False:"),
+        at(f"{_REPLAY}replay", "if expected - 1 != position.last:", "if False:"),
     ),
     _bug(
         "a missing entry goes unnoticed",
-        at(f"{_J}._replay", "if row[0] != expected:", "if False:"),
+        at(f"{_REPLAY}replay", "if row[0] != expected:", "if False:"),
         harmless="the entries are counted, and their roots compared, too",
     ),
     _bug(
         "the clients' windows are not replayed",
-        at(f"{_J}._replay", "windows.admit(entry.slot, submission)", "pass"),
+        at(f"{_REPLAY}replay", "windows.admit(entry.slot, submission)", "pass"),
     ),
     _bug(
         "the log is not compared with its checkpoint",
         at(
-            f"{_J}._read_heads",
+            f"{_REPLAY}_read_heads",
             "if log.size != checkpoint.slot or log.root() != checkpoint.snapshot.frontier.root:",
             "if False:",
         ),

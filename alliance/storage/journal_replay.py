@@ -1,0 +1,115 @@
+"""Reading the journal when the member starts: the state that its rows amount to, if they fit together.
+
+A restart begins from the newest stable checkpoint: of the entries below it only the digests are read. What
+was pruned is gone but for the frontier that the log goes on from. All that does not fit raises one of DAMAGE.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from alliance.storage.journal_records import (
+    HEAD,
+    WHOLE,
+    Position,
+    decision,
+    election,
+    opened,
+    sealed,
+    unpack_checkpoint,
+    unpack_frontier,
+)
+from fab_paxos.state import RestoredEntry, RestoredState
+from quorum import QuorumCertificate
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
+from verifiable_log.ordering_state import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a restart begins from: the engine's state, and the Merkle log of the proven slots."""
+
+    state: RestoredState
+    log: MerkleLog
+
+
+def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str], bytes | None]) -> Replayed:
+    """``read_note``: the journal's note of this key, as it was written."""
+    base = read_note("base")
+    log = MerkleLog(unpack_frontier(base) if base is not None else Frontier())
+    pruned = log.size
+    checkpoint = _checkpoint(db, read_note("checkpoint"))
+    windows = ClientWindows()
+    if checkpoint is not None:
+        windows = ClientWindows.read(checkpoint.snapshot.state)
+        _read_heads(db, log, checkpoint)
+    elif pruned:
+        raise ValueError("its checkpoint is gone")
+    entries: list[RestoredEntry] = []
+    expected = log.size + 1
+    for row in db.execute(f"{WHOLE} WHERE slot > ? ORDER BY slot", (log.size,)):
+        if row[0] != expected:
+            raise ValueError(f"slot {expected} is missing")
+        expected += 1
+        entry = opened(row)
+        if entry.slot > position.proven:
+            entries.append(entry)
+            continue
+        log.append(slot_leaf(entry.slot, entry.batch.digest))
+        for submission in entry.batch.submissions:
+            windows.admit(entry.slot, submission)
+        windows.settle(entry.slot)
+        if log.root() != entry.root:
+            raise ValueError(f"the batch of slot {entry.slot} is not the one that was accepted")
+    if expected - 1 != position.last:
+        raise ValueError(f"the entries after slot {expected - 1} are gone")
+    if log.size != position.proven:
+        raise ValueError(f"the log ends at slot {log.size}, but {position.proven} slots were proven")
+    state = replace(_state(position, log), windows=windows, entries=tuple(entries))
+    return Replayed(replace(state, checkpoint=checkpoint, pruned=pruned), log)
+
+
+def _checkpoint(db: sqlite3.Connection, packed: bytes | None) -> Checkpoint | None:
+    if packed is None:
+        return None
+    rows = db.execute("SELECT state FROM clients ORDER BY client_id")
+    return unpack_checkpoint(packed, tuple(state for (state,) in rows))
+
+
+def _read_heads(db: sqlite3.Connection, log: MerkleLog, checkpoint: Checkpoint) -> None:
+    """The log up to the checkpoint, from the digests of its batches alone."""
+    heads = db.execute(f"{HEAD} WHERE slot <= ? ORDER BY slot", (checkpoint.slot,))
+    for head in heads:
+        slot, digest = sealed(head)
+        if slot != log.size + 1:
+            raise ValueError(f"slot {log.size + 1} is missing")
+        log.append(slot_leaf(slot, digest))
+    if log.size != checkpoint.slot or log.root() != checkpoint.snapshot.frontier.root:
+        raise ValueError(f"the log up to slot {log.size} is not that of the checkpoint")
+
+
+def _state(position: Position, log: MerkleLog) -> RestoredState:
+    beyond = decision(position.beyond)
+    if beyond is not None and beyond.slot <= log.size:
+        beyond = None
+    return RestoredState(
+        view=position.view,
+        election=election(position.election),
+        new_view_digest=position.new_view or None,
+        frontier=log.frontier(),
+        certificate=_certificate(position, log),
+        beyond=beyond.certificate if beyond is not None else None,
+        muted_up_to=position.muted_up_to,
+    )
+
+
+def _certificate(position: Position, log: MerkleLog) -> QuorumCertificate | None:
+    newest = decision(position.certificate)
+    if newest is None or newest.slot < log.base.size:
+        return None  # older than what others brought: a newer one is on its way
+    if newest.slot > log.size or log.root(newest.slot) != newest.root:
+        raise ValueError(f"the certificate of slot {newest.slot} is not one of this log")
+    return newest.certificate
