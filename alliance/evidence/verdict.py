@@ -42,7 +42,7 @@ _STATEMENTS: dict[int, type[Statement]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Conviction:
     """Who is convicted (a member's or client's name), and of what; ``text`` says it in one line."""
 
     culprit: str
@@ -51,7 +51,7 @@ class Verdict:
     text: str
 
 
-def verify(config: AllianceConfig, evidence: PortableEvidence) -> Verdict:
+def verify(config: AllianceConfig, evidence: PortableEvidence) -> Conviction:
     """Convicts, or raises InvalidEvidence. ``config`` must come from somebody whom the judge trusts."""
     if evidence.context != config.context:
         raise InvalidEvidence(
@@ -76,7 +76,7 @@ def verify(config: AllianceConfig, evidence: PortableEvidence) -> Verdict:
         text = _JUDGES[evidence.kind](config, culprit, evidence, statements)
     except ValueError as error:
         raise InvalidEvidence(f"its parts do not fit together: {str(error)[:200]}") from None
-    return Verdict(evidence.culprit, is_client, evidence.kind, f"{evidence.culprit} {text}")
+    return Conviction(evidence.culprit, is_client, evidence.kind, f"{evidence.culprit} {text}")
 
 
 def opened(context: Context, statement: bytes) -> Statement:

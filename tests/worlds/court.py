@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.evidence.portable import PortableEvidence, SignedBytes, export
-from alliance.evidence.verdict import Verdict, opened, verify
+from alliance.evidence.verdict import Conviction, opened, verify
 from alliance.storage.history import History
 from fab_paxos.effects import Blame, BlameClient
 from fab_paxos.evidence import Evidence, Repetition, TwoSubmissions
@@ -39,7 +39,7 @@ class Court:
     def __init__(self, system: QuorumSystem, gate: Gate) -> None:
         self._system = system
         self._gate = gate
-        self.convictions: dict[tuple[int, str], Verdict] = {}
+        self.convictions: dict[tuple[int, str], Conviction] = {}
         """By the member that blamed, and the place of the offence."""
         self.files: list[str] = []
 
@@ -55,7 +55,7 @@ class Court:
             return  # the log that would complete it is pruned
         self.convictions[witness.me, key] = self.judge(culprit, blame.evidence, _history(witness, base))
 
-    def judge(self, culprit: str, evidence: Evidence | TwoSubmissions, history: History) -> Verdict:
+    def judge(self, culprit: str, evidence: Evidence | TwoSubmissions, history: History) -> Conviction:
         found = export(CONTEXT, culprit, evidence, history)
         signed = replace(found, words=tuple(self._signed(culprit, word) for word in found.words))
         self.files.append(signed.to_json())

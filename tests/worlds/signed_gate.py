@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member, Party
 from alliance.evidence.portable import PortableEvidence, export
-from alliance.evidence.verdict import Verdict, verify
+from alliance.evidence.verdict import Conviction, verify
 from alliance.server import gate as product
 from alliance.storage.history import History
 from alliance.wire import peer_messages
@@ -141,7 +141,7 @@ class SignedCourt(Court):
         super().__init__(config.system, gate)
         self._config = config
 
-    def judge(self, culprit: str, evidence: Evidence | TwoSubmissions, history: History) -> Verdict:
+    def judge(self, culprit: str, evidence: Evidence | TwoSubmissions, history: History) -> Conviction:
         kind, _, number = culprit.partition("-")
         name = self._config.members[int(number)].name if kind == "member" else number
         self.files.append(export(self._config.context, name, evidence, history).to_json())

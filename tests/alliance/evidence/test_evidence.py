@@ -21,7 +21,7 @@ from alliance.errors import InvalidEvidence
 from alliance.evidence import portable as kinds
 from alliance.evidence.folder import FILES_PER_CULPRIT_MAX, FOLDER, EvidenceFolder
 from alliance.evidence.portable import BESIDES, EVIDENCE_BYTES_MAX, PortableEvidence, SignedBytes, export
-from alliance.evidence.verdict import Verdict, verify
+from alliance.evidence.verdict import Conviction, verify
 from alliance.server.server import Server
 from alliance.wire.peer_messages import encode
 from fab_paxos.evidence import BrokenLog, Evidence, TwoReports, TwoSubmissions, TwoWords, WrongNewView
@@ -55,12 +55,12 @@ def pieces(farm: Farm) -> dict[str, PortableEvidence]:
     }
 
 
-def judged(config: AllianceConfig, evidence: PortableEvidence) -> Verdict:
+def judged(config: AllianceConfig, evidence: PortableEvidence) -> Conviction:
     """By way of the file."""
     return verify(config, PortableEvidence.from_json(evidence.to_json()))
 
 
-def judge(farm: Farm, culprit: str, evidence: Evidence | TwoSubmissions) -> Verdict:
+def judge(farm: Farm, culprit: str, evidence: Evidence | TwoSubmissions) -> Conviction:
     return judged(farm.config, export(farm.config.context, culprit, evidence, history([])))
 
 
