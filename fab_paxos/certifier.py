@@ -8,9 +8,10 @@ combines them. One certificate covers all slots before it.
 from __future__ import annotations
 
 from fab_paxos.effects import Broadcast, Effect, Endorse, Send
+from fab_paxos.joint_signing import JointSigning
 from fab_paxos.limits import CERTIFICATE_SLOTS, WINDOW_SLOTS
 from fab_paxos.messages import CertifyRequest, Endorsed
-from fab_paxos.share_collector import Reputation, ShareCollector
+from fab_paxos.share_collector import Reputation
 from fab_paxos.share_recipients import ShareRecipients
 from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertificate, QuorumSystem
@@ -27,22 +28,18 @@ class Certifier:
         view: int,
         certificate: QuorumCertificate | None,
         reputation: Reputation,
-        audience: ShareRecipients,
+        recipients: ShareRecipients,
     ) -> None:
-        self._recipients = audience
+        self._recipients = recipients
         self._system = system
-        self._me = me
         self._log = log
         self._view = view
-        self._collectors: dict[int, ShareCollector] = {}
+        self.signing = JointSigning(system, me, reputation, _slot)
         self._wanted = 0  # the highest slot that was flagged
         self._due = 0  # the last accepted slot that needs no flag
         self._requested = 0  # as leader: the slot whose certificate is awaited
         self._overdue = 0  # as leader: the one that was awaited at the last heartbeat
-        self._signing: AcceptedStatement | None = None
-        self._mine: Endorsement | None = None
-        self._proof_for: JointStatement | None = None
-        self._reputation = reputation
+        self._with_signer: AcceptedStatement | None = None
         self.newest = certificate
 
     @property
@@ -53,9 +50,8 @@ class Certifier:
     def enter_view(self, view: int) -> None:
         """Flags and shares of the old view are void; the one that is being signed will be dropped."""
         self._view = view
-        self._collectors.clear()
+        self.signing.retain(())
         self._wanted = self._due = self._requested = self._overdue = 0
-        self._mine = None
 
     # -- flags ---------------------------------------------------------------------------------------
 
@@ -79,11 +75,7 @@ class Certifier:
                 self._wanted = max(self._wanted, self._requested)
             self._overdue = self._requested
             out.append(Broadcast(CertifyRequest(self._view, self._requested)))
-        for collector in self._collectors.values():
-            collector.on_heartbeat(out)
-        mine = self._mine
-        if mine is not None and _slot(mine.statement) > self.certified:
-            out.append(Broadcast(Endorsed(mine)))
+        self.signing.on_heartbeat(out, self.certified)
 
     def on_certify_request(self, slot: int) -> None:
         if self.certified < slot <= self.certified + WINDOW_SLOTS:
@@ -99,36 +91,30 @@ class Certifier:
     def endorse_wanted(self, out: list[Effect]) -> None:
         """One signature at a time, on the newest slot that was flagged and accepted in this view."""
         slot = max((slot for slot in (self._wanted, self._due) if slot <= self._log.tip), default=0)
-        if self._signing is not None or slot <= self.certified:
+        if self._with_signer is not None or slot <= self.certified:
             return
         entry = self._log.entry(slot)
         if entry is None or entry.view != self._view:
             return
         statement = AcceptedStatement(self._view, slot, entry.root)
-        if self._mine is None or self._mine.statement != statement:
-            self._signing = statement
+        if self.signing.mine is None or self.signing.mine.statement != statement:
+            self._with_signer = statement
             out.append(Endorse(statement))
 
     def on_endorsement_made(
         self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
     ) -> None:
-        endorsement = Endorsement(statement, self._me, signature)
+        """Our share goes to those who combine it."""
         if not proven:
-            self._signing = None
-        if not isinstance(statement, AcceptedStatement) or statement.view != self._view:
-            return
-        if self._mine is None or _slot(statement) >= _slot(self._mine.statement):
-            self._mine = endorsement
-        if proven:
-            out.append(Broadcast(Endorsed(endorsement)))
-        else:
-            self._recipients.share(Endorsed(endorsement), self._system.leader(self._view), out)
-        self.on_endorsed(endorsement, out)
+            self._with_signer = None
+        if isinstance(statement, AcceptedStatement) and statement.view == self._view:
+            recipients = self._recipients.of_share(self._system.leader(self._view))
+            self.on_endorsed(self.signing.share(statement, signature, proven, out, recipients), out)
 
     def on_endorsement_refused(self, statement: JointStatement) -> None:
         """The signer knows better (it signed another root): this slot stays without our share."""
-        if self._signing == statement:
-            self._signing = None
+        if self._with_signer == statement:
+            self._with_signer = None
             if self._wanted == _slot(statement):
                 self._wanted = 0
             if self._due == _slot(statement):
@@ -136,16 +122,9 @@ class Certifier:
 
     def on_proofs_wanted(self, member: int, out: list[Effect]) -> None:
         """Somebody waits there now: it may lack our share of what is not certified yet."""
-        if self._mine is not None and _slot(self._mine.statement) > self.certified:
-            out.append(Send(member, Endorsed(self._mine)))
-
-    def on_prove_share(self, statement: JointStatement, out: list[Effect]) -> None:
-        """Somebody could not combine. One proof per statement: it is broadcast, whoever asks."""
-        mine = self._mine
-        if mine is None or mine.statement != statement or statement == self._proof_for:
-            return
-        self._proof_for = statement
-        out.append(Endorse(statement, proven=True))
+        mine = self.signing.mine
+        if mine is not None and _slot(mine.statement) > self.certified:
+            out.append(Send(member, Endorsed(mine)))
 
     # -- everybody's endorsements --------------------------------------------------------------------
 
@@ -153,21 +132,7 @@ class Certifier:
         """A share on a slot of the current view, anybody's; those out of the window are dropped."""
         slot = _slot(endorsement.statement)
         if self.certified < slot <= self.certified + 2 * WINDOW_SLOTS:
-            collector = self._collectors.get(slot)
-            if collector is None:
-                collector = self._collectors[slot] = ShareCollector(self._system, self._me, self._reputation)
-            collector.add(endorsement, out)
-
-    def on_combination_failed(
-        self,
-        statement: JointStatement,
-        culprits: tuple[int, ...],
-        unproven: tuple[int, ...],
-        out: list[Effect],
-    ) -> None:
-        collector = self._collectors.get(_slot(statement))
-        if collector is not None and collector.failed(statement, culprits, unproven, out):
-            self.on_prove_share(statement, out)
+            self.signing.add(endorsement, out)
 
     def on_certificate(self, certificate: QuorumCertificate) -> bool:
         """A verified certificate at or below our decided slot; False when it is not news."""
@@ -175,8 +140,7 @@ class Certifier:
         if slot <= self.certified:
             return False
         self.newest = certificate
-        for old in [old for old in self._collectors if old <= slot]:
-            self._collectors.pop(old).settled()
+        self.signing.settle(slot)
         return True
 
 

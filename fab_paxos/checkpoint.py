@@ -8,9 +8,9 @@ alone, so nothing else needs to be durable before the share leaves.
 from __future__ import annotations
 
 from fab_paxos.effects import CheckpointRecord, Effect, Persist, Prune
-from fab_paxos.joint_signing import JointSigning
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import CheckpointStatement, QuorumCertificate
+from quorum import CheckpointStatement, JointStatement, QuorumCertificate
 from verifiable_log.ordering_state import Checkpoint
 
 
@@ -20,7 +20,7 @@ class Checkpoints:
     def __init__(
         self,
         log: UncertifiedLog,
-        joint_signing: JointSigning,
+        joint_signing: SigningInTurn,
         stable: Checkpoint | None,
         pruned: int,
         retain_slots: int | None,
@@ -79,3 +79,8 @@ class Checkpoints:
         self.stable = checkpoint
         self.joint_signing.drop()
         self._log.drop_snapshots(checkpoint.slot)
+
+
+def slot_of(statement: JointStatement) -> int:
+    """Where shares of a checkpoint are collected; -1 for other statements."""
+    return statement.slot if isinstance(statement, CheckpointStatement) else -1

@@ -1,26 +1,70 @@
-"""One statement that every member endorses in its turn: our endorsement, the others', their combination.
+"""Getting statements jointly signed: our share, everybody's, and what is done when they do not combine.
 
-For words that are due once and not urgent: checkpoints, and the progress of a view. Members reach them at
-different times, so the newest endorsement of each member waits until ours says the same.
+What is the same whoever signs what is in ``JointSigning``. Its users say which statements still count before
+they hand over a share, and who gets ours: ``certifier`` (slots), ``election`` (views), and ``SigningInTurn``
+for what members come to at different times (checkpoints, the progress of a view).
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Collection
 
-from fab_paxos.effects import Broadcast, Effect, Endorse
+from fab_paxos.effects import Broadcast, Effect, Endorse, Send
 from fab_paxos.messages import Endorsed
 from fab_paxos.share_collector import Reputation, ShareCollector
 from quorum import Endorsement, JointStatement, QuorumSystem
 
 
-class Words(Protocol):
-    """Looks after this member's endorsements of one kind of statement."""
+class JointSigning:
+    """The shares of one kind of statement, collected at places: a slot, or a view.
 
-    def on_endorsement_made(
-        self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
+    Bounded by its users: they hand over shares on few places, and forget places (``settle``, ``retain``).
+    """
+
+    def __init__(
+        self, system: QuorumSystem, me: int, reputation: Reputation, place: Callable[[JointStatement], int]
     ) -> None:
-        """The signer has endorsed it."""
+        """``reputation`` is shared by all of a member's joint signings. ``place`` is that of a statement."""
+        self._system = system
+        self._me = me
+        self._reputation = reputation
+        self._place = place
+        self._collectors: dict[int, ShareCollector] = {}
+        self._proof_for: JointStatement | None = None
+        self.mine: Endorsement | None = None
+
+    def share(
+        self,
+        statement: JointStatement,
+        signature: bytes,
+        proven: bool,
+        out: list[Effect],
+        recipients: Collection[int] | None = None,
+    ) -> Endorsement:
+        """Tells our share to ``recipients``, or to everybody; with its proof always to everybody.
+
+        The newest is kept, to be repeated and proven. Whether it counts here, too, is for the caller to say.
+        """
+        endorsement = Endorsement(statement, self._me, signature)
+        if self.mine is None or self._place(statement) >= self._place(self.mine.statement):
+            self.mine = endorsement
+        if proven or recipients is None:
+            out.append(Broadcast(Endorsed(endorsement)))
+        else:
+            out.extend(Send(member, Endorsed(endorsement)) for member in recipients)
+        return endorsement
+
+    def collector(self, statement: JointStatement) -> ShareCollector:
+        """That of the statement's place, new if need be."""
+        place = self._place(statement)
+        collector = self._collectors.get(place)
+        if collector is None:
+            collector = self._collectors[place] = ShareCollector(self._system, self._me, self._reputation)
+        return collector
+
+    def add(self, endorsement: Endorsement, out: list[Effect]) -> None:
+        """Counts a share, ours or another member's."""
+        self.collector(endorsement.statement).add(endorsement, out)
 
     def on_combination_failed(
         self,
@@ -30,24 +74,50 @@ class Words(Protocol):
         out: list[Effect],
     ) -> None:
         """``culprits`` are proven to be bad, ``unproven`` showed no proof."""
+        collector = self._collectors.get(self._place(statement))
+        if collector is not None and collector.failed(statement, culprits, unproven, out):
+            self.on_prove_share(statement, out)
 
     def on_prove_share(self, statement: JointStatement, out: list[Effect]) -> None:
-        """Somebody could not combine, and asks for our share with its proof."""
+        """Somebody could not combine: our share again, with its proof, once for all who ask."""
+        if self.mine is not None and self.mine.statement == statement != self._proof_for:
+            self._proof_for = statement
+            out.append(Endorse(statement, proven=True))
+
+    def on_heartbeat(self, out: list[Effect], certified: int = -1) -> None:
+        """Shares may have been lost with a link: ours goes out again if its place is above ``certified``."""
+        for collector in self._collectors.values():
+            collector.on_heartbeat(out)
+        if self.mine is not None and self._place(self.mine.statement) > certified:
+            out.append(Broadcast(Endorsed(self.mine)))
+
+    def settle(self, certified: int) -> None:
+        """There is a certificate, which covers all places up to this one."""
+        for place in [place for place in self._collectors if place <= certified]:
+            self._collectors.pop(place).settled()
+
+    def retain(self, places: Collection[int]) -> None:
+        """Forgets what was collected at other places, and our share there."""
+        for place in [place for place in self._collectors if place not in places]:
+            del self._collectors[place]
+        if self.mine is not None and self._place(self.mine.statement) not in places:
+            self.mine = None
 
 
-class JointSigning:
-    """At most one statement at a time is under way, and one endorsement per member is held."""
+class SigningInTurn:
+    """One statement after another that every member endorses when it holds it true, sooner or later.
 
-    def __init__(self, system: QuorumSystem, me: int, reputation: Reputation) -> None:
-        """``reputation`` is shared by all gatherings of a member."""
-        self._system = system
-        self._me = me
-        self._reputation = reputation
+    For what is due once and not urgent. At most one statement is under way; the newest endorsement of each
+    other member waits until ours says the same.
+    """
+
+    def __init__(
+        self, system: QuorumSystem, me: int, reputation: Reputation, place: Callable[[JointStatement], int]
+    ) -> None:
+        """As those of JointSigning; two statements at one place do not follow each other."""
+        self.signing = JointSigning(system, me, reputation, place)
         self._held: dict[int, Endorsement] = {}
         self._wanted: JointStatement | None = None
-        self._collector = ShareCollector(system, me, reputation)
-        self._mine: Endorsement | None = None
-        self._proving = False
 
     def want(self, statement: JointStatement, out: list[Effect]) -> None:
         """This member holds ``statement`` true and endorses it; what was under way is given up."""
@@ -56,48 +126,25 @@ class JointSigning:
         self.drop()
         self._wanted = statement
         out.append(Endorse(statement))
+        collector = self.signing.collector(statement)  # patient from now on until the next heartbeat
         for endorsement in self._held.values():
             if endorsement.statement == statement:
-                self._collector.add(endorsement, out)
+                collector.add(endorsement, out)
 
     def drop(self) -> None:
         """Nothing is wanted any more: it is certified, or void."""
-        self._wanted = self._mine = None
-        self._proving = False
-        self._collector = ShareCollector(self._system, self._me, self._reputation)
+        self._wanted = None
+        self.signing.retain(())
 
     def on_endorsement_made(
         self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]
     ) -> None:
+        """The signer has endorsed it."""
         if statement == self._wanted:
-            self._mine = Endorsement(statement, self._me, signature)
-            out.append(Broadcast(Endorsed(self._mine)))
-            self._collector.add(self._mine, out)
+            self.signing.add(self.signing.share(statement, signature, proven, out), out)
 
     def on_endorsed(self, endorsement: Endorsement, out: list[Effect]) -> None:
         """Another member's share; a later one takes its place."""
         self._held[endorsement.member] = endorsement
         if endorsement.statement == self._wanted:
-            self._collector.add(endorsement, out)
-
-    def on_combination_failed(
-        self,
-        statement: JointStatement,
-        culprits: tuple[int, ...],
-        unproven: tuple[int, ...],
-        out: list[Effect],
-    ) -> None:
-        if statement == self._wanted and self._collector.failed(statement, culprits, unproven, out):
-            self.on_prove_share(statement, out)
-
-    def on_prove_share(self, statement: JointStatement, out: list[Effect]) -> None:
-        """Somebody could not combine: our share again, with its proof, once for all who ask."""
-        if self._mine is not None and self._mine.statement == statement and not self._proving:
-            self._proving = True
-            out.append(Endorse(statement, proven=True))
-
-    def on_heartbeat(self, out: list[Effect]) -> None:
-        """A share may have been lost with a link."""
-        self._collector.on_heartbeat(out)
-        if self._mine is not None:
-            out.append(Broadcast(Endorsed(self._mine)))
+            self.signing.add(endorsement, out)

@@ -6,6 +6,7 @@ Combined, and what is to happen in the world goes out as effects (``effects`` st
 
 from __future__ import annotations
 
+from fab_paxos.certifier import Certifier
 from fab_paxos.effects import (
     Broadcast,
     Effect,
@@ -13,6 +14,7 @@ from fab_paxos.effects import (
     Send,
     SetTimer,
 )
+from fab_paxos.election import Election
 from fab_paxos.events import (
     Clock,
     CombinationFailed,
@@ -28,7 +30,7 @@ from fab_paxos.events import (
     Submitted,
     TimerFired,
 )
-from fab_paxos.joint_signing import Words
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.messages import (
     Accepted,
     Batches,
@@ -93,8 +95,8 @@ class Replica(Transitions):
             case Submitted(submission):
                 self._proposer.on_submitted(submission, out)
             case EndorsementMade(statement, signature, proven):
-                if (words := self._words(statement)) is not None:
-                    words.on_endorsement_made(statement, signature, proven, out)
+                if (room := self._signing_of(statement)) is not None:
+                    room.on_endorsement_made(statement, signature, proven, out)
             case EndorsementRefused(statement):
                 self._certifier.on_endorsement_refused(statement)
             case Combined(certificate):
@@ -102,8 +104,8 @@ class Replica(Transitions):
                 if self.leader == self._config.me and certificate == self._certifier.newest:
                     self._recipients.certificate(certificate, out)
             case CombinationFailed(statement, culprits, unproven):
-                if (words := self._words(statement)) is not None:
-                    words.on_combination_failed(statement, culprits, unproven, out)
+                if (room := self._signing_of(statement)) is not None:
+                    room.signing.on_combination_failed(statement, culprits, unproven, out)
             case TimerFired("heartbeat"):
                 self._heartbeat(out)
             case TimerFired("pace"):
@@ -120,8 +122,8 @@ class Replica(Transitions):
                 self._decide(out)  # where one member decides alone, nobody else's word brings it about
         return tuple(out)
 
-    def _words(self, statement: JointStatement) -> Words | None:
-        """Who looks after our endorsements of this kind of statement."""
+    def _signing_of(self, statement: JointStatement) -> Certifier | Election | SigningInTurn | None:
+        """The room that gets statements of this kind jointly signed."""
         match statement:
             case AcceptedStatement():
                 return self._certifier
@@ -152,8 +154,8 @@ class Replica(Transitions):
             case Certified(certificate):
                 self._on_certificate(certificate, out)
             case ProveShare(statement):
-                if (words := self._words(statement)) is not None:
-                    words.on_prove_share(statement, out)
+                if (room := self._signing_of(statement)) is not None:
+                    room.signing.on_prove_share(statement, out)
             case Status():
                 self._on_status(sender, message, out)
             case Fetch(first_slot):
@@ -282,10 +284,10 @@ class Replica(Transitions):
         self._proposer.on_heartbeat(self._view_change.active and not leading, out)
         if self._proposer.overlooked >= self._config.overlooked_heartbeats:
             self._suspect(out)
-        self._election.on_heartbeat(out)
+        self._election.signing.on_heartbeat(out)
         self._view_change.ask(out)
-        self._view_change.joint_signing.on_heartbeat(out)
-        self._checkpoints.joint_signing.on_heartbeat(out)
+        self._view_change.joint_signing.signing.on_heartbeat(out)
+        self._checkpoints.joint_signing.signing.on_heartbeat(out)
         self._report(out)
 
     def _connected(self, peer: int, out: list[Effect]) -> None:

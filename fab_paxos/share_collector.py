@@ -1,4 +1,4 @@
-"""ShareCollector the endorsements of one statement until they combine, and finding out who spoils it.
+"""Collecting the endorsements of one statement until they combine, and finding out who spoils it.
 
 Combine first, look at proofs only when that fails: members whose share came without a proof are asked for
 one; members proven to have sent a bad share are left out for good. One endorsement per member is held.
@@ -16,7 +16,7 @@ DOUBTS_MAX = 2
 
 
 class Reputation:
-    """What a member knows of others' shares; shared by all its gatherings.
+    """What a member knows of others' shares; shared by all its joint signings.
 
     ``blamed`` have sent a share that is proven to be bad: theirs are no longer looked at. ``doubts`` counts
     how often in a row a member's share was part of a failed combination and its proof had not come when the
@@ -50,7 +50,7 @@ class ShareCollector:
     )
 
     def __init__(self, system: QuorumSystem, me: int, reputation: Reputation) -> None:
-        """``reputation`` is shared by all gatherings of a member."""
+        """``reputation`` is shared by all joint signings of a member."""
         self._system = system
         self._me = me
         self._reputation = reputation

@@ -7,8 +7,8 @@ back gains nothing: members whose certificates differ tell each other with every
 
 from __future__ import annotations
 
-from fab_paxos.effects import Broadcast, Effect, Send
-from fab_paxos.messages import Certified, Endorsed
+from fab_paxos.effects import Effect, Send
+from fab_paxos.messages import Certified
 from quorum import QuorumCertificate
 
 
@@ -28,14 +28,13 @@ class ShareRecipients:
         self._proofs_wanted[member] = proofs_wanted
         return newly
 
-    def share(self, endorsed: Endorsed, leader: int, out: list[Effect]) -> None:
-        """To those who combine it."""
+    def of_share(self, leader: int) -> list[int] | None:
+        """Those who combine it; None when that is everybody."""
         away = self._unattended(leader)
         if not away:
-            out.append(Broadcast(endorsed))
-            return
+            return None
         others = (member for member in range(len(self._proofs_wanted)) if member != self._me)
-        out.extend(Send(member, endorsed) for member in others if member not in away)
+        return [member for member in others if member not in away]
 
     def certificate(self, certificate: QuorumCertificate, out: list[Effect]) -> None:
         """By the leader, to those who did not get the shares."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fab_paxos.acceptor import Acceptor
 from fab_paxos.catch_up import CatchUp
 from fab_paxos.certifier import Certifier
-from fab_paxos.checkpoint import Checkpoints
+from fab_paxos.checkpoint import Checkpoints, slot_of
 from fab_paxos.effects import (
     Broadcast,
     Certify,
@@ -25,7 +25,7 @@ from fab_paxos.effects import (
     ViewRecord,
 )
 from fab_paxos.election import Election
-from fab_paxos.joint_signing import JointSigning
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.leader_monitor import LeaderMonitor
 from fab_paxos.learner import Learner
 from fab_paxos.messages import Certified, NewView, Progress, Report
@@ -35,7 +35,7 @@ from fab_paxos.share_recipients import ShareRecipients
 from fab_paxos.state import EngineConfig, RestoredState
 from fab_paxos.state_transfer import Brought
 from fab_paxos.uncertified_log import UncertifiedLog
-from fab_paxos.view_change import ViewChange
+from fab_paxos.view_change import ViewChange, view_of
 from fab_paxos.view_timer import ViewTimer
 from quorum import (
     AcceptedStatement,
@@ -77,11 +77,11 @@ class Transitions:
             self._log,
             state.view,
             state.new_view_digest,
-            JointSigning(config.system, config.me, reputation),
+            SigningInTurn(config.system, config.me, reputation, view_of),
         )
         self._checkpoints = Checkpoints(
             self._log,
-            JointSigning(config.system, config.me, reputation),
+            SigningInTurn(config.system, config.me, reputation, slot_of),
             state.checkpoint,
             state.pruned,
             config.retain_slots,

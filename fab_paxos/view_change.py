@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Persist, Send
 from fab_paxos.evidence import TwoNewViews, TwoReports, WrongNewView, disagree
-from fab_paxos.joint_signing import JointSigning
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
 from fab_paxos.selection import InvalidSelection, ReportedEntry, select
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import ProgressStatement, QuorumCertificate, QuorumSystem
+from quorum import JointStatement, ProgressStatement, QuorumCertificate, QuorumSystem
 from verifiable_log.batch import NOOP, Batch, Entry
 
 FETCH_BATCHES_MAX = 16
@@ -34,7 +34,7 @@ class ViewChange:
         log: UncertifiedLog,
         view: int,
         digest: bytes | None,
-        joint_signing: JointSigning,
+        joint_signing: SigningInTurn,
     ) -> None:
         """``digest`` is that of the NewView which the journal kept for ``view``."""
         self._system = system
@@ -235,3 +235,8 @@ class ViewChange:
 
 def _slot(base: QuorumCertificate | None) -> int:
     return base.statement.slot if base is not None and is_accepted(base.statement) else 0
+
+
+def view_of(statement: JointStatement) -> int:
+    """Where shares on the progress of a view are collected; -1 for other statements."""
+    return statement.view if isinstance(statement, ProgressStatement) else -1

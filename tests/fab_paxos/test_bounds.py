@@ -54,10 +54,10 @@ def test_endorsements_of_slots_far_and_near_are_bounded() -> None:
         for root in (b"\x01" * 32, b"\x02" * 32):
             statement = AcceptedStatement(0, slot, root)
             bench.hear(2, Endorsed(Endorsement(statement, 2, b"junk")))
-    assert len(bench.replica._certifier._collectors) == 2 * WINDOW_SLOTS
-    assert all(len(c._endorsements) == 1 for c in bench.replica._certifier._collectors.values())
+    assert len(bench.replica._certifier.signing._collectors) == 2 * WINDOW_SLOTS
+    assert all(len(c._endorsements) == 1 for c in bench.replica._certifier.signing._collectors.values())
     bench.hear(2, Endorsed(Endorsement(AcceptedStatement(0, 2**64 - 1, bytes(32)), 2, b"junk")))
-    assert len(bench.replica._certifier._collectors) == 2 * WINDOW_SLOTS
+    assert len(bench.replica._certifier.signing._collectors) == 2 * WINDOW_SLOTS
 
 
 def test_accepted_of_slots_that_do_not_exist_are_bounded() -> None:

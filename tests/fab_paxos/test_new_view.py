@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fab_paxos.effects import Effect, NewViewRecord, Persist
-from fab_paxos.joint_signing import JointSigning
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.messages import Progress
 from fab_paxos.share_collector import Reputation
 from fab_paxos.uncertified_log import UncertifiedLog
-from fab_paxos.view_change import ViewChange
+from fab_paxos.view_change import ViewChange, view_of
 from quorum import ProgressStatement, QuorumCertificate
 from tests.worlds.cluster import SIX
 from verifiable_log.client_windows import ClientWindows
@@ -21,7 +21,7 @@ VIEW = 3
 def opening(kept: bytes | None = None) -> ViewChange:
     """Of a member that has entered the view; ``kept`` is the digest of the NewView in its journal."""
     log = UncertifiedLog(EMPTY, ClientWindows(), checkpoint_slots=2)
-    return ViewChange(SIX, 5, log, VIEW, kept, JointSigning(SIX, 5, Reputation()))
+    return ViewChange(SIX, 5, log, VIEW, kept, SigningInTurn(SIX, 5, Reputation(), view_of))
 
 
 def certified(statement: ProgressStatement) -> QuorumCertificate:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fab_paxos.checkpoint import Checkpoints
+from fab_paxos.checkpoint import Checkpoints, slot_of
 from fab_paxos.effects import Blame, Effect, Prune
-from fab_paxos.joint_signing import JointSigning
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.share_collector import Reputation
 from fab_paxos.state_transfer import Transfer
@@ -56,7 +56,7 @@ def test_so_many_slots_below_a_checkpoint_are_kept() -> None:
     for retained, pruned in ((None, []), (0, [Prune(4)]), (1, [Prune(3)]), (3, [Prune(1)]), (4, []), (9, [])):
         log, out = grown(4), list[Effect]()
         log.decide(4)
-        checkpoints = Checkpoints(log, JointSigning(SIX, 0, Reputation()), None, 0, retained)
+        checkpoints = Checkpoints(log, SigningInTurn(SIX, 0, Reputation(), slot_of), None, 0, retained)
         checkpoints.on_certificate(QuorumCertificate(snapshot_of(log).statement, b"joint"), 4, out)
         assert [effect for effect in out if isinstance(effect, Prune)] == pruned
 

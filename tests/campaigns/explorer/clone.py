@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum
+from types import FunctionType
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
-_ATOMS = (int, float, str, bytes, type(None), frozenset, Enum)
+_ATOMS = (int, float, str, bytes, type(None), frozenset, Enum, FunctionType)
 _shared: set[type] = set()
 _copied: dict[type, tuple[str, ...]] = {}
 """The kinds met so far: of those that are copied, the names of their slots."""

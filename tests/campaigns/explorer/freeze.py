@@ -46,6 +46,7 @@ LEFT_OUT = {
     "CatchUp": {"_system", "_last"},
     "Certifier": {"_system"},
     "Election": {"_system"},
+    "JointSigning": {"_system"},
     "ShareCollector": {"_system"},
 }
 

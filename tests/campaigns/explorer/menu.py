@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
 
-from fab_paxos.joint_signing import JointSigning
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.selection import InvalidSelection
 from fab_paxos.share_collector import Reputation
 from fab_paxos.uncertified_log import UncertifiedLog
-from fab_paxos.view_change import ViewChange
+from fab_paxos.view_change import ViewChange, view_of
 from quorum import QuorumSystem
 from tests.campaigns.explorer.checks import check
 from tests.campaigns.explorer.engine import Local, OpenedBy, Said, Step
@@ -231,7 +231,7 @@ class Menu:
 
     def _name(self, view: int, by: OpenedBy) -> NewViewName | None:
         """What the engine itself makes of these Reports."""
-        jointly = JointSigning(self._system, self._liar, Reputation())
+        jointly = SigningInTurn(self._system, self._liar, Reputation(), view_of)
         opening = ViewChange(
             self._system, self._liar, UncertifiedLog(EMPTY, ClientWindows()), view, None, jointly
         )

@@ -82,7 +82,7 @@ def test_17_suspect_spam_for_far_future_views() -> None:
     world.run()
     for member in world.honest:
         assert member.engine.view == 0
-        assert len(member.engine._election._collectors) <= 6
+        assert len(member.engine._election.signing._collectors) <= 6
     world.settle_views(4)
     world.check_all()
 
