@@ -8,9 +8,12 @@ leader's Propose stands for its own Accepted; decision certificates are single t
 Merkle roots, made beside the path to a decision; members that fell behind are brought up by certificates
 and by the leader's signed proposals, from any peer.
 
-Changing views: ``election`` (suspicion and the proof that ends a view), ``patience`` and ``pace`` (when to
-suspect), ``opening`` (Reports, the NewView, carrying it out), ``selection`` (what may have been decided is
-kept). Forgetting and coming back: ``checkpoint``, ``transfer``. Not implemented yet: profile lean.
+``replica`` hands each event to a room or a flow. ``rooms`` is the bundle of the rooms, each with a part of
+the state: ``uncertified_log``, which most of them share; ``proposer``, ``acceptor``, ``learner``;
+``certifier`` and ``share_recipients``; ``election``, ``view_timer``, ``leader_monitor``, ``view_change``;
+``checkpoint``, ``catch_up``. ``flows`` are what concerns several rooms: ``decide``, ``suspect``,
+``change_view``, ``catch_up``, ``speak``. ``joint_signing`` is how statements get a quorum's signature,
+``selection`` how what may have been decided is kept. Not implemented yet: profile lean.
 """
 
 from fab_paxos.replica import Replica

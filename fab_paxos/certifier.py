@@ -27,6 +27,7 @@ class Certifier:
         log: UncertifiedLog,
         view: int,
         certificate: QuorumCertificate | None,
+        beyond: QuorumCertificate | None,
         reputation: Reputation,
         recipients: ShareRecipients,
     ) -> None:
@@ -41,11 +42,18 @@ class Certifier:
         self._overdue = 0  # as leader: the one that was awaited at the last heartbeat
         self._with_signer: AcceptedStatement | None = None
         self.newest = certificate
+        # A certificate of a longer log than ours: kept until its slot is decided here.
+        self.beyond = beyond
 
     @property
     def certified(self) -> int:
         """The slot of the newest certificate whose whole log is decided here."""
         return _slot(self.newest.statement) if self.newest is not None else 0
+
+    @property
+    def furthest(self) -> QuorumCertificate | None:
+        """The certificate of the highest slot that is known here, whether or not its log is."""
+        return self.beyond if self.beyond is not None else self.newest
 
     def enter_view(self, view: int) -> None:
         """Flags and shares of the old view are void; the one that is being signed will be dropped."""
@@ -134,14 +142,20 @@ class Certifier:
         if self.certified < slot <= self.certified + 2 * WINDOW_SLOTS:
             self.signing.add(endorsement, out)
 
-    def on_certificate(self, certificate: QuorumCertificate) -> bool:
-        """A verified certificate at or below our decided slot; False when it is not news."""
+    # -- certificates --------------------------------------------------------------------------------
+
+    def on_certificate(self, certificate: QuorumCertificate) -> None:
+        """A verified certificate of our own log, above the newest one."""
         slot = _slot(certificate.statement)
-        if slot <= self.certified:
-            return False
         self.newest = certificate
+        if self.beyond is not None and _slot(self.beyond.statement) <= slot:
+            self.beyond = None
         self.signing.settle(slot)
-        return True
+
+    def keep_for_later(self, certificate: QuorumCertificate) -> None:
+        """A verified certificate of another log than ours, most often a longer one; the furthest is kept."""
+        if self.beyond is None or _slot(certificate.statement) > _slot(self.beyond.statement):
+            self.beyond = certificate
 
 
 def _slot(statement: JointStatement) -> int:

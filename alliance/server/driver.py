@@ -35,8 +35,8 @@ from fab_paxos.effects import (
 )
 from fab_paxos.events import Clock, Drained, Event, Started
 from fab_paxos.evidence import Evidence, TwoSubmissions
+from fab_paxos.flows.speak import HEARTBEAT
 from fab_paxos.messages import Message, Status
-from fab_paxos.replica import HEARTBEAT
 from quorum import Endorsement, JointStatement, QuorumCertificate
 from verifiable_log.batch import Entry
 from verifiable_log.ordering_state import Checkpoint

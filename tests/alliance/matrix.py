@@ -209,12 +209,12 @@ class Stage:
     @property
     def standing(self) -> tuple[object, ...]:
         """What no bad message may change."""
-        tail, transfer = self.replica._log, self.replica._catch_up.transfer
+        tail, transfer = self.replica.rooms.log, self.replica.rooms.catch_up.transfer
         entries = tuple((e.slot, e.view, e.root) for e in tail.accepted_above(tail.base))
         held = (
-            self.replica._certifier.newest,
-            self.replica._view_change.new_view,
-            self.replica._view_change.progress,
+            self.replica.rooms.certifier.newest,
+            self.replica.rooms.view_change.new_view,
+            self.replica.rooms.view_change.progress,
         )
         return self.replica.status, entries, held, transfer._offer, transfer.received
 

@@ -54,17 +54,17 @@ def test_endorsements_of_slots_far_and_near_are_bounded() -> None:
         for root in (b"\x01" * 32, b"\x02" * 32):
             statement = AcceptedStatement(0, slot, root)
             bench.hear(2, Endorsed(Endorsement(statement, 2, b"junk")))
-    assert len(bench.replica._certifier.signing._collectors) == 2 * WINDOW_SLOTS
-    assert all(len(c._endorsements) == 1 for c in bench.replica._certifier.signing._collectors.values())
+    assert len(bench.replica.rooms.certifier.signing._collectors) == 2 * WINDOW_SLOTS
+    assert all(len(c._endorsements) == 1 for c in bench.replica.rooms.certifier.signing._collectors.values())
     bench.hear(2, Endorsed(Endorsement(AcceptedStatement(0, 2**64 - 1, bytes(32)), 2, b"junk")))
-    assert len(bench.replica._certifier.signing._collectors) == 2 * WINDOW_SLOTS
+    assert len(bench.replica.rooms.certifier.signing._collectors) == 2 * WINDOW_SLOTS
 
 
 def test_accepted_of_slots_that_do_not_exist_are_bounded() -> None:
     bench = Bench()
     for slot in range(1, FLOOD):
         bench.hear(2, Accepted(0, slot, bytes(32)), Accepted(0, 2**63 + slot, bytes(32)))
-    assert [len(words) for words in bench.replica._learner._words] == [0, 0, 2 * WINDOW_SLOTS, 0, 0, 0]
+    assert [len(words) for words in bench.replica.rooms.learner._words] == [0, 0, 2 * WINDOW_SLOTS, 0, 0, 0]
 
 
 def test_a_member_that_fills_its_own_room_does_not_take_that_of_others() -> None:
@@ -85,18 +85,18 @@ def test_proposals_far_ahead_are_bounded() -> None:
         script.add(submission(1, seq))
     for slot in range(2, 3 * WINDOW_SLOTS):
         bench.hear(0, script.propose(slot))
-    assert len(bench.replica._acceptor._ahead) == WINDOW_SLOTS - 1
+    assert len(bench.replica.rooms.acceptor._ahead) == WINDOW_SLOTS - 1
     bench.hear(0, Propose(0, 2**64 - 1, script.batches[0], bytes(32), b"s"))
-    assert len(bench.replica._acceptor._ahead) == WINDOW_SLOTS - 1
+    assert len(bench.replica.rooms.acceptor._ahead) == WINDOW_SLOTS - 1
     bench.hear(0, script.propose(1))
-    assert len(bench.replica._acceptor._ahead) == 0
+    assert len(bench.replica.rooms.acceptor._ahead) == 0
 
 
 def test_a_client_that_floods_through_every_member_fills_its_own_queue() -> None:
     bench = Bench(me=1)
     for member in (2, 3, 4, 5):
         bench.hear(member, Forward(tuple(submission(member % 2, seq) for seq in range(FLOOD))))
-    assert len(bench.replica._proposer._pending) == 2 * POOL_SUBMISSIONS_MAX
+    assert len(bench.replica.rooms.proposer._pending) == 2 * POOL_SUBMISSIONS_MAX
 
 
 def test_a_flood_of_every_kind_from_one_member_leaves_the_memory_flat() -> None:
@@ -126,7 +126,7 @@ def test_a_flood_of_every_kind_from_one_member_leaves_the_memory_flat() -> None:
     for round_ in range(1, 4):
         flood(round_)
     assert held(bench.replica) <= after_one + 50
-    assert sys.getsizeof(bench.replica._beyond) < 1000
+    assert sys.getsizeof(bench.replica.rooms.certifier.beyond) < 1000
 
 
 def test_an_engine_that_ran_for_long_holds_no_more_than_one_that_ran_briefly() -> None:

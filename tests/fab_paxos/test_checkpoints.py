@@ -182,7 +182,7 @@ def test_20_divergent_checkpoints() -> None:
     cluster = small()
     odd = cluster.members[4]
     real = ClientWindows.state
-    wrong = odd.engine._log.windows
+    wrong = odd.engine.rooms.log.windows
     patched = pytest.MonkeyPatch()
     patched.setattr(ClientWindows, "state", lambda self: (b"x", *real(self)) if self is wrong else real(self))
     with patched.context():

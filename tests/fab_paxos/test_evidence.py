@@ -64,7 +64,7 @@ def test_words_are_kept_until_the_slot_is_certified() -> None:
     bench.hear(0, script.add(submission(1, 1)))
     for member in (1, 2, 3):
         bench.hear(member, script.accepted(2))
-    assert all(set(words) <= {2} for words in bench.replica._learner._words)
+    assert all(set(words) <= {2} for words in bench.replica.rooms.learner._words)
 
 
 def test_a_leaders_vote_against_its_own_proposal_in_either_order() -> None:

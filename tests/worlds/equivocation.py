@@ -119,7 +119,7 @@ class Equivocator(Adversary):
 
     def _story(self, message: Propose) -> Story | None:
         if message.view not in self._stories:
-            tail = self.puppet.engine._log
+            tail = self.puppet.engine.rooms.log
             if not tail.base <= message.slot - 1 <= tail.tip:
                 return None
             self._stories[message.view] = Story(message.view, tail.frontier(message.slot - 1))
@@ -131,7 +131,7 @@ class Equivocator(Adversary):
             self._openings[view] = (new_view, self._other_opening(new_view) or new_view)
             other = self._openings[view][1]
             base = max(report.base_slot for _, report in other.reports)
-            tail = self.puppet.engine._log
+            tail = self.puppet.engine.rooms.log
             if other is not new_view and tail.base <= base <= tail.tip:
                 self._stories[view] = Story(view, tail.frontier(base))
                 for digest in other.vector:

@@ -166,7 +166,7 @@ def test_who_signs_its_own_lie_decides_nothing(table: Table, kind: str) -> None:
             effects = stage.hear(sender, result.message)
             assert not [effect for effect in effects if isinstance(effect, Decide | Certify)]
             assert (stage.replica.status.decided, stage.replica.status.certified) == (decided, certified)
-            for entry in stage.replica._log.accepted_above(certified):
+            for entry in stage.replica.rooms.log.accepted_above(certified):
                 assert entry.root == table.exemplars.chain.root(entry.slot)
             judged += 1
     assert judged >= 5

@@ -10,6 +10,8 @@ from enum import Enum
 from types import FunctionType
 from typing import Any, TypeVar
 
+from fab_paxos.rooms import Rooms
+
 Value = TypeVar("Value")
 _ATOMS = (int, float, str, bytes, type(None), frozenset, Enum, FunctionType)
 _shared: set[type] = set()
@@ -45,7 +47,7 @@ def _clone(value: Any, copies: dict[int, Any]) -> Any:
         copy = copies[id(value)] = object.__new__(kind)
         for name in slots:
             held = getattr(value, name)
-            setattr(copy, name, held if type(held) in _shared else _clone(held, copies))
+            object.__setattr__(copy, name, held if type(held) in _shared else _clone(held, copies))
         own = getattr(value, "__dict__", None)
         if own:
             copy.__dict__ = {
@@ -58,7 +60,8 @@ def _clone(value: Any, copies: dict[int, Any]) -> Any:
 def _sort_in(kind: type) -> bool:
     """Meets a kind for the first time; True when its values are shared."""
     parameters = getattr(kind, "__dataclass_params__", None)
-    if issubclass(kind, _ATOMS) or (parameters is not None and parameters.frozen):
+    frozen = parameters is not None and parameters.frozen and kind is not Rooms  # its rooms change
+    if frozen or issubclass(kind, _ATOMS):
         _shared.add(kind)
         return True
     _copied[kind] = tuple(getattr(kind, "__slots__", ()))

@@ -94,7 +94,7 @@ class Engine:
     @property
     def log(self) -> str:
         """What it holds as accepted in its view, decided slots first."""
-        tail = self.replica._log
+        tail = self.replica.rooms.log
         root = tail.root(tail.tip)
         return log_of(root) if root is not None else "?"
 
@@ -115,14 +115,14 @@ class Engine:
 
         Those who are alike change their numbers from state to state, and nobody is to be counted twice.
         """
-        learner, known = self.replica._learner, (self.me, self.replica.leader)
+        learner, known = self.replica.rooms.learner, (self.me, self.replica.leader)
         learner._support = [slot if m in known else 0 for m, slot in enumerate(learner._support)]
         learner._words = [{} for _ in learner._words]
         learner._shown.clear()
 
     def forget_reports(self) -> None:
         """Others' Reports are told anew each time, too: as many as open a view."""
-        reports = self.replica._view_change._reports
+        reports = self.replica.rooms.view_change._reports
         for member in [member for member in reports if member != self.me]:
             del reports[member]
 
@@ -154,7 +154,7 @@ class Engine:
         self._followed()
 
     def _followed(self) -> None:
-        new_view = self.replica._view_change.new_view
+        new_view = self.replica.rooms.view_change.new_view
         if new_view is not None:
             name = name_new_view(new_view)
             if name not in self.said.followed:
@@ -247,7 +247,7 @@ class Table:
         return step
 
     def _number(self, engine: Engine) -> int:
-        new_view = engine.replica._view_change.new_view
+        new_view = engine.replica.rooms.view_change.new_view
         if new_view is not None:
             name = self._names[new_view.digest] = name_new_view(new_view)
             if isinstance(new_view, NewView):

@@ -91,7 +91,7 @@ class _Game:
         leader = self._instance.system.leader(name[0])
         if leader == self._instance.liar:
             return by if self._reported(name[0], by) else None
-        made = self._engines[leader].replica._view_change.new_view
+        made = self._engines[leader].replica.rooms.view_change.new_view
         if not isinstance(made, NewView) or name_new_view(made) != name:
             return None
         return tuple((member, content_of(report)) for member, report in made.reports)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from tests.campaigns.planted.planting import Bug, Edit, at
 
-_TRANSITIONS = "fab_paxos.transitions:Transitions"
+_DECIDE = "fab_paxos.flows.decide"
+_RESTORE = "fab_paxos.rooms:restore"
 _PERSIST_ENTRY = "out.append(Persist(EntryRecord(entry)))"
 
 
@@ -65,8 +66,8 @@ NORMAL_CASE = [
     _bug(
         "votes of another view count",
         at(
-            "fab_paxos.replica:Replica._received",
-            "if view == self.view:",
+            f"{_DECIDE}:on_accepted",
+            "if accepted.view == rooms.view:",
             "if True:",
         ),
     ),
@@ -136,7 +137,7 @@ VIEWS = [
     ),
     _bug(
         "the fence is not journalled",
-        at(f"{_TRANSITIONS}._enter_view", "out.append(Persist(ViewRecord(view, proof)))", "pass"),
+        at("fab_paxos.flows.change_view:enter", "out.append(Persist(ViewRecord(view, proof)))", "pass"),
         at(
             "fab_paxos.view_change:ViewChange.on_new_view",
             "out.append(Persist(NewViewRecord(self._view, self._digest)))",
@@ -211,19 +212,19 @@ VIEWS = [
     _bug(
         "the view of an entry is ignored at a restart",
         at(
-            f"{_TRANSITIONS}._restore",
+            _RESTORE,
             "if entry.view != state.view:",
             "if False:",
-            "self._log.append(entry.view,",
-            "self._log.append(state.view,",
+            "log.append(entry.view,",
+            "log.append(state.view,",
         ),
     ),
     _bug(
         "suspicion drops what was accepted",
         at(
-            f"{_TRANSITIONS}._suspect",
-            "self._proposer.share_pending(out)",
-            "self._proposer.share_pending(out); self._log._cut(self._log.decided)",
+            "fab_paxos.flows.suspect:suspect",
+            "rooms.proposer.share_pending(out)",
+            "rooms.proposer.share_pending(out); rooms.log._cut(rooms.log.decided)",
         ),
     ),
     _bug(
@@ -258,9 +259,9 @@ CERTIFICATES = [
     _bug(
         "a certificate of another log decides ours",
         at(
-            f"{_TRANSITIONS}._on_decision_certificate",
-            "if self._log.root(statement.slot) != statement.root:",
-            "if self._log.root(statement.slot) is None:",
+            f"{_DECIDE}:on_certificate",
+            "if rooms.log.root(statement.slot) != statement.root:",
+            "if rooms.log.root(statement.slot) is None:",
         ),
     ),
     _bug(
@@ -273,14 +274,14 @@ CERTIFICATES = [
     ),
     _bug(
         "a share may come from somebody else",
-        at("fab_paxos.replica:Replica._on_endorsed", "if endorsement.member != sender:", "if False:"),
+        at("fab_paxos.replica:Replica._endorsed", "if endorsement.member != sender:", "if False:"),
     ),
     _bug(
         "anybody may flag a slot",
         at(
-            "fab_paxos.replica:Replica._received",
-            "if view == self.view and sender == self.leader:",
-            "if view == self.view:",
+            f"{_DECIDE}:on_certify_request",
+            "if request.view == rooms.view and sender == rooms.leader:",
+            "if request.view == rooms.view:",
         ),
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.campaigns.planted.planting import Bug, Edit, at
 
-_TRANSITIONS = "fab_paxos.transitions:Transitions"
+_CATCH_UP = "fab_paxos.flows.catch_up"
 _CHECKPOINTS = "fab_paxos.checkpoint:Checkpoints"
 _TRANSFER = "fab_paxos.state_transfer:"
 _PACE = "fab_paxos.leader_monitor:LeaderMonitor"
@@ -69,13 +69,13 @@ CHECKPOINTS = [
     ),
     _bug(
         "an offer is taken from whoever was not asked",
-        at("fab_paxos.replica:Replica._received", "if self._catch_up.was_asked(sender):", "if True:"),
+        at(f"{_CATCH_UP}:on_offer", "if rooms.catch_up.was_asked(sender):", "if True:"),
     ),
     _bug(
         "a leap is not journalled",
         at(
-            f"{_TRANSITIONS}._on_brought",
-            "out.append(Persist(SnapshotRecord(checkpoint, brought.certificate, self._log.muted_up_to)))",
+            f"{_CATCH_UP}:_install",
+            "out.append(Persist(SnapshotRecord(checkpoint, brought.certificate, log.muted_up_to)))",
             "pass",
         ),
     ),
@@ -135,8 +135,8 @@ PACE = [
     _bug(
         "a client that is left out is not missed",
         at(
-            "fab_paxos.replica:Replica._heartbeat",
-            "if self._proposer.overlooked >= self._config.overlooked_heartbeats:",
+            "fab_paxos.flows.suspect:on_heartbeat",
+            "if rooms.proposer.overlooked >= rooms.config.overlooked_heartbeats:",
             "if False:",
         ),
     ),

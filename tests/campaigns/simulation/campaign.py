@@ -168,7 +168,7 @@ class Campaign:
         for one in list(world.submitted):
             world.resubmit(dice.choice(healed).me, one)
         self._keep_acting()
-        since, timeout = world.now, TIMEOUT * 2 ** max(m.engine._view_timer._doublings for m in healed)
+        since, timeout = world.now, TIMEOUT * 2 ** max(m.engine.rooms.view_timer._doublings for m in healed)
         done = self._wait(PATIENCE_TIMEOUTS * timeout + self._excuse(), lambda: not lacking(world, healed))
         missing = {me: len(lacks) for me, lacks in lacking(world, healed).items()}
         require(

@@ -205,7 +205,7 @@ def test_a_member_whose_log_was_exchanged_does_not_contradict_itself(world: Worl
             liar.speak(5, proposal)
         world.settle(2)
     assert world.members[5].engine.status.accepted == 4
-    latest = world.members[5].engine._acceptor.latest(0)
+    latest = world.members[5].engine.rooms.acceptor.latest(0)
     assert latest is not None
     assert latest.slot == 4
     world.check()

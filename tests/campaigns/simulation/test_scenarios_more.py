@@ -46,7 +46,7 @@ def test_01_a_second_value_with_one_report_too_few() -> None:
         liar.speak(0, report(6, [(1, 5, second.digest)]))
     world.run()
     assert all(world.members[me].engine.status.active for me in (0, 1, 2, 4))
-    assert {world.members[me].engine._log.batch(first.digest) for me in (0, 1, 2, 4)} == {first}
+    assert {world.members[me].engine.rooms.log.batch(first.digest) for me in (0, 1, 2, 4)} == {first}
     world.tampers[5] = liar.tamper
     heal(world)
     world.settle_views()
@@ -82,7 +82,7 @@ def test_17_suspect_spam_for_far_future_views() -> None:
     world.run()
     for member in world.honest:
         assert member.engine.view == 0
-        assert len(member.engine._election.signing._collectors) <= 6
+        assert len(member.engine.rooms.election.signing._collectors) <= 6
     world.settle_views(4)
     world.check_all()
 
@@ -95,7 +95,7 @@ def _time_passes(world: World, beats: int, victim_at: int | None = None) -> int:
         world.run()
         world.beat()
         world.run()
-        if victim_at is not None and len(world.members[victim_at].engine._proposer._pending) == 0:
+        if victim_at is not None and len(world.members[victim_at].engine.rooms.proposer._pending) == 0:
             return beat
     return beats
 
@@ -285,7 +285,7 @@ def test_24_one_liar_too_many_is_detected() -> None:
     world.run()
     for liar in liars:
         for me in (1, 2, 4):
-            tail = world.members[me].engine._log
+            tail = world.members[me].engine.rooms.log
             liar.speak(me, Accepted(1, tail.tip, tail.root(tail.tip) or bytes(32)))
     world.run()
     with pytest.raises(AssertionError, match="two decisions for slot 1"):

@@ -1,0 +1,61 @@
+"""The leader is suspected: it stands still, is slow, passes a client over, or enough others suspect it."""
+
+from __future__ import annotations
+
+from fab_paxos.effects import Effect, Send
+from fab_paxos.messages import Certified
+from fab_paxos.rooms import Rooms
+from quorum import Endorsement, SuspectStatement
+
+
+def suspect(rooms: Rooms, out: list[Effect]) -> None:
+    """Once a view; everybody is then to know over which submissions."""
+    if rooms.election.suspect(out):
+        rooms.proposer.share_pending(out)
+
+
+def on_suspect(
+    rooms: Rooms, sender: int, endorsement: Endorsement, statement: SuspectStatement, out: list[Effect]
+) -> None:
+    """Another member suspects: it gets the proof if its view has ended already, or is joined."""
+    if statement.view < rooms.view and rooms.election.proof is not None:
+        out.append(Send(sender, Certified(rooms.election.proof)))
+    elif rooms.election.on_suspect(endorsement, statement, out):
+        suspect(rooms, out)
+
+
+def watch(rooms: Rooms, out: list[Effect]) -> None:
+    """At the end of a turn: whether the leader owes anything."""
+    behind = rooms.log.tip > rooms.certifier.certified  # undecided, or decided and without its proof
+    due = not rooms.view_change.active or behind or rooms.proposer.waiting
+    rooms.view_timer.watch(due, _progress(rooms), rooms.log.decided, out)
+    rooms.leader_monitor.watch(rooms.view_change.active and rooms.proposer.waiting, _ordered(rooms), out)
+
+
+def on_view_timeout(rooms: Rooms, out: list[Effect]) -> None:
+    if rooms.view_timer.expired(_progress(rooms)):
+        suspect(rooms, out)
+
+
+def on_pace_timeout(rooms: Rooms) -> None:
+    rooms.leader_monitor.on_time(_ordered(rooms))
+
+
+def on_decided(rooms: Rooms, out: list[Effect]) -> None:
+    """Slots were decided: too late again, or the last ones of the leader's tenure."""
+    if rooms.leader_monitor.too_slow() or rooms.leader_monitor.over_tenure(rooms.log.decided):
+        suspect(rooms, out)
+
+
+def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
+    if rooms.proposer.overlooked >= rooms.config.overlooked_heartbeats:
+        suspect(rooms, out)
+
+
+def _ordered(rooms: Rooms) -> tuple[int, int]:
+    """What the leader has brought about."""
+    return rooms.view, rooms.log.decided
+
+
+def _progress(rooms: Rooms) -> tuple[int, bool, int, int]:
+    return rooms.view, rooms.view_change.active, rooms.log.decided, rooms.certifier.certified
