@@ -13,6 +13,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from alliance.wire import peer_messages as codec
 from fab_paxos import EngineConfig, Replica, RestoredState
@@ -259,7 +260,7 @@ class Wan:
             self._log.append(slot_leaf(entry.slot, entry.batch.digest))
         self.on_decided(member.me, entry)
 
-    def _set_timer(self, member: Member, name: str, seconds: float) -> None:
+    def _set_timer(self, member: Member, name: StrEnum, seconds: float) -> None:
         member.timers[name] += 1
         number = member.timers[name]
 

@@ -8,7 +8,7 @@ may leave: the process ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import TypeAlias
 
 from fab_paxos.evidence import Evidence, TwoSubmissions
@@ -216,11 +216,23 @@ class BlameClient:
     evidence: TwoSubmissions
 
 
+class Timer(StrEnum):
+    HEARTBEAT = "heartbeat"
+    """Runs always; what may have been lost is said again."""
+    VIEW = "view"
+    """Runs while something is due from the leader."""
+    LEADER_PACE = "leader pace"
+    """Half a view time-out: what it finds undecided is late."""
+
+
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Fire ``name`` after ``seconds``; replaces a running timer of the same name."""
+    """Fire ``name`` after ``seconds``; replaces a running timer of the same name.
 
-    name: str
+    The engine's names are ``Timer``; who is built around it (``alliance.hostile``) has others.
+    """
+
+    name: StrEnum
     seconds: float
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from fab_paxos.messages import Message
@@ -74,7 +75,9 @@ class CombinationFailed:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    name: str
+    """A timer that was set by SetTimer, and not set anew since."""
+
+    name: StrEnum
 
 
 @dataclass(frozen=True, slots=True)

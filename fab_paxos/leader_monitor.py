@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from fab_paxos.effects import Effect, SetTimer
+from fab_paxos.effects import Effect, SetTimer, Timer
 from quorum import QuorumSystem
 from verifiable_log.batch import Entry
-
-PACE = "pace"
 
 SUBMISSIONS_PER_SECOND = 1000
 BYTES_PER_SECOND = 4 * 1024 * 1024
@@ -63,7 +61,7 @@ class LeaderMonitor:
             self._awaited = None
         elif self._awaited != progress:
             self._awaited, self._late = progress, False
-            out.append(SetTimer(PACE, self._patient_seconds))
+            out.append(SetTimer(Timer.LEADER_PACE, self._patient_seconds))
 
     def on_time(self, progress: Hashable) -> None:
         """The timer fired: what was awaited when it was set is late if it is still awaited."""

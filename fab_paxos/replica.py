@@ -9,7 +9,7 @@ Here each event and message finds the room, or the flow through several rooms, t
 from __future__ import annotations
 
 from fab_paxos.certifier import Certifier
-from fab_paxos.effects import Effect
+from fab_paxos.effects import Effect, Timer
 from fab_paxos.election import Election
 from fab_paxos.events import (
     Clock,
@@ -109,11 +109,11 @@ class Replica:
             case CombinationFailed(statement, culprits, unproven):
                 if (room := self._signing_of(statement)) is not None:
                     room.signing.on_combination_failed(statement, culprits, unproven, out)
-            case TimerFired("heartbeat"):
+            case TimerFired(Timer.HEARTBEAT):
                 speak.on_heartbeat(rooms, out)
-            case TimerFired("pace"):
+            case TimerFired(Timer.LEADER_PACE):
                 suspect.on_pace_timeout(rooms)
-            case TimerFired():
+            case TimerFired(Timer.VIEW):
                 suspect.on_view_timeout(rooms, out)
             case ProofsWanted(proofs_wanted):
                 speak.on_proofs_wanted(rooms, proofs_wanted, out)

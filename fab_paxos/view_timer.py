@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from fab_paxos.effects import Effect, SetTimer
+from fab_paxos.effects import Effect, SetTimer, Timer
 
-PATIENCE = "patience"
 TIMEOUT_DOUBLINGS_MAX = 6
 """A time-out of half a second grows to 32 s at the most: views that fail must not come ever more rarely."""
 
@@ -33,7 +32,7 @@ class ViewTimer:
             if decided > self._decided_on_entry:
                 self._doublings = 0
             self._awaited = progress
-            out.append(SetTimer(PATIENCE, self._base_seconds * 2**self._doublings))
+            out.append(SetTimer(Timer.VIEW, self._base_seconds * 2**self._doublings))
 
     def expired(self, progress: Hashable) -> bool:
         """The timer fired: True when nothing has moved since it was set."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from hashlib import sha256
 
 from alliance.hostile.equivocator import Equivocator
@@ -23,7 +24,9 @@ UNPROVEN_SHARES = 1
 failed combination, and proves nothing against their sender. Then it gets bolder, before the others have
 doubted it so often (``DOUBTS_MAX``) that they look at its shares last: its conviction would be luck then."""
 
-_SLOW_TIMER = "hostile: next proposal"
+
+class _Timer(StrEnum):
+    NEXT_PROPOSAL = "hostile: next proposal"
 
 
 class Silent(Liar):
@@ -46,7 +49,7 @@ class Slow(Liar):
         self._said = (0, 0)
 
     def hear(self, event: Event, out: list[Effect]) -> Sequence[Event]:
-        if event != TimerFired(_SLOW_TIMER):
+        if event != TimerFired(_Timer.NEXT_PROPOSAL):
             return (event,)
         if self._held:
             self._said = next(iter(self._held))
@@ -72,7 +75,7 @@ class Slow(Liar):
                 out.append(Send(to, message))
 
     def _wait(self, out: list[Effect]) -> None:
-        out.append(SetTimer(_SLOW_TIMER, SLOW_SHARE * self.config.view_timeout_seconds))
+        out.append(SetTimer(_Timer.NEXT_PROPOSAL, SLOW_SHARE * self.config.view_timeout_seconds))
 
 
 class Censor(Liar):

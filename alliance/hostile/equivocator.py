@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 
 from alliance.hostile.liar import Liar, Means
 from alliance.server.driver import Engine
@@ -18,7 +19,9 @@ from verifiable_log.merkle import Frontier, slot_leaf
 PERSUASION_SHARE = 0.2
 """Of the view time-out: when neither half has decided by then, each is told the other's story, too."""
 
-_TIMER = "hostile: persuasion"
+
+class _Timer(StrEnum):
+    PERSUASION = "hostile: persuasion"
 
 
 class Equivocator(Liar):
@@ -47,7 +50,7 @@ class Equivocator(Liar):
 
     def hear(self, event: Event, out: list[Effect]) -> Sequence[Event]:
         match event:
-            case TimerFired(name) if name == _TIMER:
+            case TimerFired(_Timer.PERSUASION):
                 for first, second in self._told.values():
                     out.extend(Send(to, first if to in self._second_half else second) for to in self.others)
                 return ()
@@ -98,7 +101,7 @@ class Equivocator(Liar):
                 return propose
             self._second = view, before
             self._told.clear()
-            out.append(SetTimer(_TIMER, PERSUASION_SHARE * self.config.view_timeout_seconds))
+            out.append(SetTimer(_Timer.PERSUASION, PERSUASION_SHARE * self.config.view_timeout_seconds))
         before = self._second[1]
         if before.size != slot - 1:
             return propose

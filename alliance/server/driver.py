@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 from fab_paxos.effects import (
@@ -32,10 +33,10 @@ from fab_paxos.effects import (
     SendLogFrame,
     SetTimer,
     SnapshotInstalled,
+    Timer,
 )
 from fab_paxos.events import Clock, Drained, Event, Started
 from fab_paxos.evidence import Evidence, TwoSubmissions
-from fab_paxos.flows.speak import HEARTBEAT
 from fab_paxos.messages import Message, Status
 from quorum import Endorsement, JointStatement, QuorumCertificate
 from verifiable_log.batch import Entry
@@ -73,7 +74,7 @@ class World(Protocol):
     def locate(self, submission: Submission, slot: int) -> None: ...
     def blame(self, member: int, reason: str, evidence: Evidence | None) -> None: ...
     def blame_client(self, evidence: TwoSubmissions) -> None: ...
-    def set_timer(self, name: str, seconds: float) -> None: ...
+    def set_timer(self, name: StrEnum, seconds: float) -> None: ...
 
 
 class Inbox:
@@ -186,6 +187,6 @@ def _needs_the_journal(effect: Effect) -> bool:
         case Persist(lazily=lazily):
             return not lazily
         case SetTimer(name):
-            return name == HEARTBEAT
+            return name is Timer.HEARTBEAT
         case _:
             return type(effect) in READS_JOURNAL

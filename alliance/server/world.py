@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from alliance.config.file import AllianceConfig
 from alliance.evidence.folder import EvidenceFolder
@@ -89,7 +90,7 @@ class ServerWorld:
             statement = endorsements[0].statement
             self.inbox.post(CombinationFailed(statement, failure.culprits, failure.unproven))
 
-    def set_timer(self, name: str, seconds: float) -> None:
+    def set_timer(self, name: StrEnum, seconds: float) -> None:
         if name in self.timers:
             self.timers[name].cancel()
         loop = asyncio.get_running_loop()

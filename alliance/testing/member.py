@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -166,7 +167,7 @@ class Member:
         self.history.install_snapshot(checkpoint)
         self.frontier = checkpoint.snapshot.frontier
 
-    def set_timer(self, name: str, seconds: float) -> None:
+    def set_timer(self, name: StrEnum, seconds: float) -> None:
         self._timers[name] = number = self._timers.get(name, 0) + 1
 
         def fire() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fab_paxos.effects import Broadcast, Effect, Send, SetTimer
+from fab_paxos.effects import Broadcast, Effect, Send, SetTimer, Timer
 from fab_paxos.flows import change_view, decide, suspect
 from fab_paxos.rooms import Rooms
 
-HEARTBEAT = "heartbeat"
-
 
 def on_started(rooms: Rooms, out: list[Effect]) -> None:
-    out.append(SetTimer(HEARTBEAT, rooms.config.heartbeat_seconds))
+    out.append(SetTimer(Timer.HEARTBEAT, rooms.config.heartbeat_seconds))
     decide.count(rooms, out)  # where one member decides alone, nobody else's word brings it about
 
 
@@ -32,7 +30,7 @@ def on_drained(rooms: Rooms, out: list[Effect]) -> None:
 
 def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
     """All that may have been lost is said again."""
-    out.append(SetTimer(HEARTBEAT, rooms.config.heartbeat_seconds))
+    out.append(SetTimer(Timer.HEARTBEAT, rooms.config.heartbeat_seconds))
     out.append(Broadcast(rooms.status))
     rooms.leader_monitor.on_heartbeat()
     rooms.catch_up.on_heartbeat(out)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fab_paxos.effects import Decide, EntryRecord, ProvenRecord, Send, SendLogFrame
+from fab_paxos.effects import Decide, EntryRecord, ProvenRecord, Send, SendLogFrame, Timer
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.messages import Accepted, Certified, Endorsed, Fetch, Message, Propose, Status
@@ -17,7 +17,7 @@ from verifiable_log import Batch
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import MerkleLog, slot_leaf
 
-BEAT = TimerFired("heartbeat")
+BEAT = TimerFired(Timer.HEARTBEAT)
 
 
 def log_of(slots: int) -> Script:

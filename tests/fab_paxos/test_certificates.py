@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fab_paxos.effects import Broadcast, Combine, Endorse, Send
+from fab_paxos.effects import Broadcast, Combine, Endorse, Send, Timer
 from fab_paxos.events import (
     CombinationFailed,
     Combined,
@@ -23,7 +23,7 @@ from tests.worlds.cluster import Cluster, Tamper, submission
 from tests.worlds.single import Bench, Script, certified, only, said
 from tests.worlds.standin import BAD_PLAIN, BAD_PROVEN, CONTEXT, PLAIN, StandInScheme
 
-BEAT = TimerFired("heartbeat")
+BEAT = TimerFired(Timer.HEARTBEAT)
 
 
 def bad_shares(*, proofs: bool) -> Tamper:

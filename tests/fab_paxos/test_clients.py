@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fab_paxos.effects import AlreadyOrdered, BlameClient, RefusalReason, Refuse, Send
+from fab_paxos.effects import AlreadyOrdered, BlameClient, RefusalReason, Refuse, Send, Timer
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.messages import Forward, Propose
@@ -25,7 +25,7 @@ from verifiable_log.limits import (
 )
 from verifiable_log.submission import submission_bytes
 
-BEAT = TimerFired("heartbeat")
+BEAT = TimerFired(Timer.HEARTBEAT)
 
 
 def decide(bench: Bench, script: Script, slot: int) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fab_paxos import EngineConfig
-from fab_paxos.effects import Effect, SetTimer
+from fab_paxos.effects import Effect, SetTimer, Timer
 from fab_paxos.events import TimerFired
-from fab_paxos.leader_monitor import LATE_MAX, LATE_WEIGHT, PACE, REHABILITATION_BEATS, LeaderMonitor
+from fab_paxos.leader_monitor import LATE_MAX, LATE_WEIGHT, REHABILITATION_BEATS, LeaderMonitor
 from fab_paxos.messages import Message, Propose
 from quorum import QuorumSystem
 from tests.worlds.checkers import check_all
@@ -35,7 +35,7 @@ class Watcher:
         self.turn += 1
         out: list[Effect] = []
         self.pace.watch(True, self.turn, out)
-        assert out == [SetTimer(PACE, 0.25)]
+        assert out == [SetTimer(Timer.LEADER_PACE, 0.25)]
         if late:
             self.pace.on_time(self.turn)
         self.pace.on_decided(entry(batch))
@@ -152,9 +152,9 @@ def drip(cluster: Cluster, slow: set[int], at: int, rounds: int, first_seq: int 
         cluster.run()
         if held:
             for member in cluster.live():
-                if PACE in member.timers:
-                    member.timers.discard(PACE)
-                    member.inbox.append(TimerFired(PACE))
+                if Timer.LEADER_PACE in member.timers:
+                    member.timers.discard(Timer.LEADER_PACE)
+                    member.inbox.append(TimerFired(Timer.LEADER_PACE))
             cluster.run()
             late, held[:] = list(held), []
             for sender, to, said in late:

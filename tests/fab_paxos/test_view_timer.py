@@ -3,8 +3,8 @@ decision."""
 
 from __future__ import annotations
 
-from fab_paxos.effects import Effect, SetTimer
-from fab_paxos.view_timer import PATIENCE, TIMEOUT_DOUBLINGS_MAX, ViewTimer
+from fab_paxos.effects import Effect, SetTimer, Timer
+from fab_paxos.view_timer import TIMEOUT_DOUBLINGS_MAX, ViewTimer
 
 
 def seconds(patience: ViewTimer, progress: object, decided: int = 0, due: bool = True) -> float | None:
@@ -14,7 +14,7 @@ def seconds(patience: ViewTimer, progress: object, decided: int = 0, due: bool =
     assert len(out) <= 1
     for effect in out:
         assert isinstance(effect, SetTimer)
-        assert effect.name == PATIENCE
+        assert effect.name is Timer.VIEW
         return effect.seconds
     return None
 

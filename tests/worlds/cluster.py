@@ -14,7 +14,7 @@ from hashlib import sha256
 from random import Random
 
 from fab_paxos import EngineConfig
-from fab_paxos.effects import Blame, BlameClient
+from fab_paxos.effects import Blame, BlameClient, Timer
 from fab_paxos.events import Event, PeerConnected, Received, Submitted, TimerFired
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Accepted, Message, Propose
@@ -132,15 +132,15 @@ class Cluster:
     def beat(self) -> None:
         self.now_ms += BEAT_MS
         for member in self.live():
-            member.post(TimerFired("heartbeat"))
+            member.post(TimerFired(Timer.HEARTBEAT))
 
     def fire_view_timers(self) -> None:
         """The view time-out passes for everybody whose timer is running."""
         self.now_ms += BEAT_MS
         for member in self.live():
-            if "patience" in member.timers:
-                member.timers.discard("patience")
-                member.post(TimerFired("patience"))
+            if Timer.VIEW in member.timers:
+                member.timers.discard(Timer.VIEW)
+                member.post(TimerFired(Timer.VIEW))
 
     # -- the schedule --------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from fab_paxos.effects import Timer
 from fab_paxos.events import (
     EndorsementMade,
     EndorsementRefused,
@@ -45,6 +46,9 @@ WRITING, PRUNING = 0, -1
 
 MEMORY = Path("/dev/shm")
 """Where journals are synced fast: that they are durable is simulated, not relied on."""
+
+_NOTED_AS = {Timer.HEARTBEAT: "heartbeat", Timer.VIEW: "patience", Timer.LEADER_PACE: "pace"}
+"""What the trace calls the timers: its hash outlives their names."""
 
 PAST_MAX = 16
 """Messages of each link that may be said again."""
@@ -264,7 +268,7 @@ class TimedWorld(World):
         if self._timers.get((me, name)) != number:
             return  # it was set anew, or its member has crashed
         del self._timers[me, name]
-        self.note(name, me)
+        self.note(_NOTED_AS[name], me)
         self.members[me].post(TimerFired(name))
         if me in self.adversaries:
             self.adversaries[me].on_time(name)
@@ -272,9 +276,9 @@ class TimedWorld(World):
     def fire_view_timers(self) -> None:
         """As if their clocks ran ahead: the view timers that run fire now."""
         for me in range(self.system.member_count):
-            number = self._timers.get((me, "patience"))
+            number = self._timers.get((me, Timer.VIEW))
             if number is not None:
-                self._ring(me, "patience", number)
+                self._ring(me, Timer.VIEW, number)
 
     # -- the network ---------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
-from fab_paxos.effects import Blame, BlameClient
+from fab_paxos.effects import Blame, BlameClient, Timer
 from fab_paxos.events import Received
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Certified, Message
@@ -197,13 +197,13 @@ class World(Cluster):
     def beat(self) -> None:
         super().beat()
         for adversary in self.adversaries.values():
-            adversary.on_time("heartbeat")
+            adversary.on_time(Timer.HEARTBEAT)
             adversary.act()
 
     def fire_view_timers(self) -> None:
         super().fire_view_timers()
         for adversary in self.adversaries.values():
-            adversary.on_time("patience")
+            adversary.on_time(Timer.VIEW)
             adversary.act()
 
     # -- by hand -------------------------------------------------------------------------------------

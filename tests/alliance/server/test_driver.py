@@ -32,6 +32,7 @@ from fab_paxos.effects import (
     SendLogFrame,
     SetTimer,
     SnapshotInstalled,
+    Timer,
 )
 from fab_paxos.events import Clock, Drained, Event, Started, TimerFired
 from fab_paxos.evidence import TwoSubmissions, TwoWords
@@ -136,13 +137,13 @@ def test_what_may_come_late_waits_for_the_next_record(bench: Bench, long_chain: 
 def test_what_was_put_off_is_written_before_the_journal_is_needed(bench: Bench, long_chain: Chain) -> None:
     proven, checkpoint = ProvenRecord(1, long_chain.certificate(1)), long_chain.checkpoint(20)
     for effect in (
-        SetTimer("heartbeat", 0.5),
+        SetTimer(Timer.HEARTBEAT, 0.5),
         SendLogFrame(3, 1),
         OfferCheckpoint(3, checkpoint),
         Prune(5),
         SnapshotInstalled(checkpoint),
     ):
-        bench.post(Persist(proven, lazily=True), SetTimer("patience", 0.5))
+        bench.post(Persist(proven, lazily=True), SetTimer(Timer.VIEW, 0.5))
         bench.driver.turn()
         bench.post(effect)
         bench.driver.turn()
@@ -182,7 +183,7 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
             BlameClient(TwoSubmissions(submission, submission)),
             ("blame_client", TwoSubmissions(submission, submission)),
         ),
-        (SetTimer("heartbeat", 0.5), ("set_timer", "heartbeat", 0.5)),
+        (SetTimer(Timer.HEARTBEAT, 0.5), ("set_timer", Timer.HEARTBEAT, 0.5)),
     ]
     assert {type(effect) for effect, _ in effects} | {Persist} == set(Effect.__args__)  # type: ignore[attr-defined]
     bench.post(*(effect for effect, _ in effects))

@@ -19,7 +19,7 @@ from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerErr
 from alliance.server import world as module
 from alliance.server.server import JOURNAL, Server
 from alliance.wire import peer_messages
-from fab_paxos.effects import EntryRecord, ViewRecord
+from fab_paxos.effects import EntryRecord, Timer, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, TimerFired
 from fab_paxos.messages import Status
 from quorum import AcceptedStatement, Endorsement
@@ -74,12 +74,12 @@ def test_bad_shares_are_an_event_and_never_an_error(farm: Farm, home: Path, run:
 def test_a_timer_replaces_the_one_of_its_name(home: Path, run: Run) -> None:
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            server._world.set_timer("heartbeat", 3600.0)
+            server._world.set_timer(Timer.HEARTBEAT, 3600.0)
             server._world.set_timer("other", 3600.0)
-            server._world.set_timer("heartbeat", 0.0)
+            server._world.set_timer(Timer.HEARTBEAT, 0.0)
             while not posted(server):
                 await asyncio.wait([asyncio.ensure_future(server._inbox.room())], timeout=0.01)
-            assert posted(server) == [TimerFired("heartbeat")]
+            assert posted(server) == [TimerFired(Timer.HEARTBEAT)]
             pending = [timer for timer in server._world.timers.values() if not timer.cancelled()]
             assert len(pending) == 2
         assert all(timer.cancelled() or timer.when() < 3000 for timer in [server._world.timers["other"]])
