@@ -3,14 +3,13 @@
 * ``system``: how many members tolerate how many faults, and the sizes of the quorums.
 * ``statement``: the canonical bytes, the only thing that is ever signed.
 * ``endorsement``: one member's signed response to a statement.
-* ``tally``: counting one word per member.
 * ``scheme``: how endorsements become a certificate; ``threshold_rsa`` (one RSA signature) and
   ``signature_set`` (individual signatures) are imported by name, so that who only counts needs no keys.
 * ``certificate``: statement and signature, verified against a scheme.
 """
 
 from quorum.certificate import DecisionCertificate, QuorumCertificate, combine
-from quorum.endorsement import Endorsement, Equivocation, VerifiedEndorsement
+from quorum.endorsement import Endorsement, VerifiedEndorsement
 from quorum.scheme import CombineFailed, Endorser, InvalidCertificate, InvalidEndorsement, Scheme
 from quorum.statement import (
     AcceptedStatement,
@@ -32,7 +31,6 @@ from quorum.statement import (
     decode_joint,
 )
 from quorum.system import QuorumSystem, UnsatisfiableSizes
-from quorum.tally import Tally, Verdict
 
 __all__ = [
     "AcceptedStatement",
@@ -42,7 +40,6 @@ __all__ = [
     "DecisionCertificate",
     "Endorsement",
     "Endorser",
-    "Equivocation",
     "GreetingStatement",
     "IndividualStatement",
     "InvalidCertificate",
@@ -59,9 +56,7 @@ __all__ = [
     "Scheme",
     "SubmissionStatement",
     "SuspectStatement",
-    "Tally",
     "UnsatisfiableSizes",
-    "Verdict",
     "VerifiedEndorsement",
     "VoteStatement",
     "combine",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from quorum.statement import JointStatement
 
@@ -25,15 +24,3 @@ class VerifiedEndorsement:
     """An endorsement whose signature a scheme has checked (``Scheme.verify_endorsement``)."""
 
     endorsement: Endorsement
-
-
-@dataclass(frozen=True, slots=True)
-class Equivocation:
-    """Two different words of one member where only one is allowed: the member is faulty.
-
-    It convinces third parties only when both words carry signatures of the member's own key.
-    """
-
-    member: int
-    first: Any
-    second: Any
