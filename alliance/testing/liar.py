@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 
 from alliance.execution import Outcome, Status
-from alliance.testing.member import Member
+from alliance.testing.application import ApplicationMember
 from fab_paxos.messages import Endorsed, Message, Propose
 from verifiable_log import Batch
 from verifiable_log.merkle import slot_leaf
@@ -17,7 +17,7 @@ WITHHELD = 0.1
 class Liar:
     """It tells two halves of the alliance two stories, spoils signatures, withholds, and answers falsely."""
 
-    def __init__(self, member: Member, random: Random) -> None:
+    def __init__(self, member: ApplicationMember, random: Random) -> None:
         self.member = member
         self._random = random
 

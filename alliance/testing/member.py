@@ -1,188 +1,192 @@
-"""One simulated member: the real driver, engine, journal and executor, in a simulated world."""
+"""One simulated member: the real driver around the real engine, in whatever world a subclass puts it.
+
+A subclass says when things happen and what becomes of what is said: ``clock``, ``wake``, ``say``, ``answer``
+and ``set_timer``. What outlives the member's process is in its ``Storage``. Everything else that the engine
+wants is carried out here, as the server does it; a subclass that wants it otherwise (dying halfway, paying
+for it in time, keeping a record) overrides the effect.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from hashlib import sha256
-from pathlib import Path
+from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from alliance.execution import Runner, StateMachine
-from alliance.execution.state_file import StateFile
-from alliance.server.driver import Driver
-from alliance.storage.history import History
-from alliance.storage.journal import Journal
-from alliance.testing.network import Clockwork
-from fab_paxos import EngineConfig, Replica
-from fab_paxos.effects import Record
-from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, Event, TimerFired
+from alliance.server.driver import Driver, World
+from alliance.server.signer import SigningGuard
+from fab_paxos import EngineConfig, Replica, RestoredState
+from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, RefusalReason, Refuse
+from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event
 from fab_paxos.evidence import Evidence, TwoSubmissions
-from fab_paxos.messages import Accepted, Message, Propose
-from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, QuorumSystem, combine
-from quorum.signature_set import Ed25519Endorser, SignatureSetScheme
+from fab_paxos.messages import Message, Offer
+from quorum import (
+    CombineFailed,
+    Endorsement,
+    Endorser,
+    InvalidStatement,
+    JointStatement,
+    QuorumCertificate,
+    Scheme,
+    combine,
+)
 from verifiable_log import Entry, Submission
+from verifiable_log.log_frame import LogFrame
 from verifiable_log.ordering_state import Checkpoint
 
-EPOCH_SECONDS = 1_800_000_000
-"""What the clocks show when the run begins, in seconds since 1970."""
-
-SAVE_SLOTS = 8
-TURN_SECONDS = 0.004
-SIGN_SECONDS = 0.002
-_SEALED = b"m" * 64
-"""In the place of a member's own signature: in a simulation messages come from whom they say."""
-
-Say = Callable[[int, int, Message], None]
+Notice = Refuse | AlreadyOrdered | Blame | BlameClient
+"""What a server writes into its log, or answers a client."""
 
 
-def key_of(name: str) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(sha256(name.encode()).digest())
+class Storage(Protocol):
+    """Where a member's records are: what is written is durable when ``write`` returns."""
+
+    def restore(self) -> RestoredState:
+        """What a start builds the engine from. Raises JournalError."""
+        ...
+
+    def write(self, records: Sequence[Record]) -> None: ...
+    def decided(self, entry: Entry) -> None: ...
+    def certified(self, certificate: QuorumCertificate) -> None: ...
+    def prune(self, slot: int) -> None: ...
+    def leapt(self, checkpoint: Checkpoint) -> None: ...
+    def frame(self, first_slot: int) -> LogFrame: ...
+    def offer(self, checkpoint: Checkpoint) -> Offer: ...
+
+    def crash(self) -> None:
+        """The process has ended."""
+        ...
 
 
-class Member:
-    """One life after another; the folder stays. It is the driver's world."""
+class Member(ABC):
+    """One life after another: engine and inbox die, the disk stays. It is the driver's ``World``."""
 
-    def __init__(
-        self,
-        me: int,
-        name: str,
-        system: QuorumSystem,
-        scheme: SignatureSetScheme,
-        folder: Path,
-        application: str,
-        machine: Callable[[], StateMachine],
-        clockwork: Clockwork,
-        say: Say,
-    ) -> None:
-        self.me = me
-        self.name = name
-        self.lives = 0
-        self.up = False
-        self._system = system
+    def __init__(self, config: EngineConfig, scheme: Scheme, endorser: Endorser, disk: Storage) -> None:
+        self.me = config.me
+        self.config = config
+        self.disk = disk
+        self.replica: Replica | None = None
+        self.inbox: deque[Event] = deque()
+        self.told: list[Notice] = []
+        self.scruples = True  # its signer refuses a second word on what it has endorsed
         self._scheme = scheme
-        self._folder = folder / name
-        self._folder.mkdir()
-        self._application = application
-        self._machine = machine
-        self._clockwork = clockwork
-        self._say = say
-        self._endorser = Ed25519Endorser(key_of(name))
-        self._timers: dict[str, int] = {}
-        self._turning = False
+        self._endorser = endorser
+        self._peers = tuple(peer for peer in range(config.system.member_count) if peer != config.me)
+
+    @property
+    def engine(self) -> Replica:
+        if self.replica is None:
+            raise AssertionError(f"member {self.me} is down")
+        return self.replica
+
+    # -- what its world decides ----------------------------------------------------------------------
+
+    @abstractmethod
+    def clock(self) -> float:
+        """What its clock shows, in seconds since 1970."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Something waits: its world calls ``turn`` when it is time."""
+
+    @abstractmethod
+    def say(self, recipients: Iterable[int], message: Message) -> None:
+        """The engine speaks; a message that its member signs is not signed yet."""
+
+    @abstractmethod
+    def answer(self, event: Event) -> None:
+        """What its signer has made of a statement, or combining of endorsements: to be posted in time."""
+
+    @abstractmethod
+    def set_timer(self, name: StrEnum, seconds: float) -> None:
+        """``TimerFired`` is to be posted so much later, unless it is set anew before."""
+
+    # -- its life ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        alliance_id = self._scheme.context.alliance_id
-        self.journal = Journal(self._folder / "journal.sqlite", alliance_id, self.name)
-        replayed = self.journal.replay()
-        self.history = History(self.journal, replayed.log, replayed.state.certificate)
-        self.frontier = replayed.log.frontier()
-        replica = Replica(EngineConfig(self._system, self.me), replayed.state)
-        self._driver = Driver(replica, self, lambda: EPOCH_SECONDS + self._clockwork.now)
-        self._state = StateFile(self._folder, alliance_id, self.name, self._application)
-        self.runner = Runner(self._application, self._machine(), self._state.open())
-        self.up, self.lives = True, self.lives + 1
-        self._turn_soon()
+        """Builds the engine from the disk. Raises JournalError when the disk is refused."""
+        self.replica = Replica(self.config, self.disk.restore())
+        self._guard = SigningGuard(self._scheme.context)
+        self._driver = Driver(self.replica, self.world(), self.clock)
+
+    def world(self) -> World:
+        """Where the driver's effects go in this life."""
+        return self
 
     def stop(self) -> None:
-        """As SIGKILL does: what was not journalled or saved is gone."""
-        if self.up:
-            self.up = False
-            self._timers.clear()
-            self._turning = False
-            self.journal.close()
-            self._state.close()
-
-    def save(self) -> None:
-        """The executor's state, as a real one does, and more often."""
-        if self.runner.slot % SAVE_SLOTS == 0:
-            self._state.save(self.runner.standing())
+        """As SIGKILL does: what was not written is gone."""
+        self.replica = None
+        self.inbox.clear()
+        self.disk.crash()
 
     def post(self, event: Event) -> None:
-        if self.up:
-            self._driver.post(event)
-            self._turn_soon()
+        if self.replica is not None:
+            self.inbox.append(event)
+            self.wake()
 
-    def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """In this life, or not at all."""
-        life = self.lives
-
-        def act() -> None:
-            if self.up and self.lives == life:
-                action()
-
-        self._clockwork.after(seconds, act)
-
-    def _turn_soon(self) -> None:
-        if not self._turning:
-            self._turning = True
-            self.later(TURN_SECONDS, self._turn)
-
-    def _turn(self) -> None:
-        self._turning = False
+    def turn(self, events: int) -> None:
+        """Hands so many waiting events to the driver, and lets it turn."""
+        for _ in range(min(events, len(self.inbox))):
+            self._driver.post(self.inbox.popleft())
         self._driver.turn()
 
-    # -- the driver's world --------------------------------------------------------------------------
+    # -- effects -------------------------------------------------------------------------------------
 
     def persist(self, records: Sequence[Record]) -> None:
-        self.journal.append(records)
+        self.disk.write(records)
 
     def send(self, to: int, message: Message) -> None:
-        self._say(self.me, to, _sealed(message))
+        self.say((to,), message)
 
     def broadcast(self, message: Message) -> None:
-        for to in range(self._system.member_count):
-            if to != self.me:
-                self.send(to, message)
+        self.say(self._peers, message)
 
     def endorse(self, statement: JointStatement, *, proven: bool) -> None:
-        signature = self._endorser.endorse(statement.encode(self._scheme.context), proven=proven)
-        self.later(SIGN_SECONDS, lambda: self.post(EndorsementMade(statement, signature, proven)))
+        text = statement.encode(self._scheme.context)
+        try:
+            if self.scruples:
+                self._guard.judge(text)
+        except InvalidStatement:
+            self.answer(EndorsementRefused(statement))
+            return
+        self.answer(EndorsementMade(statement, self._endorser.endorse(text, proven=proven), proven))
 
     def combine(self, endorsements: Sequence[Endorsement]) -> None:
         try:
-            self.post(Combined(combine(self._scheme, endorsements)))
+            self.answer(Combined(combine(self._scheme, endorsements)))
         except CombineFailed as failure:
-            self.post(CombinationFailed(endorsements[0].statement, failure.culprits, failure.unproven))
+            self.answer(CombinationFailed(endorsements[0].statement, failure.culprits, failure.unproven))
 
     def decided(self, entry: Entry) -> None:
-        self.history.decided(entry)
-        self.frontier = entry.frontier
+        self.disk.decided(entry)
 
     def certified(self, certificate: QuorumCertificate) -> None:
-        self.history.certified(certificate)
+        self.disk.certified(certificate)
 
     def supply(self, to: int, first_slot: int) -> None:
-        self.send(to, self.history.frame(first_slot))
+        self.send(to, self.disk.frame(first_slot))
 
     def present(self, to: int, checkpoint: Checkpoint) -> None:
-        self.send(to, self.history.offer(checkpoint))
+        self.send(to, self.disk.offer(checkpoint))
 
     def prune(self, slot: int) -> None:
-        self.history.prune(slot)
+        self.disk.prune(slot)
 
     def leapt(self, checkpoint: Checkpoint) -> None:
-        self.history.install_snapshot(checkpoint)
-        self.frontier = checkpoint.snapshot.frontier
+        self.disk.leapt(checkpoint)
 
-    def set_timer(self, name: StrEnum, seconds: float) -> None:
-        self._timers[name] = number = self._timers.get(name, 0) + 1
+    def refuse(self, submission: Submission, reason: str) -> None:
+        self.tell(Refuse(submission, RefusalReason(reason)))
 
-        def fire() -> None:
-            if self._timers.get(name) == number:
-                self.post(TimerFired(name))
+    def locate(self, submission: Submission, slot: int) -> None:
+        self.tell(AlreadyOrdered(submission, slot))
 
-        self.later(seconds, fire)
+    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None:
+        self.tell(Blame(member, reason, evidence))
 
-    def refuse(self, submission: Submission, reason: str) -> None: ...
-    def locate(self, submission: Submission, slot: int) -> None: ...
-    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None: ...
-    def blame_client(self, evidence: TwoSubmissions) -> None: ...
+    def blame_client(self, evidence: TwoSubmissions) -> None:
+        self.tell(BlameClient(evidence))
 
-
-def _sealed(message: Message) -> Message:
-    if isinstance(message, Accepted | Propose) and not message.signature:
-        return replace(message, signature=_SEALED)
-    return message
+    def tell(self, notice: Notice) -> None:
+        self.told.append(notice)

@@ -12,9 +12,9 @@ from types import TracebackType
 from alliance.client.listener import DecidedSlot, deliver
 from alliance.execution import Outcome, StateMachine
 from alliance.proofs.receipt import Receipt
+from alliance.testing.application import ApplicationMember, key_of
 from alliance.testing.calls import Call, Client
 from alliance.testing.liar import Liar
-from alliance.testing.member import Member, key_of
 from alliance.testing.network import Clockwork, Network
 from fab_paxos.events import PeerConnected, Received, Submitted
 from fab_paxos.messages import Message
@@ -75,7 +75,9 @@ class Simulation:
         scheme = SignatureSetScheme(keys, system.decision, context)
         folder = Path(self._folder.name)
         self._members = [
-            Member(me, name, system, scheme, folder, application, machine, self._clockwork, self._say)
+            ApplicationMember(
+                me, name, system, scheme, folder, application, machine, self._clockwork, self._say
+            )
             for me, name in enumerate(names)
         ]
         self._by_name = {member.name: member for member in self._members}
@@ -189,7 +191,7 @@ class Simulation:
         slots = {member.runner.slot for member in self._correct()}
         return len(slots) == 1 and not self._waiting
 
-    def _correct(self) -> list[Member]:
+    def _correct(self) -> list[ApplicationMember]:
         return [member for member in self._members if member.name not in self._liars]
 
     def _compare(self) -> None:
@@ -202,7 +204,7 @@ class Simulation:
                     f" {first.name}: {_difference(state.machine, other.runner.standing().machine)}"
                 )
 
-    def _follow(self, member: Member) -> None:
+    def _follow(self, member: ApplicationMember) -> None:
         """The executor asks members that it reaches, its own first, for certified slots; again and again."""
         runner = member.runner
         sources = [member, *(other for other in self._members if other is not member)]
@@ -222,7 +224,7 @@ class Simulation:
     def _names(self) -> dict[bytes, str]:
         return {client.client_id: client.name for client in self._clients.values()}
 
-    def _answer(self, member: Member) -> None:
+    def _answer(self, member: ApplicationMember) -> None:
         liar = self._liars.get(member.name)
         for call in list(self._waiting):
             submission = call.submission
@@ -241,7 +243,7 @@ class Simulation:
 
     # -- members and their network -------------------------------------------------------------------
 
-    def _start(self, member: Member) -> None:
+    def _start(self, member: ApplicationMember) -> None:
         member.start()
         self._follow(member)
         for other in self._members:

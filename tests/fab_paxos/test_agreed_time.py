@@ -25,7 +25,7 @@ def stamped(time_ms: int) -> Propose:
 
 
 def stamps(cluster: Cluster, me: int) -> list[int]:
-    return [entry.batch.time_ms for _, entry in sorted(cluster.members[me].decided().items())]
+    return [entry.batch.time_ms for _, entry in sorted(cluster.members[me].decisions().items())]
 
 
 def settle(cluster: Cluster, rounds: int = 40) -> None:
@@ -70,7 +70,7 @@ def test_a_leader_whose_clock_is_wrong_is_replaced() -> None:
         cluster.skew_ms[0] = skew
         cluster.submit(2, submission(1, 1))
         cluster.run()
-        assert cluster.members[2].decided() == {}
+        assert cluster.members[2].decisions() == {}
         settle(cluster)
         for member in cluster.members:
             assert member.engine.status.view >= 1
@@ -110,9 +110,9 @@ def test_what_stood_still_for_long_is_decided_after_a_change_of_view() -> None:
     cluster.cut = {(a, b) for a in range(6) for b in range(6) if a // 3 != b // 3}
     cluster.submit(0, submission(1, 1))
     cluster.run()
-    assert not any(member.decided() for member in cluster.members)
+    assert not any(member.decisions() for member in cluster.members)
     cluster.now_ms += 3_600_000
     cluster.cut = set()
     settle(cluster, 10)
     for member in cluster.members:
-        assert any(entry.batch.submissions for entry in member.decided().values())
+        assert any(entry.batch.submissions for entry in member.decisions().values())

@@ -57,7 +57,7 @@ def test_a_member_away_for_hundreds_of_slots_catches_up_by_frames(frame_slots: i
         cluster.run(20)
     cluster.settle()
     check_all(cluster)
-    assert len(cluster.members[4].decided()) >= 300
+    assert len(cluster.members[4].decisions()) >= 300
 
 
 def test_a_member_cut_off_without_a_crash_catches_up() -> None:
@@ -254,7 +254,7 @@ def test_lost_accepted_are_replaced_by_the_heartbeat_alone() -> None:
         cluster.tampers[me] = lambda sender, to, message: [] if isinstance(message, drop) else [message]
     cluster.submit(0, submission(1, 0))
     cluster.run()
-    assert not cluster.members[0].decided()
+    assert not cluster.members[0].decisions()
     cluster.tampers.clear()
     cluster.settle()
     check_all(cluster)
@@ -269,14 +269,14 @@ def test_replayed_messages_change_nothing() -> None:
         cluster.run(60)
     cluster.settle()
     check_all(cluster)
-    before = [(m.engine.status, len(m.decided()), vars(m.disk).copy()) for m in cluster.members]
+    before = [(m.engine.status, len(m.decisions()), vars(m.disk).copy()) for m in cluster.members]
     replayed = list(cluster.sent)
     cluster.random.shuffle(replayed)
     for sender, to, message in replayed:
         cluster.inject(sender, to, message)
     cluster.settle()
     check(cluster)
-    assert before == [(m.engine.status, len(m.decided()), vars(m.disk)) for m in cluster.members]
+    assert before == [(m.engine.status, len(m.decisions()), vars(m.disk)) for m in cluster.members]
     assert not any(member.blames for member in cluster.members)
 
 

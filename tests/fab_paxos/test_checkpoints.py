@@ -297,4 +297,4 @@ def test_a_checkpoint_statement_names_log_and_state() -> None:
     assert checkpoint is not None
     statement = checkpoint.certificate.statement
     assert isinstance(statement, CheckpointStatement)
-    assert statement.root == cluster.members[3].decided()[statement.slot].root
+    assert statement.root == cluster.members[3].decisions()[statement.slot].root

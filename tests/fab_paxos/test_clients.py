@@ -43,7 +43,7 @@ def test_one_number_with_two_contents_the_first_decided_wins_everywhere() -> Non
         cluster.submit(2, submission(1, 0, b"to Bob"))
         cluster.settle()
         check_all(cluster)
-        delivered = [one for e in cluster.members[3].decided().values() for one in e.batch.submissions]
+        delivered = [one for e in cluster.members[3].decisions().values() for one in e.batch.submissions]
         assert len(delivered) == 1
         loser = next(one for one in cluster.submitted if one != delivered[0])
         cluster.members[4].inbox.clear()
@@ -142,7 +142,7 @@ def test_one_flooding_client_does_not_delay_the_others_by_more_than_a_few_slots(
     before = max(member.engine.status.accepted for member in cluster.live())
     cluster.settle()
     check_all(cluster)
-    decided = cluster.members[0].decided().values()
+    decided = cluster.members[0].decisions().values()
     slot = next(e.slot for e in decided for one in e.batch.submissions if one.client_id == client_id(2))
     assert slot <= before + 4
 

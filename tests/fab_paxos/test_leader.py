@@ -107,7 +107,7 @@ def test_a_single_member_decides_alone_and_again_after_a_restart() -> None:
         cluster.submit(0, submission(1, seq))
         cluster.turn(0)
         cluster.members[0].jobs.clear()  # no certificate: nothing is proven
-    assert len(cluster.members[0].decided()) >= 4
+    assert len(cluster.members[0].decisions()) >= 4
     cluster.crash(0)
     cluster.restart(0)
     cluster.turn(0)

@@ -46,7 +46,7 @@ def test_no_signature_share_is_needed_to_decide() -> None:
         cluster.step()
         for member in cluster.members:
             member.jobs.clear()  # no signer ever answers
-    assert all(len(member.decided()) == 1 for member in cluster.members)
+    assert all(len(member.decisions()) == 1 for member in cluster.members)
     assert not any(member.certificates for member in cluster.members)
 
 
@@ -75,7 +75,7 @@ def test_with_two_of_six_crashed_nothing_is_decided_and_with_one_everything() ->
             cluster.submit(1, submission(1, seq))
             cluster.run()
         cluster.settle()
-        delivered = [one for e in cluster.members[0].decided().values() for one in e.batch.submissions]
+        delivered = [one for e in cluster.members[0].decisions().values() for one in e.batch.submissions]
         assert len(delivered) == decided
 
 

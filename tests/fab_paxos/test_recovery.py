@@ -77,7 +77,7 @@ def test_everybody_loses_power_at_once_and_again() -> None:
             for seq in range(6):
                 cluster.submit(seq, submission(blackout, seq))
                 cluster.run(40)
-            before = {slot: e.root for m in cluster.members for slot, e in m.decided().items()}
+            before = {slot: e.root for m in cluster.members for slot, e in m.decisions().items()}
             for me in range(6):
                 cluster.crash(me)
             for me in range(6):
@@ -86,7 +86,7 @@ def test_everybody_loses_power_at_once_and_again() -> None:
         cluster.settle()
         check_all(cluster)
         no_equivocation(cluster)
-        after = cluster.members[0].decided()
+        after = cluster.members[0].decisions()
         assert all(after[slot].root == root for slot, root in before.items())
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from alliance.execution import Command, Refused, Status
 from alliance.testing import Diverged, NotLive, Simulation, simulation
-from alliance.testing.member import EPOCH_SECONDS
+from alliance.testing.application import EPOCH_SECONDS
 from examples.kv.store import Store
 from tests.docs.documents import ROOT
 

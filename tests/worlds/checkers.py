@@ -41,7 +41,7 @@ def check_live(cluster: Cluster) -> None:
     lengths = {member.me: member.engine.status.decided for member in cluster.correct()}
     require(len(set(lengths.values())) == 1, f"{seed}: members differ in what they decided: {lengths}")
     for member in cluster.correct():
-        decided = member.decided()
+        decided = member.decisions()
         if member.leaps:
             decided = _with_leaps(member, honest)
         status = member.engine.status
@@ -65,7 +65,7 @@ def lacking(cluster: Cluster, members: Sequence[Member]) -> dict[int, list[Submi
     for member in members:
         used = {
             (one.client_id, one.client_seq)
-            for entry in (_with_leaps(member, honest) if member.leaps else member.decided()).values()
+            for entry in (_with_leaps(member, honest) if member.leaps else member.decisions()).values()
             for one in entry.batch.submissions
         }
         missing = [s for s in cluster.submitted if (s.client_id, s.client_seq) not in used | refused]
@@ -77,8 +77,8 @@ def lacking(cluster: Cluster, members: Sequence[Member]) -> dict[int, list[Submi
 def _with_leaps(member: Member, honest: Sequence[Member]) -> dict[int, Entry]:
     """What lay below its leaps was decided by others, with whom its roots agree."""
     last = max(member.leaps)
-    below = {slot: e for m in honest for slot, e in m.decided().items() if slot <= last}
-    return {**below, **member.decided()}
+    below = {slot: e for m in honest for slot, e in m.decisions().items() if slot <= last}
+    return {**below, **member.decisions()}
 
 
 def check_all(cluster: Cluster) -> None:
@@ -91,7 +91,7 @@ def _decides_in_order(member: Member) -> None:
         slots = [entry.slot for entry in run]
         expected = list(range(slots[0], slots[0] + len(slots))) if slots else []
         require(slots == expected, f"member {member.me} decided out of order: {slots}")
-    leapt, slots = max(member.leaps, default=0), sorted(member.decided())
+    leapt, slots = max(member.leaps, default=0), sorted(member.decisions())
     above = [slot for slot in slots if slot > leapt]
     require(above == list(range(leapt + 1, leapt + 1 + len(above))), "a gap over restarts")
 
@@ -106,7 +106,7 @@ def _agrees(member: Member, agreed: dict[int, Entry]) -> None:
 
 
 def _roots_follow(member: Member, agreed: dict[int, Entry]) -> None:
-    log, decided = MerkleLog(), member.decided()
+    log, decided = MerkleLog(), member.decisions()
     for slot in range(1, max(decided, default=0) + 1):
         entry = decided.get(slot, agreed.get(slot))  # what it leapt over, others decided
         require(entry is not None, f"nobody knows slot {slot}")
@@ -117,7 +117,7 @@ def _roots_follow(member: Member, agreed: dict[int, Entry]) -> None:
 
 def _delivers_once(member: Member) -> None:
     seen: set[tuple[bytes, int]] = set()
-    for entry in member.decided().values():
+    for entry in member.decisions().values():
         for one, fresh in zip(entry.batch.submissions, entry.fresh, strict=True):
             if fresh:
                 key = (one.client_id, one.client_seq)

@@ -1,38 +1,25 @@
-"""One member of a simulated alliance: the real driver around the real engine, and the world that it sees.
+"""A member for tests: it may die in the middle of a turn, and what it did is kept for the checkers.
 
-When things happen is up to its ``Surroundings``: a cluster or a simulation. A member may be told to die in
-the middle of a turn, at a numbered moment: 0 is while its records are being written, 1 after that and before
-anything is said, k + 1 after k effects.
+The moments to die at are numbered: 0 is while its records are being written, 1 after that and before anything
+is said, k + 1 after k effects. When things happen is up to its ``Surroundings``: a cluster or a simulation.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 from alliance.errors import JournalError
-from alliance.server.driver import Driver
-from alliance.server.signer import SigningGuard
-from fab_paxos import EngineConfig, Replica
-from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, RefusalReason, Refuse
-from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event
-from fab_paxos.evidence import Evidence, TwoSubmissions
+from alliance.testing import member as simulated
+from alliance.testing.member import Notice
+from fab_paxos import EngineConfig
+from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, Refuse
+from fab_paxos.events import Event
 from fab_paxos.messages import Message
-from quorum import (
-    CombineFailed,
-    Endorsement,
-    Endorser,
-    InvalidStatement,
-    JointStatement,
-    QuorumCertificate,
-    QuorumSystem,
-    Scheme,
-    combine,
-)
+from quorum import Endorser, QuorumCertificate, Scheme
 from tests.worlds.disk import Disk
 from tests.worlds.require import require
-from verifiable_log import Entry, Submission
+from verifiable_log import Entry
 from verifiable_log.ordering_state import Checkpoint
 
 MOMENTS = {"before the sync": 0, "after the sync": 1, "within the effects": 3}
@@ -45,7 +32,6 @@ class Crash(Exception):
 class Surroundings(Protocol):
     """What a member lives in."""
 
-    system: QuorumSystem
     scheme: Scheme
     endorsers: list[Endorser]
     frame_slots: int
@@ -58,15 +44,13 @@ class Surroundings(Protocol):
     def accused(self, member: Member, blame: Blame | BlameClient) -> None: ...
 
 
-class Member:
-    """One run after another of one member: engine and inbox die in a crash, the disk stays."""
+class Member(simulated.Member):
+    """All its lives, one after another."""
 
-    def __init__(self, config: EngineConfig, surroundings: Surroundings) -> None:
-        self.me = config.me
-        self.config = config
-        self.disk = Disk()
-        self.replica: Replica | None = None
-        self.inbox: deque[Event] = deque()
+    disk: Disk
+
+    def __init__(self, config: EngineConfig, around: Surroundings) -> None:
+        super().__init__(config, around.scheme, around.endorsers[config.me], Disk())
         self.jobs: list[Event] = []
         self.runs: list[list[Entry]] = []
         self.certificates: list[QuorumCertificate] = []
@@ -80,16 +64,8 @@ class Member:
         self.refused_start = ""  # why it does not start on its disk
         self.dies_writing = False  # power fails while it writes its next records
         self.dies_pruning = False  # or while it forgets what a checkpoint covers
-        self.scruples = True  # its signer refuses a second root for a view and slot
-        self._around = surroundings
-        self._driver: Driver
-        self._hands = Hands(self, surroundings)
-
-    @property
-    def engine(self) -> Replica:
-        if self.replica is None:
-            raise AssertionError(f"member {self.me} is down")
-        return self.replica
+        self._around = around
+        self._hands = Hands(self)
 
     @property
     def leaps(self) -> list[int]:
@@ -102,60 +78,99 @@ class Member:
         return self._hands.count
 
     def start(self) -> None:
-        """Builds the engine from the disk; a member whose disk is refused stays down."""
+        """A member whose disk is refused stays down."""
         try:
-            state = self.disk.restore()
+            super().start()
         except JournalError as error:
             self.refused_start = str(error)
             return
-        self.replica = Replica(self.config, state)
-        self._hands = Hands(self, self._around)
-        self._driver = Driver(self.replica, self._hands, lambda: self._around.clock(self))
         self.runs.append([])
         self.fresh = True
 
+    def world(self) -> Hands:
+        self._hands = Hands(self)
+        return self._hands
+
     def stop(self) -> None:
-        self.replica = None
         self.fresh = self.dies_writing = self.dies_pruning = False
-        self.inbox.clear()
         self.jobs.clear()
         self.timers.clear()
-        self.disk.crash()
-
-    def post(self, event: Event) -> None:
-        if self.replica is not None:
-            self.inbox.append(event)
-            self._around.wake(self)
+        super().stop()
 
     def turn(self, events: int, dies_at: int | None = None) -> None:
-        """Hands so many waiting events to the driver, and lets it turn. Raises Crash if it dies in it."""
-        for _ in range(min(events, len(self.inbox))):
-            self._driver.post(self.inbox.popleft())
+        """Raises Crash if it dies in it."""
         self.turns += 1
         self.fresh = False
         self._hands.begin(dies_at)
-        self._driver.turn()
+        super().turn(events)
         if dies_at is not None:
             raise Crash
 
-    def decided(self) -> dict[int, Entry]:
+    def decisions(self) -> dict[int, Entry]:
         """Everything this member ever decided, over all its runs."""
         told = {entry.slot: entry for run in self.runs for entry in run}
         # A crash may come between the record and the word: the record counts.
         proven = {slot: entry for slot, entry in self.disk.entries.items() if slot <= self.disk.proven}
         return {**self.pruned, **proven, **told}
 
+    # -- its surroundings ----------------------------------------------------------------------------
+
+    def clock(self) -> float:
+        return self._around.clock(self)
+
+    def wake(self) -> None:
+        self._around.wake(self)
+
+    def say(self, recipients: Iterable[int], message: Message) -> None:
+        self._around.say(self.me, recipients, message)
+
+    def answer(self, event: Event) -> None:
+        self._around.answer(self, event)
+
+    def set_timer(self, name: str, seconds: float) -> None:
+        require(seconds > 0, f"a timer of {seconds} s")
+        self._around.start_timer(self, name, seconds)
+
+    # -- what is kept for the checkers ---------------------------------------------------------------
+
+    def decided(self, entry: Entry) -> None:
+        self.runs[-1].append(entry)
+        super().decided(entry)
+
+    def certified(self, certificate: QuorumCertificate) -> None:
+        self.certificates.append(certificate)
+        super().certified(certificate)
+
+    def supply(self, to: int, first_slot: int) -> None:
+        self.send(to, self.disk.frame(first_slot, self._around.frame_slots))
+
+    def prune(self, slot: int) -> None:
+        self.pruned.update({s: entry for s, entry in self.disk.entries.items() if s <= slot})
+        super().prune(slot)
+
+    def leapt(self, checkpoint: Checkpoint) -> None:
+        self.runs.append([])
+        super().leapt(checkpoint)
+
+    def tell(self, notice: Notice) -> None:
+        match notice:
+            case Refuse():
+                self.refusals.append(notice)
+            case AlreadyOrdered():
+                self.located.append(notice)
+            case Blame():
+                self.blames.append(notice)
+                self._around.accused(self, notice)
+            case BlameClient():
+                self._around.accused(self, notice)
+
 
 class Hands:
-    """The driver's ``World``: carries out what the engine wants, and dies where the plan says so."""
+    """The driver's ``World``: every effect is its member's, unless the plan has it die before."""
 
-    def __init__(self, member: Member, around: Surroundings) -> None:
+    def __init__(self, member: Member) -> None:
         self.count = 0
         self._member = member
-        self._around = around
-        self._me = member.me
-        self._others = tuple(peer for peer in range(around.system.member_count) if peer != member.me)
-        self._guard = SigningGuard(around.scheme.context)
         self._dies_at: int | None = None
 
     def begin(self, dies_at: int | None) -> None:
@@ -166,93 +181,31 @@ class Hands:
         if self._dies_at == 0 or self._member.dies_writing:
             self._member.disk.tear(records)
             raise Crash
-        self._member.disk.write(records)
-
-    def send(self, to: int, message: Message) -> None:
-        self._next()
-        self._around.say(self._me, (to,), message)
-
-    def broadcast(self, message: Message) -> None:
-        self._next()
-        self._around.say(self._me, self._others, message)
-
-    def endorse(self, statement: JointStatement, *, proven: bool) -> None:
-        self._next()
-        text = statement.encode(self._around.scheme.context)
-        try:
-            if self._member.scruples:
-                self._guard.judge(text)
-        except InvalidStatement:
-            self._around.answer(self._member, EndorsementRefused(statement))
-            return
-        share = self._around.endorsers[self._me].endorse(text, proven=proven)
-        self._around.answer(self._member, EndorsementMade(statement, share, proven))
-
-    def combine(self, endorsements: Sequence[Endorsement]) -> None:
-        self._next()
-        try:
-            answer: Event = Combined(combine(self._around.scheme, endorsements))
-        except CombineFailed as failure:
-            answer = CombinationFailed(endorsements[0].statement, failure.culprits, failure.unproven)
-        self._around.answer(self._member, answer)
-
-    def decided(self, entry: Entry) -> None:
-        self._next()
-        self._member.runs[-1].append(entry)
-        self._member.disk.decided(entry)
-
-    def certified(self, certificate: QuorumCertificate) -> None:
-        self._next()
-        self._member.certificates.append(certificate)
-        self._member.disk.certified(certificate)
-
-    def supply(self, to: int, first_slot: int) -> None:
-        self._next()
-        self._around.say(self._me, (to,), self._member.disk.frame(first_slot, self._around.frame_slots))
-
-    def present(self, to: int, checkpoint: Checkpoint) -> None:
-        self._next()
-        self._around.say(self._me, (to,), self._member.disk.offer(checkpoint))
+        self._member.persist(records)
 
     def prune(self, slot: int) -> None:
         self._next()
-        if self._member.dies_pruning or (self._dies_at is not None and self.count + 1 >= self._dies_at):
+        if self._member.dies_pruning or self._last:
             self._member.disk.tear_prune(slot)  # power fails within it
             raise Crash
-        old = {s: entry for s, entry in self._member.disk.entries.items() if s <= slot}
-        self._member.pruned.update(old)
-        self._member.disk.prune(slot)
+        self._member.prune(slot)
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
-        self._next()
-        self._member.runs.append([])
-        self._member.disk.leapt(checkpoint)
+    def __getattr__(self, effect: str) -> Callable[..., None]:
+        carry_out: Callable[..., None] = getattr(self._member, effect)
 
-    def refuse(self, submission: Submission, reason: str) -> None:
-        self._next()
-        self._member.refusals.append(Refuse(submission, RefusalReason(reason)))
+        def alive(*arguments: Any, **options: Any) -> None:
+            self._next()
+            carry_out(*arguments, **options)
 
-    def locate(self, submission: Submission, slot: int) -> None:
-        self._next()
-        self._member.located.append(AlreadyOrdered(submission, slot))
+        setattr(self, effect, alive)  # found at once the next time
+        return alive
 
-    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None:
-        self._next()
-        blame = Blame(member, reason, evidence)
-        self._member.blames.append(blame)
-        self._around.accused(self._member, blame)
-
-    def blame_client(self, evidence: TwoSubmissions) -> None:
-        self._next()
-        self._around.accused(self._member, BlameClient(evidence))
-
-    def set_timer(self, name: str, seconds: float) -> None:
-        self._next()
-        require(seconds > 0, f"a timer of {seconds} s")
-        self._around.start_timer(self._member, name, seconds)
+    @property
+    def _last(self) -> bool:
+        """No further effect is carried out."""
+        return self._dies_at is not None and self.count + 1 >= self._dies_at
 
     def _next(self) -> None:
-        """An effect is to be carried out."""
-        if self._dies_at is not None and self.count + 1 >= self._dies_at:
+        if self._last:
             raise Crash
         self.count += 1

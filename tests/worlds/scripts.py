@@ -32,8 +32,8 @@ def decided_by_one(world: World, one: Submission, learner: int = 3, without: int
     only_links(world, *links)
     world.submit(0, one)
     world.run()
-    require({m.me for m in world.honest if m.decided()} == {learner}, "the stage is not as it should be")
-    return world.members[learner].decided()[1].batch.digest
+    require({m.me for m in world.honest if m.decisions()} == {learner}, "the stage is not as it should be")
+    return world.members[learner].decisions()[1].batch.digest
 
 
 class Mute(Adversary):

@@ -78,7 +78,7 @@ def test_03_votes_for_one_digest_split_over_views() -> None:
     heal(world)
     world.settle_views()
     world.check_all()
-    assert {member.decided()[1].batch.digest for member in world.honest} == {digest}
+    assert {member.decisions()[1].batch.digest for member in world.honest} == {digest}
 
 
 def test_03_support_does_not_outlive_its_view() -> None:
@@ -106,7 +106,7 @@ def test_03_support_does_not_outlive_its_view() -> None:
     push_through(liar, propose(1, 1, second), (2, 3, 4))
     world.run()
     assert {m.me for m in world.honest if m.engine.status.accepted and m.engine.view == 1} == {2, 3, 4}
-    assert not any(member.decided() for member in world.honest)
+    assert not any(member.decisions() for member in world.honest)
     heal(world)
     world.settle_views()
     world.check_all()
@@ -127,7 +127,7 @@ def test_04_a_decision_that_only_an_excluded_learner_saw() -> None:
         heal(world)
         world.settle_views()
         world.check_all()
-        assert {member.decided()[1].batch.digest for member in world.honest} == {digest}
+        assert {member.decisions()[1].batch.digest for member in world.honest} == {digest}
 
 
 def test_05_lying_oversized_and_duplicate_reports() -> None:
@@ -365,12 +365,12 @@ def test_14_partitions_stop_and_healing_resumes() -> None:
         world.cut = {(a, b) for a in range(6) for b in range(6) if (a < 3) != (b < 3)}
         for member in range(6):
             world.submit(member, submission(2, member))
-        decided = [len(member.decided()) for member in world.members]
+        decided = [len(member.decisions()) for member in world.members]
         for _ in range(4):
             world.run()
             world.fire_view_timers()
             world.beat()
-        assert [len(member.decided()) for member in world.members] == decided or world.loss
+        assert [len(member.decisions()) for member in world.members] == decided or world.loss
         world.cut = set()
         world.settle_views()
         world.check_all()
@@ -398,8 +398,8 @@ def test_15_a_slow_leader() -> None:
     world.corrupt(slow)
     world.submit(1, world.write(1, 1))
     world.advance(JUST_IN_TIME)
-    assert not any(member.decided() for member in world.honest)
+    assert not any(member.decisions() for member in world.honest)
     world.advance(JUST_IN_TIME + SECOND // 10)
-    assert all(member.decided() for member in world.honest)
+    assert all(member.decisions() for member in world.honest)
     assert {member.engine.view for member in world.honest} == {0}
     assert slow.words > 0

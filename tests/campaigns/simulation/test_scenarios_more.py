@@ -33,7 +33,7 @@ def test_01_a_second_value_with_one_report_too_few() -> None:
     push_through(liar, propose(5, 1, first), range(4))
     push_through(liar, propose(5, 1, second), [4])
     world.run()
-    assert [member.me for member in world.honest if member.decided()] == [3]
+    assert [member.me for member in world.honest if member.decisions()] == [3]
     heal(world, 3)
     world.elect(6, [0, 1, 2, 4, 5])
     for to in (1, 2, 4, 0):
@@ -181,7 +181,7 @@ def test_19_what_was_accepted_and_dropped_is_not_forgotten() -> None:
     world.elect(1, [1, 2, 3, 4, 5])
     world.settle_views()
     world.check_all()
-    assert world.members[4].decided()
+    assert world.members[4].decisions()
 
 
 def test_20_poisoned_catching_up() -> None:
@@ -248,7 +248,7 @@ def test_22_cumulative_accepted_over_slots_never_sent() -> None:
     only_links(world, (0, 1), (0, 2), (1, 2), (2, 1))
     world.submit(0, submission(1, 1), submission(1, 2))
     world.run()
-    assert not any(member.decided() for member in world.honest)
+    assert not any(member.decisions() for member in world.honest)
     heal(world)
     world.settle_views()
     world.check_all()
@@ -273,7 +273,7 @@ def test_24_one_liar_too_many_is_detected() -> None:
     push_through(liars[0], first, (1, 2, 3))
     liars[1].speak(3, Accepted(0, 1, first.root))
     world.run()
-    assert set(world.members[3].decided()) == {1}
+    assert set(world.members[3].decisions()) == {1}
     heal(world, 3)
     world.elect(1, [0, 1, 2, 4, 5])
     for liar in liars:
