@@ -68,10 +68,10 @@ def one_client(members: int, faults: int, delay: float, commands: int = COMMANDS
         submitted = wan.now
         wan.submit(home, _submission(1, number, 1))
         slot = number + 1
-        while slot not in wan.members[home].certified:
+        while slot not in wan.members[home].certified_at:
             wan.run(wan.now + 0.0005)
-        learned.add(wan.members[home].decided[slot] - submitted)
-        proven.add(wan.members[home].certified[slot] - submitted)
+        learned.add(wan.members[home].decided_at[slot] - submitted)
+        proven.add(wan.members[home].certified_at[slot] - submitted)
     used = {name: (after - before[name]) / commands for name, after in _counted(wan).items()}
     figures = {
         "learned_ms": 1e3 * learned.percentile(50),
@@ -141,7 +141,7 @@ def patience(members: int, faults: int, seconds: float = 60.0) -> Row:
 
 
 def _slots(wan: Wan, since: float) -> int:
-    return sum(moment >= since for moment in wan.members[0].decided.values())
+    return sum(moment >= since for moment in wan.members[0].decided_at.values())
 
 
 def _submission(client: int, number: int, commands: int) -> Submission:

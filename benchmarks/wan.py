@@ -1,51 +1,30 @@
-"""A wide area in simulated time: the real engines, with links that delay, uplinks that are narrow, and costs.
+"""A wide area in simulated time: real engines and drivers, links that delay, narrow uplinks, and costs.
 
-Deterministic. Each member takes turns as the real driver does; a turn lasts as long as what it computes, by
-``Costs``. A message leaves when the member's uplink is free, takes ``bytes / bandwidth``, and then the delay
-of the link. Sizes are those of the real codec. Not simulated: loss, downlinks, and envelopes that carry many
-messages (each message pays a frame).
+Deterministic. A turn of a member's driver lasts as long as what it computes, by ``Costs``. A message leaves
+when the member's uplink is free, takes ``bytes / bandwidth``, and then the delay of the link. Sizes are those
+of the real codec. Not simulated: loss, downlinks, and envelopes that carry many messages (each message pays a
+frame).
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
+from alliance.testing.member import Member
+from alliance.testing.network import Clockwork
 from alliance.wire import peer_messages as codec
-from fab_paxos import EngineConfig, Replica, RestoredState
-from fab_paxos.effects import (
-    Broadcast,
-    Certify,
-    Combine,
-    Decide,
-    Effect,
-    Endorse,
-    Persist,
-    Prune,
-    Send,
-    SendLogFrame,
-    SetTimer,
-)
-from fab_paxos.events import (
-    Combined,
-    Drained,
-    EndorsementMade,
-    Event,
-    PeerConnected,
-    Received,
-    Started,
-    Submitted,
-    TimerFired,
-)
-from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
-from quorum import QuorumCertificate, QuorumSystem
+from fab_paxos import EngineConfig, RestoredState
+from fab_paxos.effects import Record
+from fab_paxos.events import EndorsementMade, Event, PeerConnected, Received, Submitted, TimerFired
+from fab_paxos.messages import Accepted, Message, NewView, Offer, Propose, Report
+from quorum import Context, Endorsement, QuorumCertificate, QuorumSystem, VerifiedEndorsement
 from verifiable_log import Entry, Submission
 from verifiable_log.log_frame import LogFrame
-from verifiable_log.merkle import MerkleLog, slot_leaf
+from verifiable_log.ordering_state import Checkpoint
 
 FRAME_BYTES = 120
 """TLS, HTTP/2, TCP and IP around a message that travels alone."""
@@ -84,104 +63,104 @@ class Counts:
     leader_busy: float = 0.0
 
 
-class Member:
-    """One engine with its one core, its signer and its uplink; times in simulated seconds."""
+class Blank:
+    """A scheme and a signer whose signatures have the size of real ones, and cost nothing but ``Costs``."""
 
-    def __init__(self, config: EngineConfig) -> None:
-        self.me = config.me
-        self.engine = Replica(config, RestoredState())
-        self.inbox: list[Event] = [Started()]
-        self.turning = False
-        self.core_free = self.signer_free = self.uplink_free = 0.0
-        self.timers: Counter[str] = Counter()
-        self.decided: dict[int, float] = {}
-        self.certified: dict[int, float] = {}
-        self.certificate: QuorumCertificate | None = None
+    context = Context(bytes(32), 0)
+
+    def __init__(self, threshold: int) -> None:
+        self.threshold = threshold
+
+    def combine(self, endorsements: Sequence[Endorsement]) -> bytes:
+        return _JOINT
+
+    def verify(self, message: bytes, signature: bytes) -> None: ...
+
+    def verify_endorsement(self, endorsement: Endorsement) -> VerifiedEndorsement:
+        return VerifiedEndorsement(endorsement)
+
+    def endorse(self, message: bytes, *, proven: bool) -> bytes:
+        return _SHARE
 
 
-class Wan:
-    """``delay`` is one way, in seconds; ``bandwidth`` each member's uplink, in bits per second."""
+class NoDisk:
+    """Nobody crashes here: of the log, all members share one copy, which nobody prunes."""
 
-    def __init__(
-        self,
-        system: QuorumSystem,
-        delay: float,
-        bandwidth: float,
-        costs: Costs | None = None,
-        view_timeout_seconds: float = 0.5,
-    ) -> None:
-        self.system = system
-        self.now = 0.0
-        self.counts = Counts()
-        self.entries: dict[int, Entry] = {}
-        self.on_decided: Callable[[int, Entry], None] = lambda me, entry: None
-        self._delay = delay
-        self._seconds_per_byte = 8.0 / bandwidth
-        self._costs = costs or Costs()
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._serial = itertools.count()
-        self._log = MerkleLog()
-        self._sizes: dict[int, tuple[Message, int]] = {}
-        count = system.member_count
-        self.members = [
-            Member(EngineConfig(system, me, view_timeout_seconds=view_timeout_seconds)) for me in range(count)
-        ]
-        for member in self.members:
-            member.inbox += [PeerConnected(peer) for peer in range(count) if peer != member.me]
-            self._wake(member)
+    def __init__(self, entries: dict[int, Entry]) -> None:
+        self._entries = entries
+        self._certificate: QuorumCertificate | None = None
 
-    @property
-    def views_changed(self) -> int:
-        return max(member.engine.view for member in self.members)
+    def restore(self) -> RestoredState:
+        return RestoredState()
 
-    def submit(self, to: int, submission: Submission) -> None:
-        """A client beside member ``to`` hands in its work now."""
-        self._arrive(self.members[to], Submitted(submission))
+    def write(self, records: Sequence[Record]) -> None: ...
 
-    def run(self, until: float) -> None:
-        """Everything that happens up to this moment."""
-        while self._queue and self._queue[0][0] <= until:
-            self.now, _, action = heapq.heappop(self._queue)
-            action()
-        self.now = until
+    def decided(self, entry: Entry) -> None:
+        self._entries.setdefault(entry.slot, entry)
 
-    # -- a member's turns ----------------------------------------------------------------------------
+    def certified(self, certificate: QuorumCertificate) -> None:
+        self._certificate = certificate
 
-    def _at(self, moment: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._queue, (moment, next(self._serial), action))
+    def prune(self, slot: int) -> None: ...
 
-    def _arrive(self, member: Member, event: Event) -> None:
-        member.inbox.append(event)
-        self._wake(member)
+    def frame(self, first_slot: int) -> LogFrame:
+        if self._certificate is None:
+            raise LookupError("asked for a frame before anything is certified")
+        last = _slot(self._certificate)
+        batches = tuple(self._entries[slot].batch for slot in range(first_slot, last + 1))
+        return LogFrame(first_slot, batches, self._certificate, ())
 
-    def _wake(self, member: Member) -> None:
-        if not member.turning:
-            member.turning = True
-            self._at(max(self.now, member.core_free), lambda: self._turn(member))
+    def leapt(self, checkpoint: Checkpoint) -> None:
+        raise NotImplementedError("nobody is so far behind here")
 
-    def _turn(self, member: Member) -> None:
-        events, member.inbox = member.inbox, []
-        effects: list[Effect] = []
-        cost = sum(map(self._admission, events))
-        for event in events:
-            effects.extend(member.engine.step(event))
-        effects.extend(member.engine.step(Drained()))
-        effects = [self._sealed(effect) for effect in effects]
-        cost += sum(map(self._expense, effects))
-        if any(isinstance(effect, Persist) for effect in effects):
-            cost += self._costs.sync
-        self.counts.busy += cost
-        if member.me == 0:
-            self.counts.leader_busy += cost
-        member.core_free = self.now + cost
-        self._at(member.core_free, lambda: self._finish(member, effects))
+    def offer(self, checkpoint: Checkpoint) -> Offer:
+        raise NotImplementedError("nobody is so far behind here")
 
-    def _finish(self, member: Member, effects: list[Effect]) -> None:
-        for effect in effects:
-            self._carry_out(member, effect)
-        member.turning = False
-        if member.inbox:
-            self._wake(member)
+    def crash(self) -> None: ...
+
+
+class WanMember(Member):
+    """One engine with its one core, its signer and its uplink; times in simulated seconds.
+
+    What a turn brings about happens when the turn has been paid for, at its end.
+    """
+
+    def __init__(self, config: EngineConfig, wan: Wan) -> None:
+        blank = Blank(config.system.decision)
+        super().__init__(config, blank, blank, NoDisk(wan.entries))
+        self.decided_at: dict[int, float] = {}
+        self.certified_at: dict[int, float] = {}
+        self._wan = wan
+        self._costs = wan.costs
+        self._turning = False
+        self._cost = 0.0
+        self._due: list[Callable[[], None]] = []
+        self._signer_free = self._uplink_free = 0.0
+        self._timers: Counter[str] = Counter()
+
+    def clock(self) -> float:
+        return self._wan.now
+
+    def wake(self) -> None:
+        if not self._turning:
+            self._turning = True
+            self._wan.after(0.0, self._turn)
+
+    def _turn(self) -> None:
+        self._cost = sum(map(self._admission, self.inbox))
+        self.turn(len(self.inbox))
+        self._wan.counts.busy += self._cost
+        if self.me == 0:
+            self._wan.counts.leader_busy += self._cost
+        self._wan.after(self._cost, self._finish)
+
+    def _finish(self) -> None:
+        due, self._due = self._due, []
+        for act in due:
+            act()
+        self._turning = False
+        if self.inbox:
+            self.wake()
 
     def _admission(self, event: Event) -> float:
         """What the gate does with what comes in."""
@@ -194,93 +173,116 @@ class Wan:
                 signatures = 0
             case _:
                 return 0.0
-        self.counts.verified += signatures
+        self._wan.counts.verified += signatures
         return self._costs.message + signatures * self._costs.verify
 
-    def _expense(self, effect: Effect) -> float:
-        match effect:
-            case Broadcast(message):
-                return self._costs.message / 2 * (self.system.member_count - 1) + self._signing(message)
-            case Send(_, message):
-                return self._costs.message / 2 + self._signing(message)
-            case Combine(endorsements):
-                self.counts.combined += 1
-                return self._costs.combine * len(endorsements)
-            case _:
-                return 0.0
+    def persist(self, records: Sequence[Record]) -> None:
+        self._cost += self._costs.sync
 
-    def _signing(self, message: Message) -> float:
-        if isinstance(message, Propose | Accepted | Report | NewView):
-            self.counts.signed += 1
-            return self._costs.sign
-        return 0.0
-
-    def _sealed(self, effect: Effect) -> Effect:
+    def say(self, recipients: Iterable[int], message: Message) -> None:
         """With a signature's bytes where the real seal puts one."""
-        if isinstance(effect, Broadcast | Send):
-            message = effect.message
-            if isinstance(message, Propose | Accepted | Report | NewView) and not message.signature:
-                return replace(effect, message=replace(message, signature=_SIGNATURE))
-        return effect
+        if isinstance(message, Propose | Accepted | Report | NewView):
+            self._wan.counts.signed += 1
+            self._cost += self._costs.sign
+            if not message.signature:
+                message = replace(message, signature=_SIGNATURE)
+        for to in recipients:
+            self._cost += self._costs.message / 2
+            self._due.append(partial(self._transmit, to, message))
 
-    def _carry_out(self, member: Member, effect: Effect) -> None:
-        match effect:
-            case Broadcast(message):
-                for peer in self.members:
-                    if peer is not member:
-                        self._transmit(member, peer, message)
-            case Send(to, message):
-                self._transmit(member, self.members[to], message)
-            case Endorse(statement, proven):
-                self.counts.shares += 1
-                member.signer_free = max(self.now, member.signer_free) + self._costs.share
-                answer = EndorsementMade(statement, _SHARE, proven)
-                self._at(member.signer_free, lambda: self._arrive(member, answer))
-            case Combine(endorsements):
-                self._arrive(member, Combined(QuorumCertificate(endorsements[0].statement, _JOINT)))
-            case Decide(entry):
-                self._decided(member, entry)
-            case Certify(certificate):
-                member.certificate = certificate
-                for slot in range(max(member.certified, default=0) + 1, _slot(certificate) + 1):
-                    member.certified[slot] = self.now
-            case SendLogFrame(to, first_slot):
-                self._transmit(member, self.members[to], self._frame(member, first_slot))
-            case SetTimer(name, seconds):
-                self._set_timer(member, name, seconds)
-            case Persist() | Prune():
-                pass
-            case _:
-                raise NotImplementedError(f"this world has no {type(effect).__name__}")
+    def _transmit(self, to: int, message: Message) -> None:
+        size = self._wan.sent(self.me, message)
+        uplink_free = max(self._wan.now, self._uplink_free) + size * self._wan.seconds_per_byte
+        self._uplink_free = uplink_free
+        arrive = partial(self._wan.members[to].post, Received(self.me, message))
+        self._wan.after(uplink_free + self._wan.delay - self._wan.now, arrive)
 
-    def _decided(self, member: Member, entry: Entry) -> None:
-        member.decided[entry.slot] = self.now
-        if entry.slot not in self.entries:
-            self.entries[entry.slot] = entry
-            self._log.append(slot_leaf(entry.slot, entry.batch.digest))
-        self.on_decided(member.me, entry)
+    def answer(self, event: Event) -> None:
+        self._due.append(partial(self._signed if isinstance(event, EndorsementMade) else self.post, event))
 
-    def _set_timer(self, member: Member, name: StrEnum, seconds: float) -> None:
-        member.timers[name] += 1
-        number = member.timers[name]
+    def _signed(self, event: Event) -> None:
+        self._wan.counts.shares += 1
+        self._signer_free = max(self._wan.now, self._signer_free) + self._costs.share
+        self._wan.after(self._signer_free - self._wan.now, partial(self.post, event))
+
+    def combine(self, endorsements: Sequence[Endorsement]) -> None:
+        self._wan.counts.combined += 1
+        self._cost += self._costs.combine * len(endorsements)
+        super().combine(endorsements)
+
+    def decided(self, entry: Entry) -> None:
+        super().decided(entry)
+        self._due.append(partial(self._decided, entry))
+
+    def _decided(self, entry: Entry) -> None:
+        self.decided_at[entry.slot] = self._wan.now
+        self._wan.on_decided(self.me, entry)
+
+    def certified(self, certificate: QuorumCertificate) -> None:
+        super().certified(certificate)
+        self._due.append(partial(self._certified, _slot(certificate)))
+
+    def _certified(self, slot: int) -> None:
+        for one in range(max(self.certified_at, default=0) + 1, slot + 1):
+            self.certified_at[one] = self._wan.now
+
+    def set_timer(self, name: StrEnum, seconds: float) -> None:
+        self._timers[name] += 1
+        number = self._timers[name]
 
         def fire() -> None:
-            if member.timers[name] == number:  # else it was set anew
-                self._arrive(member, TimerFired(name))
+            if self._timers[name] == number:  # else it was set anew
+                self.post(TimerFired(name))
 
-        self._at(self.now + seconds, fire)
+        self._due.append(partial(self._wan.after, seconds, fire))
 
-    # -- the network ---------------------------------------------------------------------------------
 
-    def _transmit(self, sender: Member, to: Member, message: Message) -> None:
+class Wan(Clockwork):
+    """``delay`` is one way, in seconds; ``bandwidth`` each member's uplink, in bits per second."""
+
+    def __init__(
+        self,
+        system: QuorumSystem,
+        delay: float,
+        bandwidth: float,
+        costs: Costs | None = None,
+        view_timeout_seconds: float = 0.5,
+    ) -> None:
+        super().__init__(seed=0)  # nothing here is left to chance
+        self.delay = delay
+        self.seconds_per_byte = 8.0 / bandwidth
+        self.costs = costs or Costs()
+        self.counts = Counts()
+        self.entries: dict[int, Entry] = {}
+        self.on_decided: Callable[[int, Entry], None] = lambda me, entry: None
+        self._sizes: dict[int, tuple[Message, int]] = {}
+        count = system.member_count
+        self.members = [
+            WanMember(EngineConfig(system, me, view_timeout_seconds=view_timeout_seconds), self)
+            for me in range(count)
+        ]
+        for member in self.members:
+            member.start()
+            for peer in range(count):
+                if peer != member.me:
+                    member.post(PeerConnected(peer))
+
+    @property
+    def views_changed(self) -> int:
+        return max(member.engine.view for member in self.members)
+
+    def submit(self, to: int, submission: Submission) -> None:
+        """A client beside member ``to`` hands in its work now."""
+        self.members[to].post(Submitted(submission))
+
+    def sent(self, sender: int, message: Message) -> int:
+        """Counts a message that leaves its sender; its size in bytes."""
         size = self._size(message)
         self.counts.messages += 1
         self.counts.sent_bytes += size
-        if sender.me == 0:
+        if sender == 0:
             self.counts.leader_bytes += size
-        sender.uplink_free = max(self.now, sender.uplink_free) + size * self._seconds_per_byte
-        event = Received(sender.me, message)
-        self._at(sender.uplink_free + self._delay, lambda: self._arrive(to, event))
+        return size
 
     def _size(self, message: Message) -> int:
         held = self._sizes.get(id(message))
@@ -289,14 +291,6 @@ class Wan:
                 self._sizes.clear()
             held = self._sizes[id(message)] = (message, len(codec.encode(message)) + FRAME_BYTES)
         return held[1]
-
-    def _frame(self, member: Member, first_slot: int) -> LogFrame:
-        certificate = member.certificate
-        if certificate is None:
-            raise LookupError("asked for a frame before anything is certified")
-        last = _slot(certificate)
-        batches = tuple(self.entries[slot].batch for slot in range(first_slot, last + 1))
-        return LogFrame(first_slot, batches, certificate, ())
 
 
 def _slot(certificate: QuorumCertificate) -> int:
