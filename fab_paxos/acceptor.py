@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fab_paxos.effects import Blame, Broadcast, Effect, EntryRecord, Persist
+from fab_paxos.effects import Blame, Broadcast, Effect, EntryRecord, Offence, Persist
 from fab_paxos.evidence import BrokenLog, Repetition, TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
@@ -87,18 +87,17 @@ class Acceptor:
         ahead = propose.batch.time_ms - self.now_ms
         if abs(ahead) > self._drift_ms:
             # As if it had never come: it is fetched again, or patience ends. Either clock may be wrong.
-            apart = f"{abs(ahead) / 1000:.1f} s {'ahead of' if ahead > 0 else 'behind'} this member's clock"
-            out.append(Blame(leader, f"the time stamp of slot {propose.slot} is {apart}"))
+            offence = Offence.STAMP_AHEAD if ahead > 0 else Offence.STAMP_BEHIND
+            out.append(Blame(leader, offence, f"{propose.slot} is {abs(ahead) / 1000:.1f} s"))
             return None
         frontier = self._log.next_frontier(propose.batch)
         if frontier.root != propose.root:
-            reason = f"the root proposed for slot {propose.slot} is not that of the log"
-            out.append(Blame(leader, reason, self._broken_log(propose)))
+            out.append(Blame(leader, Offence.WRONG_ROOT, str(propose.slot), self._broken_log(propose)))
             return None
         fresh = self._log.windows.preview(propose.slot, propose.batch.submissions)
         if not all(fresh):
             repetition = self._repetition(propose, fresh.index(False))
-            out.append(Blame(leader, f"slot {propose.slot} repeats a submission", repetition))
+            out.append(Blame(leader, Offence.REPETITION, str(propose.slot), repetition))
             return None
         entry = self._log.append(propose.view, propose.batch, frontier, propose.signature)
         out.append(Persist(EntryRecord(entry)))
@@ -145,4 +144,4 @@ class Acceptor:
         leader = self._system.leader(second.view)
         # What a NewView or a certificate put into our log bears no signature of the leader.
         evidence = TwoWords(first, second) if first.signature else None
-        out.append(Blame(leader, f"two proposals for slot {second.slot}", evidence))
+        out.append(Blame(leader, Offence.TWO_PROPOSALS, str(second.slot), evidence))

@@ -6,6 +6,7 @@ from fab_paxos.effects import (
     Blame,
     Effect,
     EntryRecord,
+    Offence,
     Persist,
     ProvenRecord,
     Send,
@@ -137,7 +138,7 @@ class CatchUp:
         except ProofError:
             proven = False
         if not proven:
-            out.append(Blame(sender, f"a log frame from slot {frame.first_slot} without a proof"))
+            out.append(Blame(sender, Offence.UNPROVEN_FRAME, str(frame.first_slot)))
             return []
         entries = []
         for slot, (batch, frontier) in enumerate(zip(batches, frontiers, strict=True), decided + 1):

@@ -196,6 +196,27 @@ class AlreadyOrdered:
     slot: int
 
 
+class Offence(Enum):
+    """What a correct member does not do. The value is how it is told, with a detail, most often a slot."""
+
+    TWO_PROPOSALS = "two proposals for slot {}"
+    TWO_VOTES = "two votes for slot {}"
+    VOTE_AGAINST_OWN_PROPOSAL = "a vote against its own proposal for slot {}"
+    OTHER_LOG = "its log differs from ours at slot {}: it lies, or the leader told it another"
+    WRONG_ROOT = "the root proposed for slot {} is not that of the log"
+    REPETITION = "slot {} repeats a submission"
+    STAMP_AHEAD = "the time stamp of slot {} ahead of this member's clock"
+    STAMP_BEHIND = "the time stamp of slot {} behind this member's clock"
+    BAD_SHARE = "a bad signature share on {}"
+    TWO_REPORTS = "two Reports for view {} that cannot both be true"
+    TWO_NEW_VIEWS = "two NewViews for view {}"
+    WRONG_NEW_VIEW = "a NewView that does not follow from its Reports"
+    UNPROVEN_FRAME = "a log frame from slot {} without a proof"
+    UNPROVEN_OFFER = "an offer of a checkpoint at slot {} without its proof"
+    WRONG_STATE_PART = "a part of the state at slot {} that is not the certified one"
+    SMALL_STATE_PART = "a part of the state at slot {} that is smaller than need be"
+
+
 @dataclass(frozen=True, slots=True)
 class Blame:
     """A member did what a correct one does not do, as far as this member can tell.
@@ -205,8 +226,14 @@ class Blame:
     """
 
     member: int
-    reason: str
+    offence: Offence
+    detail: str = ""
     evidence: Evidence | None = None
+
+    @property
+    def reason(self) -> str:
+        """The offence in one line, for people."""
+        return self.offence.value.format(self.detail)
 
 
 @dataclass(frozen=True, slots=True)

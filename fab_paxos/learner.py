@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fab_paxos.effects import Blame, Effect, Send
+from fab_paxos.effects import Blame, Effect, Offence, Send
 from fab_paxos.evidence import TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
@@ -33,7 +33,7 @@ class Learner:
             return
         first = self._words[member].setdefault(slot, accepted)
         if first.root != accepted.root:
-            out.append(Blame(member, f"two votes for slot {slot}", TwoWords(first, accepted)))
+            out.append(Blame(member, Offence.TWO_VOTES, str(slot), TwoWords(first, accepted)))
         elif self._log.decided < slot <= self._log.tip:
             self._count(member, accepted, out)
 
@@ -44,11 +44,10 @@ class Learner:
             return
         proposed = self._proposed(accepted)
         if proposed is not None and member == self._system.leader(accepted.view):
-            reason = f"a vote against its own proposal for slot {accepted.slot}"
-            out.append(Blame(member, reason, TwoWords(proposed, accepted)))
+            evidence = TwoWords(proposed, accepted)
+            out.append(Blame(member, Offence.VOTE_AGAINST_OWN_PROPOSAL, str(accepted.slot), evidence))
             return
-        told = "it lies, or the leader told it another"
-        out.append(Blame(member, f"its log differs from ours at slot {accepted.slot}: {told}"))
+        out.append(Blame(member, Offence.OTHER_LOG, str(accepted.slot)))
         if proposed is not None and member not in self._shown:
             # If the leader did, the two proposals are in one hand now: there it is convicted.
             self._shown.add(member)

@@ -6,7 +6,7 @@ one; members proven to have sent a bad share are left out for good. One endorsem
 
 from __future__ import annotations
 
-from fab_paxos.effects import Blame, Broadcast, Combine, Effect
+from fab_paxos.effects import Blame, Broadcast, Combine, Effect, Offence
 from fab_paxos.limits import SHARES_PER_BEAT
 from fab_paxos.messages import ProveShare
 from quorum import Endorsement, JointStatement, QuorumSystem
@@ -87,7 +87,7 @@ class ShareCollector:
             self._endorsements.pop(member, None)
             if member not in self._reputation.blamed:
                 self._reputation.blamed.add(member)
-                out.append(Blame(member, f"a bad signature share on {statement}"))
+                out.append(Blame(member, Offence.BAD_SHARE, str(statement)))
         for member in unproven:
             self._endorsements.pop(member, None)
             self._dropped[member] = self._dropped.get(member, 0) + 1

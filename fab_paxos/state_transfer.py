@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fab_paxos.effects import Blame, Effect, Send
+from fab_paxos.effects import Blame, Effect, Offence, Send
 from fab_paxos.messages import FetchState, Offer, StatePart, is_accepted
 from quorum import CheckpointStatement, QuorumCertificate
 from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX
@@ -49,7 +49,7 @@ class Transfer:
         if not isinstance(statement, CheckpointStatement) or statement.slot <= max(decided, self._slot - 1):
             return None
         if not _follows(offer, statement):
-            out.append(Blame(sender, f"an offer of a checkpoint at slot {statement.slot} without its proof"))
+            out.append(Blame(sender, Offence.UNPROVEN_OFFER, str(statement.slot)))
             return None
         self._offer, self._slot, self._next, self.source = offer, statement.slot, 0, sender
         wanted = set(offer.leaves)
@@ -64,15 +64,11 @@ class Transfer:
         leaves = tuple(map(leaf_hash, state_part.items))
         first, end = state_part.first, state_part.first + len(leaves)
         if not leaves or leaves != offer.leaves[first:end]:
-            self._refuse(
-                sender, f"a part of the state at slot {self._slot} that is not the certified one", out
-            )
+            self._refuse(sender, Offence.WRONG_STATE_PART, out)
             return None
         size = sum(map(len, state_part.items))
         if end < len(offer.leaves) and size + CLIENT_STATE_BYTES_MAX < STATE_PART_BYTES:
-            self._refuse(
-                sender, f"a part of the state at slot {self._slot} that is smaller than need be", out
-            )
+            self._refuse(sender, Offence.SMALL_STATE_PART, out)
             return None
         self._items.update(zip(leaves, state_part.items, strict=True))
         return self._go_on(out)
@@ -83,9 +79,9 @@ class Transfer:
             self._offer, self._slot, self.source = None, 0, None
             self._items.clear()
 
-    def _refuse(self, sender: int, reason: str, out: list[Effect]) -> None:
+    def _refuse(self, sender: int, offence: Offence, out: list[Effect]) -> None:
         self.source = None  # until somebody offers it again
-        out.append(Blame(sender, reason))
+        out.append(Blame(sender, offence, str(self._slot)))
 
     def _go_on(self, out: list[Effect]) -> Brought | None:
         """Asks for the first missing item, or hands over what is complete."""

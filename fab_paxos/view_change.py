@@ -7,7 +7,7 @@ progress certificate, one signature, spares late members the Reports and their c
 
 from __future__ import annotations
 
-from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Persist, Send
+from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Offence, Persist, Send
 from fab_paxos.evidence import TwoNewViews, TwoReports, WrongNewView, disagree
 from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
@@ -84,8 +84,8 @@ class ViewChange:
             return None
         first = self._reports.setdefault(member, report)
         if disagree(first, report):
-            reason = f"two Reports for view {self._view} that cannot both be true"
-            out.append(Blame(member, reason, TwoReports(member, first, report)))
+            evidence = TwoReports(member, first, report)
+            out.append(Blame(member, Offence.TWO_REPORTS, str(self._view), evidence))
         if self.active or self._digest is not None:
             return None
         if len(self._reports) < self._system.report:
@@ -106,8 +106,7 @@ class ViewChange:
         if self.new_view is not None and new_view.digest == self.new_view.digest:
             return False
         if not self._follows(new_view):
-            reason = "a NewView that does not follow from its Reports"
-            out.append(Blame(leader, reason, WrongNewView(new_view)))
+            out.append(Blame(leader, Offence.WRONG_NEW_VIEW, evidence=WrongNewView(new_view)))
             return False
         if self._digest is None:
             self._digest = new_view.digest
@@ -116,7 +115,7 @@ class ViewChange:
             # After a restart, or from a progress certificate, only the digest of the first is here.
             first = self.new_view
             evidence = TwoNewViews(first, new_view) if isinstance(first, NewView) else None
-            out.append(Blame(leader, f"two NewViews for view {self._view}", evidence))
+            out.append(Blame(leader, Offence.TWO_NEW_VIEWS, str(self._view), evidence))
             return False
         self.new_view = new_view
         self.joint_signing.want(ProgressStatement(self._view, new_view.digest), out)

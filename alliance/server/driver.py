@@ -36,7 +36,7 @@ from fab_paxos.effects import (
     Timer,
 )
 from fab_paxos.events import Clock, Drained, Event, Started
-from fab_paxos.evidence import Evidence, TwoSubmissions
+from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.messages import Message, Status
 from quorum import Endorsement, JointStatement, QuorumCertificate
 from verifiable_log.batch import Entry
@@ -72,7 +72,7 @@ class World(Protocol):
     def leapt(self, checkpoint: Checkpoint) -> None: ...
     def refuse(self, submission: Submission, reason: str) -> None: ...
     def locate(self, submission: Submission, slot: int) -> None: ...
-    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None: ...
+    def blame(self, blame: Blame) -> None: ...
     def blame_client(self, evidence: TwoSubmissions) -> None: ...
     def set_timer(self, name: StrEnum, seconds: float) -> None: ...
 
@@ -175,7 +175,7 @@ _CARRY_OUT: dict[type[Effect], Callable[[World, Any], None]] = {
     SnapshotInstalled: lambda world, effect: world.leapt(effect.checkpoint),
     Refuse: lambda world, effect: world.refuse(effect.submission, effect.reason.value),
     AlreadyOrdered: lambda world, effect: world.locate(effect.submission, effect.slot),
-    Blame: lambda world, effect: world.blame(effect.member, effect.reason, effect.evidence),
+    Blame: lambda world, effect: world.blame(effect),
     BlameClient: lambda world, effect: world.blame_client(effect.evidence),
     SetTimer: lambda world, effect: world.set_timer(effect.name, effect.seconds),
 }

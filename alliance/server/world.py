@@ -20,7 +20,7 @@ from alliance.server.signer import Signer
 from alliance.storage.history import History, Pruned
 from alliance.storage.journal import Journal
 from alliance.wire.log_frames import FRAME_BYTES_MAX
-from fab_paxos.effects import Record, ViewRecord
+from fab_paxos.effects import Blame, Record, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, TimerFired
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
@@ -122,11 +122,11 @@ class ServerWorld:
 
     # -- who does what a correct party does not do ---------------------------------------------------
 
-    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None:
-        self.log.blamed.add(member)
-        name = self.config.members[member].name
-        if evidence is None or not self._keep(name, reason, evidence):
-            self.log.accuse(member, reason)
+    def blame(self, blame: Blame) -> None:
+        self.log.blamed.add(blame.member)
+        name = self.config.members[blame.member].name
+        if blame.evidence is None or not self._keep(name, blame.reason, blame.evidence):
+            self.log.accuse(blame.member, blame.reason)
 
     def blame_client(self, evidence: TwoSubmissions) -> None:
         client_id = evidence.first.client_id

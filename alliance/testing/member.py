@@ -19,7 +19,7 @@ from alliance.server.signer import SigningGuard
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, RefusalReason, Refuse
 from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event
-from fab_paxos.evidence import Evidence, TwoSubmissions
+from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.messages import Message, Offer
 from quorum import (
     CombineFailed,
@@ -182,8 +182,8 @@ class Member(ABC):
     def locate(self, submission: Submission, slot: int) -> None:
         self.tell(AlreadyOrdered(submission, slot))
 
-    def blame(self, member: int, reason: str, evidence: Evidence | None) -> None:
-        self.tell(Blame(member, reason, evidence))
+    def blame(self, blame: Blame) -> None:
+        self.tell(blame)
 
     def blame_client(self, evidence: TwoSubmissions) -> None:
         self.tell(BlameClient(evidence))

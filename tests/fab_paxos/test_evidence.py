@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fab_paxos.acceptor import Acceptor
-from fab_paxos.effects import Blame, BlameClient, Effect, TruncateRecord
+from fab_paxos.effects import Blame, BlameClient, Effect, Offence, TruncateRecord
 from fab_paxos.events import Submitted
 from fab_paxos.evidence import BrokenLog, Repetition, TwoSubmissions, TwoWords, disagree
 from fab_paxos.limits import WINDOW_SLOTS
@@ -107,7 +107,7 @@ def test_a_proposal_against_what_a_new_view_brought_is_suspicion() -> None:
     tail.append(6, batch, tail.next_frontier(batch), b"")
     acceptor, out = Acceptor(SIX, tail, 1000), list[Effect]()
     acceptor.on_propose(Propose(6, 1, other, bytes(32), b"by the leader"), True, out)
-    assert out == [Blame(0, "two proposals for slot 1")]
+    assert out == [Blame(0, Offence.TWO_PROPOSALS, "1")]
 
 
 # -- a log that does not follow, a number that is used -----------------------------------------------------

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
-from fab_paxos.effects import Blame, BlameClient, Timer
+from fab_paxos.effects import Blame, BlameClient, Offence, Timer
 from fab_paxos.events import Received
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Certified, Message
@@ -246,8 +246,9 @@ class World(Cluster):
         the network, in which a time stamp has aged."""
         for member in self.honest:
             for blame in member.blames:
-                harmless = blame.member in self.adversaries or any(
-                    words in blame.reason for words in ("differs from ours", "behind this member's clock")
+                harmless = blame.member in self.adversaries or blame.offence in (
+                    Offence.OTHER_LOG,
+                    Offence.STAMP_BEHIND,
                 )
                 require(harmless, f"seed {self.seed}: member {member.me} accuses {_text(blame)}")
         for (witness, _), verdict in self.court.convictions.items():

@@ -22,6 +22,7 @@ from fab_paxos.effects import (
     Effect,
     Endorse,
     EntryRecord,
+    Offence,
     OfferCheckpoint,
     Persist,
     ProvenRecord,
@@ -165,6 +166,7 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
     certificate, statement = long_chain.certificate(20), SuspectStatement(1)
     endorsement, checkpoint = farm.endorse(0, statement), long_chain.checkpoint(20)
     word = Accepted(0, 1, bytes(32))
+    blame = Blame(2, Offence.TWO_VOTES, "1", TwoWords(word, word))
     effects = [
         (Send(1, Fetch(1)), ("send", 1, Fetch(1))),
         (Broadcast(Fetch(1)), ("broadcast", Fetch(1))),
@@ -178,7 +180,7 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
         (SnapshotInstalled(checkpoint), ("leapt", checkpoint)),
         (Refuse(submission, RefusalReason.BUSY), ("refuse", submission, "busy")),
         (AlreadyOrdered(submission, 4), ("locate", submission, 4)),
-        (Blame(2, "lies", TwoWords(word, word)), ("blame", 2, "lies", TwoWords(word, word))),
+        (blame, ("blame", blame)),
         (
             BlameClient(TwoSubmissions(submission, submission)),
             ("blame_client", TwoSubmissions(submission, submission)),

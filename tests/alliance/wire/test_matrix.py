@@ -81,7 +81,7 @@ class Table:
         match effect:
             case Send(to, _):
                 assert to in (sender, stage.replica.leader)
-            case Blame(member, _, _):
+            case Blame(member):
                 assert member == sender
             case SetTimer():  # of the patience with a leader that has work now
                 pass

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fab_paxos import EngineConfig, Replica
-from fab_paxos.effects import Blame, BlameClient, Broadcast, Decide, Endorse, Persist, Send
+from fab_paxos.effects import Blame, BlameClient, Broadcast, Decide, Endorse, Offence, Persist, Send
 from fab_paxos.events import Drained, EndorsementMade, Event, Received, Started
 from fab_paxos.messages import (
     Accepted,
@@ -145,8 +145,8 @@ class Engine:
                     waiting.append(EndorsementMade(statement, share, proven))
                 case Decide(entry):
                     self._decided(entry.slot, letter_of(entry.batch.digest), log_of(entry.root))
-                case Blame(member, reason) if member != self.liar and "differs from ours" not in reason:
-                    raise Violation(f"member {member} is correct and is blamed: {reason}")
+                case Blame(member, offence) if member != self.liar and offence is not Offence.OTHER_LOG:
+                    raise Violation(f"member {member} is correct and is blamed: {effect.reason}")
                 case BlameClient():
                     raise Violation("a client is blamed, and all are honest")
                 case _:

@@ -21,7 +21,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fab_paxos import EngineConfig, Replica
-from fab_paxos.effects import Blame, Broadcast, Certify, Combine, Decide, Effect, Endorse, Persist, Send
+from fab_paxos.effects import (
+    Blame,
+    Broadcast,
+    Certify,
+    Combine,
+    Decide,
+    Effect,
+    Endorse,
+    Offence,
+    Persist,
+    Send,
+)
 from fab_paxos.events import Combined, Drained, EndorsementMade, Event, Received, Started, Submitted
 from fab_paxos.messages import Accepted, Certified, Endorsed, Forward, Message, Report
 from quorum import AcceptedStatement, SuspectStatement, combine
@@ -111,9 +122,9 @@ class Seat:
             case Certify(certificate):
                 if isinstance(certificate.statement, AcceptedStatement):
                     self.certified |= {log_of(certificate.statement.root)}
-            case Blame(member, reason):
-                fair = member == TWIN or "differs from ours" in reason
-                require(fair, f"member {self.me} blames {member}, who is correct: {reason}")
+            case Blame(member, offence):
+                fair = member == TWIN or offence is Offence.OTHER_LOG
+                require(fair, f"member {self.me} blames {member}, who is correct: {effect.reason}")
             case _:
                 pass
 

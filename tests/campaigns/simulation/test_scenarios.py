@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from fab_paxos.effects import Offence
 from fab_paxos.messages import Accepted, Certified, CertifyRequest, Endorsed, Message, NewView
 from quorum import QuorumSystem
 from tests.campaigns.simulation.campaign import PATIENCE_TIMEOUTS, campaign
@@ -201,7 +202,7 @@ def test_06_a_certificate_of_the_view_overrules_a_misleading_new_view() -> None:
     world.settle(4)
     world.check()
     assert world.members[5].engine.status.certified == 1
-    assert any(b.member == 1 and "two NewViews" in b.reason for b in world.members[5].blames)
+    assert any(b.member == 1 and b.offence is Offence.TWO_NEW_VIEWS for b in world.members[5].blames)
     world.crash(5)  # and after a restart it is misled no further
     world.restart(5)
     world.settle_views()
@@ -297,7 +298,7 @@ def test_09_bad_shares_are_named_and_left_out() -> None:
         heal(world)
         world.settle_views()
         world.check_all()
-        blamed += sum("bad signature share" in b.reason for m in world.honest for b in m.blames)
+        blamed += sum(b.offence is Offence.BAD_SHARE for m in world.honest for b in m.blames)
     assert blamed > 15
 
 
