@@ -61,7 +61,7 @@ def _first_receipt(pulse: Child, moment: float) -> float:
 def restart(servers: Servers, slots: int, seconds: float) -> Row:
     """A follower with ``slots`` slots in its journal is killed and started again.
 
-    The slots are made by real load, for so many ``seconds`` at the most; ``journal_slots`` says how many
+    The slots are made by real load, for so many ``seconds`` at most; ``journal_slots`` says how many
     there were. ``listens`` is until it serves clients, ``votes`` until it takes part again.
     """
     with servers.client() as client:

@@ -22,7 +22,7 @@ READ_SECONDS = 180.0
 
 
 def catch_up(servers: Servers, seconds: float) -> Row:
-    """A process of its own listens from slot 1 on to what is certified, for so many seconds at the most."""
+    """A process of its own listens from slot 1 on to what is certified, for so many seconds at most."""
     environment = {"ALLIANCE_PASSPHRASE": PASSPHRASE}
     folder = servers.folder / "clients" / "client-1"
     before = servers.used()

@@ -23,7 +23,7 @@ class Plan:
     kills: int = 5
     slots: int = 10_000
     slots_seconds: float = 20.0
-    """The slots for the restart are made by a load that lasts this long at the most."""
+    """The slots for the restart are made by a load that lasts this long at most."""
     members: tuple[tuple[int, int], ...] = ((11, 2),)
     """Further sizes of the alliance, and how many faults each withstands."""
     member_shapes: tuple[Shape, ...] = ((1, 1), (500, 8))

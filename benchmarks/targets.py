@@ -63,7 +63,7 @@ def _clients(job: Job) -> list[Client]:
 async def open_connections(job: Job) -> list[Connection]:
     """All of them connected and served."""
     if job.commands > CHUNK_COMMANDS:
-        raise ValueError(f"a submission has {CHUNK_COMMANDS} commands at the most")
+        raise ValueError(f"a submission has {CHUNK_COMMANDS} commands at most")
     if job.target == "alliance":
         return await _connected([AllianceConnection(client) for client in _clients(job)])
     if job.target in ("locks", "replies", "publish", "subscribe"):

@@ -110,7 +110,7 @@ class NoDisk:
         batches = tuple(self._entries[slot].batch for slot in range(first_slot, last + 1))
         return LogFrame(first_slot, batches, self._certificate, ())
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         raise NotImplementedError("nobody is so far behind here")
 
     def offer(self, checkpoint: Checkpoint) -> Offer:

@@ -68,7 +68,7 @@ class Acceptor:
                 out.append(Broadcast(accepted))
 
     def latest(self, view: int) -> Accepted | None:
-        """This member's cumulative word in ``view``, if it accepted anything in it that is not certified."""
+        """This member's cumulative vote in ``view``, if it accepted anything in it that is not certified."""
         entry = self._log.entry(self._log.tip)
         if entry is None or entry.view != view or entry.slot <= self._log.muted_up_to:
             return None
@@ -86,7 +86,7 @@ class Acceptor:
         leader = self._system.leader(propose.view)
         ahead = propose.batch.time_ms - self.now_ms
         if abs(ahead) > self._drift_ms:
-            # As if it had never come: it is fetched again, or patience ends. Either clock may be wrong.
+            # As if it had never come: it is fetched again, or the view ends. Either clock may be wrong.
             offence = Offence.STAMP_AHEAD if ahead > 0 else Offence.STAMP_BEHIND
             out.append(Blame(leader, offence, f"{propose.slot} is {abs(ahead) / 1000:.1f} s"))
             return None

@@ -101,7 +101,7 @@ class CatchUp:
         return self._log.tip >= tip and self._log.decided >= decided
 
     def _behind(self, status: Status) -> bool:
-        """Whether the peer has what can be fetched; the words that decide come with its own Status."""
+        """Whether the peer has what can be fetched; the votes that decide come with its own Status."""
         accepts_more = status.view == self._view and status.accepted > self._log.tip
         return accepts_more or status.certified > self._log.decided
 
@@ -169,7 +169,7 @@ class CatchUp:
         stable: Checkpoint | None,
         out: list[Effect],
     ) -> None:
-        """A peer that knows less than we do gets our newest certificates and our own latest word."""
+        """A peer that knows less than we do gets our newest certificates and our own latest vote."""
         statement = newest.statement if newest is not None else None
         if (
             newest is not None

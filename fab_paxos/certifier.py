@@ -1,7 +1,7 @@
 """Certificates, beside the path to a decision and never on it.
 
-The leader flags a slot when the certificate of the last flagged one is complete: every slot while idle,
-one per share time under load. Flagged slots are endorsed with a share each; whoever holds enough shares
+The leader requests a certificate when that of the last requested slot is complete: every slot while idle,
+one per share time under load. Requested slots are endorsed with a share each; whoever holds enough shares
 combines them. One certificate covers all slots before it.
 """
 
@@ -18,7 +18,7 @@ from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertifi
 
 
 class Certifier:
-    """Flags, endorsements, and their combination. Bounded by the window and the number of members."""
+    """Requests, endorsements, and their combination. Bounded by the window and the number of members."""
 
     def __init__(
         self,
@@ -36,8 +36,8 @@ class Certifier:
         self._log = log
         self._view = view
         self.signing = JointSigning(system, me, reputation, _slot)
-        self._wanted = 0  # the highest slot that was flagged
-        self._due = 0  # the last accepted slot that needs no flag
+        self._wanted = 0  # the highest slot that was requested
+        self._due = 0  # the last accepted slot that needs no request
         self._requested = 0  # as leader: the slot whose certificate is awaited
         self._overdue = 0  # as leader: the one that was awaited at the last heartbeat
         self._with_signer: AcceptedStatement | None = None
@@ -56,15 +56,15 @@ class Certifier:
         return self.beyond if self.beyond is not None else self.newest
 
     def enter_view(self, view: int) -> None:
-        """Flags and shares of the old view are void; the one that is being signed will be dropped."""
+        """Requests and shares of the old view are void; the one that is being signed will be dropped."""
         self._view = view
         self.signing.retain(())
         self._wanted = self._due = self._requested = self._overdue = 0
 
-    # -- flags ---------------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------------
 
     def request_certificate(self, out: list[Effect]) -> None:
-        """Self-clocking: the next flag follows the last certificate."""
+        """Self-clocking: the next request follows the last certificate."""
         tip = self._log.tip
         if tip > self.certified and self._requested <= self.certified:
             self._requested = tip
@@ -72,9 +72,9 @@ class Certifier:
             out.append(Broadcast(CertifyRequest(self._view, tip)))
 
     def repeat_request(self, out: list[Effect]) -> None:
-        """A flag or a share may have been lost with a link: repeat both.
+        """A request or a share may have been lost with a link: repeat both.
 
-        A flag that is overdue moves on to the tip. Members whose certificates differ may disagree on
+        A request that is overdue moves on to the tip. Members whose certificates differ may disagree on
         whether an earlier slot is worth a share; nobody has passed the tip.
         """
         if self._requested > self.certified:
@@ -90,14 +90,14 @@ class Certifier:
             self._wanted = max(self._wanted, slot)
 
     def on_accepted(self, slot: int) -> None:
-        """A leader that forgets to flag, or flags a far slot, does not keep us from our certificates."""
+        """A leader that requests nothing, or a far slot, does not keep us from our certificates."""
         if slot % CERTIFICATE_SLOTS == 0 and slot >= self.certified + CERTIFICATE_SLOTS:
             self._due = slot
 
     # -- our own endorsements ------------------------------------------------------------------------
 
     def endorse_wanted(self, out: list[Effect]) -> None:
-        """One signature at a time, on the newest slot that was flagged and accepted in this view."""
+        """One signature at a time, on the newest slot that was requested and accepted in this view."""
         slot = max((slot for slot in (self._wanted, self._due) if slot <= self._log.tip), default=0)
         if self._with_signer is not None or slot <= self.certified:
             return

@@ -33,11 +33,11 @@ class Election:
 
     @property
     def suspecting(self) -> bool:
-        """Whether this member has lost its patience with the view."""
+        """Whether this member suspects the leader of the view."""
         return self._suspected == self.view
 
     def suspect(self, out: list[Effect]) -> bool:
-        """This member's patience with the view is over; True the first time, when others should know why."""
+        """This member's view timer has fired; True the first time, when others should know why."""
         if self._suspected < self.view:
             self._suspected = self.view
             out.append(Endorse(SuspectStatement(self.view)))

@@ -1,4 +1,4 @@
-"""What convicts: words of one party, signed by it, that no correct party signs together, or at all.
+"""What convicts: statements of one party, signed by it, that no correct party signs together, or at all.
 
 Everything here is proof for a third party who knows the members' public keys and nothing else; what only
 makes its witness suspicious (a log that differs, an unsigned message, a share) is a Blame without evidence.

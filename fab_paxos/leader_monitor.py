@@ -41,7 +41,7 @@ class LeaderMonitor:
         self._me = me
         self._patient_seconds = timeout / 2
         self._tenure_slots = tenure_slots
-        self._strikes: dict[int, int] = {}  # of those whose last word on their pace is that they were late
+        self._strikes: dict[int, int] = {}  # of those who were late when last measured
         self._awaited: Hashable = None
         self._late = False
         self.enter_view(view, decided)

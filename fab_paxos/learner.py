@@ -14,8 +14,8 @@ class Learner:
     """Cumulative support within one view (docs/concepts/protocol.md, section 5, step 4).
 
     Member i supports slot s when its Accepted names a slot at or above s whose root is the root of our
-    own log there. Each member's first word on a slot is kept: until our log gets there, and to lay it beside
-    a second one. Memory: one number and at most 2 * WINDOW_SLOTS words per member.
+    own log there. Each member's first vote on a slot is kept: until our log gets there, and to lay it beside
+    a second one. Memory: one number and at most 2 * WINDOW_SLOTS votes per member.
     """
 
     def __init__(self, system: QuorumSystem, log: UncertifiedLog) -> None:
@@ -27,7 +27,7 @@ class Learner:
         self._shown: set[int] = set()
 
     def on_accepted(self, member: int, accepted: Accepted, out: list[Effect]) -> None:
-        """Counts a member's first word on a slot in the current view."""
+        """Counts a member's first vote on a slot in the current view."""
         slot = accepted.slot
         if not self._log.base < slot <= self._log.base + 2 * WINDOW_SLOTS:
             return
@@ -38,7 +38,7 @@ class Learner:
             self._count(member, accepted, out)
 
     def _count(self, member: int, accepted: Accepted, out: list[Effect]) -> None:
-        """A word on a slot that our log has reached."""
+        """A vote on a slot that our log has reached."""
         if self._log.root(accepted.slot) == accepted.root:
             self._support[member] = max(self._support[member], accepted.slot)
             return
@@ -67,7 +67,7 @@ class Learner:
         self._shown.clear()
 
     def on_own(self, member: int, slot: int) -> None:
-        """This member accepted up to ``slot``, or the leader, whose proposal is its word, did."""
+        """This member accepted up to ``slot``, or the leader, whose proposal is its vote, did."""
         self._support[member] = max(self._support[member], slot)
 
     def on_extended(self, slot: int, out: list[Effect]) -> None:
@@ -87,7 +87,7 @@ class Learner:
         return min(ranked[self._system.decision - 1], self._log.tip)
 
     def forget(self) -> None:
-        """Drops the words on slots that are certified, and can be compared with nothing any more."""
+        """Drops the votes on slots that are certified, and can be compared with nothing any more."""
         if self._forgotten < self._log.base:
             self._forgotten = self._log.base
             for words in self._words:

@@ -16,7 +16,7 @@ PIPELINE_SLOTS = 4
 """Undecided proposals under way: hides one round trip; further ones would only make smaller batches."""
 
 CERTIFICATE_SLOTS = 32
-"""Without any flag of the leader, members endorse at least so often."""
+"""Without any CertifyRequest of the leader, members endorse at least so often."""
 
 CHECKPOINT_SLOTS = 1024
 """Slots from one checkpoint to the next: what a restart reads again, and how far below a pruned log ends."""

@@ -178,7 +178,7 @@ class NewView:
 class Progress:
     """A NewView that a quorum has checked, without its Reports: for members that come late.
 
-    ``certificate`` is the progress certificate: a quorum's word on ``digest``.
+    ``certificate`` is the progress certificate: a quorum's signature on ``digest``.
     """
 
     view: int

@@ -110,7 +110,7 @@ def build(config: EngineConfig, state: RestoredState) -> Rooms:
     last = log.entry(log.tip)
     if last is not None and last.view == view:
         rooms.learner.on_own(me, last.slot)
-        if last.signature:  # a proposal, and so the leader's own word
+        if last.signature:  # a proposal, and so the leader's own vote
             rooms.learner.on_own(rooms.leader, last.slot)
     return rooms
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from fab_paxos.effects import Effect, SetTimer, Timer
 
 TIMEOUT_DOUBLINGS_MAX = 6
-"""A time-out of half a second grows to 32 s at the most: views that fail must not come ever more rarely."""
+"""A time-out of half a second grows to 32 s at most: views that fail must not come ever more rarely."""
 
 
 class ViewTimer:

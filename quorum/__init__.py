@@ -1,4 +1,4 @@
-"""Who suffices, and what their joint word looks like.
+"""Who suffices, and what they sign jointly.
 
 * ``system``: how many members tolerate how many faults, and the sizes of the quorums.
 * ``statement``: the canonical bytes, the only thing that is ever signed.

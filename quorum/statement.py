@@ -155,7 +155,7 @@ class ProposeStatement(_Statement):
 
 @dataclass(frozen=True, slots=True)
 class VoteStatement(_Statement):
-    """One acceptor's own word for what AcceptedStatement says jointly."""
+    """One acceptor's own vote for what AcceptedStatement says jointly."""
 
     TAG: ClassVar[int] = 0x41
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s")

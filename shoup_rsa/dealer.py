@@ -190,7 +190,7 @@ def _window_length(bits: int) -> int:
 def _sieve_primes(bits: int) -> tuple[tuple[int, int], ...]:
     """(r, 1/6 mod r) for the primes r from 5 up to a bound that grows as the time of a test does.
 
-    It was found by measuring: sieving further takes longer than the tests that it saves. 20 MB at the most.
+    It was found by measuring: sieving further takes longer than the tests that it saves. 20 MB at most.
     """
     bound = min(bits**3 >> 12, 1 << 21)
     return tuple((prime, _arith.inverse(6, prime)) for prime in _arith.small_primes(bound) if prime > 3)

@@ -80,5 +80,5 @@ def check_modulus(modulus: int) -> None:
 
 @lru_cache(maxsize=8)
 def delta(parties: int) -> int:
-    """Delta = parties!, which makes Lagrange's coefficients integers. 117 KB at the most parties."""
+    """Delta = parties!, which makes Lagrange's coefficients integers. 117 KB at most parties."""
     return factorial(parties)

@@ -26,12 +26,12 @@ class Batch:
 
     @classmethod
     def of(cls, submissions: Iterable[Submission], time_ms: int = 0) -> Batch:
-        """Raises InvalidSubmission when the submissions are too many or too large, or the stamp is none."""
+        """Raises InvalidSubmission: too many submissions, too large, or a stamp out of range."""
         members = tuple(submissions)
         if len(members) > BATCH_SUBMISSIONS_MAX:
-            raise InvalidSubmission(f"a batch has {BATCH_SUBMISSIONS_MAX} submissions at the most")
+            raise InvalidSubmission(f"a batch has {BATCH_SUBMISSIONS_MAX} submissions at most")
         if sum(len(submission.encoded) for submission in members) > BATCH_BYTES_MAX:
-            raise InvalidSubmission(f"a batch has {BATCH_BYTES_MAX} bytes at the most")
+            raise InvalidSubmission(f"a batch has {BATCH_BYTES_MAX} bytes at most")
         if not 0 <= time_ms <= TIME_MS_MAX:
             raise InvalidSubmission(f"a time stamp is 0 to {TIME_MS_MAX} ms")
         head = tree_head([submission.encoded for submission in members])

@@ -156,7 +156,7 @@ def _write_client(client_id: bytes, window: _Window) -> bytes:
 def _read_client(written: bytes) -> tuple[bytes, _Window]:
     """Raises ValueError."""
     if not _CLIENT.size < len(written) <= CLIENT_STATE_BYTES_MAX:
-        raise ValueError(f"the state of a client has {CLIENT_STATE_BYTES_MAX} bytes at the most")
+        raise ValueError(f"the state of a client has {CLIENT_STATE_BYTES_MAX} bytes at most")
     client_id, above, count = _CLIENT.unpack_from(written)
     if len(written) != _CLIENT.size + count * _USE.size:
         raise ValueError("the state of a client ends in the wrong place")

@@ -49,7 +49,7 @@ class Submission:
     def decode(cls, encoded: bytes) -> Submission:
         """Parses outside bytes. The form is checked, the signature is not. Raises InvalidSubmission."""
         if not _HEAD.size + 4 + SIGNATURE_BYTES <= len(encoded) <= SUBMISSION_BYTES_MAX:
-            raise InvalidSubmission(f"a submission has {SUBMISSION_BYTES_MAX} bytes at the most")
+            raise InvalidSubmission(f"a submission has {SUBMISSION_BYTES_MAX} bytes at most")
         client_id, client_seq, count = _HEAD.unpack_from(encoded)
         if not 1 <= count <= SUBMISSION_COMMANDS_MAX:
             raise InvalidSubmission(f"a submission has 1 to {SUBMISSION_COMMANDS_MAX} commands")
@@ -58,7 +58,7 @@ class Submission:
             raise InvalidSubmission("the submission ends within its list of lengths")
         lengths = struct.unpack_from(f">{count}I", encoded, _HEAD.size)
         if max(lengths) > COMMAND_BYTES_MAX:
-            raise InvalidSubmission(f"a command has {COMMAND_BYTES_MAX} bytes at the most")
+            raise InvalidSubmission(f"a command has {COMMAND_BYTES_MAX} bytes at most")
         if begin + sum(lengths) + SIGNATURE_BYTES != len(encoded):
             raise InvalidSubmission("the lengths of the commands do not add up")
         digest = sha256(memoryview(encoded)[_HEAD.size - 4 : -SIGNATURE_BYTES]).digest()
@@ -109,7 +109,7 @@ class UnsignedSubmission:
         return self._submission.statement().encode(context)
 
     def sign(self, signature: bytes) -> Submission:
-        """Raises InvalidSubmission for a signature that is none."""
+        """Raises InvalidSubmission for a signature of another length."""
         if len(signature) != SIGNATURE_BYTES:
             raise InvalidSubmission(f"a signature has {SIGNATURE_BYTES} bytes")
         return replace(self._submission, encoded=self._bytes + signature)

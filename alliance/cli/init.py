@@ -24,7 +24,7 @@ EPILOG = lesson(
     alliance init farm --purpose web:4 --purpose tokens:3
     alliance init farm --names anna,bert,carl,dora,emil,fritz --address anna.example:7400 --address …
     """,
-    "0 founded  ·  2 refused, and nothing was written",
+    "0 created  ·  2 refused, and nothing was written",
 )
 TRUST = (
     "The dealer, which was this process, saw every key: everybody in this alliance has trusted it, and this"
@@ -78,7 +78,7 @@ def init(
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Found an alliance: keys, certificates, and a folder for each party.
+    """Create an alliance: keys, certificates, and a folder for each party.
 
     One RSA key is dealt to the members: enough of them together sign with it, fewer cannot. With a second one
     f+1 of them certify the replies of applications. With each --purpose there is one more, for documents that
@@ -113,7 +113,7 @@ def init(
 @contextmanager
 def founding_progress() -> Iterator[Callable[[str, int], None]]:
     """What the dealer does, on one line of standard error if that is a terminal."""
-    with talker().status("founding") as status:
+    with talker().status("creating the alliance") as status:
         yield lambda stage, count: status.update(_STAGES.get(stage, stage).format(count))
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 VERIFY_EPILOG = lesson(
     "alliance verify --key farm/public.pem receipt.json",
     "0 proven  ·  1 not proven: altered, truncated, of another alliance, or no receipt  ·  2 a file cannot be"
-    " read, or the key is none",
+    " read, or the key is not one",
 )
 EXPORT_EPILOG = lesson(
     """

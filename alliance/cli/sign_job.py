@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What the command line says of the key, the files and the patience."""
+    """What the command line says of the key, the files and the timeout."""
 
     folder: Path
     purpose: str

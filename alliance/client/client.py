@@ -137,7 +137,7 @@ class Client:
     ) -> AsyncGenerator[LogEntry, None]:
         """The decided commands from slot ``start`` on: each once, in order, verified.
 
-        With ``follow`` for ever, otherwise up to what is certified now, our own receipts included.
+        With ``follow`` forever, otherwise up to what is certified now, our own receipts included.
         ``server`` names the member that is asked first. A repetition within the log is recognised from
         ``start`` on.
         """
@@ -175,7 +175,12 @@ class Client:
         except grpc.aio.AioRpcError as error:
             return MemberStatus(who.name, who.address, False, _problem(error))
         if reply is None:
-            return MemberStatus(who.name, who.address, False, "its answer is none: another program?")
+            return MemberStatus(
+                who.name,
+                who.address,
+                False,
+                "it answers in an unknown form: another program?",
+            )
         names = {other.name for other in self.config.members}
         parties = names | {client.name for client in self.config.clients}
         return MemberStatus(

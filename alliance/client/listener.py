@@ -145,7 +145,7 @@ class Listener:
                     yield entry
 
     async def slots(self, until: int | None) -> AsyncGenerator[DecidedSlot, None]:
-        """Slots up to and including ``until``, without gaps; for ever if None.
+        """Slots up to and including ``until``, without gaps; forever if None.
 
         When one is yielded, the windows are those after it. Raises Unreachable when two rounds over all
         servers brought nothing. A server that has no news is no failure as long as the end is open.

@@ -8,7 +8,7 @@ from typing import Any
 
 from alliance.errors import ConfigError
 
-_KINDS = {int: "a whole number", str: "a text"}
+_KINDS = {int: "a whole number", str: "a string"}
 
 
 def only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
@@ -33,7 +33,7 @@ def value(table: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
 
 
 def texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    """The list of texts under this key; empty when there is none. Raises ConfigError."""
+    """The list of strings under this key; empty when there is none. Raises ConfigError."""
     found = table.get(key, [])
     if not isinstance(found, list) or not all(isinstance(entry, str) for entry in found):
         raise ConfigError(f"{where}: '{key}' must be a list of texts")

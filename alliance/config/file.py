@@ -1,7 +1,7 @@
 """What an alliance is: its members, clients, sizes and public key, as one TOML file that all share.
 
 The file is public. Its ``alliance_id`` binds name, sizes, members and key, so that members who hold
-different files notice; addresses, clients and timing may change without founding another alliance.
+different files notice; addresses, clients and timing may change without creating another alliance.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ class AllianceConfig:
                 return key
         if purpose == ATTESTATION:
             raise ConfigError(
-                "this alliance was founded by a version without attestation keys: found another"
+                "this alliance was created by a version without attestation keys: create another"
             )
         known = [name for name, _ in self.purpose_keys if name != ATTESTATION]
         raise ConfigError(
             f"this alliance has no key for '{purpose:.80}'{suggest(purpose, known)}: 'init --purpose'"
-            f" deals keys at the founding, and here they are for {', '.join(known) or 'nothing'}"
+            f" deals keys when it is created, and here they are for {', '.join(known) or 'nothing'}"
         )
 
     @property

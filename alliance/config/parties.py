@@ -96,9 +96,7 @@ def read_name(table: Mapping[str, Any], where: str) -> str:
     """Raises ConfigError."""
     name: str = value(table, "name", str, where)
     if not NAME.fullmatch(name):
-        raise ConfigError(
-            f"{where}: {name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at the most"
-        )
+        raise ConfigError(f"{where}: {name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at most")
     return name
 
 

@@ -53,7 +53,7 @@ BESIDES: Mapping[str, tuple[str, ...]] = {
     TWO_REPORTS: ("reports",),
     TWO_SUBMISSIONS: (),
 }
-"""The kinds, and what each of their files holds besides the signed words."""
+"""The kinds, and what each of their files holds besides the signed statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class PortableEvidence:
     def _from_dict(cls, table: dict[str, Any]) -> PortableEvidence:
         besides = {key: jsonform.items(table, key) for key in BESIDES[table["kind"]]}
         if not isinstance(table["culprit"], str):
-            raise ValueError("'culprit' is no text")
+            raise ValueError("'culprit' is not a string")
         return cls(
             Context(jsonform.octets(table["alliance_id"]), jsonform.whole(table, "epoch")),
             table["kind"],

@@ -84,14 +84,14 @@ def opened(context: Context, statement: bytes) -> Statement:
     kind = _STATEMENTS.get(statement[len(PREFIX)]) if len(statement) > len(PREFIX) else None
     head = len(context.frame(0, b""))
     if kind is None or len(statement) != head + kind.LAYOUT.size:
-        raise InvalidEvidence("a signed word is of no known form")
+        raise InvalidEvidence("a signed statement is of no known form")
     found = kind(*kind.LAYOUT.unpack(statement[head:]))
     if found.encode(context) != statement:
-        raise InvalidEvidence("a signed word is of another alliance or epoch")
+        raise InvalidEvidence("a signed statement is of another alliance or epoch")
     return found
 
 
-# -- the judges: each says in words what is proven, or raises ---------------------------------------------
+# -- the judges: each says what is proven, or raises ---------------------------------------------
 
 _Judge: TypeAlias = Callable[[AllianceConfig, int, PortableEvidence, tuple[Statement, ...]], str]
 
@@ -101,10 +101,10 @@ def _two_words(
 ) -> str:
     words = [word for word in statements if isinstance(word, ProposeStatement | VoteStatement)]
     if len(words) != 2 or len(statements) != 2:
-        raise InvalidEvidence("it does not hold two words on a slot")
+        raise InvalidEvidence("it does not hold two statements about a slot")
     first, second = words
     if (first.view, first.slot) != (second.view, second.slot) or first.root == second.root:
-        raise InvalidEvidence("the two words do not contradict each other")
+        raise InvalidEvidence("the two statements do not contradict each other")
     names = []
     for word in words:
         if isinstance(word, ProposeStatement):
@@ -200,7 +200,7 @@ def _two_reports(
     reports = []
     for statement, (member, body) in zip(statements, evidence.reports, strict=True):
         if not isinstance(statement, ReportStatement) or member != culprit:
-            raise InvalidEvidence("a signed word is no Report of the culprit")
+            raise InvalidEvidence("a signed statement is not a Report of the culprit")
         reports.append(Report.of_body(statement.view, body))
         if reports[-1].body_digest != statement.body_digest:
             raise InvalidEvidence("a Report is not the one that was signed")
@@ -225,7 +225,7 @@ def _proposals(
 ) -> list[ProposeStatement]:
     proposals = [statement for statement in statements if isinstance(statement, ProposeStatement)]
     if not proposals or len(proposals) != len(statements):
-        raise InvalidEvidence("a signed word is no proposal")
+        raise InvalidEvidence("a signed statement is not a proposal")
     for proposal in proposals:
         _require_leader(config, culprit, proposal.view)
     return proposals

@@ -147,7 +147,7 @@ def _checked(answer: object) -> bytes:
     if not isinstance(answer, bytes):
         raise TypeError("a state machine answers with bytes")
     if len(answer) > REPLY_BYTES_MAX:
-        raise OverflowError(f"an answer has {REPLY_BYTES_MAX} bytes at the most")
+        raise OverflowError(f"an answer has {REPLY_BYTES_MAX} bytes at most")
     return answer
 
 

@@ -1,4 +1,4 @@
-"""An engine whose ears and words pass through somebody: what all liars have in common."""
+"""An engine whose messages pass through somebody, both ways: what all liars have in common."""
 
 from __future__ import annotations
 

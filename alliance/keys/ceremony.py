@@ -1,4 +1,4 @@
-"""The dealer's ceremony: founds an alliance and writes the folders that its parties take away.
+"""The dealer's ceremony: creates an alliance and writes the folders that its parties take away.
 
 Whoever runs this sees every key. The secret exponent and the primes live only in this process while it
 runs; afterwards only the encrypted shares exist. Members who do not trust one dealer to forget must not
@@ -43,7 +43,7 @@ def check(founding: Founding) -> QuorumSystem:
     names = [founding.name, *founding.member_names, *founding.client_names]
     for name in names:
         if not NAME.fullmatch(name):
-            raise ConfigError(f"{name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at the most")
+            raise ConfigError(f"{name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at most")
     if len(founding.addresses) != len(founding.member_names):
         raise ConfigError(
             f"{len(founding.member_names)} members need as many addresses, not {len(founding.addresses)}"
@@ -71,9 +71,7 @@ def _check_purposes(purposes: Sequence[tuple[str, int]], system: QuorumSystem) -
         raise ConfigError(f"a purpose is there twice, or there are more than {PURPOSES_MAX - 1}")
     for name, threshold in purposes:
         if not NAME.fullmatch(name):
-            raise ConfigError(
-                f"{name!r:.80} names no purpose: use a-z, 0-9 and '-', 63 characters at the most"
-            )
+            raise ConfigError(f"{name!r:.80} names no purpose: use a-z, 0-9 and '-', 63 characters at most")
         if name in (AGREEMENT, ATTESTATION):
             raise ConfigError(f"'{name}' is a key that every alliance has: name the purpose otherwise")
         if not system.one_correct <= threshold <= system.report:

@@ -92,7 +92,7 @@ async def established(call: Any) -> None:
 
 
 def one_line(text: str) -> str:
-    """A stranger's text, fit for a log or a terminal: printable, one line, 200 characters at the most."""
+    """A stranger's text, fit for a log or a terminal: printable, one line, 200 characters at most."""
     return "".join(character if character.isprintable() else " " for character in text[:200]).strip()
 
 

@@ -14,7 +14,7 @@ from verifiable_log.placement import Placement
 def octets(value: object) -> bytes:
     """Bytes, written as hex digits."""
     if not isinstance(value, str):
-        raise ValueError("what should be hex digits is no text")
+        raise ValueError("what should be hex digits is not a string")
     return bytes.fromhex(value)
 
 

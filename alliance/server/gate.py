@@ -56,7 +56,7 @@ class Cause(Enum):
     LIMIT = "limit"
     """Too long or too many."""
     SIGNATURE = "signature"
-    """Not signed by the member whose word it is."""
+    """Not signed by the member that is said to have made it."""
     CERTIFICATE = "certificate"
     """No quorum of this alliance and epoch signed it."""
     CLIENT = "client"
@@ -91,7 +91,7 @@ class Gate:
 
     @property
     def counts(self) -> Mapping[tuple[int, Cause], int]:
-        """How many messages were refused, by sender and cause: as many numbers at the most as pairs."""
+        """How many messages were refused, by sender and cause: as many numbers at most as pairs."""
         return dict(self._counts)
 
     def admit(self, sender: int, data: bytes) -> Received | Rejected:
@@ -170,7 +170,7 @@ class Gate:
         self._verify_member(leader, new_view.signature, statement)
         for member, report in new_view.reports:
             if member >= len(self._member_keys):
-                raise _Unverified(Cause.SIGNATURE, f"a Report of member {member + 1}, whom nobody knows")
+                raise _Unverified(Cause.SIGNATURE, f"a Report of an unknown member, {member + 1}")
             self._verify_report(member, report)
 
     def _verify_member(self, member: int, signature: bytes, statement: IndividualStatement) -> None:
@@ -202,7 +202,7 @@ class Gate:
         try:
             certificate.verify(self._scheme)
         except InvalidCertificate as error:
-            raise _Unverified(Cause.CERTIFICATE, f"a certificate that is none: {error}") from None
+            raise _Unverified(Cause.CERTIFICATE, f"an invalid certificate: {error}") from None
         self._certificate = certificate
 
 

@@ -2,9 +2,9 @@
 
 Every start has a number, which its journal raises, and a random session. A member votes only when n - f
 members (itself included) have made its greeting, signed with both, durable in their journals. Before it
-greets, each of them shows it what they hold of it: its newest greeting, and its furthest word. If its own
+greets, each of them shows it what they hold of it: its newest greeting, and its furthest vote. If its own
 journal does not know one of these, then its disk was rolled back, or a copy of it runs elsewhere, and it
-stops. Only words under the member's own signature count, so no peer can make a correct member stop.
+stops. Only statements under the member's own signature count, so no peer can make a correct member stop.
 
 Any two sets of n - f members share a correct one besides the member itself. Therefore of any two starts that
 came to vote, the journal of one knows the other: docs/concepts/protocol.md, section 8, gives the argument.
@@ -34,7 +34,7 @@ from quorum import GreetingStatement, InvalidStatement
 HANDSHAKE_SECONDS = 5.0
 FAREWELL_SECONDS = 0.5
 STATEMENTS_MAX = 2
-"""What a peer shows: a greeting and a word. Each costs a verification."""
+"""What a peer shows: a greeting and a vote. Each costs a verification."""
 
 Read = Callable[[], Awaitable[object]]
 Write = Callable[[bytes], Awaitable[object]]
@@ -97,15 +97,15 @@ class Incarnation:
     def _examine(self, peer: int, memory: pb.Memory) -> None:
         if len(memory.statements) > STATEMENTS_MAX:
             raise Malformed(f"{len(memory.statements)} statements remembered")
-        for word in map(SignedStatement.decode, memory.statements):
-            word.verify(self._config.members[self._me].identity_key, self._config.context)
-            said = word.statement
+        for shown in map(SignedStatement.decode, memory.statements):
+            shown.verify(self._config.members[self._me].identity_key, self._config.context)
+            said = shown.statement
             if isinstance(said, GreetingStatement):
                 known = self._journal.starts.include(said.incarnation, said.session)
                 what = f"its start number {said.incarnation}"
             else:
                 known = place(said) <= self._journal.furthest
-                what = "its word for view {}, slot {}".format(*place(said))
+                what = "its vote in view {}, slot {}".format(*place(said))
             if not known:
                 raise IdentityConflict(
                     f"{self._config.members[peer].name} shows, signed by this member, {what}, of which the"
@@ -122,13 +122,13 @@ class Incarnation:
     # -- peers, as this member remembers them --------------------------------------------------------
 
     def _memory_of(self, peer: int) -> pb.Memory:
-        words = (self._held[peer], self._latest.furthest(peer))
-        return pb.Memory(statements=[word.encode() for word in words if word is not None])
+        held = (self._held[peer], self._latest.furthest(peer))
+        return pb.Memory(statements=[statement.encode() for statement in held if statement is not None])
 
-    def _take(self, peer: int, shown: SignedStatement | None, word: SignedStatement) -> None:
+    def _take(self, peer: int, shown: SignedStatement | None, came: SignedStatement) -> None:
         """Makes a greeting durable if it is newer than the held one, which must be the one that was shown."""
-        word.verify(self._config.members[peer].identity_key, self._config.context)
-        greeting = word.statement
+        came.verify(self._config.members[peer].identity_key, self._config.context)
+        greeting = came.statement
         if not isinstance(greeting, GreetingStatement):
             raise Malformed("no greeting where one was due")
         if (greeting.member, greeting.peer) != (peer, self._me):
@@ -145,8 +145,8 @@ class Incarnation:
                     f" {held.statement.incarnation} was seen: its disk was rolled back, or two machines have"
                     " its identity"
                 )
-        self._journal.keep(_key(peer), greeting.fields() + word.signature)
-        self._held[peer] = word
+        self._journal.keep(_key(peer), greeting.fields() + came.signature)
+        self._held[peer] = came
 
     def _kept(self, peer: int) -> SignedStatement | None:
         """Raises JournalError when what was kept is no greeting."""

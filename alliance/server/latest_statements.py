@@ -1,6 +1,7 @@
-"""What members sign with their own keys, remembered for them: the furthest word of each that was heard.
+"""What members sign with their own keys, remembered for them: the furthest statement of each.
 
-A member whose disk was rolled back does not know its last words. Its peers do, and tell it (``incarnation``).
+A member whose disk was rolled back does not know what it said last. Its peers do, and tell it
+(``incarnation``).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from quorum import (
 
 @dataclass(frozen=True, slots=True)
 class SignedStatement:
-    """A statement, and the Ed25519 signature of the member whose word it is."""
+    """A statement, and the Ed25519 signature of the member that made it."""
 
     statement: IndividualStatement
     signature: bytes
@@ -45,29 +46,29 @@ class SignedStatement:
             raise Malformed(str(error)) from None
 
     def verify(self, key: Ed25519PublicKey, context: Context) -> None:
-        """Raises Malformed when it is not the word of this key's holder."""
+        """Raises Malformed when this key's holder did not sign it."""
         try:
             key.verify(self.signature, self.statement.encode(context))
         except InvalidSignature:
-            raise Malformed("a word that was not signed by whose it is said to be") from None
+            raise Malformed("a statement that was not signed by its member") from None
 
 
 def place(statement: IndividualStatement) -> tuple[int, int]:
-    """View and slot of a word in the log. A correct member's words only go forward in this order."""
+    """View and slot of a statement. What a correct member signs only goes forward in this order."""
     if isinstance(statement, ProposeStatement | VoteStatement):
         return statement.view, statement.slot
     return (0, 0) if isinstance(statement, GreetingStatement) else (statement.view, 0)
 
 
 class LatestStatements:
-    """One word for each member, whatever is heard: memory stays flat."""
+    """One statement for each member, whatever comes: memory stays flat."""
 
     def __init__(self, member_count: int) -> None:
         self._places = [(0, 0)] * member_count
         self._latest: list[SignedStatement | None] = [None] * member_count
 
     def note(self, member: int, statement: IndividualStatement, signature: bytes) -> None:
-        """A word whose signature is verified. Kept if it lies further than all before it."""
+        """A statement whose signature is verified. Kept if it lies further than all before it."""
         where = place(statement)
         if where > self._places[member]:
             self._places[member] = where

@@ -103,7 +103,7 @@ class ClientService:
             if len(frame.submissions) > SUBMISSIONS_PER_FRAME_MAX:
                 await context.abort(
                     grpc.StatusCode.INVALID_ARGUMENT,
-                    f"a frame has {SUBMISSIONS_PER_FRAME_MAX} submissions at the most",
+                    f"a frame has {SUBMISSIONS_PER_FRAME_MAX} submissions at most",
                 )
             for encoded in frame.submissions:
                 self._submit(session, encoded)

@@ -16,7 +16,7 @@ OUTCOMES_MAX = 4096
 """Outcomes that wait for a client that does not read; beyond it the session is closed."""
 
 OUTCOMES_PER_FRAME_MAX = 1024
-"""About 2 MiB at the most: many may become true at once, and a gRPC message is bounded."""
+"""About 2 MiB at most: many may become true at once, and a gRPC message is bounded."""
 
 _REASONS = {
     "conflict": (pb.Refusal.CONFLICT, "another content was submitted under this sequence number"),
@@ -114,7 +114,7 @@ class Sessions:
         else:
             self._placed.append(placed)
 
-    def leapt(self) -> None:
+    def snapshot_installed(self) -> None:
         """The log goes on from a checkpoint: what was decided below it has no proof here any more."""
         pruned = self._history.pruned
         for seq, slot, _, sessions in self._placed:

@@ -53,7 +53,7 @@ class Answer(Protocol):
 class SigningGuard:
     """Remembers what was endorsed with the agreement key about each slot, view and checkpoint.
 
-    Refuses a second, other word, and the statements of other purposes.
+    Refuses a second, contradicting statement, and the statements of other purposes.
     """
 
     def __init__(self, context: Context) -> None:
@@ -83,8 +83,8 @@ class SigningGuard:
             case _:
                 raise InvalidStatement("the agreement key does not sign this")
 
-    def _keep_to(self, about: tuple[int, ...], word: bytes, name: str) -> None:
-        if self._said.setdefault(about, word) != word:
+    def _keep_to(self, about: tuple[int, ...], content: bytes, name: str) -> None:
+        if self._said.setdefault(about, content) != content:
             raise InvalidStatement(f"another {name} was endorsed")
         if len(self._said) > REMEMBERED_MAX:
             self._said.popitem(last=False)

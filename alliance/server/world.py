@@ -66,14 +66,15 @@ class ServerWorld:
     def broadcast(self, message: Message) -> None:
         self.peers.broadcast(self.seal.close(message))
 
-    def supply(self, to: int, first_slot: int) -> None:
+    def send_log_frame(self, to: int, first_slot: int) -> None:
         link = self.peers.links[to]
         if not link.connected or link.backlog > FRAME_BYTES_MAX:
             return  # it asks faster than it reads; frames are expensive, and it will ask again
-        with suppress(Pruned):  # by a leap in the same turn: it will ask again, and be offered the state
+        # A snapshot installed in the same turn prunes: the peer asks again, and is offered the state.
+        with suppress(Pruned):
             self.send(to, self.history.frame(first_slot))
 
-    def present(self, to: int, checkpoint: Checkpoint) -> None:
+    def offer_checkpoint(self, to: int, checkpoint: Checkpoint) -> None:
         link = self.peers.links[to]
         if link.connected and link.backlog <= FRAME_BYTES_MAX:
             self.send(to, self.history.offer(checkpoint))
@@ -109,15 +110,15 @@ class ServerWorld:
     def prune(self, slot: int) -> None:
         self.history.prune(slot)
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         log.info("brought up by a checkpoint: the log goes on after slot %d", checkpoint.slot)
         self.history.install_snapshot(checkpoint)
-        self.sessions.leapt()
+        self.sessions.snapshot_installed()
 
     def refuse(self, submission: Submission, reason: str) -> None:
         self.sessions.refused(submission, reason)
 
-    def locate(self, submission: Submission, slot: int) -> None:
+    def already_ordered(self, submission: Submission, slot: int) -> None:
         self.sessions.located(submission, slot)
 
     # -- who does what a correct party does not do ---------------------------------------------------

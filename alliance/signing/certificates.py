@@ -204,7 +204,7 @@ def csr_der(data: bytes) -> bytes:
 def _read(csr: bytes) -> tuple[rules.Key, tuple[str, ...]]:
     """The key, and the DNS names, which only the common name gives if there is no extension for them."""
     if len(csr) > CSR_BYTES_MAX:
-        raise ConfigError(f"a certificate request has {CSR_BYTES_MAX:,} bytes at the most, not {len(csr):,}")
+        raise ConfigError(f"a certificate request has {CSR_BYTES_MAX:,} bytes at most, not {len(csr):,}")
     try:
         request = x509.load_der_x509_csr(csr)
         key, signed = rules.key(request.public_key()), request.is_signature_valid

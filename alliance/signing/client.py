@@ -153,7 +153,7 @@ class _Collection:
 
     def _hear(self, member: int, said: pb.ShareReply | None) -> None:
         if said is None:
-            self._culprits[member] = "its answer is none"
+            self._culprits[member] = "an invalid answer"
         elif said.refusal:
             self._refusals[member] = one_line(said.refusal)
         elif said.digest != self._order.digest:

@@ -67,7 +67,7 @@ def to_command(purpose: str, request: Request) -> bytes:
     table = {"format": FORMAT, "purpose": purpose, "kind": request.KIND} | request.to_table()
     command = PREFIX + json.dumps(table, sort_keys=True, separators=(",", ":")).encode()
     if len(command) > COMMAND_BYTES_MAX:
-        raise InvalidRequest(f"a request has {COMMAND_BYTES_MAX:,} bytes at the most, not {len(command):,}")
+        raise InvalidRequest(f"a request has {COMMAND_BYTES_MAX:,} bytes at most, not {len(command):,}")
     return command
 
 

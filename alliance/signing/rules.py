@@ -1,6 +1,6 @@
 """What requests are made of, and what policies say about it: forms of texts and keys, patterns, refusals.
 
-A pattern is a text, which allows itself, or ends with ``*`` and allows what begins like it. Patterns of DNS
+A pattern is a string, which allows itself, or ends with ``*`` and allows what begins like it. Patterns of DNS
 names are the other way round: ``*.example.org`` allows every name below ``example.org``.
 """
 
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def text(what: str, given: str) -> str:
-    """Raises ConfigError for a text that is empty, too long or does not print."""
+    """Raises ConfigError for a string that is empty, too long or does not print."""
     if not 0 < len(given) <= TEXT_MAX or not given.isprintable():
         raise ConfigError(f"{what} must be 1 to {TEXT_MAX} printable characters, not {given!r:.80}")
     return given
@@ -48,7 +48,7 @@ def several(what: str, given: tuple[str, ...], form: re.Pattern[str] | None = No
         raise ConfigError(f"{what}: name 1 to {ITEMS_MAX}, each once")
     for one in given:
         if form is not None and not form.fullmatch(one):
-            raise ConfigError(f"{what}: {one!r:.80} is none that can be signed here")
+            raise ConfigError(f"{what}: {one!r:.80} cannot be signed here")
         text(what, one)
     return given
 
@@ -82,7 +82,7 @@ def patterns(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     for pattern in found:
         if not pattern or "*" in pattern[:-1]:
             raise ConfigError(
-                f"{where}: {key}: {pattern!r:.80} is no pattern: a text, with '*' only at its end"
+                f"{where}: {key}: {pattern!r:.80} is not a pattern: a string, with '*' only at its end"
             )
     return found
 
@@ -133,4 +133,4 @@ def require(what: str, given: str, allowed: bool) -> None:
 def require_within(what: str, given: int, most: int) -> None:
     """Raises Refused."""
     if given > most:
-        raise Refused(f"{what} is {given:,}, allowed are {most:,} at the most")
+        raise Refused(f"{what} is {given:,}, allowed are {most:,} at most")

@@ -63,7 +63,7 @@ class TokenRequest:
         only(table, _FIELDS, where)
         claims = table.get("claims")
         if not isinstance(claims, dict) or not all(isinstance(text, str) for text in claims.values()):
-            raise ConfigError(f"{where}: 'claims' are names with a text each")
+            raise ConfigError(f"{where}: 'claims' are names with a string each")
         return cls(
             value(table, "issuer", str, where),
             value(table, "subject", str, where),

@@ -110,7 +110,7 @@ class History:
 
         Raises Pruned when the slot is no longer here, and LookupError when it is not certified.
         """
-        # A leap is written before it is told: for the rest of that turn the journal is ahead.
+        # A snapshot is written before it is told: for the rest of that turn the journal is ahead.
         pruned = max(self.pruned, self._journal.pruned)
         if first_slot <= pruned:
             raise Pruned(f"slots up to {pruned} are no longer kept here")

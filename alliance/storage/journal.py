@@ -221,7 +221,7 @@ class Journal:
         with suppress(sqlite3.Error):  # a disk that fails now takes nothing away that was acknowledged
             self._db.close()
 
-    # -- what is remembered of starts and words ------------------------------------------------------
+    # -- what is remembered of starts and votes ------------------------------------------------------
 
     @property
     def starts(self) -> Starts:

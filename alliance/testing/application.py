@@ -71,7 +71,7 @@ class JournalStorage:
     def prune(self, slot: int) -> None:
         self.history.prune(slot)
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         self.history.install_snapshot(checkpoint)
         self.frontier = checkpoint.snapshot.frontier
 

@@ -31,7 +31,7 @@ class Call:
         return self.outcome.payload if done and self.outcome is not None else None
 
     def hear(self, member: str, outcome: Outcome, enough: int, now: float) -> None:
-        """An executor's word; an answer when ``enough`` of them say the same."""
+        """An executor's statement; an answer when ``enough`` of them say the same."""
         self.said.setdefault(outcome, set()).add(member)
         if self.outcome is None and len(self.said[outcome]) >= enough:
             self.outcome, self.returned = outcome, now

@@ -41,5 +41,5 @@ class Liar:
         return replace(propose, batch=batch, root=root)
 
     def answer(self, outcome: Outcome) -> Outcome:
-        """Its executor's word on a command."""
+        """What its executor says of a command."""
         return replace(outcome, status=Status.DONE, payload=b"a lie about " + outcome.payload[:1000])

@@ -50,7 +50,7 @@ class Storage(Protocol):
     def decided(self, entry: Entry) -> None: ...
     def certified(self, certificate: QuorumCertificate) -> None: ...
     def prune(self, slot: int) -> None: ...
-    def leapt(self, checkpoint: Checkpoint) -> None: ...
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None: ...
     def frame(self, first_slot: int) -> LogFrame: ...
     def offer(self, checkpoint: Checkpoint) -> Offer: ...
 
@@ -69,7 +69,7 @@ class Member(ABC):
         self.replica: Replica | None = None
         self.inbox: deque[Event] = deque()
         self.told: list[Notice] = []
-        self.scruples = True  # its signer refuses a second word on what it has endorsed
+        self.scruples = True  # its signer refuses a second statement about what it has endorsed
         self._scheme = scheme
         self._endorser = endorser
         self._peers = tuple(peer for peer in range(config.system.member_count) if peer != config.me)
@@ -164,22 +164,22 @@ class Member(ABC):
     def certified(self, certificate: QuorumCertificate) -> None:
         self.disk.certified(certificate)
 
-    def supply(self, to: int, first_slot: int) -> None:
+    def send_log_frame(self, to: int, first_slot: int) -> None:
         self.send(to, self.disk.frame(first_slot))
 
-    def present(self, to: int, checkpoint: Checkpoint) -> None:
+    def offer_checkpoint(self, to: int, checkpoint: Checkpoint) -> None:
         self.send(to, self.disk.offer(checkpoint))
 
     def prune(self, slot: int) -> None:
         self.disk.prune(slot)
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
-        self.disk.leapt(checkpoint)
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
+        self.disk.snapshot_installed(checkpoint)
 
     def refuse(self, submission: Submission, reason: str) -> None:
         self.tell(Refuse(submission, RefusalReason(reason)))
 
-    def locate(self, submission: Submission, slot: int) -> None:
+    def already_ordered(self, submission: Submission, slot: int) -> None:
         self.tell(AlreadyOrdered(submission, slot))
 
     def blame(self, blame: Blame) -> None:

@@ -33,7 +33,7 @@ def some(what: str, held: Held, most: int) -> Held:
 
 def at_most(what: str, held: Held, most: int) -> Held:
     if len(held) > most:
-        raise OverLimit(f"{len(held)} {what}, of {most} at the most")
+        raise OverLimit(f"{len(held)} {what}, of {most} at most")
     return held
 
 

@@ -44,11 +44,11 @@ def encode_batch(batch: Batch) -> pb.Batch:
 def decode_batch(wire: pb.Batch) -> Batch:
     submissions = at_most("submissions in a batch", wire.submissions, BATCH_SUBMISSIONS_MAX)
     if sum(map(len, submissions)) > BATCH_BYTES_MAX:
-        raise OverLimit(f"a batch has {BATCH_BYTES_MAX} bytes at the most")
+        raise OverLimit(f"a batch has {BATCH_BYTES_MAX} bytes at most")
     return Batch.of(map(decode_submission, submissions), wire.time_ms)
 
 
 def decode_submission(encoded: bytes) -> Submission:
     if len(encoded) > SUBMISSION_BYTES_MAX:
-        raise OverLimit(f"a submission has {SUBMISSION_BYTES_MAX} bytes at the most")
+        raise OverLimit(f"a submission has {SUBMISSION_BYTES_MAX} bytes at most")
     return Submission.decode(encoded)

@@ -282,7 +282,7 @@ def _decode_progress(wire: pb.Progress) -> Progress:
 def _decode_offer(wire: pb.Offer) -> Offer:
     checkpoint, decision = decode_certificate(wire.checkpoint), decode_decision(wire.certificate)
     if not isinstance(checkpoint.statement, CheckpointStatement):
-        raise Malformed("an offer whose certificate is none of a checkpoint")
+        raise Malformed("an offer whose certificate is not one of a checkpoint")
     peaks = tuple(map(checked_digest, at_most("peaks in an offer", wire.peaks, PROOF_HASHES_MAX)))
     leaves = tuple(map(checked_digest, at_most("leaves in an offer", wire.leaves, STATE_ITEMS_MAX)))
     cover = tuple(map(checked_digest, at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
@@ -293,5 +293,5 @@ def _decode_state_part(wire: pb.StatePart) -> StatePart:
     items = some("items in a part of a state", wire.items, STATE_ITEMS_MAX)
     most = STATE_PART_BYTES + CLIENT_STATE_BYTES_MAX
     if sum(map(len, items)) > most:
-        raise OverLimit(f"a part of a state has {most} bytes at the most")
+        raise OverLimit(f"a part of a state has {most} bytes at most")
     return StatePart(checked_slot(wire.slot), wire.first, tuple(items))

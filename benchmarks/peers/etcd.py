@@ -51,7 +51,7 @@ def channel(address: str) -> grpc.aio.Channel:
 
 
 class EtcdConnection:
-    """One channel of its own. A single command is a Put, several are one Txn of Puts (128 at the most)."""
+    """One channel of its own. A single command is a Put, several are one Txn of Puts (128 at most)."""
 
     def __init__(self, address: str) -> None:
         self._channel = channel(address)

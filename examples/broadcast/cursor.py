@@ -49,7 +49,7 @@ class Cursor:
     ) -> None:
         """Opens the file, or makes it for a subscription that begins at slot ``start``.
 
-        ``topics`` None means all. Raises CursorError for a file that is none, in use, or of another
+        ``topics`` None means all. Raises CursorError for an invalid file, one in use, or of another
         subscription (``start`` of an existing one is not looked at).
         """
         self.path = Path(path)
@@ -168,7 +168,7 @@ class Cursor:
         if self._failed:
             raise CursorError("a message before this one was not taken: subscribe again, it comes first")
         if message.place not in self._outstanding:
-            raise CursorError("this message was handed over before, or is none of this subscription")
+            raise CursorError("this message was handed over before, or is not of this subscription")
         with self.transaction() as database:
             yield database
             self._save(message.place)

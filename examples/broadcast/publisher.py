@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 30.0
 async def publish(client: Client, topic: str, payload: bytes, timeout: float = TIMEOUT_SECONDS) -> Receipt:
     """Publishes one message; returns when it is ordered and proven.
 
-    ``timeout`` is in seconds. Raises InvalidMessage for a topic that is none, and what ``Client.propose``
+    ``timeout`` is in seconds. Raises InvalidMessage for an invalid topic, and what ``Client.propose``
     raises. After OutcomeUnknown the message may or may not be published: ``Client.resume`` asks again
     without publishing it twice, another ``publish`` might.
     """

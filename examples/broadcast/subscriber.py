@@ -36,8 +36,8 @@ async def subscribe(
 
     Without a cursor they come from slot ``start`` on, in every call again. With one, its topics are meant,
     and they come from where it stands: each message that was not handed over (``Cursor.handing_over``), and
-    none that was. With ``follow`` for ever, otherwise up to what is certified now. Raises InvalidMessage for
-    a topic that is none, CursorError, and what ``Client.listen`` raises.
+    none that was. With ``follow`` forever, otherwise up to what is certified now. Raises InvalidMessage for
+    an invalid topic, CursorError, and what ``Client.listen`` raises.
     """
     if cursor is not None:
         cursor.rewind()

@@ -1,6 +1,6 @@
 """A certificate authority whose key nobody has: any three of its five members sign, each in its own process.
 
-authority.py FOLDER NAME    founds it if there is none, issues a certificate for NAME, lists revocations
+authority.py FOLDER NAME    creates it if there is none, issues a certificate for NAME, lists revocations
 """
 
 import os

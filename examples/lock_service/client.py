@@ -292,7 +292,7 @@ def _check(operation: Operation) -> None:
     try:
         operations.encode(operation)
     except Invalid as error:
-        raise LockRefused(f"{error}: a name has A-Z, a-z, 0-9, '.', '_', '/', '-', 128 at the most") from None
+        raise LockRefused(f"{error}: a name has A-Z, a-z, 0-9, '.', '_', '/', '-', 128 at most") from None
 
 
 async def connect(folder: str | Path, passphrase: bytes, *, ttl_seconds: float = TTL_SECONDS) -> LockClient:

@@ -39,7 +39,7 @@ class Reason(IntEnum):
 
 EXPLANATIONS = {
     Reason.MALFORMED: "the service does not read this as a command",
-    Reason.NO_SESSION: "the session is none of this client, or its lease is over",
+    Reason.NO_SESSION: "the session is not one of this client's, or its lease is over",
     Reason.SESSION_EXISTS: "the session is open already",
     Reason.TAKEN: "others hold the lock or are before you",
     Reason.NOT_HELD: "the session neither holds the lock nor waits for it",

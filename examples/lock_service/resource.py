@@ -145,9 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         if not length.isdecimal() or len(length) > 18:
             return self._answer(HTTPStatus.LENGTH_REQUIRED, b"say how long the content is\n")
         if int(length) > FILE_BYTES_MAX:
-            return self._answer(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"%d bytes at the most\n" % FILE_BYTES_MAX
-            )
+            return self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"%d bytes at most\n" % FILE_BYTES_MAX)
         content = self.rfile.read(int(length))
         if len(content) != int(length):
             return None

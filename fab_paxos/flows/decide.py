@@ -32,7 +32,7 @@ def on_propose(rooms: Rooms, sender: int, propose: Propose, out: list[Effect]) -
 
 
 def on_proposed(rooms: Rooms, entries: list[Entry], out: list[Effect]) -> None:
-    """These entries were proposed by the leader in this view: that is its own word for them, too."""
+    """These entries were proposed by the leader in this view: that is its own vote for them, too."""
     if entries:
         rooms.learner.on_own(rooms.leader, entries[-1].slot)
     on_extended(rooms, entries, out)

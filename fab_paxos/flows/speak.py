@@ -9,7 +9,7 @@ from fab_paxos.rooms import Rooms
 
 def on_started(rooms: Rooms, out: list[Effect]) -> None:
     out.append(SetTimer(Timer.HEARTBEAT, rooms.config.heartbeat_seconds))
-    decide.count(rooms, out)  # where one member decides alone, nobody else's word brings it about
+    decide.count(rooms, out)  # where one member decides alone, nobody else's vote brings it about
 
 
 def on_drained(rooms: Rooms, out: list[Effect]) -> None:

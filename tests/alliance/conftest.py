@@ -14,7 +14,7 @@ from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm, Told
 from tests.worlds.founding import cheap_key_files, dealt, found
 
 DEADLINE_SECONDS = 60.0
-"""A test that waits for ever fails instead; no test waits for time to pass."""
+"""A test that waits forever fails instead; no test waits for time to pass."""
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

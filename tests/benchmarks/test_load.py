@@ -30,7 +30,7 @@ class Clock(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         ready = super().select(0)
         if not ready:
-            assert timeout is not None, "it waits for ever"
+            assert timeout is not None, "it waits forever"
             self.now += timeout
         return ready
 

@@ -269,7 +269,7 @@ def test_each_message_has_its_proof(farm: Farm, office: Office, run: Run) -> Non
 def test_memory_and_the_file_stay_bounded(
     farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a client that sends for ever, a window is kept; of what is passed over, nothing waits for long."""
+    """Of a client that sends forever, a window is kept; of what is passed over, nothing waits for long."""
     monkeypatch.setattr(cursor_module, "PASSED_MAX", 100)
     proof: Any = None
     with cursor_at(tmp_path, farm) as cursor:

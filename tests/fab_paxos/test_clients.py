@@ -97,7 +97,7 @@ def test_old_numbers_are_refused_as_expired() -> None:
 
 
 def test_what_waits_and_is_overtaken_by_its_clients_later_numbers_is_refused() -> None:
-    """ "it hears of every outcome but waiting": what can never be decided is not kept for ever."""
+    """ "it hears of every outcome but waiting": what can never be decided is not kept forever."""
     script, bench = Script(), Bench()
     bench.submit(submission(1, 0))
     bench.drain()

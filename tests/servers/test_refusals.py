@@ -84,7 +84,7 @@ def test_a_disk_from_a_moment_within_the_last_start(running: Cluster, tmp_path: 
     running.kill("member-2")
     running.keep_disk("member-2", tmp_path / "new")
     running.put_disk("member-2", tmp_path / "old")
-    assert "its word for view" in refused(running, "member-2", 7)
+    assert "its vote in view" in refused(running, "member-2", 7)
     running.put_disk("member-2", tmp_path / "new")
     running.start("member-2", "member-6")
     running.await_level("member-2", "member-6")

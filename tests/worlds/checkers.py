@@ -91,9 +91,12 @@ def _decides_in_order(member: Member) -> None:
         slots = [entry.slot for entry in run]
         expected = list(range(slots[0], slots[0] + len(slots))) if slots else []
         require(slots == expected, f"member {member.me} decided out of order: {slots}")
-    leapt, slots = max(member.leaps, default=0), sorted(member.decisions())
-    above = [slot for slot in slots if slot > leapt]
-    require(above == list(range(leapt + 1, leapt + 1 + len(above))), "a gap over restarts")
+    installed, slots = max(member.leaps, default=0), sorted(member.decisions())
+    above = [slot for slot in slots if slot > installed]
+    require(
+        above == list(range(installed + 1, installed + 1 + len(above))),
+        "a gap over restarts",
+    )
 
 
 def _agrees(member: Member, agreed: dict[int, Entry]) -> None:
@@ -108,7 +111,7 @@ def _agrees(member: Member, agreed: dict[int, Entry]) -> None:
 def _roots_follow(member: Member, agreed: dict[int, Entry]) -> None:
     log, decided = MerkleLog(), member.decisions()
     for slot in range(1, max(decided, default=0) + 1):
-        entry = decided.get(slot, agreed.get(slot))  # what it leapt over, others decided
+        entry = decided.get(slot, agreed.get(slot))  # what it snapshot_installed over, others decided
         require(entry is not None, f"nobody knows slot {slot}")
         if entry is not None:
             log.append(slot_leaf(slot, entry.batch.digest))

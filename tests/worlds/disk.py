@@ -114,7 +114,7 @@ class Disk:
     def certified(self, certificate: QuorumCertificate) -> None:
         """A certificate covers the log that is decided here."""
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         """The log goes on after a checkpoint, which is written."""
 
     def close(self) -> None:

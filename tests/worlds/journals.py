@@ -135,7 +135,7 @@ class JournalDisk(Disk):
     def certified(self, certificate: QuorumCertificate) -> None:
         self._history.certified(certificate)
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         self._history.install_snapshot(checkpoint)
 
     def prune(self, slot: int) -> None:

@@ -141,16 +141,16 @@ class Member(simulated.Member):
         self.certificates.append(certificate)
         super().certified(certificate)
 
-    def supply(self, to: int, first_slot: int) -> None:
+    def send_log_frame(self, to: int, first_slot: int) -> None:
         self.send(to, self.disk.frame(first_slot, self._around.frame_slots))
 
     def prune(self, slot: int) -> None:
         self.pruned.update({s: entry for s, entry in self.disk.entries.items() if s <= slot})
         super().prune(slot)
 
-    def leapt(self, checkpoint: Checkpoint) -> None:
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         self.runs.append([])
-        super().leapt(checkpoint)
+        super().snapshot_installed(checkpoint)
 
     def tell(self, notice: Notice) -> None:
         match notice:

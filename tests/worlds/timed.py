@@ -40,7 +40,7 @@ SECOND = 1000 * MILLISECOND
 SHARE_TIME = 5 * MILLISECOND
 GREETING_TIME = 20 * MILLISECOND
 SKEW_MS = 4000
-"""A member's clock is wrong by so much at the most: no two are farther apart than members put up with."""
+"""A member's clock is wrong by so much at most: no two are farther apart than members put up with."""
 WRITING, PRUNING = 0, -1
 """Moments to die at (``tests.worlds.member``) that may not come in the next turn."""
 

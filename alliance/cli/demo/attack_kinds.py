@@ -37,8 +37,8 @@ ALL = AttackPlan(
     "One member lies",
     _SEAT + "As leader it signs two logs and tells each to one half of the others. Replaced, it lies about"
     " what it had accepted, and tries to spoil every signature that the quorum makes.",
-    "Two words of one member that contradict each other, both signed, and a share of a signature that is"
-    " none: a correct member says neither.",
+    "Two statements of one member that contradict each other, both signed, and an invalid share of a"
+    " signature: a correct member makes neither.",
     seconds=4.0,
     replaced=True,
     blamed=True,
@@ -67,7 +67,7 @@ PLANS = {
     AttackName.SLOW: AttackPlan(
         "slow",
         "The leader takes its time",
-        _SEAT + "It proposes one batch at a time, and each just before the others' patience ends.",
+        _SEAT + "It proposes one batch at a time, and each just before the others' view timers fire.",
         "Each member counts how often work waits for longer than half the time-out. Slowness proves nothing"
         " to a third party, so nobody is blamed; but the leader has to go.",
         seconds=5.0,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alliance.keys.ceremony import Founding
 
     Made = tuple[Path, AllianceConfig, str]
-    """A founded alliance: its folder, its configuration, the passphrase of its keys."""
+    """A new alliance: its folder, its configuration, the passphrase of its keys."""
 
 EPILOG = lesson(
     """
@@ -70,7 +70,7 @@ def demo(
 ) -> None:
     """Show everything: six organisations decide; members die, one lies; openssl checks the proof.
 
-    Founds an alliance in a temporary folder and starts a server process for each member on this machine.
+    Creates an alliance in a temporary folder and starts a server process for each member on this machine.
     Commands are ordered; two listeners hear the same; one member is killed and comes back; the leader is
     killed and replaced; the next leader lies, is replaced and blamed; a receipt is checked by openssl, and a
     tampered one is refused. At last a lock is taken, its holder killed, the lock granted to the next with a

@@ -190,7 +190,7 @@ class Demo(Run):
             "The leader dies",
             f"{leader}, which gave every command its place, gets SIGKILL. The others miss its decisions,"
             f" suspect it together, and report to {heir} what they accepted. What may be decided stays: each"
-            f" member computes that for itself and takes no word of {heir}'s for it.",
+            f" member computes that for itself and does not rely on {heir}.",
         )
         pid = await self.cluster.kill(leader)
         begin = time.monotonic()

@@ -249,7 +249,7 @@ def test_servers_that_end_the_stream_are_no_endless_search(
 def test_a_promise_that_no_server_keeps_ends(
     farm: Farm, office: Office, long_chain: Chain, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lie about what is certified now must not make 'listen up to now' wait for ever."""
+    """A lie about what is certified now must not make 'listen up to now' wait forever."""
     monkeypatch.setattr(listener, "IDLE_SECONDS", 0.05)
 
     async def scenario() -> None:

@@ -155,7 +155,7 @@ def test_two_of_a_kind_are_refused(text: str, farm: Farm) -> None:
         ("name", 'name = "Farm"', "no name"),
         ("name", 'name = ""', "no name"),
         ("name", 'name = "a\\nb"', "no name"),
-        ("name", "name = 5", "not a text"),
+        ("name", "name = 5", "not a string"),
         ("created", 'created = "yesterday"', "must be a time"),
         ("created", 'created = "2020-01-01T00:00:00Z\\""', "must be a time"),
         ("epoch", "epoch = true", "not a whole number"),

@@ -326,7 +326,7 @@ def test_what_a_peer_heard_and_the_journal_does_not_know_is_a_conflict(
                 with pytest.raises(NotServed):
                     await hear(me, shows(known))
             for unknown in (vote(0, 4), vote(1, 1), proposed, reported, opened):
-                with pytest.raises(IdentityConflict, match="its word for view"):
+                with pytest.raises(IdentityConflict, match="its vote in view"):
                     await hear(me, shows(unknown))
             me.journal.append([ViewRecord(4, long_chain.election(3))])
             for known in (reported, vote(0, 4)):
@@ -356,7 +356,7 @@ def test_the_furthest_word_of_each_member_is_shown_to_it(farm: Farm, tmp_path: P
             with started(farm, ME, tmp_path / "me") as me:
                 mine, _ = await meet(me, peer)
                 assert isinstance(mine, IdentityConflict)
-                assert "its word for view 2, slot 3" in str(mine)
+                assert "its vote in view 2, slot 3" in str(mine)
             with started(farm, 4, tmp_path / "other") as other:  # another's word is shown to nobody else
                 assert await meet(other, peer) == (None, None)
 

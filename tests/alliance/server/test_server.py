@@ -103,15 +103,15 @@ def test_a_peer_that_asks_without_reading_costs_few_frames(
 
             monkeypatch.setattr(server._history, "frame", make)
             monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * len(peer_messages.encode(frame)))
-            server._world.supply(3, 1)
+            server._world.send_log_frame(3, 1)
             assert made == []  # nobody is there
             server._peers.links[3].open(server._peers.links[3].take_over())
             for _ in range(1000):
-                server._world.supply(3, 1)
+                server._world.send_log_frame(3, 1)
             assert len(made) == 4
-            server._world.supply(4, 1)
+            server._world.send_log_frame(4, 1)
             server._peers.links[4].open(server._peers.links[4].take_over())
-            server._world.supply(4, 1)
+            server._world.send_log_frame(4, 1)
             assert len(made) == 5
 
     run(scenario())
