@@ -1,4 +1,7 @@
-"""Members that know different things bring each other up: docs/protocol.md, sections 7 and 8."""
+"""Members that know different things bring each other up.
+
+docs/concepts/protocol.md, section 10; checkpoints: docs/concepts/protocol.md, section 11.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A view ends and the next one begins: docs/protocol.md, section 9, from the election proof on."""
+"""A view ends and the next one begins: docs/concepts/protocol.md, section 9, from the election proof on."""
 
 from __future__ import annotations
 

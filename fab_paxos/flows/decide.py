@@ -1,4 +1,7 @@
-"""The log grows, its slots are decided, and certificates prove it: docs/protocol.md, sections 5 and 6."""
+"""The log grows, its slots are decided, and certificates prove it.
+
+docs/concepts/protocol.md, section 5; certificates: docs/concepts/protocol.md, section 6.
+"""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, 
     refuse(swap(text, 'name = "attestation"\nkey = ', 'name = "attestation"\nkex = '), "unknown key 'kex'")
     without = replace(farm.config, purpose_keys=())
     assert without.alliance_id != farm.config.alliance_id
-    with pytest.raises(ConfigError, match="founded by a version without"):
+    with pytest.raises(ConfigError, match="created by a version without"):
         without.purpose_key("attestation")
 
 

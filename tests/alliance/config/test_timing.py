@@ -77,7 +77,7 @@ def test_the_engine_of_a_member_gets_it(farm: Farm, tmp_path: Path) -> None:
     )
     server = Server.open(home, PASSPHRASE, keep_slots=3)
     assert isinstance(server._engine, Replica)
-    engine = server._engine._config
+    engine = server._engine.rooms.config
     server._journal.close()
     assert (engine.view_timeout_seconds, engine.heartbeat_seconds) == (3.5, 0.25)
     assert (engine.tenure_slots, engine.retain_slots) == (700, 3)

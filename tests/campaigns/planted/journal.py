@@ -182,7 +182,7 @@ STARTS = [
         "a peer's invented words stop a member",
         at(
             f"{_I}._examine",
-            "word.verify(self._config.members[self._me].identity_key, self._config.context)",
+            "shown.verify(self._config.members[self._me].identity_key, self._config.context)",
             "pass",
         ),
     ),
@@ -190,7 +190,7 @@ STARTS = [
         "a greeting need not be signed",
         at(
             f"{_I}._take",
-            "word.verify(self._config.members[peer].identity_key, self._config.context)",
+            "came.verify(self._config.members[peer].identity_key, self._config.context)",
             "pass",
         ),
     ),
@@ -208,7 +208,7 @@ STARTS = [
     ),
     _start(
         "a greeting is not made durable",
-        at(f"{_I}._take", "self._journal.keep(_key(peer), greeting.fields() + word.signature)", "pass"),
+        at(f"{_I}._take", "self._journal.keep(_key(peer), greeting.fields() + came.signature)", "pass"),
     ),
     _start(
         "a member votes before enough peers know of its start",

@@ -90,7 +90,7 @@ SIGNATURES = [
     _bug(
         "the signer endorses two roots for one slot",
         "alliance.server.signer:SigningGuard._keep_to",
-        "if self._said.setdefault(about, word) != word:",
+        "if self._said.setdefault(about, content) != content:",
         "if False:",
     ),
 ]
