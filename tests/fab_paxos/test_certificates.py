@@ -190,7 +190,7 @@ def test_a_member_that_wants_a_later_slot_does_not_keep_the_last_ones_uncertifie
     cluster = Cluster(seed=1)
     cluster.run()
     late = cluster.members[3].engine
-    late._certifier._wanted = 40  # as if it had passed a multiple of C that the others do not care for
+    late.rooms.certifier._wanted = 40  # as if it had passed a multiple of C that the others do not care for
     for seq in range(30):
         cluster.submit(0, submission(1, seq))
         cluster.run()
