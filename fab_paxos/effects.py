@@ -197,24 +197,38 @@ class AlreadyOrdered:
 
 
 class Offence(Enum):
-    """What a correct member does not do. The value is how it is told, with a detail, most often a slot."""
+    """What a correct member does not do: in short, and how it is told with its detail, most often a slot."""
 
-    TWO_PROPOSALS = "two proposals for slot {}"
-    TWO_VOTES = "two votes for slot {}"
-    VOTE_AGAINST_OWN_PROPOSAL = "a vote against its own proposal for slot {}"
-    OTHER_LOG = "its log differs from ours at slot {}: it lies, or the leader told it another"
-    WRONG_ROOT = "the root proposed for slot {} is not that of the log"
-    REPETITION = "slot {} repeats a submission"
-    STAMP_AHEAD = "the time stamp of slot {} ahead of this member's clock"
-    STAMP_BEHIND = "the time stamp of slot {} behind this member's clock"
-    BAD_SHARE = "a bad signature share on {}"
-    TWO_REPORTS = "two Reports for view {} that cannot both be true"
-    TWO_NEW_VIEWS = "two NewViews for view {}"
-    WRONG_NEW_VIEW = "a NewView that does not follow from its Reports"
-    UNPROVEN_FRAME = "a log frame from slot {} without a proof"
-    UNPROVEN_OFFER = "an offer of a checkpoint at slot {} without its proof"
-    WRONG_STATE_PART = "a part of the state at slot {} that is not the certified one"
-    SMALL_STATE_PART = "a part of the state at slot {} that is smaller than need be"
+    TWO_PROPOSALS = "two proposals", "{0} for slot {1}"
+    TWO_VOTES = "two votes", "{0} for slot {1}"
+    VOTE_AGAINST_OWN_PROPOSAL = "a vote against its own proposal", "{0} for slot {1}"
+    OTHER_LOG = "another log", "its log differs from ours at slot {1}: it lies, or the leader told it another"
+    WRONG_ROOT = "a wrong root", "the root proposed for slot {1} is not that of the log"
+    REPETITION = "a repeated submission", "slot {1} repeats a submission"
+    STAMP_AHEAD = "a time stamp ahead", "the time stamp of slot {1} ahead of this member's clock"
+    STAMP_BEHIND = "a time stamp behind", "the time stamp of slot {1} behind this member's clock"
+    BAD_SHARE = "a bad signature share", "{0} on {1}"
+    TWO_REPORTS = "two Reports", "{0} for view {1} that cannot both be true"
+    TWO_NEW_VIEWS = "two NewViews", "{0} for view {1}"
+    WRONG_NEW_VIEW = "a NewView that does not follow from its Reports", "{0}"
+    UNPROVEN_FRAME = "an unproven log frame", "a log frame from slot {1} without a proof"
+    UNPROVEN_OFFER = "an unproven checkpoint", "an offer of a checkpoint at slot {1} without its proof"
+    WRONG_STATE_PART = (
+        "a wrong part of a state",
+        "a part of the state at slot {1} that is not the certified one",
+    )
+    SMALL_STATE_PART = (
+        "a small part of a state",
+        "a part of the state at slot {1} that is smaller than need be",
+    )
+
+    def __init__(self, summary: str, text: str) -> None:
+        self.summary = summary
+        self._text = text
+
+    def told(self, detail: str) -> str:
+        """One line for people."""
+        return self._text.format(self.summary, detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +246,7 @@ class Blame:
 
     @property
     def reason(self) -> str:
-        """The offence in one line, for people."""
-        return self.offence.value.format(self.detail)
+        return self.offence.told(self.detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ class MemberStatus:
     alarms: tuple[str, ...] = ()
     """Members whose identity is in doubt, each with what was seen: an old disk, or two machines."""
     evidence: dict[str, int] = field(default_factory=dict)
+    offences: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How often whom for what: by member, and by the names of ``alliance.evidence.Offence``."""
 
 
 class Client:
@@ -202,6 +204,11 @@ class Client:
                 if peer.alarm and peer.name in names
             ),
             evidence={kept.culprit: kept.files for kept in reply.evidence if kept.culprit in parties},
+            offences={
+                name: {one_line(o.name): o.times for o in reply.offences if o.member == name}
+                for name in dict.fromkeys(o.member for o in reply.offences)
+                if name in names
+            },
         )
 
 

@@ -2,5 +2,6 @@
 
 from alliance.evidence.portable import PortableEvidence
 from alliance.evidence.verdict import verify
+from fab_paxos.effects import Offence
 
-__all__ = ["PortableEvidence", "verify"]
+__all__ = ["Offence", "PortableEvidence", "verify"]

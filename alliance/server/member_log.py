@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from alliance.config.file import AllianceConfig
+from fab_paxos.effects import Offence
 
 log = logging.getLogger("alliance.server")
 
@@ -15,7 +16,7 @@ class MemberLog:
     """At most one line per kind, member and second: a flood, of messages or of links, must not fill the disk.
 
     ``refused``: how many messages and frames of each member were; ``alarms``: why a link to it was refused;
-    ``blamed``: whom the engine has blamed.
+    ``offences``: for what, and how often, the engine has blamed whom.
     """
 
     def __init__(self, config: AllianceConfig) -> None:
@@ -23,7 +24,7 @@ class MemberLog:
         self._last: dict[tuple[str, int], float] = {}
         self.refused: Counter[int] = Counter()
         self.alarms: dict[int, str] = {}
-        self.blamed: set[int] = set()
+        self.offences: Counter[tuple[int, Offence]] = Counter()
 
     def connected(self, member: int) -> None:
         if self._is_due("connected", member):

@@ -53,8 +53,12 @@ class StatusSource:
                 )
                 for peer, link in self._links.items()
             ],
-            blamed=[members[member].name for member in sorted(self._log.blamed)],
+            blamed=[members[member].name for member in sorted({member for member, _ in self._log.offences})],
             evidence=[
                 pb.Evidence(culprit=name, files=files) for name, files in sorted(self._evidence.items())
+            ],
+            offences=[
+                pb.Offence(member=members[member].name, name=offence.name, times=times)
+                for (member, offence), times in self._log.offences.items()
             ],
         )

@@ -124,7 +124,7 @@ class ServerWorld:
     # -- who does what a correct party does not do ---------------------------------------------------
 
     def blame(self, blame: Blame) -> None:
-        self.log.blamed.add(blame.member)
+        self.log.offences[blame.member, blame.offence] += 1
         name = self.config.members[blame.member].name
         if blame.evidence is None or not self._keep(name, blame.reason, blame.evidence):
             self.log.accuse(blame.member, blame.reason)

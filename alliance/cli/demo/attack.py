@@ -16,7 +16,7 @@ from alliance.cli.output import plural
 
 if TYPE_CHECKING:
     from alliance.cli.demo.attack_kinds import AttackPlan
-    from alliance.client import Client
+    from alliance.client import Client, MemberStatus
 
 WATCH_SECONDS = 0.1
 
@@ -47,12 +47,16 @@ class Attack:
         self._client = clients[0]
         self._plan = plan
         self._load = Load(clients, run.receipts)
-        self._blames = Blames({})
+        self._blames = Blames(())
         self.outcome = Outcome(plan.attack)
 
     @property
     def _correct(self) -> list[str]:
         return [name for name in self._run.names if name != self.outcome.member]
+
+    async def _told(self) -> list[MemberStatus]:
+        """What the correct members say of themselves."""
+        return [member for member in await self._client.status() if member.name in self._correct]
 
     async def compare(self, seconds: float) -> None:
         """Without the attack."""
@@ -72,7 +76,7 @@ class Attack:
         cluster = run.cluster
         with self._narration.waiting(f"{leader} is exchanged"):
             await cluster.kill(leader)
-            self._blames = Blames({name: cluster.log(name) for name in self._correct})
+            self._blames = Blames(await self._told())
             await cluster.start_liar(leader, self._plan.attack)
             now = await run.settled(self._client, self._correct, run.names)
         if now.leader != leader:
@@ -113,8 +117,8 @@ class Attack:
         begin, outcome = time.monotonic(), self.outcome
         while not self._seen() or outcome.replaced_after_ms is None:
             await asyncio.sleep(WATCH_SECONDS)
-            outcome.blamed = self._blames.read()
-            members = [m for m in await self._client.status() if m.name in self._correct]
+            members = await self._told()
+            outcome.blamed = self._blames.read(members)
             follow = all(m.reachable and m.leader != outcome.member for m in members)
             if follow and outcome.replaced_after_ms is None:
                 outcome.replaced_after_ms = round(1000 * (time.monotonic() - begin), 1)
@@ -137,7 +141,7 @@ class Attack:
             raise PartFailed(f"{liar} did not lie: nothing has been shown")
         did = ", ".join(f"{what}: {count:,}" for what, count in outcome.lies.items())
         self._narration.fact(f"what {liar} did, by its own account: {did}")
-        outcome.blamed = self._blames.read()
+        outcome.blamed = self._blames.read(await self._told())
         for member, reasons in outcome.blamed.items():
             for reason, by in reasons.items():
                 who = f"all {len(by)}" if len(by) == len(self._correct) else ", ".join(sorted(by))

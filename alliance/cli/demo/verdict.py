@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alliance.cli.demo.proofs import PartFailed
+from alliance.evidence import Offence
 
 if TYPE_CHECKING:
-    from alliance.client import Client
+    from alliance.client import Client, MemberStatus
     from alliance.client.listener import LogEntry
     from alliance.proofs.receipt import Receipt
-
-_LINE = re.compile(r"^\S+ \S+ (?P<by>\S+) WARNING (?P<member>\S+): (?P<reason>.+)$", re.M)
-_DOUBT = "differs from ours"
-"""A correct member says so of another correct one, when their leader told them different logs."""
 
 
 async def hear(client: Client, server: str) -> list[LogEntry]:
@@ -64,24 +59,25 @@ def difference(first: Sequence[object], second: Sequence[object]) -> str:
 
 
 class Blames:
-    """Whom the members accuse from now on, as their logs tell."""
+    """Whom the members blame from now on, and for what, as they tell in their status."""
 
-    def __init__(self, logs: dict[str, Path]) -> None:
-        """``logs`` are the files of those who are asked."""
-        self._logs = {name: (path, path.stat().st_size) for name, path in logs.items()}
+    def __init__(self, members: Iterable[MemberStatus]) -> None:
+        """``members`` tell what they blame others for already."""
+        self._before = {member.name: member.offences for member in members}
+        self._now = dict(self._before)
 
-    def read(self) -> dict[str, dict[str, list[str]]]:
-        """For each accused member the reasons, and for each of them who gives it."""
+    def read(self, members: Iterable[MemberStatus]) -> dict[str, dict[str, list[str]]]:
+        """For each blamed member the offences in short, and for each of them who says so.
+
+        A member that is not reachable just now says what it said last.
+        """
+        self._now.update((member.name, member.offences) for member in members if member.reachable)
         found: dict[str, dict[str, list[str]]] = {}
-        for path, begin in self._logs.values():
-            text = path.read_bytes()[begin:].decode("utf-8", "replace")
-            for line in _LINE.finditer(text):
-                if _DOUBT not in line["reason"]:
-                    by = found.setdefault(line["member"], {}).setdefault(_kind(line["reason"]), [])
-                    by.extend({line["by"]}.difference(by))
+        for by, blamed in self._now.items():
+            for member, offences in blamed.items():
+                before = self._before.get(by, {}).get(member, {})
+                # Of another log a correct member accuses a correct one, too, when their leader told them two.
+                for name, times in offences.items():
+                    if times > before.get(name, 0) and Offence[name] is not Offence.OTHER_LOG:
+                        found.setdefault(member, {}).setdefault(Offence[name].summary, []).append(by)
         return found
-
-
-def _kind(reason: str) -> str:
-    """Without its details, so that members that saw it in different slots say the same."""
-    return re.sub(r" (for|on|from) .*$", "", reason)

@@ -227,7 +227,8 @@ def test_what_a_server_says_of_itself_is_fit_for_a_terminal(
         peers = [pb.PeerStatus(name=evil, connected=True), pb.PeerStatus(name="member-2", connected=True)]
         kept = [pb.Evidence(culprit=evil, files=1), pb.Evidence(culprit="member-3", files=2)]
         told = {"name": evil, "version": evil, "leader": evil, "blamed": [evil, "member-3"]}
-        return pb.StatusReply(**told, peers=peers, evidence=kept)
+        did = [pb.Offence(member=who, name=evil, times=3) for who in (evil, "member-4")]
+        return pb.StatusReply(**told, peers=peers, evidence=kept, offences=did)
 
     monkeypatch.setattr(office.service, "Status", reply)
 
@@ -241,6 +242,7 @@ def test_what_a_server_says_of_itself_is_fit_for_a_terminal(
             ("member-3",),
         )
         assert told.evidence == {"member-3": 2}
+        assert told.offences == {"member-4": {one_line(evil): 3}}
         assert told.version.isprintable()
 
     run(scenario())

@@ -446,7 +446,7 @@ def test_a_server_keeps_counts_and_tells(
                     for sender, data in zip((1, 2), proposals, strict=True):
                         server._receiver.received(sender, data)
                 server._driver.turn()
-                assert server._log.blamed == {0}
+                assert {member for member, _ in server._log.offences} == {0}
                 assert server._evidence.counts == {"member-1": 1}
             finally:
                 await server.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link, Packer
 from alliance.server.status import StatusSource
-from fab_paxos.effects import Effect
+from fab_paxos.effects import Effect, Offence
 from fab_paxos.events import Event
 from fab_paxos.messages import Status
 from tests.alliance.farm import Farm
@@ -27,7 +27,7 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     log.rejected(0, "junk")
     log.rejected(0, "junk")
     log.doubted(3, "it forgot")
-    log.blamed.update({3, 0})
+    log.offences.update({(3, Offence.BAD_SHARE): 1, (0, Offence.TWO_VOTES): 2})
     reply = StatusSource(farm.config, 2, Still(), links, log, {"member-4": 2, "member-1": 1}).reply()
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
@@ -37,4 +37,8 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
         ("member-4", False, 0, "it forgot"),
     ]
     assert list(reply.blamed) == ["member-1", "member-4"]
+    assert [(one.member, one.name, one.times) for one in reply.offences] == [
+        ("member-4", "BAD_SHARE", 1),
+        ("member-1", "TWO_VOTES", 2),
+    ]
     assert [(kept.culprit, kept.files) for kept in reply.evidence] == [("member-1", 1), ("member-4", 2)]
