@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
-from alliance.testing.member import Member
+from alliance.testing.member import SimulatedMember
 from alliance.testing.network import Clockwork
 from alliance.wire import peer_messages as codec
 from fab_paxos import EngineConfig, RestoredState
@@ -119,7 +119,7 @@ class NoDisk:
     def crash(self) -> None: ...
 
 
-class WanMember(Member):
+class WanMember(SimulatedMember):
     """One engine with its one core, its signer and its uplink; times in simulated seconds.
 
     What a turn brings about happens when the turn has been paid for, at its end.

@@ -61,9 +61,9 @@ class Executor:
         self._application = require_name(application)
         config.purpose_key(ATTESTATION)
         self._state = StateFile(folder, config.alliance_id, config.members[me].name, application)
-        standing = self._state.open()
+        state = self._state.open()
         try:
-            self.runner = Runner(application, machine, standing)
+            self.runner = Runner(application, machine, state)
         except ValueError as error:
             raise StateError(
                 f"{self._state.path} does not fit this application ({error}): delete it, and the"
@@ -126,7 +126,7 @@ class Executor:
             await channel.close()
         try:
             if self.runner.slot > self._saved:
-                self._state.save(self.runner.standing())
+                self._state.save(self.runner.state())
         finally:
             self._state.close()
 
@@ -157,9 +157,9 @@ class Executor:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _save(self) -> None:
-        standing = self.runner.standing()
-        await asyncio.to_thread(self._state.save, standing)
-        self._saved = standing.slot
+        state = self.runner.state()
+        await asyncio.to_thread(self._state.save, state)
+        self._saved = state.slot
 
     # -- answering -----------------------------------------------------------------------------------
 

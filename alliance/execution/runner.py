@@ -24,7 +24,7 @@ DIGESTS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunnerState:
     """Everything that a runner goes on from: the state after ``slot`` (0: of the empty log)."""
 
     frontier: Frontier
@@ -39,20 +39,20 @@ class Standing:
 
 
 class Runner:
-    """``windows`` are those of the listener that feeds it: both go on from the same standing."""
+    """``windows`` are those of the listener that feeds it: both go on from the same state."""
 
-    def __init__(self, application: str, machine: StateMachine, standing: Standing | None = None) -> None:
-        """Raises ValueError when the standing's windows cannot be read, and what ``restore`` raises."""
+    def __init__(self, application: str, machine: StateMachine, state: RunnerState | None = None) -> None:
+        """Raises ValueError when the state's windows cannot be read, and what ``restore`` raises."""
         self._application = application
         self._machine = machine
-        self.frontier = standing.frontier if standing else Frontier(0, ())
-        self.time_ms = standing.time_ms if standing else 0
-        self.windows = ClientWindows.read(standing.windows) if standing else ClientWindows()
+        self.frontier = state.frontier if state else Frontier(0, ())
+        self.time_ms = state.time_ms if state else 0
+        self.windows = ClientWindows.read(state.windows) if state else ClientWindows()
         self.outcomes = Outcomes()
         self.digests: dict[int, bytes] = {}
-        if standing is not None:
-            machine.restore(standing.machine)
-            for outcome in standing.outcomes:
+        if state is not None:
+            machine.restore(state.machine)
+            for outcome in state.outcomes:
                 self.outcomes.add(outcome)
         # From here a command that fails is undone: the state before it is this one and the commands since.
         self._base = machine.snapshot()
@@ -82,9 +82,9 @@ class Runner:
             for old in sorted(self.digests)[:-DIGESTS_KEPT]:
                 del self.digests[old]
 
-    def standing(self) -> Standing:
+    def state(self) -> RunnerState:
         """What a restart goes on from."""
-        return Standing(
+        return RunnerState(
             self.frontier,
             self.time_ms,
             self.windows.state(),

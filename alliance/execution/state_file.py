@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from alliance.errors import StateError
 from alliance.execution.outcome import Outcome
-from alliance.execution.runner import Standing
+from alliance.execution.runner import RunnerState
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import HASH_SIZE
 
@@ -31,7 +31,7 @@ class StateFile:
         self._whose = b"\x00".join((alliance_id, member.encode(), application.encode()))
         self._lock: BinaryIO | None = None
 
-    def open(self) -> Standing | None:
+    def open(self) -> RunnerState | None:
         """What was saved; None at the first start. Raises StateError."""
         try:
             self._lock = self._lock_path.open("wb")
@@ -50,10 +50,10 @@ class StateFile:
                 f"{self.path} is damaged ({error}): delete it, and the state is built anew from the log"
             ) from None
 
-    def save(self, standing: Standing) -> None:
+    def save(self, state: RunnerState) -> None:
         """Durable when it returns. Raises StateError; the state saved before is then still there."""
         fresh = self.path.with_suffix(".new")
-        body = self._write(standing)
+        body = self._write(state)
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
@@ -74,14 +74,14 @@ class StateFile:
             self._lock.close()
             self._lock = None
 
-    def _write(self, standing: Standing) -> bytes:
-        head = struct.pack(">QQ", standing.slot, standing.time_ms)
-        outcomes = [outcome.pack() for outcome in standing.outcomes]
-        heads = [head + b"".join(standing.frontier.peaks)]
-        lists = (heads, standing.windows, outcomes, [standing.machine])
+    def _write(self, state: RunnerState) -> bytes:
+        head = struct.pack(">QQ", state.slot, state.time_ms)
+        outcomes = [outcome.pack() for outcome in state.outcomes]
+        heads = [head + b"".join(state.frontier.peaks)]
+        lists = (heads, state.windows, outcomes, [state.machine])
         return _list([self._whose, *(_list(items) for items in lists)])
 
-    def _read(self, data: bytes) -> Standing:
+    def _read(self, data: bytes) -> RunnerState:
         seal, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
         if not data.startswith(MAGIC) or sha256(MAGIC + body).digest() != seal:
             raise ValueError("its seal is broken")
@@ -92,7 +92,7 @@ class StateFile:
         slot, time_ms = struct.unpack_from(">QQ", head)
         peaks = tuple(head[at : at + HASH_SIZE] for at in range(16, len(head), HASH_SIZE))
         frontier = Frontier.from_parts(slot, peaks)
-        return Standing(frontier, time_ms, tuple(windows), machine, tuple(map(Outcome.unpack, outcomes)))
+        return RunnerState(frontier, time_ms, tuple(windows), machine, tuple(map(Outcome.unpack, outcomes)))
 
 
 def _list(items: Sequence[bytes]) -> bytes:

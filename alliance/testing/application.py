@@ -14,7 +14,7 @@ from alliance.execution import Runner, StateMachine
 from alliance.execution.state_file import StateFile
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
-from alliance.testing.member import Member
+from alliance.testing.member import SimulatedMember
 from alliance.testing.network import Clockwork
 from fab_paxos import EngineConfig, RestoredState
 from fab_paxos.effects import Record
@@ -85,7 +85,7 @@ class JournalStorage:
         self._journal.close()
 
 
-class ApplicationMember(Member):
+class ApplicationMember(SimulatedMember):
     """Turns, signatures and timers take their time on the clockwork; its folder stays over its lives."""
 
     def __init__(
@@ -144,7 +144,7 @@ class ApplicationMember(Member):
     def save(self) -> None:
         """The executor's state, as a real one does, and more often."""
         if self.runner.slot % SAVE_SLOTS == 0:
-            self._state.save(self.runner.standing())
+            self._state.save(self.runner.state())
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """In this life, or not at all."""

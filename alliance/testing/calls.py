@@ -37,7 +37,7 @@ class Call:
             self.outcome, self.returned = outcome, now
 
 
-class Client:
+class SimulatedClient:
     """Numbers what it submits, as a real client does."""
 
     def __init__(self, name: str, client_id: bytes, application: str) -> None:

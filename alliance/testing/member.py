@@ -59,7 +59,7 @@ class Storage(Protocol):
         ...
 
 
-class Member(ABC):
+class SimulatedMember(ABC):
     """One life after another: engine and inbox die, the disk stays. It is the driver's ``World``."""
 
     def __init__(self, config: EngineConfig, scheme: Scheme, endorser: Endorser, disk: Storage) -> None:

@@ -13,7 +13,7 @@ from alliance.client.listener import DecidedSlot, deliver
 from alliance.execution import Outcome, StateMachine
 from alliance.proofs.receipt import Receipt
 from alliance.testing.application import ApplicationMember, key_of
-from alliance.testing.calls import Call, Client
+from alliance.testing.calls import Call, SimulatedClient
 from alliance.testing.liar import Liar
 from alliance.testing.network import Clockwork, Network
 from fab_paxos.events import PeerConnected, Received, Submitted
@@ -64,7 +64,7 @@ class Simulation:
         self._clockwork = Clockwork(seed)
         self._network = Network(self._clockwork, loss)
         self._application = application
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[str, SimulatedClient] = {}
         self.calls: list[Call] = []
         self._waiting: list[Call] = []
         self._folder = tempfile.TemporaryDirectory(
@@ -110,7 +110,7 @@ class Simulation:
         """A command or a query, from now on under way; a client submits again until it has an answer."""
         if client not in self._clients:
             client_id = sha256(client.encode()).digest()
-            self._clients[client] = Client(client, client_id, self._application)
+            self._clients[client] = SimulatedClient(client, client_id, self._application)
         call = self._clients[client].call(payload, is_query=query, now=self.now)
         self.calls.append(call)
         self._waiting.append(call)
@@ -196,12 +196,12 @@ class Simulation:
 
     def _compare(self) -> None:
         first, *others = self._correct()
-        state = first.runner.standing()
+        state = first.runner.state()
         for other in others:
-            if other.runner.standing() != state:
+            if other.runner.state() != state:
                 raise Diverged(
                     f"after slot {state.slot}, {other.name} has another state or other answers than"
-                    f" {first.name}: {_difference(state.machine, other.runner.standing().machine)}"
+                    f" {first.name}: {_difference(state.machine, other.runner.state().machine)}"
                 )
 
     def _follow(self, member: ApplicationMember) -> None:

@@ -77,7 +77,7 @@ def test_a_repetition_in_the_log_is_executed_once_also_after_a_restart() -> None
     runner = Runner("kv", machine := Moody())
     feed.tell(runner, 2)
     assert machine.seen == [1]
-    again = Runner("kv", machine := Moody(), runner.standing())
+    again = Runner("kv", machine := Moody(), runner.state())
     feed.tell(again)
     assert machine.seen == [1]
     feed.tell(runner)
@@ -140,7 +140,7 @@ def test_the_agreed_time_never_goes_back() -> None:
     for stamp in (5, 3, 0, 9):
         feed.add(b"x", time_ms=stamp)
     feed.tell(runner, 3)
-    again = Runner("kv", Moody(), runner.standing())
+    again = Runner("kv", Moody(), runner.state())
     feed.tell(again)
     assert [outcome.time_ms for outcome in again.outcomes] == [5, 5, 5, 9]
 
@@ -155,10 +155,10 @@ def test_runners_agree_wherever_they_were_restarted() -> None:
     halting = Runner("kv", Store())
     for stop in range(1, 3 * COMPARE_SLOTS, 17):
         feed.tell(halting, stop)
-        halting = Runner("kv", Store(), halting.standing())
+        halting = Runner("kv", Store(), halting.state())
     feed.tell(halting)
     assert halting.digests == {3 * COMPARE_SLOTS: straight.digests[3 * COMPARE_SLOTS]}
-    assert halting.standing() == straight.standing()
+    assert halting.state() == straight.state()
 
 
 def test_who_is_outvoted_halts_and_who_differs_is_named() -> None:

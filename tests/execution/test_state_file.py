@@ -8,7 +8,7 @@ import pytest
 
 from alliance.errors import StateError
 from alliance.execution import Runner
-from alliance.execution.runner import Standing
+from alliance.execution.runner import RunnerState
 from alliance.execution.state_file import StateFile
 from examples.kv.store import Store
 from tests.execution.feed import Feed
@@ -16,17 +16,17 @@ from tests.execution.feed import Feed
 ID = b"i" * 32
 
 
-def standing() -> Standing:
+def reached() -> RunnerState:
     feed, runner = Feed(), Runner("kv", Store())
     feed.add(b"set a 0", b"set b 0", time_ms=1)
     feed.add(b"set a 1", time_ms=2)
     feed.tell(runner)
-    return runner.standing()
+    return runner.state()
 
 
 def opened(
     folder: Path, alliance_id: bytes = ID, member: str = "m", application: str = "kv"
-) -> Standing | None:
+) -> RunnerState | None:
     state = StateFile(folder, alliance_id, member, application)
     try:
         return state.open()
@@ -36,7 +36,7 @@ def opened(
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert opened(tmp_path) is None
-    saved = standing()
+    saved = reached()
     StateFile(tmp_path, ID, "m", "kv").save(saved)
     assert opened(tmp_path) == saved
     assert (tmp_path / "kv.state").stat().st_mode & 0o777 == 0o600
@@ -44,7 +44,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_torn_or_changed_at_any_byte_is_refused(tmp_path: Path) -> None:
-    StateFile(tmp_path, ID, "m", "kv").save(standing())
+    StateFile(tmp_path, ID, "m", "kv").save(reached())
     path = tmp_path / "kv.state"
     whole = path.read_bytes()
     for end in range(len(whole)):
@@ -59,7 +59,7 @@ def test_a_file_that_was_torn_or_changed_at_any_byte_is_refused(tmp_path: Path) 
 
 @pytest.mark.parametrize("other", [{"alliance_id": b"j" * 32}, {"member": "n"}])
 def test_anothers_file_is_refused(tmp_path: Path, other: dict[str, bytes]) -> None:
-    StateFile(tmp_path, ID, "m", "kv").save(standing())
+    StateFile(tmp_path, ID, "m", "kv").save(reached())
     with pytest.raises(StateError, match="of another"):
         opened(tmp_path, **other)  # type: ignore[arg-type]
 
@@ -74,7 +74,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_failed_save_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved = standing()
+    saved = reached()
     state = StateFile(tmp_path, ID, "m", "kv")
     state.save(saved)
 
@@ -84,5 +84,5 @@ def test_a_failed_save_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(StateError, match="No space"):
-            state.save(standing())
+            state.save(reached())
     assert opened(tmp_path) == saved

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from alliance.errors import JournalError
-from alliance.testing import member as simulated
-from alliance.testing.member import Notice
+from alliance.testing.member import Notice, SimulatedMember
 from fab_paxos import EngineConfig
 from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, Refuse
 from fab_paxos.events import Event
@@ -44,7 +43,7 @@ class Surroundings(Protocol):
     def accused(self, member: Member, blame: Blame | BlameClient) -> None: ...
 
 
-class Member(simulated.Member):
+class Member(SimulatedMember):
     """All its lives, one after another."""
 
     disk: Disk
