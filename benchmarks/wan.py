@@ -194,8 +194,8 @@ class WanMember(SimulatedMember):
         size = self._wan.sent(self.me, message)
         uplink_free = max(self._wan.now, self._uplink_free) + size * self._wan.seconds_per_byte
         self._uplink_free = uplink_free
-        arrive = partial(self._wan.members[to].post, Received(self.me, message))
-        self._wan.after(uplink_free + self._wan.delay - self._wan.now, arrive)
+        delay = uplink_free + self._wan.delay - self._wan.now
+        self._wan.after(delay, self._wan.members[to].post, Received(self.me, message))
 
     def answer(self, event: Event) -> None:
         self._due.append(partial(self._signed if isinstance(event, EndorsementMade) else self.post, event))
@@ -203,7 +203,7 @@ class WanMember(SimulatedMember):
     def _signed(self, event: Event) -> None:
         self._wan.counts.shares += 1
         self._signer_free = max(self._wan.now, self._signer_free) + self._costs.share
-        self._wan.after(self._signer_free - self._wan.now, partial(self.post, event))
+        self._wan.after(self._signer_free - self._wan.now, self.post, event)
 
     def combine(self, endorsements: Sequence[Endorsement]) -> None:
         self._wan.counts.combined += 1

@@ -5,29 +5,33 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection
 from random import Random
+from typing import Any
 
 LATENCY_SECONDS = (0.001, 0.02)
 
 
 class Clockwork:
-    """What is to happen, in order of its time."""
+    """What is to happen, in order of its time: in seconds since the run began, or in a unit of its owner."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, begin: float = 0.0) -> None:
         self.random = Random(seed)  # noqa: S311 - it is to be repeated
-        self.now = 0.0
-        self._plan: list[tuple[float, int, Callable[[], None]]] = []
+        self.now = begin
+        self._plan: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
 
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
+    def after(self, delay: float, action: Callable[..., None], *arguments: Any) -> None:
         self._count += 1  # of equal times, the first planned comes first
-        heapq.heappush(self._plan, (self.now + seconds, self._count, action))
+        heapq.heappush(self._plan, (self.now + delay, self._count, action, arguments))
 
-    def run(self, until: float, enough: Callable[[], bool] = lambda: False) -> None:
+    def run(self, until: float, enough: Callable[[], bool] | None = None) -> None:
         """Everything that is due up to a time; stops early when ``enough``."""
-        while self._plan and self._plan[0][0] <= until and not enough():
-            self.now, _, action = heapq.heappop(self._plan)
-            action()
-        if not enough():
+        plan = self._plan
+        while plan and plan[0][0] <= until:
+            if enough is not None and enough():
+                return
+            self.now, _, action, arguments = heapq.heappop(plan)
+            action(*arguments)
+        if enough is None or not enough():
             self.now = max(self.now, until)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Collection
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -266,7 +265,7 @@ class Simulation:
 
     def _hand_in(self, call: Call) -> None:
         for member in self._clockwork.random.sample(self._members, self._system.one_correct):
-            self._clockwork.after(SUBMIT_SECONDS, partial(member.post, Submitted(call.submission)))
+            self._clockwork.after(SUBMIT_SECONDS, member.post, Submitted(call.submission))
 
     def _retry(self) -> None:
         for call in self._waiting:

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from heapq import heappop, heappush
+from itertools import count as count_from
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from alliance.testing.network import Clockwork
 from fab_paxos.effects import Timer
 from fab_paxos.events import (
     EndorsementMade,
@@ -82,15 +83,14 @@ class TimedWorld(World):
     ) -> None:
         """``options`` are those of ``World``."""
         count = system.member_count
-        self.now = 0
         self.usual = self.noise = Noise(delay=delay)
         self.events = 0
         self.recovery = 0.0  # view time-outs that it took to decide everything once a quorum was healed
         self.rude: set[int] = set()  # liars that take no greeting
         self.pace: dict[tuple[int, int], int] = {}  # how many times slower than usual a link is
         self.doomed: dict[int, tuple[int, Callable[[], None]]] = {}
-        self._agenda: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._numbered = 0
+        self._clockwork = Clockwork(seed, begin=0)  # an integer, so that all times are
+        self._rings = count_from(1)
         self._lives = [0] * count  # how often each member has crashed: what belongs to another life is void
         self._due = [False] * count
         self._paused = [0] * count
@@ -147,17 +147,17 @@ class TimedWorld(World):
         """What it shows to this member, in seconds."""
         return self.now / SECOND + self.skew_ms[member.me] / 1000
 
+    @property
+    def now(self) -> int:
+        """Microseconds since the run began."""
+        return self._clockwork.now
+
     def later(self, delay: int, act: Callable[..., None], *arguments: Any) -> None:
-        self._numbered += 1  # what is due at the same time happens in the order in which it was planned
-        heappush(self._agenda, (self.now + delay, self._numbered, act, arguments))
+        self._clockwork.after(delay, act, *arguments)
 
     def advance(self, until: int) -> None:
         """Lets everything happen that is due by then."""
-        agenda = self._agenda
-        while agenda and agenda[0][0] <= until:
-            self.now, _, act, arguments = heappop(agenda)
-            act(*arguments)
-        self.now = until
+        self._clockwork.run(until)
 
     def note(self, *what: object) -> None:
         self._history.update(b"%d %s\n" % (self.now, repr(what).encode()))
@@ -261,8 +261,8 @@ class TimedWorld(World):
     # -- timers --------------------------------------------------------------------------------------
 
     def start_timer(self, member: Member, name: str, seconds: float) -> None:
-        self.later(int(seconds * SECOND), self._ring, member.me, name, self._numbered + 1)
-        self._timers[member.me, name] = self._numbered
+        self._timers[member.me, name] = number = next(self._rings)
+        self.later(int(seconds * SECOND), self._ring, member.me, name, number)
 
     def _ring(self, me: int, name: str, number: int) -> None:
         if self._timers.get((me, name)) != number:
