@@ -7,9 +7,11 @@ SETUP_DEV := $(VENV)/.alliance-dev
 SETUP_BENCH := $(VENV)/.alliance-bench
 SETUP_DOCS := $(VENV)/.alliance-docs
 WORKERS ?= 2
+# What is tested within one process, or nearly so; no campaign.
+UNITS := $(addprefix tests/,alliance checks execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
-.PHONY: help demo test check sim explore twins bugs fuzz fuzz-crypto mutants bench bench-peers bench-scale bench-crypto \
-	docs protos clean
+.PHONY: help demo test quick check campaigns sim explore twins bugs fuzz fuzz-crypto mutants bench bench-peers \
+	bench-scale bench-crypto docs protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -48,6 +50,10 @@ test: $(SETUP_DEV) ## everything that CI runs: check, then all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
 	@echo "test: ok"
 
+quick: $(SETUP_DEV) ## the unit tests alone, for the daily round
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(UNITS)
+	@echo "quick: ok"
+
 check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code and tables, commit subjects
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -57,6 +63,13 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code and tab
 	@$(BIN)/python docs/tables.py --check
 	@$(BIN)/python -m tests.checks.commits
 	@echo "check: ok"
+
+# Numbers that are given, such as SEEDS=1000000, are handed on.
+campaigns: $(SETUP_DEV) ## every search below, for hours: make campaigns SEEDS=20000 SCENARIOS=100000 SAMPLE=300 SECONDS=120
+	@$(MAKE) --no-print-directory sim SEEDS=$(or $(SEEDS),20000)
+	@$(MAKE) --no-print-directory twins SCENARIOS=$(or $(SCENARIOS),100000)
+	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto mutants
+	@echo "campaigns: ok"
 
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
 sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twin, FIGURES=file, SHRINK=1
