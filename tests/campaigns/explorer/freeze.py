@@ -38,11 +38,11 @@ LEFT_OUT = {
         "_missing",
         "_requested",
         "_attempt",
-        "jointly",
+        "joint_signing",
         "progress",
     },
     # Where the last heartbeat found it; there are none here.
-    "CatchUp": {"_system", "_last"},
+    "CatchUp": {"_last"},
     "Certifier": {"_system"},
     "Election": {"_system"},
     "JointSigning": {"_system"},
@@ -93,4 +93,6 @@ class _Freezer:
             self._seen.add(id(value))
         names = [*getattr(value, "__dict__", ()), *getattr(kind, "__slots__", ())]
         left_out = LEFT_OUT.get(kind.__name__, set())
+        if renamed := left_out.difference(names):
+            raise LookupError(f"{kind.__name__} has no {sorted(renamed)}, which LEFT_OUT names")
         return (kind.__name__, *(self.form(getattr(value, name)) for name in names if name not in left_out))
