@@ -54,6 +54,7 @@ ELSEWHERE = {
     "Envelope": "wire/test_peer_messages.py",
     "PeerStatus": "client/test_client.py",
     "Evidence": "client/test_client.py",
+    "Offence": "client/test_client.py",
     "Submissions": "server/test_services.py",
     "ListenRequest": "server/test_services.py",
     "StatusRequest": "server/test_services.py",
