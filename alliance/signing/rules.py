@@ -93,7 +93,7 @@ def dns_patterns(table: Mapping[str, Any], key: str, where: str) -> tuple[str, .
     for pattern in found:
         if not DNS_NAME.fullmatch(pattern.removeprefix("*.")):
             raise ConfigError(
-                f"{where}: {key}: {pattern!r:.80} is no pattern: a name in lower case, or '*.' and a name"
+                f"{where}: {key}: {pattern!r:.80} is not a pattern: a name in lower case, or '*.' and a name"
             )
     return found
 
