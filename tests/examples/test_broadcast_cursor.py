@@ -227,7 +227,7 @@ def test_a_message_that_was_not_taken_holds_up_those_after_it(
             with cursor_at(tmp_path, farm) as cursor:
                 async with aclosing(subscribe(origin, cursor=cursor)) as messages:
                     with (
-                        pytest.raises(CursorError, match="none of this subscription"),
+                        pytest.raises(CursorError, match="not of this subscription"),
                         cursor.handing_over(first),
                     ):
                         pass
