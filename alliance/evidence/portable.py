@@ -111,7 +111,7 @@ class PortableEvidence:
         if len(text) > EVIDENCE_BYTES_MAX:
             raise InvalidEvidence(f"larger than {EVIDENCE_BYTES_MAX} bytes: this is no evidence")
         try:
-            table = json.loads(text)
+            table = jsonform.parse(text)
         except (ValueError, RecursionError) as error:
             raise InvalidEvidence(f"this is no evidence, or it is truncated: {str(error)[:200]}") from None
         if not isinstance(table, dict) or table.get("format") != FORMAT:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from alliance.errors import InvalidReceipt
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, wrap
 from alliance.execution.outcome import Outcome, Status
-from alliance.proofs.jsonform import octets, path, whole
+from alliance.proofs.jsonform import octets, parse, path, whole
 from alliance.proofs.receipt import key_fingerprint
 from quorum import Context, InvalidStatement
 
@@ -125,15 +125,18 @@ class Reply:
         if len(text) > REPLY_JSON_BYTES_MAX:
             raise InvalidReceipt(f"larger than {REPLY_JSON_BYTES_MAX} bytes: this is no reply")
         try:
-            table = json.loads(text)
+            table = parse(text)
         except (ValueError, RecursionError):
             raise InvalidReceipt("this is no reply, or a truncated one: it does not read as JSON") from None
         if not isinstance(table, dict) or table.get("format") != FORMAT:
             raise InvalidReceipt(f"this is no reply: a reply is a JSON object with the format '{FORMAT}'")
         try:
-            return cls._from_dict(table)
+            reply = cls._from_dict(table)
         except (KeyError, TypeError, ValueError, InvalidStatement) as error:
             raise InvalidReceipt(f"a field of the reply is missing or wrong: {error}") from None
+        if unknown := sorted(table.keys() - reply.to_dict().keys()):
+            raise InvalidReceipt(f"the reply has a field that no reply has: {unknown[0]!r:.40}")
+        return reply
 
     @classmethod
     def _from_dict(cls, table: dict[str, Any]) -> Reply:

@@ -1,21 +1,47 @@
-"""Fields of JSON from outside: hex digits, whole numbers, lists, places in the log.
+"""JSON from outside, in one spelling: text, hex digits, whole numbers, lists, places in the log.
 
-Reading raises ValueError or KeyError.
+What has two spellings is read differently by different programs, and compared wrongly by those that compare
+bytes. Reading raises ValueError or KeyError.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from verifiable_log.placement import Placement
 
 
+def parse(text: str | bytes) -> Any:
+    """JSON in UTF-8 without a byte order mark, each key of an object once, numbers finite.
+
+    Raises ValueError, or RecursionError for what is nested too deeply.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    return json.loads(text, object_pairs_hook=_each_once, parse_constant=_not_finite)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key is there twice")
+    return table
+
+
+def _not_finite(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
 def octets(value: object) -> bytes:
-    """Bytes, written as hex digits."""
+    """Bytes, written as hex digits in lower case, two a byte, and nothing between them."""
     if not isinstance(value, str):
         raise ValueError("what should be hex digits is not a string")
-    return bytes.fromhex(value)
+    data = bytes.fromhex(value)
+    if data.hex() != value:
+        raise ValueError("hex digits are written in lower case and without spaces")
+    return data
 
 
 def items(table: Mapping[str, Any], key: str) -> list[Any]:

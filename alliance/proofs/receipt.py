@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.errors import InvalidReceipt
-from alliance.proofs.jsonform import octets, read_placement, whole, write_placement
+from alliance.proofs.jsonform import octets, parse, read_placement, whole, write_placement
 from quorum import AcceptedStatement, Context, DecisionCertificate, InvalidStatement
 from verifiable_log.placement import Placement
 from verifiable_log.submission import InvalidSubmission, Submission
@@ -117,15 +117,18 @@ class Receipt:
         if len(text) > RECEIPT_BYTES_MAX:
             raise InvalidReceipt(f"larger than {RECEIPT_BYTES_MAX} bytes: this is no receipt")
         try:
-            table = json.loads(text)
+            table = parse(text)
         except (ValueError, RecursionError):
             raise InvalidReceipt("this is no receipt, or a truncated one: it does not read as JSON") from None
         if not isinstance(table, dict) or table.get("format") != FORMAT:
             raise InvalidReceipt(f"this is no receipt: a receipt is a JSON object with the format '{FORMAT}'")
         try:
-            return cls._from_dict(table)
+            receipt = cls._from_dict(table)
         except (KeyError, TypeError, ValueError, InvalidSubmission, InvalidStatement) as error:
             raise InvalidReceipt(f"a field of the receipt is missing or wrong: {error}") from None
+        if unknown := sorted(table.keys() - receipt.to_dict().keys()):
+            raise InvalidReceipt(f"the receipt has a field that no receipt has: {unknown[0]!r:.40}")
+        return receipt
 
     @classmethod
     def _from_dict(cls, table: dict[str, Any]) -> Receipt:

@@ -133,6 +133,14 @@ def test_every_altered_field_is_refused(reply: Reply, key: RSAPublicKey) -> None
             Reply.from_json(json.dumps({field: kept for field, kept in table.items() if field != name}))
 
 
+@pytest.mark.parametrize(
+    "other", ['"slot": 1, "slot"', '"note": 1, "slot"'], ids=["a key twice", "a field more"]
+)
+def test_a_reply_has_one_spelling(reply: Reply, other: str) -> None:
+    with pytest.raises(InvalidReceipt):
+        Reply.from_json(reply.to_json().replace('"slot"', other, 1))
+
+
 def test_what_is_no_reply_is_refused_and_nothing_more(reply: Reply) -> None:
     text = reply.to_json()
     for bad in ("", "[]", "1", "[" * 100_000, text[:-9], b"\xff", " " * (REPLY_JSON_BYTES_MAX + 1)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -187,6 +187,26 @@ def test_hostile_text_is_refused_in_one_line(text: str | bytes) -> None:
         Receipt.from_json(text)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+RESPELLINGS: dict[str, Callable[[str], str | bytes]] = {
+    "a key twice": lambda text: text.replace('"slot"', '"slot": 1, "slot"', 1),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-32": lambda text: text.encode("utf-32"),
+    "a byte order mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "upper case": lambda text: text.replace(json.loads(text)["root"], json.loads(text)["root"].upper()),
+    "spaced digits": lambda text: text.replace('"root": "', '"root": " ', 1),
+    "a field more": lambda text: text.replace("{", '{"note": "paid", ', 1),
+    "a number that is none": lambda text: text.replace("{", '{"note": NaN, ', 1),
+}
+
+
+@pytest.mark.parametrize("respelt", RESPELLINGS.values(), ids=RESPELLINGS.keys())
+def test_a_receipt_has_one_spelling(receipt: Receipt, respelt: Callable[[str], str | bytes]) -> None:
+    text = receipt.to_json()
+    assert Receipt.from_json(text) == receipt == Receipt.from_json(text.encode())
+    with pytest.raises(InvalidReceipt):
+        Receipt.from_json(respelt(text))
 
 
 def test_a_hostile_fingerprint_does_not_reach_the_terminal(receipt: Receipt) -> None:
