@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alliance.errors import ConfigError
+from alliance.net.process_log import LogFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,10 @@ Output = Annotated[
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)]
 ClientFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="A client's folder: …/clients/NAME.", show_default=False)
+]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="Lines for people, or JSON objects; in UTC.", metavar="text|json"),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 

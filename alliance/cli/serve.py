@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Annotated
 import typer
 
 from alliance.cli import passphrase
-from alliance.cli.output import Format, Output, announce, lesson, prose
+from alliance.cli.output import Format, LogFormatOption, Output, announce, lesson, prose
 from alliance.errors import ConfigError
+from alliance.net.process_log import LogFormat, log_to_stderr
 
 EPILOG = lesson(
     """
@@ -65,6 +65,7 @@ def serve(
     log_level: Annotated[
         Level, typer.Option("--log-level", help="What to log on standard error.")
     ] = Level.INFO,
+    log_format: LogFormatOption = LogFormat.TEXT,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
@@ -83,11 +84,7 @@ def serve(
             raise ConfigError(f"'{listen}' is no address: write --listen HOST:PORT")
     _, member = keys.member_party(config.load(folder), folder)  # a wrong folder needs no passphrase
     secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=log_level.value.upper(),
-        format=f"%(asctime)s {member.name} %(levelname)s %(message)s",
-    )
+    log_to_stderr(member.name, level=log_level.value.upper(), form=log_format)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_no_cancellation)

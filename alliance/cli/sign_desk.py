@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +13,20 @@ import typer
 
 from alliance.cli import passphrase
 from alliance.cli.clients import open_client, unlock
-from alliance.cli.output import ClientFolder, Format, Output, announce, emit, lesson, place, prose, say
+from alliance.cli.output import (
+    ClientFolder,
+    Format,
+    LogFormatOption,
+    Output,
+    announce,
+    emit,
+    lesson,
+    place,
+    prose,
+    say,
+)
 from alliance.errors import ConfigError
+from alliance.net.process_log import LogFormat, log_to_stderr
 
 if TYPE_CHECKING:
     from alliance.signing import Policy
@@ -53,6 +64,7 @@ def serve(
             "--listen", metavar="HOST:PORT", help="Where to listen, if not at the address in alliance.toml."
         ),
     ] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
@@ -76,8 +88,7 @@ def serve(
     policies = [policy_file.load(path) for path in policy]
     check(loaded, policies)
     secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
-    form = f"%(asctime)s {member.name} sign %(levelname)s %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+    log_to_stderr(member.name, "sign", form=log_format)
 
     def ready(address: str) -> None:
         announce(output, member.name, address, f"the desk of {member.name}")

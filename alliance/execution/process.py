@@ -10,12 +10,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from alliance.config import file as config_file
 from alliance.errors import AllianceError
 from alliance.execution.executor import Executor
 from alliance.execution.machine import StateMachine
 from alliance.keys import folder as keys
+from alliance.net.process_log import LogFormat, log_to_stderr
 from alliance.net.tasks import until_signal
 
 
@@ -42,16 +44,23 @@ async def serve(
 
 
 def run_executor(
-    folder: str | Path, machine: StateMachine, *, application: str, listen: str | None = None
+    folder: str | Path,
+    machine: StateMachine,
+    *,
+    application: str,
+    listen: str | None = None,
+    log_format: Literal["text", "json"] = "text",
 ) -> int:
-    """``serve`` as a whole program; its exit code. The passphrase is asked for as ``alliance serve`` does."""
+    """``serve`` as a whole program; its exit code. The passphrase is asked for as ``alliance serve`` does.
+
+    It logs on standard error, in UTC; as ``"json"`` each line is an object.
+    """
     from alliance.keys import passphrase
 
     try:
         _, member = keys.member_party(config_file.load(Path(folder)), Path(folder))
         secret = passphrase.obtain(None, prompt=f"Passphrase of {member.name}")
-        form = f"%(asctime)s {member.name} {application} %(levelname)s %(message)s"
-        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=form)
+        log_to_stderr(member.name, application, form=LogFormat(log_format))
 
         def ready(address: str) -> None:
             told = {"event": "ready", "member": member.name, "address": address, "pid": os.getpid()}
