@@ -1,6 +1,7 @@
 """The client for programs without asyncio: the same methods, blocking.
 
-One event loop, in a background thread, serves all such clients of the process.
+One event loop, in a background thread, serves all such clients of the process. Whatever waits for it must not
+run in it: the garbage collector may run anybody's finalizers in any thread, so finalizers only schedule.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,41 +29,73 @@ T = TypeVar("T")
 END_SECONDS = 1.0
 """How long the end of the program waits for what is left in the background."""
 
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
-_clients: WeakSet[asynchronous.Client] = WeakSet()
+
+class _Background:
+    """The thread of this process that all its blocking clients live in."""
+
+    def __init__(self) -> None:
+        self.clients: WeakSet[asynchronous.Client] = WeakSet()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._ending: set[asyncio.Task[Any]] = set()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller runs in this very thread, where nothing may wait for it."""
+        return threading.current_thread() is self._thread
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, begun when it is first needed."""
+        with self._lock:
+            if self._loop is None:
+                begun: Future[asyncio.AbstractEventLoop] = Future()
+                self._thread = threading.Thread(
+                    target=asyncio.run, args=(self._live(begun),), name="alliance", daemon=True
+                )
+                self._thread.start()
+                self._loop = begun.result()
+            return self._loop
+
+    def schedule(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Begins it in this thread, which the caller runs in; nobody waits for it."""
+        task = self.loop().create_task(work)
+        self._ending.add(task)  # the loop itself would let go of it
+        task.add_done_callback(self._ending.discard)
+
+    async def _live(self, begun: Future[asyncio.AbstractEventLoop]) -> None:
+        """The background's life, until the program ends: then clients are closed that were left open.
+
+        If the interpreter ends in the midst of gRPC's work, it waits for two seconds.
+        """
+        loop, thread, end = asyncio.get_running_loop(), threading.current_thread(), asyncio.Event()
+
+        def finish() -> None:
+            loop.call_soon_threadsafe(end.set)
+            thread.join(END_SECONDS)
+
+        atexit.register(finish)
+        begun.set_result(loop)
+        await end.wait()
+        await asyncio.gather(*(client.close() for client in list(self.clients)), return_exceptions=True)
 
 
-def _background() -> asyncio.AbstractEventLoop:
-    global _loop
-    with _lock:
-        if _loop is None:
-            begun: Future[asyncio.AbstractEventLoop] = Future()
-            threading.Thread(target=asyncio.run, args=(_live(begun),), name="alliance", daemon=True).start()
-            _loop = begun.result()
-        return _loop
-
-
-async def _live(begun: Future[asyncio.AbstractEventLoop]) -> None:
-    """The background's life, until the program ends: then clients are closed that were left open.
-
-    If the interpreter ends in the midst of gRPC's work, it waits for two seconds.
-    """
-    loop, thread, end = asyncio.get_running_loop(), threading.current_thread(), asyncio.Event()
-
-    def finish() -> None:
-        loop.call_soon_threadsafe(end.set)
-        thread.join(END_SECONDS)
-
-    atexit.register(finish)
-    begun.set_result(loop)
-    await end.wait()
-    await asyncio.gather(*(client.close() for client in list(_clients)), return_exceptions=True)
+_background = _Background()
 
 
 def wait(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine in the loop of all blocking clients; what it returns or raises."""
-    future = asyncio.run_coroutine_threadsafe(work, _background())
+    """Runs a coroutine in the loop of all blocking clients; what it returns or raises.
+
+    Raises RuntimeError in that loop's own thread, which would wait for itself: there, a callback or a
+    finalizer was run.
+    """
+    if _background.is_here:
+        work.close()
+        raise RuntimeError(
+            "a blocking call in the thread of all blocking clients would wait for itself: make it in"
+            " another thread, not in a callback or a finalizer"
+        )
+    future = asyncio.run_coroutine_threadsafe(work, _background.loop())
     try:
         return future.result()
     except BaseException:
@@ -70,12 +103,74 @@ def wait(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+def finish(work: Coroutine[Any, Any, object]) -> None:
+    """As ``wait``, for what ends something. In the loop's own thread, where the garbage collector may have
+    it run, it is begun and not waited for.
+    """
+    if _background.is_here:
+        _background.schedule(work)
+    else:
+        wait(work)
+
+
+class Stream(Iterator[T]):
+    """What a blocking client yields, one by one. ``close`` ends it early, from any thread.
+
+    One that is dropped without that is closed in the background.
+    """
+
+    # There is no finalizer here: it is the asynchronous generator's own one that asyncio schedules.
+
+    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+        self._items = items
+        self._reading: asyncio.Task[Any] | None = None
+        self._closed = False
+
+    def __next__(self) -> T:
+        try:
+            return wait(self._next())
+        except StopAsyncIteration:
+            raise StopIteration from None
+        except CancelledError:
+            if self._closed:
+                raise StopIteration from None
+            raise
+
+    def __enter__(self) -> Stream[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the stream: who waits for the next item, in another thread, is told that there is none."""
+        finish(self._close())
+
+    async def _next(self) -> T:
+        if self._reading is not None:
+            raise RuntimeError("another thread waits for the next item: give each one its own iterator")
+        self._reading = asyncio.current_task()
+        try:
+            return await anext(self._items)
+        finally:
+            self._reading = None
+
+    async def _close(self) -> None:
+        self._closed = True
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        await self._items.aclose()
+
+
 class Client:
     """See ``alliance.client.Client``; make it with ``alliance.sync.connect``."""
 
     def __init__(self, client: asynchronous.Client) -> None:
         self._client = client
-        _clients.add(client)
+        _background.clients.add(client)
 
     @property
     def config(self) -> AllianceConfig:
@@ -96,23 +191,24 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        wait(self._client.close())
+        """Ends the streams, as the asynchronous one does."""
+        finish(self._client.close())
 
     def propose(self, command: bytes, timeout: float = TIMEOUT_SECONDS) -> Receipt:
         """Has one command ordered; returns its verified receipt."""
         return wait(self._client.propose(command, timeout))
 
-    def propose_all(self, commands: Iterable[bytes], timeout: float = TIMEOUT_SECONDS) -> Iterator[Receipt]:
+    def propose_all(self, commands: Iterable[bytes], timeout: float = TIMEOUT_SECONDS) -> Stream[Receipt]:
         """Has commands ordered in the order given; yields their receipts."""
-        return _iterate(self._client.propose_all(commands, timeout))
+        return Stream(self._client.propose_all(commands, timeout))
 
     def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
         """Asks again for the outcome of a submission."""
         return wait(self._client.resume(submission, timeout))
 
-    def listen(self, start: int = 1, *, follow: bool = True, server: str | None = None) -> Iterator[LogEntry]:
+    def listen(self, start: int = 1, *, follow: bool = True, server: str | None = None) -> Stream[LogEntry]:
         """The decided commands from a slot on, each once, in order, verified."""
-        return _iterate(self._client.listen(start, follow=follow, server=server))
+        return Stream(self._client.listen(start, follow=follow, server=server))
 
     def status(self) -> list[MemberStatus]:
         """What each member says of itself."""
@@ -122,19 +218,3 @@ class Client:
 def connect(folder: str | Path, passphrase: bytes) -> Client:
     """The synchronous twin of ``alliance.connect``."""
     return Client(wait(asynchronous.connect(folder, passphrase)))
-
-
-def _iterate(items: AsyncIterator[T]) -> Iterator[T]:
-    async def next_item() -> T:
-        return await anext(items)
-
-    try:
-        while True:
-            try:
-                yield wait(next_item())
-            except StopAsyncIteration:
-                return
-    finally:
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            wait(close())

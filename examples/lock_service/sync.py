@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from alliance.sync import finish
 from alliance.sync import wait as wait_for
 from examples.lock_service import client as asynchronous
 from examples.lock_service.client import TTL_SECONDS, Held
@@ -28,7 +29,7 @@ class LockClient:
         self.close()
 
     def close(self) -> None:
-        wait_for(self._client.close())
+        finish(self._client.close())
 
     @property
     def lost(self) -> bool:
@@ -42,7 +43,8 @@ class LockClient:
         try:
             yield held
         except BaseException:
-            wait_for(self._client.let_go(name))
+            # A generator that is abandoned within the block ends it wherever the garbage collector runs.
+            finish(self._client.let_go(name))
             raise
         self.release(held)
 

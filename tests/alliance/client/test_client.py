@@ -329,8 +329,8 @@ def test_the_blocking_twin_does_the_same(farm: Farm, monkeypatch: pytest.MonkeyP
 
 def test_an_interrupted_wait_ends_the_work_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in a blocking call must not leave the proposal running behind the program's back."""
-    ended = asyncio.run_coroutine_threadsafe(_event(), sync._background()).result(10.0)
-    begun = asyncio.run_coroutine_threadsafe(_event(), sync._background()).result(10.0)
+    ended = asyncio.run_coroutine_threadsafe(_event(), sync._background.loop()).result(10.0)
+    begun = asyncio.run_coroutine_threadsafe(_event(), sync._background.loop()).result(10.0)
 
     async def work() -> None:
         begun.set()
@@ -355,7 +355,7 @@ def test_an_interrupted_wait_ends_the_work_too(monkeypatch: pytest.MonkeyPatch) 
         patch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sync.wait(work())
-    submit(ended.wait(), sync._background()).result(10.0)
+    submit(ended.wait(), sync._background.loop()).result(10.0)
 
 
 async def _event() -> asyncio.Event:
