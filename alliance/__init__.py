@@ -8,6 +8,7 @@ The doors that need the network are imported when they are first used, so that t
 offline verification stay small.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from alliance.errors import AllianceError
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from alliance.client import Client, MemberStatus, connect
     from alliance.client.listener import LogEntry
     from alliance.proofs.receipt import Receipt
+
+# gRPC's own handlers of forks give up while an event loop polls, which is always, and then a child that ends
+# takes its parent with it. gRPC reads this when it is imported; see alliance.net.forks.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 __version__ = VERSION
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -22,6 +23,7 @@ from alliance.client import client as asynchronous
 from alliance.client.client import TIMEOUT_SECONDS, MemberStatus
 from alliance.client.listener import LogEntry
 from alliance.config.file import AllianceConfig
+from alliance.net import forks
 from alliance.proofs.receipt import Receipt
 from verifiable_log import Submission
 
@@ -35,10 +37,12 @@ class _Background:
 
     def __init__(self) -> None:
         self.clients: WeakSet[asynchronous.Client] = WeakSet()
+        self.streams: WeakSet[Stream[Any]] = WeakSet()
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._ending: set[asyncio.Task[Any]] = set()
+        self._end: asyncio.Event | None = None
 
     @property
     def is_here(self) -> bool:
@@ -63,24 +67,39 @@ class _Background:
         self._ending.add(task)  # the loop itself would let go of it
         task.add_done_callback(self._ending.discard)
 
+    def end(self) -> None:
+        """The program ends."""
+        if self._loop is not None and self._thread is not None and self._end is not None:
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(END_SECONDS)
+
     async def _live(self, begun: Future[asyncio.AbstractEventLoop]) -> None:
-        """The background's life, until the program ends: then clients are closed that were left open.
+        """The background's life, until the program ends: then what was left open is closed.
 
         If the interpreter ends in the midst of gRPC's work, it waits for two seconds.
         """
-        loop, thread, end = asyncio.get_running_loop(), threading.current_thread(), asyncio.Event()
-
-        def finish() -> None:
-            loop.call_soon_threadsafe(end.set)
-            thread.join(END_SECONDS)
-
-        atexit.register(finish)
-        begun.set_result(loop)
-        await end.wait()
+        self._end = asyncio.Event()
+        begun.set_result(asyncio.get_running_loop())
+        await self._end.wait()
+        await asyncio.gather(*(stream.aclose() for stream in list(self.streams)), return_exceptions=True)
         await asyncio.gather(*(client.close() for client in list(self.clients)), return_exceptions=True)
 
 
 _background = _Background()
+
+
+def _forked() -> None:
+    """The child has none of the parent's threads, but a copy of the locks that they held."""
+    global _background
+    _background = _Background()
+
+
+def _finish() -> None:
+    _background.end()
+
+
+os.register_at_fork(after_in_child=_forked)
+atexit.register(_finish)
 
 
 def wait(work: Coroutine[Any, Any, T]) -> T:
@@ -125,8 +144,12 @@ class Stream(Iterator[T]):
         self._items = items
         self._reading: asyncio.Task[Any] | None = None
         self._closed = False
+        self._forks = forks.count()
+        _background.streams.add(self)
 
     def __next__(self) -> T:
+        if self._forks != forks.count():
+            raise RuntimeError("this iterator was made before this process was forked: make another one here")
         try:
             return wait(self._next())
         except StopAsyncIteration:
@@ -146,7 +169,8 @@ class Stream(Iterator[T]):
 
     def close(self) -> None:
         """Ends the stream: who waits for the next item, in another thread, is told that there is none."""
-        finish(self._close())
+        if self._forks == forks.count():  # otherwise nothing of it belongs to this process
+            finish(self.aclose())
 
     async def _next(self) -> T:
         if self._reading is not None:
@@ -157,7 +181,8 @@ class Stream(Iterator[T]):
         finally:
             self._reading = None
 
-    async def _close(self) -> None:
+    async def aclose(self) -> None:
+        """As ``close``, in the background."""
         self._closed = True
         if self._reading is not None:
             self._reading.cancel()

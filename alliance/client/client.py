@@ -20,6 +20,7 @@ from types import TracebackType
 import grpc
 import grpc.aio
 
+from alliance.client.life import Life
 from alliance.client.listener import Listener, LogEntry
 from alliance.client.proposals import Proposals, chunks
 from alliance.client.sequence import Sequence
@@ -67,6 +68,8 @@ class Client:
     """A client of one alliance. Make it with ``connect``; close it, or use ``async with``."""
 
     def __init__(self, config: AllianceConfig, credentials: Credentials, folder: Path) -> None:
+        """Raises RuntimeError in a process that was forked from one that had used gRPC."""
+        self._life = Life()
         self.config = config
         self.public_key = load_public_key(config.key.to_pem())
         self.credentials = credentials
@@ -92,6 +95,8 @@ class Client:
 
     async def close(self) -> None:
         """Ends the streams. What was proposed and has no receipt yet may still be ordered."""
+        if self._life.is_copy:
+            return  # nothing of it belongs to this process
         await self._proposals.close()
         await self._submitter.close()
         for channel in self._channels.values():
@@ -100,6 +105,7 @@ class Client:
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member, opened when first used."""
+        self._life.require()
         if member not in self._channels:
             self._channels[member] = open_channel(self.config.members[member], self.credentials)
         return self._channels[member]
@@ -114,6 +120,7 @@ class Client:
         nothing was sent), SubmissionRefused, and OutcomeUnknown when no receipt came in time: then the
         command may or may not be ordered.
         """
+        self._life.require()
         return await self._proposals.propose(command, timeout)
 
     async def propose_all(
@@ -124,12 +131,14 @@ class Client:
         One submission is under way at a time, so that nothing overtakes. ``timeout`` is for each. Raises
         as ``propose``; the commands whose receipts were yielded are ordered.
         """
+        self._life.require()
         for chunk in chunks(commands):
             for receipt in await self._submitter.submit(self._submitter.sign(chunk), timeout):
                 yield receipt
 
     async def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
         """Asks again for the outcome of a submission (from OutcomeUnknown); it is ordered once at most."""
+        self._life.require()
         return await self._submitter.submit(submission, timeout)
 
     # -- listening -----------------------------------------------------------------------------------
@@ -143,6 +152,7 @@ class Client:
         ``server`` names the member that is asked first. A repetition within the log is recognised from
         ``start`` on.
         """
+        self._life.require()
         first = self.config.member_index(server) if server is not None else None
         listener = Listener(self.config, self, self._fingerprint, start, first)
         until = None if follow else max(await self._certified_now(), self._submitter.proven_slot)
@@ -163,6 +173,7 @@ class Client:
 
     async def status(self) -> list[MemberStatus]:
         """What each member says of itself, asked at once."""
+        self._life.require()
         return list(await asyncio.gather(*(self._status(i) for i in range(len(self.config.members)))))
 
     async def _status(self, member: int) -> MemberStatus:

@@ -1,7 +1,7 @@
 """A client's sequence numbers: never used twice, also across processes and crashes.
 
 The counter is a file beside the keys, advanced under a lock by blocks; what a process does not use of its
-block is skipped, which the servers' windows allow.
+block is skipped, which the servers' windows allow. So does a fork: the rest of the block stays the parent's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from alliance.errors import ConfigError
+from alliance.net import forks
 
 FILE = "sequence"
 BLOCK = 16
@@ -27,10 +28,11 @@ class Sequence:
         self._path = folder / FILE
         self._next = 0
         self._end = 0
+        self._forks = forks.count()
 
     def next(self) -> int:
         """Raises ConfigError when the counter cannot be read or made durable."""
-        if self._next == self._end:
+        if self._next == self._end or self._forks != forks.count():
             try:
                 self._next = self._reserve()
             except (OSError, ValueError) as error:
@@ -39,6 +41,7 @@ class Sequence:
                     " make the folder writable, or restore the file"
                 ) from None
             self._end = self._next + BLOCK
+            self._forks = forks.count()
         self._next += 1
         return self._next - 1
 

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member, Party
 from alliance.keys.folder import Credentials
+from alliance.net import forks
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
 
 _COMMON: list[tuple[str, Any]] = [
@@ -112,7 +113,8 @@ def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredenti
 
 
 def open_channel(member: Member, mine: Credentials) -> grpc.aio.Channel:
-    """A channel that only this member's own certificate can answer."""
+    """A channel that only this member's own certificate can answer. Raises RuntimeError as ``use_grpc``."""
+    forks.use_grpc()
     credentials = grpc.ssl_channel_credentials(
         member.certificate.public_bytes(Encoding.PEM), mine.tls_key, mine.tls_certificate
     )
