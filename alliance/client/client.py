@@ -133,7 +133,7 @@ class Client:
         """
         self._life.require()
         for chunk in chunks(commands):
-            for receipt in await self._submitter.submit(self._submitter.sign(chunk), timeout):
+            for receipt in await self._submitter.propose(chunk, timeout):
                 yield receipt
 
     async def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:

@@ -95,10 +95,9 @@ class Proposals:
             return
         left = max(waiting.deadline for waiting in together) - asyncio.get_running_loop().time()
         try:
-            submission = self._submitter.sign([waiting.command for waiting in together])
-            receipts = await self._submitter.submit(
-                submission, left, max(waiting.timeout for waiting in together)
-            )
+            commands = [waiting.command for waiting in together]
+            asked = max(waiting.timeout for waiting in together)
+            receipts = await self._submitter.propose(commands, left, asked)
         except Exception as error:  # whatever it is, it is for those who wait
             for waiting in together:
                 if not waiting.receipt.done():

@@ -26,6 +26,7 @@ class Sequence:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
+        self._begin = 0
         self._next = 0
         self._end = 0
         self._forks = forks.count()
@@ -33,19 +34,30 @@ class Sequence:
     def next(self) -> int:
         """Raises ConfigError when the counter cannot be read or made durable."""
         if self._next == self._end or self._forks != forks.count():
-            try:
-                self._next = self._reserve()
-            except (OSError, ValueError) as error:
-                raise ConfigError(
-                    f"{self._path} cannot be advanced ({error}): it keeps this client's sequence numbers;"
-                    " make the folder writable, or restore the file"
-                ) from None
-            self._end = self._next + BLOCK
-            self._forks = forks.count()
+            self._begin_block()
         self._next += 1
         return self._next - 1
 
-    def _reserve(self) -> int:
+    def renew(self, unusable: int, skip: int) -> None:
+        """Gives up the block of a number that the members no longer take, and ``skip`` numbers after it.
+
+        Nothing happens if that block was given up before. Raises ConfigError as ``next``.
+        """
+        if unusable >= self._begin:
+            self._begin_block(skip)
+
+    def _begin_block(self, skip: int = 0) -> None:
+        try:
+            self._begin = self._next = self._reserve(skip)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{self._path} cannot be advanced ({error}): it keeps this client's sequence numbers;"
+                " make the folder writable, or restore the file"
+            ) from None
+        self._end = self._next + BLOCK
+        self._forks = forks.count()
+
+    def _reserve(self, skip: int) -> int:
         if not self._path.exists():
             self._create()
         with self._path.open("r+b") as file:
@@ -53,8 +65,8 @@ class Sequence:
             text = file.read(32)
             if not _CONTENT.fullmatch(text):
                 raise ValueError("it is damaged")
-            begin = int(text)
-            if not 1 <= begin < 2**63:
+            begin = int(text) + skip
+            if not 1 <= begin - skip <= begin < 2**63:
                 raise ValueError("its number is out of range")
             # Twenty digits whatever the number, so that a torn write can never shorten it.
             file.seek(0)

@@ -16,11 +16,11 @@ import grpc
 import grpc.aio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from alliance.client.pending import NumberUnusable, Pending
 from alliance.client.sequence import Sequence
 from alliance.client.server_choice import ServerChoice
 from alliance.config.file import AllianceConfig
 from alliance.errors import (
-    AllianceError,
     InvalidReceipt,
     OutcomeUnknown,
     ServerLied,
@@ -36,6 +36,7 @@ from alliance.wire.bounds import Malformed
 from alliance.wire.certificates import decode_decision
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from verifiable_log import Submission, UnsignedSubmission
+from verifiable_log.limits import CLIENT_WINDOW
 from verifiable_log.placement import Placement
 
 log = logging.getLogger(__name__)
@@ -50,29 +51,15 @@ LOOKS_MAX = 4
 ROUNDS_MAX = 2
 """Rounds over all servers without any connection before what was never sent is given up."""
 
+SKIPS_MAX = 32
+"""So often is what is skipped of the sequence numbers doubled; no client gets that far without."""
+
 PAUSE_SECONDS = 0.5
 """After each round over all servers that brought nothing."""
 
 
 class Channels(Protocol):
     def channel(self, member: int) -> grpc.aio.Channel: ...
-
-
-class Pending:
-    """A submission without its outcome."""
-
-    def __init__(self, submission: Submission) -> None:
-        self.submission = submission
-        self.outcome: asyncio.Future[tuple[DecisionCertificate, Placement]] = (
-            asyncio.get_running_loop().create_future()
-        )
-        self.sent_at: float | None = None
-        self.waiters = 0
-        self.refusals: dict[int, tuple[pb.Refusal.Reason, str]] = {}
-
-    @property
-    def sent(self) -> bool:
-        return self.sent_at is not None
 
 
 class Submitter:
@@ -97,6 +84,8 @@ class Submitter:
         self._key_fingerprint = key_fingerprint
         self._pending: dict[int, Pending] = {}
         self._unsent: list[Pending] = []
+        self._asked: set[int] = set()  # what was sent on this stream and is not answered
+        self._leaving = ""  # why this stream is left as soon as all of that is answered
         self._news = asyncio.Event()
         self._choice = ServerChoice(config.system, config.timing.view_timeout_seconds)
         self.proven_slot = 0  # the highest certified slot that an outcome has shown us
@@ -110,8 +99,26 @@ class Submitter:
         unsigned = UnsignedSubmission(self._client_id, self._sequence.next(), commands)
         return unsigned.sign(self._key.sign(unsigned.message(self._context)))
 
+    async def propose(
+        self, commands: SequenceOf[bytes], timeout: float, asked: float | None = None
+    ) -> list[Receipt]:
+        """Signs and submits; under another number if the first one proves to be unusable. Raises as both."""
+        now = asyncio.get_running_loop().time
+        deadline, asked = now() + timeout, timeout if asked is None else asked
+        attempt = 0
+        while True:
+            submission = self.sign(commands)
+            try:
+                return await self.submit(submission, deadline - now(), asked, fresh=True)
+            except NumberUnusable as error:
+                log.warning("it is proposed anew under another one: %s", error)
+                # The file is ahead if other processes went on, and behind if an old copy was restored.
+                skip = CLIENT_WINDOW << min(attempt - 1, SKIPS_MAX) if attempt else 0
+                self._sequence.renew(submission.client_seq, skip)
+                attempt += 1
+
     async def submit(
-        self, submission: Submission, timeout: float, asked: float | None = None
+        self, submission: Submission, timeout: float, asked: float | None = None, *, fresh: bool = False
     ) -> list[Receipt]:
         """One verified receipt per command. ``asked`` is the time-out to tell of, if some of it has passed.
 
@@ -120,7 +127,7 @@ class Submitter:
         """
         pending = self._pending.get(submission.client_seq)
         if pending is None or pending.outcome.done():
-            pending = self._pending[submission.client_seq] = Pending(submission)
+            pending = self._pending[submission.client_seq] = Pending(submission, fresh)
             self._unsent.append(pending)
         elif pending.submission != submission:
             raise SubmissionRefused(
@@ -164,7 +171,7 @@ class Submitter:
     # -- the stream ----------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        count = len(self._config.members)
+        members = len(self._config.members)
         unconnected = fruitless = 0
         while not self._closed:
             while not self._pending:
@@ -186,11 +193,11 @@ class Submitter:
                 unconnected = 0
                 log.warning("%s", error)
             self._choice.pass_over(member)
-            if unconnected >= ROUNDS_MAX * count:
+            if unconnected >= ROUNDS_MAX * members:
                 self._give_up()
                 unconnected = 0
             fruitless = 0 if self._helped else fruitless + 1
-            if fruitless and fruitless % count == 0:
+            if fruitless and fruitless % members == 0:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def _give_up(self) -> None:
@@ -208,6 +215,7 @@ class Submitter:
         )()
         try:
             await established(call)
+            self._asked, self._leaving = set(), ""
             self._unsent = list(self._pending.values())
             self._news.set()
             await until_first(self._read(member, call), self._write(call), self._watch())
@@ -219,9 +227,13 @@ class Submitter:
             await self._news.wait()
             self._news.clear()
             unsent, self._unsent = self._unsent, []
+            if self._leaving:
+                continue  # all goes to the next server
             for pending in unsent:
                 if not pending.outcome.done():
                     pending.sent_at = asyncio.get_running_loop().time()
+                    pending.unanswered += 1
+                    self._asked.add(pending.submission.client_seq)
                     await call.write(pb.Submissions(submissions=[pending.submission.encoded]))
 
     async def _watch(self) -> None:
@@ -252,10 +264,13 @@ class Submitter:
         certificate: DecisionCertificate | None = None
         slow = False
         for outcome in outcomes.outcomes:
+            asked = outcome.client_seq in self._asked
+            self._asked.discard(outcome.client_seq)
             pending = self._pending.get(outcome.client_seq)
             if pending is None or pending.outcome.done():
                 continue
             if outcome.HasField("refusal"):
+                pending.unanswered -= asked
                 self._refused(member, pending, outcome.refusal)
                 continue
             if certificate is None:
@@ -278,6 +293,8 @@ class Submitter:
             pending.outcome.set_result((certificate, placement))
             self._helped = True
             slow = self._is_slow(member, pending, certificate) or slow
+        if self._leaving and not self._asked & self._pending.keys():
+            raise _TryNext(self._leaving)
         if slow:
             raise _TryNext("its clients wait for long")
 
@@ -293,16 +310,17 @@ class Submitter:
         self.proven_slot = max(self.proven_slot, certificate.slot)
 
     def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:
-        reason = pb.Refusal.Reason.Name(refusal.reason) if refusal.reason in range(5) else "UNSPECIFIED"
-        if refusal.reason != pb.Refusal.BUSY:
-            pending.refusals[member] = (refusal.reason, f"{reason.lower()}: {one_line(refusal.detail)}")
+        reason = pending.refuse(member, refusal)
         if len(pending.refusals) >= self._config.system.one_correct:
-            pending.outcome.set_exception(_final(pending))
+            pending.outcome.set_exception(pending.refused())
             return
         # One server may be lying, or be full: ask another one.
         self._choice.server = member
         self._choice.pass_over(member)
-        raise _TryNext(f"refused: {reason}")
+        self._leaving = f"refused: {reason}"
+        if not pending.number_unusable:
+            raise _TryNext(self._leaving)
+        # What was sent beside it has such a number, too. Who leaves before the answer cannot know that.
 
     def _unreachable(self, within: str = "") -> str:
         addresses = ", ".join(member.address for member in self._config.members[:3])
@@ -316,19 +334,3 @@ class Submitter:
 
 class _TryNext(Exception):
     """This server does not help; the next one may."""
-
-
-def _final(pending: Pending) -> AllianceError:
-    """What the refusals of more servers than may be faulty come to; at least one of them is honest.
-
-    An expired number tells nothing of whether it was ordered before it expired.
-    """
-    seq, count = pending.submission.client_seq, len(pending.refusals)
-    text = f"sequence number {seq} was refused by {count} servers: " + "; ".join(
-        sorted({detail for _, detail in pending.refusals.values()})
-    )
-    if any(reason == pb.Refusal.EXPIRED for reason, _ in pending.refusals.values()):
-        return OutcomeUnknown(
-            f"{text}: it may have been ordered before; look for it with 'alliance listen'", pending.submission
-        )
-    return SubmissionRefused(text)

@@ -39,11 +39,13 @@ class Refusal(_message.Message):
         EXPIRED: _ClassVar[Refusal.Reason]
         BUSY: _ClassVar[Refusal.Reason]
         INVALID: _ClassVar[Refusal.Reason]
+        UNPROVEN: _ClassVar[Refusal.Reason]
     UNSPECIFIED: Refusal.Reason
     CONFLICT: Refusal.Reason
     EXPIRED: Refusal.Reason
     BUSY: Refusal.Reason
     INVALID: Refusal.Reason
+    UNPROVEN: Refusal.Reason
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     reason: Refusal.Reason

@@ -23,6 +23,7 @@ _REASONS = {
     "expired": (pb.Refusal.EXPIRED, "the sequence number lies below the client's window"),
     "busy": (pb.Refusal.BUSY, "too much of this client is waiting here"),
     "invalid": (pb.Refusal.INVALID, ""),
+    "unproven": (pb.Refusal.UNPROVEN, ""),
 }
 
 
@@ -163,12 +164,12 @@ class Sessions:
 
 def _unproven(client_seq: int, slot: int) -> pb.Outcomes:
     return refusal(
-        client_seq, "expired", f"it was decided in slot {slot}, whose proof is no longer kept here"
+        client_seq, "unproven", f"it was decided in slot {slot}, whose proof is no longer kept here"
     )
 
 
 def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:
-    """A refusal for the wire; ``reason`` is one of conflict, expired, busy, invalid."""
+    """A refusal for the wire; ``reason`` is one of ``_REASONS``."""
     kind, text = _REASONS[reason]
     refused = pb.Refusal(reason=kind, detail=detail or text)
     return pb.Outcomes(outcomes=[pb.Outcome(client_seq=client_seq, refusal=refused)])
