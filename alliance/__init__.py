@@ -1,8 +1,9 @@
 """Consensus between organisations that cooperate but do not trust each other.
 
 The doors: ``connect`` gives a ``Client`` that proposes and listens; ``alliance.sync.connect`` its blocking
-twin; ``Receipt`` is the proof that a command was ordered. Errors are ``AllianceError``, but for a command
-over a limit, which is a ``fab_paxos.InvalidSubmission``.
+twin; ``Receipt`` is the proof that a command was ordered. Errors are ``AllianceError``, and all that clients
+meet are here; but a command over a limit is an ``InvalidSubmission``, which is a ValueError, a wrong argument
+a TypeError or ValueError, and a client that is used in the wrong process or event loop a RuntimeError.
 
 The doors that need the network are imported when they are first used, so that the signer process and
 offline verification stay small.
@@ -11,13 +12,28 @@ offline verification stay small.
 import os
 from typing import TYPE_CHECKING, Any
 
-from alliance.errors import AllianceError
+from alliance.errors import (
+    AllianceError,
+    ClockError,
+    CommandRefused,
+    ConfigError,
+    InvalidReceipt,
+    InvalidRequest,
+    KeyFileError,
+    OutcomeUnknown,
+    ReplyMissing,
+    SharesMissing,
+    SigningRefused,
+    SubmissionRefused,
+    Unreachable,
+)
 from alliance.version import VERSION
 
 if TYPE_CHECKING:
     from alliance.client import Client, MemberStatus, connect
     from alliance.client.listener import LogEntry
     from alliance.proofs.receipt import Receipt
+    from verifiable_log import InvalidSubmission
 
 # gRPC's own handlers of forks give up while an event loop polls, which is always, and then a child that ends
 # takes its parent with it. gRPC reads this when it is imported; see alliance.net.forks.
@@ -25,7 +41,28 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 __version__ = VERSION
 
-__all__ = ["AllianceError", "Client", "LogEntry", "MemberStatus", "Receipt", "__version__", "connect"]
+__all__ = [
+    "AllianceError",
+    "Client",
+    "ClockError",
+    "CommandRefused",
+    "ConfigError",
+    "InvalidReceipt",
+    "InvalidRequest",
+    "InvalidSubmission",
+    "KeyFileError",
+    "LogEntry",
+    "MemberStatus",
+    "OutcomeUnknown",
+    "Receipt",
+    "ReplyMissing",
+    "SharesMissing",
+    "SigningRefused",
+    "SubmissionRefused",
+    "Unreachable",
+    "__version__",
+    "connect",
+]
 
 _LAZY = {
     "Client": "alliance.client",
@@ -33,6 +70,7 @@ _LAZY = {
     "connect": "alliance.client",
     "LogEntry": "alliance.client",
     "Receipt": "alliance.proofs.receipt",
+    "InvalidSubmission": "verifiable_log",
 }
 
 

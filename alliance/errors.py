@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from alliance.execution.reply import Reply
+    from alliance.proofs.receipt import Receipt
+    from verifiable_log import Submission
 
 
 class AllianceError(Exception):
@@ -98,7 +103,7 @@ class OutcomeUnknown(AllianceError):
 
     exit_code = 3
 
-    def __init__(self, message: str, submission: object = None) -> None:
+    def __init__(self, message: str, submission: Submission) -> None:
         super().__init__(message)
         self.submission = submission
 
@@ -111,7 +116,7 @@ class ReplyMissing(AllianceError):
 
     exit_code = 3
 
-    def __init__(self, message: str, receipt: object = None) -> None:
+    def __init__(self, message: str, receipt: Receipt) -> None:
         super().__init__(message)
         self.receipt = receipt
 
@@ -124,7 +129,7 @@ class CommandRefused(AllianceError):
 
     exit_code = 6
 
-    def __init__(self, message: str, reply: object = None) -> None:
+    def __init__(self, message: str, reply: Reply) -> None:
         super().__init__(message)
         self.reply = reply
 
@@ -143,7 +148,7 @@ class SharesMissing(AllianceError):
 
     exit_code = 3
 
-    def __init__(self, message: str, receipt: object = None) -> None:
+    def __init__(self, message: str, receipt: Receipt) -> None:
         super().__init__(message)
         self.receipt = receipt
 
@@ -156,9 +161,7 @@ class SigningRefused(AllianceError):
 
     exit_code = 6
 
-    def __init__(
-        self, message: str, refusals: tuple[tuple[str, str], ...] = (), receipt: object = None
-    ) -> None:
+    def __init__(self, message: str, refusals: tuple[tuple[str, str], ...], receipt: Receipt) -> None:
         super().__init__(message)
         self.refusals = refusals
         self.receipt = receipt

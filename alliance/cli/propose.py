@@ -126,10 +126,8 @@ def propose(
     except AllianceError as error:
         if outcome.places:
             _finish(outcome, receipt, output, time.monotonic() - begin)
-            raise type(error)(
-                f"{len(outcome.places):,} of {plural(outcome.total, 'command')} are certain, in"
-                f" {outcome.slots()}; of the next one: {error}"
-            ) from None
+            certain = f"{len(outcome.places):,} of {plural(outcome.total, 'command')} are certain"
+            error.args = (f"{certain}, in {outcome.slots()}; of the next one: {error}",)
         raise
     except KeyboardInterrupt:
         if outcome.places:

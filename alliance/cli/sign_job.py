@@ -69,14 +69,13 @@ def run(job: Job, make: Callable[[], Request]) -> None:
 async def _ask(job: Job, secret: bytes, request: Request) -> Signed:
     from alliance import signing
     from alliance.errors import SharesMissing, SigningRefused
-    from alliance.proofs.receipt import Receipt
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="alliance: %(message)s")
     async with await signing.connect(job.folder, secret) as client:
         try:
             return await client.sign(job.purpose, request, timeout=job.timeout)
         except (SharesMissing, SigningRefused) as error:
-            if job.receipt is not None and isinstance(error.receipt, Receipt):
+            if job.receipt is not None:
                 write_file(job.receipt, error.receipt.to_json().encode())
             raise
 

@@ -11,15 +11,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import grpc
 import grpc.aio
 
+from alliance.client.arguments import command_bytes, seconds, slot
 from alliance.client.life import Life
 from alliance.client.listener import Listener, LogEntry
 from alliance.client.proposals import Proposals, chunks
@@ -69,7 +71,7 @@ class Client:
 
     def __init__(self, config: AllianceConfig, credentials: Credentials, folder: Path) -> None:
         """Raises RuntimeError in a process that was forked from one that had used gRPC."""
-        self._life = Life()
+        self.life = Life()
         self.config = config
         self.public_key = load_public_key(config.key.to_pem())
         self.credentials = credentials
@@ -94,33 +96,40 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Ends the streams. What was proposed and has no receipt yet may still be ordered."""
-        if self._life.is_copy:
-            return  # nothing of it belongs to this process
-        await self._proposals.close()
+        """Ends the streams. Who waits for a receipt of what was sent hears OutcomeUnknown, as it may still be
+        ordered; any other call, also a later one, raises Unreachable. In the child of a fork nothing happens.
+        Raises RuntimeError in another event loop.
+        """
+        if not self.life.close():
+            return
         await self._submitter.close()
+        await self._proposals.close()
         for channel in self._channels.values():
             await channel.close()
         self._channels.clear()
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member, opened when first used."""
-        self._life.require()
+        self.life.require()
         if member not in self._channels:
             self._channels[member] = open_channel(self.config.members[member], self.credentials)
         return self._channels[member]
 
     # -- proposing -----------------------------------------------------------------------------------
 
-    async def propose(self, command: bytes, timeout: float = TIMEOUT_SECONDS) -> Receipt:
+    def propose(self, command: bytes, timeout: float = TIMEOUT_SECONDS) -> Coroutine[Any, Any, Receipt]:
         """Has one command ordered; returns its verified receipt.
 
         Concurrent calls share submissions, so that many of them cost little more than one. ``timeout`` is in
         seconds and counts from the call. Raises InvalidSubmission (over the size limit), Unreachable (then
         nothing was sent), SubmissionRefused, and OutcomeUnknown when no receipt came in time: then the
-        command may or may not be ordered.
+        command may or may not be ordered. The command is copied, and the arguments are checked, at the call
+        itself: TypeError and ValueError name the one that is wrong.
         """
-        self._life.require()
+        return self._propose(command_bytes(command), seconds(timeout))
+
+    async def _propose(self, command: bytes, timeout: float) -> Receipt:
+        self.life.require()
         return await self._proposals.propose(command, timeout)
 
     async def propose_all(
@@ -131,15 +140,19 @@ class Client:
         One submission is under way at a time, so that nothing overtakes. ``timeout`` is for each. Raises
         as ``propose``; the commands whose receipts were yielded are ordered.
         """
-        self._life.require()
-        for chunk in chunks(commands):
+        self.life.require()
+        seconds(timeout)
+        named = (command_bytes(command, f"commands[{at}]") for at, command in enumerate(commands))
+        for chunk in chunks(named):
             for receipt in await self._submitter.propose(chunk, timeout):
                 yield receipt
 
     async def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
         """Asks again for the outcome of a submission (from OutcomeUnknown); it is ordered once at most."""
-        self._life.require()
-        return await self._submitter.submit(submission, timeout)
+        self.life.require()
+        if not isinstance(submission, Submission):
+            raise TypeError(f"submission must be a Submission, not {type(submission).__name__}")
+        return await self._submitter.submit(submission, seconds(timeout))
 
     # -- listening -----------------------------------------------------------------------------------
 
@@ -152,13 +165,14 @@ class Client:
         ``server`` names the member that is asked first. A repetition within the log is recognised from
         ``start`` on.
         """
-        self._life.require()
-        first = self.config.member_index(server) if server is not None else None
-        listener = Listener(self.config, self, self._fingerprint, start, first)
-        until = None if follow else max(await self._certified_now(), self._submitter.proven_slot)
-        async with aclosing(listener.entries(until)) as entries:
-            async for entry in entries:
-                yield entry
+        with self.life.use():
+            first = self.config.member_index(server) if server is not None else None
+            listener = Listener(self.config, self, self._fingerprint, slot(start), first)
+            until = None if follow else max(await self._certified_now(), self._submitter.proven_slot)
+            async with aclosing(listener.entries(until)) as entries:
+                async for entry in entries:
+                    yield entry
+                    self.life.require()
 
     async def _certified_now(self) -> int:
         """A slot that at least one correct member says is certified. Raises Unreachable."""
@@ -173,8 +187,8 @@ class Client:
 
     async def status(self) -> list[MemberStatus]:
         """What each member says of itself, asked at once."""
-        self._life.require()
-        return list(await asyncio.gather(*(self._status(i) for i in range(len(self.config.members)))))
+        with self.life.use():
+            return list(await asyncio.gather(*(self._status(i) for i in range(len(self.config.members)))))
 
     async def _status(self, member: int) -> MemberStatus:
         who = self.config.members[member]

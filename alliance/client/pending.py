@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from alliance.client.life import closed
 from alliance.errors import AllianceError, OutcomeUnknown, SubmissionRefused
 from alliance.net.channels import one_line
 from alliance.pb import client_pb2 as pb
@@ -43,6 +44,21 @@ class Pending:
         """Whether all who were sent it took it for too old or used, though it was sent for the first time."""
         reasons = {reason for reason, _ in self.refusals.values()}
         return self.fresh and not self.unanswered and bool(reasons) and reasons <= UNUSABLE
+
+    def fail(self, error: Exception | None) -> None:
+        """The work on all submissions is over, by this error, or because the client was closed."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error if error is not None else self._closed())
+
+    def _closed(self) -> AllianceError:
+        if not self.sent:
+            return closed()
+        return OutcomeUnknown(
+            "this client was closed before a receipt came: what was sent under sequence number"
+            f" {self.submission.client_seq} may or may not be ordered; look for it with 'alliance listen', or"
+            " ask again with Client.resume of another one",
+            self.submission,
+        )
 
     def refuse(self, member: int, refusal: pb.Refusal) -> str:
         """Notes what a member said; the name of its reason."""

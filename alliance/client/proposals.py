@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from alliance.client.life import closed
 from alliance.client.submitter import Submitter
 from alliance.errors import Unreachable
 from alliance.proofs.receipt import Receipt
@@ -54,13 +55,10 @@ class Proposals:
         self._submitter = submitter
         self._queue: deque[_Waiting] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._closed = False
 
     async def propose(self, command: bytes, timeout: float) -> Receipt:
         """See ``Client.propose``."""
         UnsignedSubmission(bytes(32), 0, [command])  # refuse what no server would take, before it is mixed
-        if self._closed:
-            raise Unreachable("this client is closed: make another one with alliance.connect")
         waiting = _Waiting(command, timeout)
         self._queue.append(waiting)
         self._flush()
@@ -70,16 +68,15 @@ class Proposals:
             waiting.leave_queue()
 
     async def close(self) -> None:
-        self._closed = True
-        in_flight = list(self._in_flight)
-        for task in in_flight:
-            task.cancel()
-        await asyncio.gather(*in_flight, return_exceptions=True)
+        """To be called when the submitter is closed: nothing of it is under way any more."""
         while self._queue:
-            self._queue.popleft().receipt.cancel()
+            waiting = self._queue.popleft()
+            if waiting.leave_queue():
+                waiting.receipt.set_exception(closed())
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
 
     def _flush(self) -> None:
-        if self._queue and len(self._in_flight) < IN_FLIGHT_MAX and not self._closed:
+        if self._queue and len(self._in_flight) < IN_FLIGHT_MAX:
             # Begun on the next turn of the loop: calls made in this one travel together.
             task = asyncio.create_task(self._submit_queued())
             self._in_flight.add(task)

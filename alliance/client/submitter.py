@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from alliance.client.life import closed
 from alliance.client.pending import NumberUnusable, Pending
 from alliance.client.sequence import Sequence
 from alliance.client.server_choice import ServerChoice
@@ -125,6 +126,8 @@ class Submitter:
         Raises OutcomeUnknown when the time is over, Unreachable when it never left this machine,
         SubmissionRefused when more servers than may be faulty refuse it.
         """
+        if self._closed:
+            raise closed()
         pending = self._pending.get(submission.client_seq)
         if pending is None or pending.outcome.done():
             pending = self._pending[submission.client_seq] = Pending(submission, fresh)
@@ -136,8 +139,8 @@ class Submitter:
         pending.waiters += 1
         self._news.set()
         if self._task is None or self._task.done():
-            self._closed = False
             self._task = asyncio.create_task(self._run(), name="submitter")
+            self._task.add_done_callback(self._ended)
         try:
             async with asyncio.timeout(timeout):
                 certificate, placement = await asyncio.shield(pending.outcome)
@@ -162,11 +165,17 @@ class Submitter:
 
     async def close(self) -> None:
         """Ends the stream, and leaves nothing of it to the garbage collector: see ``until_first``."""
+        self._closed = True  # gRPC may turn the cancellation into an error of the call, which begins anew
         if self._task is not None:
             task, self._task = self._task, None
-            self._closed = True  # gRPC may turn the cancellation into an error of the call, which begins anew
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nobody works for those who wait any more: they hear why."""
+        error = None if task.cancelled() else task.exception()
+        for pending in self._pending.values():
+            pending.fail(error if isinstance(error, Exception) else None)
 
     # -- the stream ----------------------------------------------------------------------------------
 

@@ -20,8 +20,9 @@ import grpc
 import grpc.aio
 
 import alliance.client as consensus
+from alliance.client.arguments import command_bytes, seconds
 from alliance.config.file import ATTESTATION
-from alliance.errors import CommandRefused, ReplyMissing
+from alliance.errors import CommandRefused, ReplyMissing, Unreachable
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
 from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply
@@ -67,11 +68,15 @@ class ExecutionClient:
         await self.close()
 
     async def close(self) -> None:
-        """Ends the connections, those to the consensus servers included."""
-        for channel in self._channels.values():
-            await channel.close()
-        self._channels.clear()
+        """Ends the connections, those to the consensus servers included, as ``Client.close``.
+
+        Who waits for the reply to a command that is ordered hears ReplyMissing.
+        """
         await self.consensus.close()
+        if not self.consensus.life.is_copy:
+            for channel in self._channels.values():
+                await channel.close()
+            self._channels.clear()
 
     async def execute(self, payload: bytes, *, timeout: float = TIMEOUT_SECONDS) -> Reply:
         """Has one command ordered and executed; returns the certified reply.
@@ -79,7 +84,8 @@ class ExecutionClient:
         Raises what ``Client.propose`` raises, ReplyMissing when the command is ordered and too few executors
         answer in time, and CommandRefused when the application did not accept it, or failed on it.
         """
-        return await self._order_and_ask(Kind.APPLY, payload, asyncio.get_running_loop().time() + timeout)
+        deadline = asyncio.get_running_loop().time() + seconds(timeout)
+        return await self._order_and_ask(Kind.APPLY, command_bytes(payload, "payload"), deadline)
 
     async def read(self, query: bytes, *, at_least: int = 0, timeout: float = TIMEOUT_SECONDS) -> Reply:
         """A certified answer to a query, from the state at ``reply.slot``, which is ``at_least`` or higher.
@@ -87,7 +93,8 @@ class ExecutionClient:
         The query takes a place in the log like a command, so the answer shows everything that was certified
         before the call. Raises as ``execute``.
         """
-        deadline = asyncio.get_running_loop().time() + timeout
+        deadline = asyncio.get_running_loop().time() + seconds(timeout)
+        query = command_bytes(query, "query")
         while True:
             reply = await self._order_and_ask(Kind.QUERY, query, deadline)
             if reply.slot >= at_least:
@@ -95,9 +102,16 @@ class ExecutionClient:
 
     async def reply(self, receipt: Receipt, *, timeout: float = TIMEOUT_SECONDS) -> Reply:
         """Asks (again) for the reply to a command that is ordered. Raises ReplyMissing, CommandRefused."""
+        self.consensus.life.require()
         try:
-            async with asyncio.timeout(timeout):
-                reply = await self._collect(receipt)
+            with self.consensus.life.use():
+                async with asyncio.timeout(seconds(timeout)):
+                    reply = await self._collect(receipt)
+        except Unreachable:
+            raise ReplyMissing(
+                f"the command is ordered in slot {receipt.slot}, but this client was closed before its reply",
+                receipt,
+            ) from None
         except TimeoutError:
             raise ReplyMissing(
                 f"the command is ordered in slot {receipt.slot}, but {self.scheme.threshold} executors of"
@@ -177,6 +191,7 @@ class ExecutionClient:
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member's executor, opened when first used."""
+        self.consensus.life.require()
         if member not in self._channels:
             party = self.config.members[member]
             there = replace(party, address=party.application_address(self.application))

@@ -19,9 +19,11 @@ import grpc
 import grpc.aio
 
 import alliance.client as consensus
-from alliance.errors import SharesMissing, SigningRefused
+from alliance.client.arguments import seconds
+from alliance.errors import SharesMissing, SigningRefused, Unreachable
 from alliance.net.channels import one_line, open_channel, parser
 from alliance.net.problems import plainly
+from alliance.net.tasks import together, until_first
 from alliance.pb import signing_pb2 as pb
 from alliance.proofs.receipt import Receipt
 from alliance.signing.member import APPLICATION
@@ -68,9 +70,11 @@ class SigningClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for channel in self._channels.values():
-            await channel.close()
         await self.consensus.close()
+        if not self.consensus.life.is_copy:
+            for channel in self._channels.values():
+                await channel.close()
+            self._channels.clear()
 
     async def sign(self, purpose: str, request: Request, *, timeout: float = TIMEOUT_SECONDS) -> Signed:
         """Has a request ordered, and signed if enough members' policies allow it.
@@ -79,7 +83,7 @@ class SigningClient:
         """
         signing_key(self.config, purpose)
         now = asyncio.get_running_loop().time
-        deadline = now() + timeout
+        deadline = now() + seconds(timeout)
         receipt = await self.consensus.propose(to_command(purpose, request), timeout=timeout)
         return await self.collect(receipt, timeout=max(0.0, deadline - now()))
 
@@ -88,21 +92,21 @@ class SigningClient:
 
         Raises SigningRefused, SharesMissing; InvalidRequest when the receipt is of another command.
         """
+        self.consensus.life.require()
         collection = _Collection(self, receipt)
-        asking = [asyncio.create_task(collection.ask(member)) for member in range(len(self.config.members))]
+        asking = {member.name: collection.ask(at) for at, member in enumerate(self.config.members)}
         try:
-            async with asyncio.timeout(timeout):
-                await collection.decided.wait()
-        except TimeoutError:
-            raise SharesMissing(collection.report(), receipt) from None
-        finally:
-            for task in asking:
-                task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
+            async with asyncio.timeout(seconds(timeout)):
+                await until_first(collection.decided.wait(), together(**asking))
+        except (TimeoutError, Unreachable):
+            pass  # the time is over, or the client was closed
+        if not collection.decided.is_set():
+            raise SharesMissing(collection.report(), receipt)
         return collection.result()
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member's desk, opened when first used."""
+        self.consensus.life.require()
         if member not in self._channels:
             party = self.config.members[member]
             there = replace(party, address=party.application_address(APPLICATION))

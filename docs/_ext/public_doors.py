@@ -34,16 +34,20 @@ def _write_pages(app: Sphinx) -> None:
 
 
 def _directives(name: str, names: list[str]) -> Iterator[str]:
-    """The page of one package; what a package below it lists as well is described there, and linked here."""
+    """The page of one package; what another one lists as well, below it or where it comes from, is linked."""
     module = _module(name)
     public = [each for each in getattr(module, "__all__", ()) if not each.startswith("__")]
     yield f"{name}\n{'=' * len(name)}"
     yield f".. automodule:: {name}" + ("" if public else "\n   :members:")
     for each in public:  # by name, since some are imported only when they are asked for
         thing = getattr(module, each)
-        below = [n for n in names if n.startswith(f"{name}.") and thing is getattr(_module(n), each, None)]
-        if below:
-            yield f":py:obj:`{name}.{each} <{below[0]}.{each}>`"
+        source = getattr(thing, "__module__", "").partition(".")[0]
+        homes = [
+            n for n in names if n.startswith(f"{name}.") or (n == source and n != name.partition(".")[0])
+        ]
+        homes = [n for n in homes if thing is getattr(_module(n), each, None)]
+        if homes:
+            yield f":py:obj:`{name}.{each} <{homes[0]}.{each}>`"
         elif isinstance(thing, FunctionType):
             yield f".. autofunction:: {name}.{each}"
         elif not isinstance(thing, type):

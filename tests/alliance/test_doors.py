@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
+
+import alliance
+from alliance import errors
+from verifiable_log import InvalidSubmission
 
 
 def loaded(statement: str) -> set[str]:
@@ -33,6 +38,42 @@ def test_a_client_loads_no_engine(statement: str) -> None:
     modules = loaded(statement)
     assert "verifiable_log" in modules
     assert not [name for name in modules if name.startswith(("fab_paxos", "alliance.storage"))]
+
+
+def test_the_errors_that_clients_meet_are_at_the_top_door() -> None:
+    """Those of servers and of their keepers are not; a new one has to find its place."""
+    of_servers = {
+        errors.PortTaken,
+        errors.JournalError,
+        errors.StateError,
+        errors.StateDiverged,
+        errors.IdentityConflict,
+        errors.SignerError,
+        errors.InvalidEvidence,
+        errors.ServerLied,  # clients go on to the next server by themselves
+    }
+    known = {each for each in vars(errors).values() if isinstance(each, type)} - {ClassVar}
+    for error in known:
+        assert (error.__name__ in alliance.__all__) != (error in of_servers), error
+    for name in alliance.__all__:
+        assert getattr(alliance, name) is not None
+    assert alliance.InvalidSubmission is InvalidSubmission
+
+
+@pytest.mark.parametrize(
+    ("error", "carried"),
+    [
+        (errors.OutcomeUnknown, {"submission": "Submission"}),
+        (errors.ReplyMissing, {"receipt": "Receipt"}),
+        (errors.CommandRefused, {"reply": "Reply"}),
+        (errors.SharesMissing, {"receipt": "Receipt"}),
+        (errors.SigningRefused, {"refusals": "tuple[tuple[str, str], ...]", "receipt": "Receipt"}),
+    ],
+)
+def test_what_errors_carry_has_a_type(error: type[Exception], carried: dict[str, str]) -> None:
+    """For those who check types: an editor, too."""
+    annotations = dict(error.__init__.__annotations__)
+    assert annotations.items() >= carried.items()
 
 
 def test_the_top_door_loads_errors_alone() -> None:

@@ -16,6 +16,7 @@ from alliance.cli import propose
 from alliance.errors import OutcomeUnknown
 from tests.cli.conftest import Result, Run
 from tests.worlds.processes import Cluster
+from verifiable_log import Submission
 
 TEXT = Path(__file__).parents[2] / "LICENSE"
 BOUNDED_SECONDS = 20.0
@@ -244,7 +245,7 @@ class _Stub:
     async def propose_all(self, commands: Sequence[bytes], timeout: float) -> AsyncIterator[Any]:
         for index, _ in enumerate(commands[:2]):
             yield SimpleNamespace(slot=7, position=0, command_index=index, to_json=lambda: "{}")
-        raise OutcomeUnknown(f"no receipt within {timeout:g} s")
+        raise OutcomeUnknown(f"no receipt within {timeout:g} s", Submission(b"", 1, b"", b""))
 
 
 def test_part_way_it_says_how_many_are_certain(

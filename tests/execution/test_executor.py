@@ -12,7 +12,7 @@ import pytest
 
 from alliance.client import listener
 from alliance.config.file import ATTESTATION
-from alliance.errors import CommandRefused, ConfigError, ReplyMissing, StateDiverged
+from alliance.errors import CommandRefused, ConfigError, ReplyMissing, StateDiverged, Unreachable
 from alliance.execution import (
     Command,
     ExecutionClient,
@@ -297,6 +297,44 @@ def test_what_nobody_is_told(farm: Farm, tmp_path: Path, office: Office, run: Ru
             plain = await client.consensus.propose(wrap("another", Kind.APPLY, b"x"))
             with pytest.raises(ReplyMissing):
                 await client.reply(plain, timeout=0.5)
+
+    run(scenario())
+
+
+def test_who_waits_for_a_reply_when_the_client_is_closed_keeps_the_receipt(
+    farm: Farm, tmp_path: Path, office: Office, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with (
+            Stage.set(farm, tmp_path, office) as stage,
+            stage.running(stage.executor(0, Store())),
+            stage.client() as client,
+        ):
+            receipt = await client.consensus.propose(wrap("kv", Kind.APPLY, setting("colour", "green")))
+            waiting = asyncio.create_task(client.reply(receipt))
+            while not client._channels:
+                await asyncio.wait([waiting], timeout=0.01)
+            await client.close()
+            with pytest.raises(ReplyMissing, match="was closed before") as caught:
+                await waiting
+            assert caught.value.receipt is receipt
+            for late in (client.reply(receipt), client.execute(b"x"), client.read(b"x")):
+                with pytest.raises(Unreachable, match="this client is closed"):
+                    await late
+            assert not client._channels
+
+    run(scenario())
+
+
+def test_wrong_arguments_of_an_application_are_named(
+    farm: Farm, tmp_path: Path, office: Office, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage, stage.client() as client:
+            with pytest.raises(TypeError, match="payload must be bytes, not str"):
+                await client.execute("text")  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="timeout must be a number of seconds"):
+                await client.read(b"x", timeout=None)  # type: ignore[arg-type]
 
     run(scenario())
 

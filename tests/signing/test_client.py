@@ -18,7 +18,7 @@ import pytest
 from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
 from alliance.config.file import AllianceConfig
-from alliance.errors import ConfigError, SharesMissing, SigningRefused
+from alliance.errors import ConfigError, SharesMissing, SigningRefused, Unreachable
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.proofs.receipt import Receipt
@@ -169,6 +169,40 @@ def test_when_nobody_is_there_the_receipt_is_for_later(town: Town, receipt: Rece
             assert missing.value.receipt is receipt
         async with town.client(GOOD, GOOD) as client:
             assert (await client.collect(receipt)).members == ("member-1", "member-2")
+
+    run(scenario())
+
+
+def test_who_collects_when_the_client_is_closed_keeps_the_receipt(
+    town: Town, receipt: Receipt, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with town.client(GOOD) as client:
+            collecting = asyncio.create_task(client.collect(receipt))
+            while not client._channels:
+                await asyncio.wait([collecting], timeout=0.01)
+            await client.consensus.close()
+            with pytest.raises(SharesMissing) as missing:
+                await collecting
+            assert missing.value.receipt is receipt
+            with pytest.raises(Unreachable, match="this client is closed"):
+                await client.collect(receipt)
+
+    run(scenario())
+
+
+def test_an_answer_that_breaks_the_client_is_told_and_not_waited_out(
+    town: Town, receipt: Receipt, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("a bug")
+
+    monkeypatch.setattr(client_module._Collection, "_hear", fail)
+
+    async def scenario() -> None:
+        async with town.client(GOOD) as client:
+            with pytest.raises(ArithmeticError, match="a bug"):
+                await client.collect(receipt)
 
     run(scenario())
 
