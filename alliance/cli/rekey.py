@@ -15,7 +15,8 @@ EPILOG = lesson(
     alliance rekey members/member-3
     alliance rekey clients/client-1 --passphrase-file dealer.txt --new-passphrase-file mine.txt
     """,
-    "0 changed  ·  2 folder or passphrase is wrong, and nothing was changed",
+    "0 changed  ·  2 folder or passphrase is wrong, or a file cannot be written: the old passphrase stays,"
+    " unless the error says that it is the new one already",
 )
 
 
@@ -44,7 +45,7 @@ def rekey(
 
     The first thing to do with a folder that the dealer handed over: afterwards the dealer's passphrase does
     not open it any more. (A copy that the dealer kept still opens with the old one.) A running server is
-    not disturbed.
+    not disturbed. All keys change or none, also when this is interrupted.
     """
     from alliance.config import file as config
     from alliance.keys import folder as keys

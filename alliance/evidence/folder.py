@@ -13,7 +13,7 @@ from alliance.errors import AllianceError
 from alliance.evidence import portable as kinds
 from alliance.evidence.portable import DecidedLog, PortableEvidence, export
 from alliance.evidence.verdict import verify
-from alliance.keys.folder import write_private
+from alliance.keys.files import write_private
 from fab_paxos.evidence import (
     BrokenLog,
     Evidence,

@@ -17,7 +17,8 @@ from pathlib import Path
 from alliance.config.file import AGREEMENT, ATTESTATION, FILE, PURPOSES_MAX, AllianceConfig
 from alliance.config.parties import ADDRESS, NAME, Member, Party
 from alliance.errors import ConfigError, require_passphrase
-from alliance.keys.folder import SHARE, generate_keys, public_file, share_file, write_private
+from alliance.keys.files import write_private
+from alliance.keys.folder import SHARE, generate_keys, public_file, share_file
 from quorum import QuorumSystem, UnsatisfiableSizes
 from quorum.threshold_rsa import deal_agreement_key, deal_key
 

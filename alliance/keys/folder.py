@@ -9,7 +9,6 @@ self-signed and pinned by every other party: there is no authority whose key cou
 from __future__ import annotations
 
 import datetime
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member, Party
 from alliance.errors import ClockError, ConfigError, KeyFileError, require_passphrase
+from alliance.keys import files
+from alliance.keys.files import write_private
 from quorum.threshold_rsa import (
     InvalidAgreementKey,
     InvalidKeyFile,
@@ -119,6 +120,7 @@ def load_credentials(folder: Path, party: Party, passphrase: bytes) -> Credentia
     certificate is not valid at this machine's time.
     """
     check_clock(party, datetime.datetime.now(datetime.UTC))
+    files.settle(folder)
     signing_key = _open("identity", folder / IDENTITY, passphrase)
     tls_key = _open("tls", folder / TLS_KEY, passphrase)
     if not isinstance(signing_key, Ed25519PrivateKey) or not isinstance(tls_key, ec.EllipticCurvePrivateKey):
@@ -147,6 +149,7 @@ def load_endorser(
     Raises KeyFileError, and ConfigError when the alliance has no such key.
     """
     require_passphrase(passphrase)
+    files.settle(folder)
     path = folder / share_file(purpose)
     key = config.key if purpose is None else config.purpose_key(purpose)
     try:
@@ -163,29 +166,32 @@ def load_endorser(
 def reseal(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> int:
     """Encrypts the key files of a folder under a new passphrase; how many there were.
 
-    Raises KeyFileError. Nothing is replaced before all of it is written.
+    All of them or none: whatever fails, and wherever this is killed, one of the two passphrases opens the
+    folder and the other one does not. Raises KeyFileError, which says when it is the new one already.
     """
     require_passphrase(new)
-    sealed: list[tuple[Path, bytes]] = []
-    for kind, name in (("identity", IDENTITY), ("tls", TLS_KEY)):
-        sealed.append((folder / name, _seal(kind, _open(kind, folder / name, old), new)))
+    try:
+        with files.locked(folder):
+            sealed = _resealed(folder, config, old, new)
+            files.replace_together(folder, sealed)
+    except OSError as error:
+        reason = f"{folder} cannot be written: {error.strerror}; check its owner and space"
+        if files.is_committed(folder):
+            reason += ". The new passphrase opens it from now on; use it once more to end the change"
+        raise KeyFileError(reason) from None
+    return len(sealed)
+
+
+def _resealed(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> dict[str, bytes]:
+    sealed = {
+        name: _seal(kind, _open(kind, folder / name, old), new)
+        for kind, name in (("identity", IDENTITY), ("tls", TLS_KEY))
+    }
     if (folder / SHARE).exists():
         member = config.member_index(load_name(folder, "member"))
         for purpose in (None, *(name for name, _ in config.purpose_keys)):
-            share = load_endorser(folder, config, member, old, purpose)
-            sealed.append((folder / share_file(purpose), share.seal(new)))
-    try:
-        for path, data in sealed:
-            replacement = path.with_suffix(".new")
-            replacement.unlink(missing_ok=True)
-            write_private(replacement, data)
-        for path, _ in sealed:
-            path.with_suffix(".new").replace(path)
-    except OSError as error:
-        raise KeyFileError(
-            f"{folder} cannot be written: {error.strerror}; check its owner and space"
-        ) from None
-    return len(sealed)
+            sealed[share_file(purpose)] = load_endorser(folder, config, member, old, purpose).seal(new)
+    return sealed
 
 
 def check_clock(party: Party, now: datetime.datetime) -> None:
@@ -201,15 +207,6 @@ def check_clock(party: Party, now: datetime.datetime) -> None:
             f"the certificate of '{party.name}' expired on {end:%Y-%m-%d} (this machine's clock says"
             f" {now:%Y-%m-%d}): if the clock is right, the party needs a new certificate in alliance.toml"
         )
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Creates a file that only its owner can read; refuses to overwrite one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def load_name(folder: Path, *kinds: str) -> str:
@@ -277,7 +274,7 @@ def _open(kind: str, path: Path, passphrase: bytes) -> Ed25519PrivateKey | ec.El
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with files.current(path).open("rb") as file:
             data = file.read(KEY_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise KeyFileError(f"{path} is missing: restore it from a backup") from None

@@ -12,7 +12,7 @@ import pytest
 
 from alliance.config import file as config
 from alliance.errors import AllianceError, ConfigError, KeyFileError
-from alliance.keys import ceremony
+from alliance.keys import ceremony, files
 from alliance.keys import folder as keys
 from alliance.keys.ceremony import Founding
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Farm
@@ -74,7 +74,7 @@ class Interrupted(BaseException):
 
 def fail_with(error: BaseException, after: int) -> Callable[..., Any]:
     left = [after]
-    write = keys.write_private
+    write = files.write_private
 
     def fail(path: Path, data: bytes) -> None:
         left[0] -= 1

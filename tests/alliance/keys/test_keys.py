@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 import stat
@@ -14,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.file import ATTESTATION
 from alliance.errors import AllianceError, ClockError, ConfigError, KeyFileError
+from alliance.keys import files
 from alliance.keys import folder as keys
 from alliance.keys.folder import IDENTITY, SHARE, TLS_KEY
 from tests.alliance.farm import PASSPHRASE, Farm
+from tests.alliance.keys.failing import FailingOs, Killed
 
 ME = 2
 
@@ -53,9 +56,9 @@ def test_only_the_owner_may_read_the_key_files(farm: Farm) -> None:
 
 
 def test_a_key_file_is_never_overwritten(tmp_path: Path) -> None:
-    keys.write_private(tmp_path / "key", b"one")
+    files.write_private(tmp_path / "key", b"one")
     with pytest.raises(FileExistsError):
-        keys.write_private(tmp_path / "key", b"two")
+        files.write_private(tmp_path / "key", b"two")
     assert (tmp_path / "key").read_bytes() == b"one"
 
 
@@ -179,11 +182,54 @@ def test_a_failed_resealing_changes_nothing(farm: Farm, home: Path, monkeypatch:
         path.write_bytes(data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(keys, "write_private", full)
+        patch.setattr(files, "write_private", full)
         with pytest.raises(KeyFileError, match="No space left"):
             keys.reseal(home, farm.config, PASSPHRASE, b"new")
     load_all(farm, home)
     assert keys.reseal(home, farm.config, PASSPHRASE, b"new") == 4  # what was left behind is no obstacle
+
+
+@pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), Killed()], ids=["fails", "killed"])
+def test_wherever_resealing_ends_exactly_one_passphrase_opens_the_folder(
+    farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    monkeypatch.setattr(keys, "SCRYPT_COST", 16)
+    opened_by = set()
+    for step in range(100):
+        home = Path(shutil.copytree(farm.client_home(0), tmp_path / f"home-{step}"))
+        failing = FailingOs(failure, after=step)
+        told: list[tuple[str, list[bytes]]] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "os", failing)
+            try:
+                keys.reseal(home, farm.config, PASSPHRASE, b"new")
+            except KeyFileError as error:
+                told.append((str(error), openers(farm, home)))  # while the disk still fails
+            except Killed:
+                pass
+        opener = openers(farm, home)
+        assert len(opener) == 1, f"step {step}: {opener}"
+        for text, then in told:
+            assert then == opener
+            assert ("new passphrase opens it" in text) == (then == [b"new"])
+        opened_by.update(opener)
+        names = {path.name for path in home.iterdir()}
+        assert names == {path.name for path in farm.client_home(0).iterdir()}
+        keys.reseal(home, farm.config, opener[0], b"newer")
+        if not failing.failed:
+            break
+    assert not failing.failed
+    assert opened_by == {PASSPHRASE, b"new"}
+
+
+def openers(farm: Farm, home: Path) -> list[bytes]:
+    """Which of the two passphrases open the folder of the first client."""
+    found = []
+    for passphrase in (PASSPHRASE, b"new"):
+        with contextlib.suppress(KeyFileError):
+            keys.load_credentials(home, farm.config.clients[0], passphrase)
+            found.append(passphrase)
+    return found
 
 
 # -- whose folder ------------------------------------------------------------------------------------

@@ -1,0 +1,132 @@
+"""Private files, and several key files replaced as one: all or none, whatever fails or is killed half-way.
+
+The new contents are written beside the old files as ``NAME.pem.new``, then ``rekey.committed`` is created:
+from that moment on, and not before, the new ones count (``current``). What remains is to move them over the
+old ones. Whoever opens the folder next calls ``settle``, which ends that move, or deletes what was never
+committed. What is committed is never undone, so that no reader finds old and new files mixed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+COMMITTED = "rekey.committed"
+_NEW = ".new"
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Creates a file that only its owner can read; refuses to overwrite one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One process at a time replaces files of a folder, the others wait; ends what the last one left.
+
+    Raises OSError.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if is_committed(folder):
+            _finish(folder)
+        else:
+            _undo(folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Replaces the files of these names, while the caller has the folder ``locked``.
+
+    Raises OSError: no file is replaced then, unless ``is_committed`` says that all count as replaced.
+    """
+    try:
+        for name, data in contents.items():
+            write_private(_beside(folder / name), data)
+        _sync(folder)
+        committed = os.open(folder / COMMITTED, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError:
+        with contextlib.suppress(OSError):  # what stays does no harm, and whoever opens the folder deletes it
+            _undo(folder)
+        raise
+    os.close(committed)
+    _sync(folder)
+    _finish(folder)
+
+
+def settle(folder: Path) -> None:
+    """Ends or undoes a replacement that was interrupted. Where it cannot, ``current`` holds nevertheless."""
+    if is_committed(folder) or _left(folder):
+        with contextlib.suppress(OSError), locked(folder):
+            pass
+
+
+def is_committed(folder: Path) -> bool:
+    """Whether a replacement counts whose files are not all in their places yet."""
+    return (folder / COMMITTED).exists()
+
+
+def current(path: Path) -> Path:
+    """The file whose content counts."""
+    new = _beside(path)
+    return new if is_committed(path.parent) and new.exists() else path
+
+
+def _finish(folder: Path) -> None:
+    for new in _left(folder):
+        old = new.with_suffix("")
+        try:
+            os.replace(new, old)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            # A mount of its own, as containers have them for single files: nothing can be moved over it. If
+            # this is interrupted, it is written again, since the new file is deleted last.
+            _overwrite(old, new.read_bytes())
+            os.unlink(new)
+    _sync(folder)
+    os.unlink(folder / COMMITTED)
+    with contextlib.suppress(OSError):  # without the new files it means nothing, should it come back
+        _sync(folder)
+
+
+def _undo(folder: Path) -> None:
+    for new in _left(folder):
+        os.unlink(new)
+
+
+def _left(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*.pem{_NEW}"))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + _NEW)
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Makes durable which files there are."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
