@@ -179,6 +179,15 @@ class InvalidEvidence(AllianceError):
     exit_code = 1
 
 
+class NotReported(AllianceError):
+    """What was to be done is done, but standard output or a file did not take the report of it.
+
+    The text says what the report would have said: doing it again would do it twice.
+    """
+
+    exit_code = 9
+
+
 class ServerLied(AllianceError):
     """A server sent what no correct server sends. Clients pass on to the next server by themselves."""
 

@@ -7,6 +7,7 @@ this package import the rest of alliance inside their functions, so that ``--hel
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -15,18 +16,22 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from alliance.cli.streams import hush, open_closed_streams
 from alliance.errors import AllianceError
 
 if TYPE_CHECKING:
     import typer
 
 USAGE, INTERRUPTED = 2, 130
+READER_GONE = 0
+"""Whoever read a listing has read enough, as ``head`` does; whether we notice is a matter of timing."""
 
 
 def main(app: typer.Typer | None = None, program: str = "alliance") -> None:
     """Runs the command that ``sys.argv`` names, of alliance's own ones or of another program's, and exits."""
     # gRPC's core otherwise writes its own lines to stderr; it reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names and commands may not fit the locale
@@ -34,7 +39,7 @@ def main(app: typer.Typer | None = None, program: str = "alliance") -> None:
         # Inherited: so a shell without job control starts what is in the background. Commands that go on
         # until they are interrupted could not be ended that way.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:], app, program))
+    sys.exit(hush(run(sys.argv[1:], app, program)))
 
 
 def run(arguments: Sequence[str], app: typer.Typer | None = None, program: str = "alliance") -> int:
@@ -58,10 +63,12 @@ def run(arguments: Sequence[str], app: typer.Typer | None = None, program: str =
     except (KeyboardInterrupt, typer.Abort):
         return _fail(arguments, "interrupted", INTERRUPTED)
     except BrokenPipeError:
-        return _hush(1)
+        return hush(READER_GONE)
     except SystemExit as end:
         # So typer ends when the reader of a pipe has gone, and after shell completion.
-        return _hush(end.code if isinstance(end.code, int) else 1)
+        if isinstance(end.__context__, BrokenPipeError):
+            return hush(READER_GONE)
+        return hush(end.code if isinstance(end.code, int) else 1)
     except OSError as error:
         return _fail(arguments, str(error), 1)
     except ValueError as error:
@@ -91,12 +98,10 @@ def _fail(arguments: Sequence[str], message: str, code: int) -> int:
         line = json.dumps({"error": message, "exit_code": code})
     else:
         line = f"alliance: {message}"
-    try:
-        sys.stdout.flush()
+    hush(code)
+    with contextlib.suppress(OSError):
         print(line, file=sys.stderr, flush=True)  # noqa: T201
-    except OSError:
-        return _hush(code)
-    return code
+    return hush(code)
 
 
 def _usage(error: BaseException) -> str:
@@ -111,14 +116,3 @@ def _is_invalid_submission(error: ValueError) -> bool:
     from verifiable_log.submission import InvalidSubmission
 
     return isinstance(error, InvalidSubmission)
-
-
-def _hush(code: int) -> int:
-    """Nobody reads any more: what is still buffered must not raise again while Python ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in filter(None, (sys.__stdout__, sys.__stderr__)):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(nowhere, stream.fileno())
-    return code

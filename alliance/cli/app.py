@@ -15,7 +15,8 @@ EXIT_CODES = """[bold]Exit codes[/bold]
   0  done                              4  a server's journal or signer fails
   1  not proven; demo: a part failed   5  too few servers reachable
   2  wrong usage, folder, key, port    6  refused by the servers or members
-  3  unknown whether it was ordered    130  interrupted"""
+  3  unknown whether it was ordered    9  done, but the report was not taken
+                                       130  interrupted"""
 
 app = typer.Typer(
     name="alliance",

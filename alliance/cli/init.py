@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alliance.cli import passphrase
-from alliance.cli.output import Folder, Format, Output, emit, lesson, plural, prose, say, talker
+from alliance.cli.output import Folder, Format, Output, emit, lesson, plural, prose, reporting, say, talker
 from alliance.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ EPILOG = lesson(
     alliance init farm --purpose web:4 --purpose tokens:3
     alliance init farm --names anna,bert,carl,dora,emil,fritz --address anna.example:7400 --address …
     """,
-    "0 created  ·  2 refused, and nothing was written",
+    "0 created  ·  2 refused, and nothing was written  ·  9 created, but the report was not taken",
 )
 TRUST = (
     "The dealer, which was this process, saw every key: everybody in this alliance has trusted it, and this"
@@ -104,10 +104,11 @@ def init(
     secret = passphrase.obtain(passphrase_file, prompt="Passphrase for the new keys", confirm=True)
     with founding_progress() as progress:
         config = ceremony.found(founding, folder, secret, progress)
-    if output is Format.JSON:
-        emit(_report(founding, config, folder))
-    else:
-        _tell(config, folder)
+    with reporting(f"'{config.name}' is created in {folder}"):
+        if output is Format.JSON:
+            emit(_report(founding, config, folder))
+        else:
+            _tell(config, folder)
 
 
 @contextmanager

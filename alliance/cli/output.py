@@ -5,20 +5,25 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alliance.errors import ConfigError
+from alliance.cli.streams import hush
+from alliance.errors import ConfigError, NotReported
 from alliance.net.process_log import LogFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+log = logging.getLogger("alliance")
 
 SHOWN_MAX = 72
 
@@ -68,18 +73,40 @@ def emit(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
+@contextmanager
+def reporting(done: str) -> Iterator[None]:
+    """Around all that tells or keeps what is done already; ``done`` says it in short.
+
+    Raises NotReported with that, if standard output or a file does not take it: so nobody does it again.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except (OSError, ConfigError) as error:
+        reason = error.strerror or error if isinstance(error, OSError) else error
+        raise NotReported(f"{done}; but this could not be reported: {reason}") from None
+
+
 def announce(output: Format, member: str, address: str, who: str) -> None:
-    """A process that stays listens now; whoever started it waits for this line, so it leaves at once."""
-    if output is Format.JSON:
-        emit({"event": "ready", "member": member, "address": address, "pid": os.getpid()})
-    else:
-        say(f"ready: {who} listens on {address}, pid {os.getpid()}")
-    sys.stdout.flush()
+    """A process that stays listens now; whoever started it waits for this line, so it leaves at once.
+
+    That nobody takes the line is no reason to end.
+    """
+    try:
+        if output is Format.JSON:
+            emit({"event": "ready", "member": member, "address": address, "pid": os.getpid()})
+        else:
+            say(f"ready: {who} listens on {address}, pid {os.getpid()}")
+        sys.stdout.flush()
+    except OSError as error:
+        hush()
+        log.warning("listens on %s, but standard output does not take it: %s", address, error.strerror)
 
 
 def talk(text: str) -> None:
-    """A line for the person at the terminal, on standard error."""
-    sys.stderr.write(f"{text}\n")
+    """A line for the person at the terminal, on standard error, if anybody reads that."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
 
 
 def talker() -> Console:

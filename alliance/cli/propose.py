@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,12 +27,13 @@ from alliance.cli.output import (
     place,
     plural,
     prose,
+    reporting,
     say,
     shown,
     talker,
     write_file,
 )
-from alliance.errors import AllianceError, ConfigError
+from alliance.errors import AllianceError, ConfigError, NotReported
 
 if TYPE_CHECKING:
     from alliance.proofs.receipt import Receipt
@@ -44,7 +45,8 @@ EPILOG = lesson(
     generate-orders | alliance propose farm/clients/client-1 - -o json
     """,
     "0 all are ordered  ·  2 wrong usage, folder, key, or a command over the size limit: nothing was sent  ·"
-    "  3 unknown: see 'alliance listen'  ·  5 no server reachable  ·  6 refused by the servers",
+    "  3 unknown: see 'alliance listen'  ·  5 no server reachable  ·  6 refused by the servers"
+    "  ·  9 all are ordered, but the report or the receipt could not be written: the error says where",
 )
 LISTED_MAX = 10
 BAR_COMMANDS = 1024
@@ -123,15 +125,13 @@ def propose(
     try:
         with _progress(len(commands)) as advance:
             asyncio.run(_propose(folder, secret, commands, timeout, outcome, advance))
-    except AllianceError as error:
+    except (AllianceError, KeyboardInterrupt) as error:
         if outcome.places:
-            _finish(outcome, receipt, output, time.monotonic() - begin)
-            certain = f"{len(outcome.places):,} of {plural(outcome.total, 'command')} are certain"
-            error.args = (f"{certain}, in {outcome.slots()}; of the next one: {error}",)
-        raise
-    except KeyboardInterrupt:
-        if outcome.places:
-            _finish(outcome, receipt, output, time.monotonic() - begin)
+            with suppress(NotReported):  # the line on standard error says as much
+                _finish(outcome, receipt, output, time.monotonic() - begin)
+            if isinstance(error, AllianceError):
+                certain = f"{len(outcome.places):,} of {plural(outcome.total, 'command')} are certain"
+                error.args = (f"{certain}, in {outcome.slots()}; of the next one: {error}",)
         raise
     _finish(outcome, receipt, output, time.monotonic() - begin)
 
@@ -215,20 +215,33 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _finish(outcome: Outcome, file: Path | None, output: Format, seconds: float) -> None:
-    """Keeps the receipt and prints what is certain."""
-    if file is not None and outcome.last is not None:
-        write_file(file, outcome.last.to_json().encode())
+    """Keeps the receipt and prints what is certain. Raises NotReported."""
     count = len(outcome.places)
-    if output is Format.JSON:
-        emit(_report(outcome, file, seconds))
-        return
+    told = [f"{plural(count, 'command')} in {outcome.slots()}, {seconds:.1f} s"]
     if count <= LISTED_MAX:
-        for slot, position, index in outcome.places:
-            say(f"ordered: {place(slot, position, index)}")
-    else:
-        say(f"ordered: {plural(count, 'command')} in {outcome.slots()}, {seconds:.1f} s")
-    if file is not None:
-        say(f"receipt of the last one: {file}" if count > 1 else f"receipt: {file}")
+        told = [place(*at) for at in outcome.places]
+    with reporting(f"ordered: {'; '.join(told)}"):
+        problem = _keep(outcome, file)
+        kept = file if problem is None else None
+        if output is Format.JSON:
+            emit(_report(outcome, kept, seconds))
+        else:
+            for line in told:
+                say(f"ordered: {line}")
+            if kept is not None:
+                say(f"receipt of the last one: {kept}" if count > 1 else f"receipt: {kept}")
+        if problem is not None:
+            raise problem
+
+
+def _keep(outcome: Outcome, file: Path | None) -> ConfigError | None:
+    """Writes the last receipt to ``file``; what prevented it."""
+    try:
+        if file is not None and outcome.last is not None:
+            write_file(file, outcome.last.to_json().encode())
+    except ConfigError as error:
+        return error
+    return None
 
 
 def _report(outcome: Outcome, file: Path | None, seconds: float) -> dict[str, Any]:

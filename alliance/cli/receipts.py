@@ -19,6 +19,7 @@ from alliance.cli.output import (
     place,
     prose,
     read_file,
+    reporting,
     say,
     shown,
     talk,
@@ -41,7 +42,8 @@ EXPORT_EPILOG = lesson(
     alliance receipt export receipt.json --message M.bin --signature S.bin --key farm/public.pem
     openssl dgst -sha256 -verify farm/public.pem -signature S.bin M.bin
     """,
-    "0 written  ·  1 not a receipt, or its parts do not fit together  ·  2 a file cannot be read or written",
+    "0 written  ·  1 not a receipt, or its parts do not fit together  ·  2 a file cannot be read or written"
+    "  ·  9 written, but the report was not taken",
 )
 KEY_BYTES_MAX = 64 * 1024
 
@@ -146,6 +148,11 @@ def export(
         check_writable(path, force=force)
     write_file(message, receipt.message)
     write_file(signature, receipt.signature)
+    with reporting(f"{message} and {signature} are written"):
+        _tell_export(message, signature, key, output)
+
+
+def _tell_export(message: Path, signature: Path, key: Path, output: Format) -> None:
     command = f"openssl dgst -sha256 -verify {_word(key)} -signature {_word(signature)} {_word(message)}"
     if output is Format.JSON:
         emit({"message": str(message), "signature": str(signature), "command": command})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from alliance.cli import passphrase
-from alliance.cli.output import Format, Output, emit, lesson, plural, prose, say
+from alliance.cli.output import Format, Output, emit, lesson, plural, prose, reporting, say
 
 EPILOG = lesson(
     """
@@ -16,7 +16,7 @@ EPILOG = lesson(
     alliance rekey clients/client-1 --passphrase-file dealer.txt --new-passphrase-file mine.txt
     """,
     "0 changed  ·  2 folder or passphrase is wrong, or a file cannot be written: the old passphrase stays,"
-    " unless the error says that it is the new one already",
+    " unless the error says that it is the new one already  ·  9 changed, but the report was not taken",
 )
 
 
@@ -61,7 +61,9 @@ def rekey(
         confirm=True,
     )
     count = keys.reseal(folder, alliance, old, new)
-    if output is Format.JSON:
-        emit({"folder": str(folder), "name": name, "key_files": count})
-    else:
-        say(f"{plural(count, 'key file')} of {name} open with the new passphrase only.")
+    done = f"{plural(count, 'key file')} of {name} open with the new passphrase only"
+    with reporting(done):
+        if output is Format.JSON:
+            emit({"folder": str(folder), "name": name, "key_files": count})
+        else:
+            say(f"{done}.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CODES = (
     "0 signed  ·  2 wrong usage, folder or key, or a request that nobody could sign: nothing was ordered  ·"
     "  3 unknown whether it was ordered, or too few members answered  ·  5 no server reachable  ·"
-    "  6 members refuse"
+    "  6 members refuse  ·  9 signed, but the report was not taken"
 )
 INPUT_BYTES_MAX = 64 * 1024
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alliance.cli.clients import unlock
-from alliance.cli.output import Format, check_writable, emit, say, talk, write_file
+from alliance.cli.output import Format, check_writable, emit, place, reporting, say, talk, write_file
 from alliance.errors import ConfigError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -57,13 +57,16 @@ def run(job: Job, make: Callable[[], Request]) -> None:
     to_command(job.purpose, request)  # it fits
     secret = unlock(job.folder, job.passphrase_file)
     signed = asyncio.run(_ask(job, secret, request))
-    if job.receipt is not None:
-        write_file(job.receipt, signed.receipt.to_json().encode())
-    if job.out is not None:
-        if request.KIND == "jwt":  # whoever holds a token may use it
-            os.umask(0o077)
-        write_file(job.out, signed.document)
-    _tell(job, signed)
+    where = signed.order.occasion
+    at = place(where.slot, where.position, where.command_index)
+    with reporting(f"signed: {signed.order.request.summary}, number {where.number}, at {at}"):
+        if job.receipt is not None:
+            write_file(job.receipt, signed.receipt.to_json().encode())
+        if job.out is not None:
+            if request.KIND == "jwt":  # whoever holds a token may use it
+                os.umask(0o077)
+            write_file(job.out, signed.document)
+        _tell(job, signed)
 
 
 async def _ask(job: Job, secret: bytes, request: Request) -> Signed:

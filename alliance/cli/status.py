@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +61,8 @@ def status(
             }
         )
     else:
-        _table(config, members)
+        with suppress(BrokenPipeError):  # the exit code tells the rest
+            _table(config, members)
     if reachable < needed:
         answer = f"{reachable} of {len(members)} members answer" if reachable else "no member answers"
         others = "the others" if reachable else "the members"
@@ -110,4 +113,7 @@ def _table(config: AllianceConfig, members: list[MemberStatus]) -> None:
             )
         else:
             table.add_row(member.name, member.address, "[red]down[/red]", "", "", "", "", "", member.problem)
-    console.print(table)
+    with console.capture() as drawn:  # rich itself would end the process when the reader of a pipe has gone
+        console.print(table)
+    sys.stdout.write(drawn.get())
+    sys.stdout.flush()

@@ -23,6 +23,7 @@ from alliance.cli.output import (
     lesson,
     place,
     prose,
+    reporting,
     say,
     write_file,
 )
@@ -96,12 +97,13 @@ def publish(
         ):
             async for proof in receipts:
                 at = place_of(proof)
-                if output is Format.JSON:
-                    emit({"topic": topic, "slot": at[0], "position": at[1], "command_index": at[2]})
-                else:
-                    say(f"published: {place(*at)}")
-                if receipt is not None:
-                    write_file(receipt, proof.to_json().encode())
+                with reporting(f"published, at least up to {place(*at)}"):
+                    if receipt is not None:
+                        write_file(receipt, proof.to_json().encode())
+                    if output is Format.JSON:
+                        emit({"topic": topic, "slot": at[0], "position": at[1], "command_index": at[2]})
+                    else:
+                        say(f"published: {place(*at)}")
 
     asyncio.run(work())
 
