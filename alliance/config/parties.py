@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -117,6 +118,10 @@ def _identity(table: Mapping[str, Any], where: str) -> bytes:
 
 def _certificate(table: Mapping[str, Any], where: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(value(table, "certificate", str, where).encode())
+        certificate = x509.load_pem_x509_certificate(value(table, "certificate", str, where).encode())
+        certificate.public_key()
+    except UnsupportedAlgorithm:
+        raise ConfigError(f"{where}: 'certificate' is for a key of an unknown kind") from None
     except ValueError:
         raise ConfigError(f"{where}: 'certificate' is no X.509 certificate in PEM") from None
+    return certificate

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -177,7 +178,11 @@ def key_fingerprint(key: RSAPublicKey) -> str:
 def load_public_key(pem: bytes) -> RSAPublicKey:
     """The alliance's public key from PEM; raises InvalidReceipt when it is no RSA key."""
     try:
-        key = serialization.load_pem_public_key(pem)
+        with warnings.catch_warnings():  # about kinds of keys that are refused below
+            warnings.simplefilter("ignore")
+            key = serialization.load_pem_public_key(pem)
+    except UnsupportedAlgorithm:  # among others: a curve that is unknown here
+        raise InvalidReceipt("the key file holds no RSA key: name the alliance's public.pem") from None
     except ValueError:
         raise InvalidReceipt("the key file is no public key in PEM: name the alliance's public.pem") from None
     if not isinstance(key, RSAPublicKey):

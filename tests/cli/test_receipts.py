@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,43 @@ def test_every_field_matters(inside: Run, receipt: Path, key: Path, tmp_path: Pa
     del table[field]
     path.write_text(json.dumps(table))
     assert inside("verify", "--key", key, path).code == 1
+
+
+ELLIPTIC = ("secp112r1", "SM2", "prime256v1", "sect113r1", "brainpoolP512t1", "Oakley-EC2N-3")
+KEYS = {
+    **{curve: ["ecparam", "-genkey", "-name", curve] for curve in ELLIPTIC},
+    "explicit curve": ["ecparam", "-genkey", "-name", "prime256v1", "-param_enc", "explicit"],
+    **{name: ["genpkey", "-algorithm", name] for name in ("ED25519", "ED448", "X25519", "X448")},
+    "DSA": ["dsaparam", "-genkey", "-noout", "1024"],
+    "DH": ["genpkey", "-algorithm", "DH", "-pkeyopt", "group:ffdhe2048"],
+    "SM2 by algorithm": ["genpkey", "-algorithm", "SM2"],
+    "RSA of 512 bits": ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:512"],
+    "RSA-PSS": ["genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:1024"],
+}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize("name", KEYS)
+def test_any_other_key_that_openssl_makes_is_one_line(
+    inside: Run, receipt: Path, tmp_path: Path, name: str
+) -> None:
+    made = subprocess.run(["openssl", *KEYS[name]], capture_output=True)
+    if made.returncode != 0:
+        pytest.skip(f"this openssl makes no key of the kind {name}")
+    public = subprocess.run(
+        ["openssl", "pkey", "-pubout"], input=made.stdout, capture_output=True, check=True
+    )
+    for content in (public.stdout, made.stdout):
+        (tmp_path / "key.pem").write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # they would be lines, too
+            result = inside("verify", "--key", tmp_path / "key.pem", receipt)
+        if name.startswith("RSA") and content == public.stdout:
+            assert result.code == 1
+            assert "is of another alliance" in result.error
+        else:
+            assert result.code == 2
+            assert "name the alliance's public.pem" in result.error
 
 
 def test_files_that_cannot_be_read_and_keys_that_are_none(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,6 +182,21 @@ def test_two_of_a_kind_are_refused(text: str, farm: Farm) -> None:
 )
 def test_a_wrong_value_is_refused(text: str, key: str, value: str, match: str) -> None:
     refuse(swap(text, line(text, key), value), match)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize("curve", ["SM2", "secp112r1"])
+def test_a_certificate_for_a_key_of_an_unknown_kind_is_refused(text: str, curve: str) -> None:
+    asked = ["req", "-x509", "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-nodes"]
+    made = subprocess.run(
+        ["openssl", *asked, "-subj", "/CN=x", "-keyout", os.devnull],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    first = text.index("-----BEGIN CERTIFICATE-----")
+    end = text.index("-----END CERTIFICATE-----", first) + len("-----END CERTIFICATE-----")
+    refuse(text[:first] + made.stdout.strip() + text[end:], "a key of an unknown kind")
 
 
 @pytest.mark.parametrize(
