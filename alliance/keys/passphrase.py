@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import getpass
 import os
 import sys
@@ -39,12 +40,16 @@ def obtain(
 
 
 def _from_file(path: Path) -> bytes:
+    """The content without its newline, and without what editors of Windows add to a text."""
     try:
         with path.open("rb") as file:
-            data = file.read(BYTES_MAX + 2)
+            data = file.read(BYTES_MAX + len(codecs.BOM_UTF8) + len(b"\r\n") + 1)
     except OSError as error:
         raise ConfigError(f"the passphrase file {path} cannot be read: {error.strerror or error}") from None
-    return data.removesuffix(b"\n")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(f"the passphrase file {path} is in UTF-16: save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    return data.removesuffix(b"\n").removesuffix(b"\r") if data.endswith(b"\n") else data
 
 
 def _ask(prompt: str, variable: str, option: str, confirm: bool) -> bytes:
