@@ -13,7 +13,7 @@ import typer
 
 from alliance.cli import passphrase
 from alliance.cli.clients import open_client, unlock
-from alliance.cli.output import ClientFolder, Format, Output, as_json, lesson, prose
+from alliance.cli.output import ClientFolder, Format, Output, as_json, fit_for_output, lesson, prose
 
 if TYPE_CHECKING:
     from alliance.client.listener import LogEntry
@@ -56,9 +56,10 @@ def listen(
     """Print every decided command, once, in the alliance's order.
 
     Each is checked against the signature of the alliance before it is printed; no server is believed. Text:
-    the command's bytes and a newline, so that what was proposed from a file comes out as that file. JSON: one
-    object per line; "command" is its text, or "command_base64" if it is not UTF-8. Without --follow it ends
-    with what is certified now.
+    the command's bytes and a newline, so that what was proposed from a file comes out as that file; on a
+    terminal, what does not print is escaped, newlines within a command too. JSON: one object per line;
+    "command" is its text, or "command_base64" if it is not UTF-8. Without --follow it ends with what is
+    certified now.
     """
     secret = unlock(folder, passphrase_file)
     asyncio.run(_listen(folder, secret, start, count, follow, server, _writer(output, follow)))
@@ -96,7 +97,7 @@ def _writer(output: Format, flush: bool) -> Callable[[LogEntry], None]:
 
 
 def _text_line(entry: LogEntry) -> bytes:
-    return entry.command + b"\n"
+    return fit_for_output(entry.command) + b"\n"
 
 
 def _json_line(entry: LogEntry) -> bytes:

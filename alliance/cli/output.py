@@ -119,17 +119,29 @@ def talker() -> Console:
 def shown(command: bytes) -> str:
     """A command in quotes, safe for a terminal: what does not print is escaped, what is long is cut."""
     text = command[: 4 * SHOWN_MAX].decode("utf-8", "surrogateescape")
-    quoted = f'"{"".join(_safe(character) for character in text[:SHOWN_MAX])}"'
+    marked = "".join(f"\\{c}" if c in '"\\' else _safe(c) for c in text[:SHOWN_MAX])
+    quoted = f'"{marked}"'
     if len(text) > SHOWN_MAX or len(command) > 4 * SHOWN_MAX:
         quoted += f"… ({len(command):,} bytes)"
     return quoted
 
 
+def escaped(data: bytes) -> str:
+    """Bytes of others as text in one line: what does not print is escaped."""
+    return "".join(map(_safe, data.decode("utf-8", "surrogateescape")))
+
+
+def fit_for_output(data: bytes) -> bytes:
+    """Bytes of others for standard output: as they are for a file or a pipe, escaped for a terminal.
+
+    What drives a terminal could otherwise hide or forge lines in it, or make it type.
+    """
+    return escaped(data).encode() if sys.stdout.isatty() else data
+
+
 def _safe(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # a byte that is no UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
-    if character in '"\\':
-        return f"\\{character}"
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 

@@ -20,6 +20,7 @@ from alliance.cli.output import (
     Output,
     announce,
     emit,
+    escaped,
     lesson,
     place,
     prose,
@@ -137,7 +138,7 @@ async def _audit(
             entry, order = line.entry, line.order
             where = place(entry.slot, entry.position, entry.command_index)
             if order is None:
-                say(f"{where}: {entry.client}: {line.problem}")
+                say(f"{where}: {entry.client}: {escaped(line.problem.encode())}")
                 continue
             verdict = f"; {line.verdict}" if line.verdict else ""
             say(

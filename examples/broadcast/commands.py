@@ -20,6 +20,7 @@ from alliance.cli.output import (
     Output,
     as_json,
     emit,
+    fit_for_output,
     lesson,
     place,
     prose,
@@ -143,7 +144,8 @@ def subscribe_command(
 ) -> None:
     """Print the messages of some topics, in the order of all of them, each checked before it is printed.
 
-    Text: the message and a newline. JSON: one object per line, with its place, which no other message has.
+    Text: the message and a newline; on a terminal, what does not print is escaped. JSON: one object per line,
+    with its place, which no other message has.
     With --cursor the next call goes on behind the last message of this one. A process that is killed may have
     printed a message whose place it could not note any more; that one is printed again. With --into nothing
     is printed: the same lines are appended to a file, and there none is missing and none is twice, whenever
@@ -183,7 +185,7 @@ def take(message: Message, line: bytes, cursor: Cursor | None, file: OutputFile 
     if file is not None:
         file.append(message, line)
         return
-    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.write(fit_for_output(line.removesuffix(b"\n")) + b"\n")
     sys.stdout.buffer.flush()
     if cursor is not None:
         with cursor.handing_over(message):

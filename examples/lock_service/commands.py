@@ -17,7 +17,19 @@ import typer
 
 from alliance.cli import passphrase
 from alliance.cli.clients import unlock
-from alliance.cli.output import ClientFolder, Format, Output, emit, lesson, prose, read_file, say, talk
+from alliance.cli.output import (
+    ClientFolder,
+    Format,
+    Output,
+    emit,
+    escaped,
+    fit_for_output,
+    lesson,
+    prose,
+    read_file,
+    say,
+    talk,
+)
 from alliance.errors import AllianceError, ConfigError
 from alliance.execution import run_executor
 from alliance.proofs import load_public_key
@@ -181,12 +193,13 @@ def write(url: Url, name: Name, ticket: TicketFile) -> None:
     """Write standard input to the resource's file NAME, under the lock of that name."""
     connection = _connection(url)
     content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
-    talk(_ask("PUT", connection, name, ticket, content).decode("utf-8", "replace").strip())
+    talk(escaped(_ask("PUT", connection, name, ticket, content).strip()))
 
 
 def read(url: Url, name: Name, ticket: TicketFile) -> None:
-    """Print the resource's file NAME."""
-    sys.stdout.buffer.write(_ask("GET", _connection(url), name, ticket, None))
+    """Print the resource's file NAME; on a terminal, what does not print is escaped."""
+    content = _ask("GET", _connection(url), name, ticket, None)
+    sys.stdout.buffer.write(b"\n".join(map(fit_for_output, content.split(b"\n"))))
 
 
 def _connection(url: str) -> http.client.HTTPConnection:
@@ -212,7 +225,7 @@ def _ask(
     finally:
         connection.close()
     if answer.status != http.HTTPStatus.OK:
-        raise ResourceRefused(f"the resource refuses: {body[:500].decode('utf-8', 'replace').strip()}")
+        raise ResourceRefused(f"the resource refuses: {escaped(body[:500].strip())}")
     return body
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -140,6 +143,31 @@ def test_nobody_reads_any_more_and_nobody_complains(cluster: Cluster, alliance: 
         reader.stdout.close()
         assert reader.wait(RUN_SECONDS) == 0
         assert reader.stderr.read() == b""
+
+
+HARMFUL = b"\x1b]0;owned\x07\x1b[2J\nforged line\r\x9b31m \xe2\x80\xae\xff \\ gr\xc3\xbcn"
+HARMLESS = r"\x1b]0;owned\x07\x1b[2J\nforged line\r\x9b31m \u202e\xff \ gr\u00fcn".replace(
+    r"\u00fc", "\u00fc"
+)
+
+
+def test_a_terminal_is_not_driven_by_the_commands_of_others(cluster: Cluster, alliance: Run) -> None:
+    with cluster.client("client-2") as client:
+        slot = client.propose(HARMFUL).slot
+    cluster.await_level(*cluster.names)
+    arguments = ("listen", cluster.client_folder("client-1"), "--start", str(slot), "--count", "1")
+    assert alliance(*arguments).out == HARMFUL + b"\n"
+    controller, terminal = pty.openpty()
+    utf8 = {"PYTHONIOENCODING": "utf-8"}
+    with started(command(*arguments), stdout=terminal, env=environment() | utf8) as listener:
+        os.close(terminal)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: the other side has ended
+            while part := os.read(controller, 4096):
+                seen += part
+        assert listener.wait(RUN_SECONDS) == 0
+    os.close(controller)
+    assert seen.decode() == HARMLESS + "\r\n"
 
 
 @pytest.mark.parametrize(
