@@ -192,6 +192,7 @@ def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[st
 def _tell(config: AllianceConfig, folder: Path) -> None:
     from alliance.config.file import ATTESTATION
     from alliance.keys.folder import public_file
+    from alliance.proofs.receipt import key_fingerprint, load_public_key
 
     system = config.system
     say(
@@ -207,6 +208,10 @@ def _tell(config: AllianceConfig, folder: Path) -> None:
         brief = ", ".join(listed if len(listed) <= 6 else [*listed[:2], "…", listed[-1]])
         if listed:
             say(f"  {folder}/{kind}/   {brief}")
+    say("")
+    say("Everybody compares, by telephone, what is in the folder with what the dealer reads out here:")
+    say(f"  alliance_id in alliance.toml   {config.alliance_id.hex()}")
+    say(f"  SHA-256 of public.pem in DER   {key_fingerprint(load_public_key(config.key.to_pem()))}")
     say("")
     say(f"{TRUST} Hand each folder to its party, delete it here, and let the party run 'alliance rekey'.")
     say("")

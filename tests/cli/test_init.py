@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -42,6 +43,22 @@ def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
     # The passphrase is the file's content without its newline.
     assert alliance("status", farm / "clients" / "client-1", passphrase="from a file").code == 5
     assert alliance("status", farm / "clients" / "client-1", passphrase="from a file\n").code == 2
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_dealer_sees_what_the_parties_are_to_compare(inside: Run, tmp_path: Path) -> None:
+    """As docs/guides/organisations.md tells them to: in each folder, with tools that are not ours."""
+    farm = tmp_path / "farm"
+    with cheaply():
+        result = inside("init", farm)
+    home = farm / "members" / "member-4"
+    assert f"alliance_id in alliance.toml   {config.load(home).alliance_id.hex()}\n" in result.text
+    der = ["openssl", "pkey", "-pubin", "-in", home / "public.pem", "-outform", "DER"]
+    key = subprocess.run(der, capture_output=True, check=True).stdout
+    digest = subprocess.run(["openssl", "dgst", "-sha256", "-r"], input=key, capture_output=True, check=True)
+    fingerprint = digest.stdout.split()[0].decode()
+    assert len(fingerprint) == 64
+    assert f"SHA-256 of public.pem in DER   {fingerprint}\n" in result.text
 
 
 def test_json_names_everything_that_was_written(inside: Run, tmp_path: Path) -> None:
