@@ -227,6 +227,10 @@ class Client:
         """Has commands ordered in the order given; yields their receipts."""
         return Stream(self._client.propose_all(commands, timeout))
 
+    def sign(self, commands: Iterable[bytes]) -> Submission:
+        """See ``alliance.Client.sign``."""
+        return self._client.sign(commands)
+
     def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
         """Asks again for the outcome of a submission."""
         return wait(self._client.resume(submission, timeout))

@@ -30,22 +30,27 @@ from alliance.cli.output import (
     reporting,
     say,
     shown,
+    talk,
     talker,
     write_file,
 )
-from alliance.errors import AllianceError, ConfigError, NotReported
+from alliance.cli.unresolved import Unresolved
+from alliance.errors import AllianceError, ConfigError, NotReported, SubmissionRefused, Unreachable
 
 if TYPE_CHECKING:
+    from alliance.client import Client
     from alliance.proofs.receipt import Receipt
+    from verifiable_log import Submission
 
 EPILOG = lesson(
     """
     alliance propose farm/clients/client-1 'open the gate' --receipt receipt.json
     alliance propose farm/clients/client-1 --file orders.txt
     generate-orders | alliance propose farm/clients/client-1 - -o json
+    alliance propose farm/clients/client-1 --resume
     """,
     "0 all are ordered  ·  2 wrong usage, folder, key, or a command over the size limit: nothing was sent  ·"
-    "  3 unknown: see 'alliance listen'  ·  5 no server reachable  ·  6 refused by the servers"
+    "  3 unknown: --resume asks again  ·  5 no server reachable  ·  6 refused by the servers"
     "  ·  9 all are ordered, but the report or the receipt could not be written: the error says where",
 )
 LISTED_MAX = 10
@@ -103,6 +108,9 @@ def propose(
             "--timeout", min=0.1, metavar="S", help="Seconds to wait for the proof, for every 1,024 commands."
         ),
     ] = 30.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Ask again for what had no outcome; nothing is ordered twice.")
+    ] = False,
     force: Force = False,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
@@ -114,40 +122,86 @@ def propose(
     checked before anything is sent. A command's place in the alliance's order is its slot, the position of
     its submission in the slot, and its number in the submission. With --receipt, the receipt of the last
     command (of the only one, if there is one) is kept: it proves that command to anybody who has public.pem.
+    What ended without an outcome (exit code 3, a kill, a power cut) is kept in DIR: --resume asks again for
+    it, and nothing is ordered twice.
     """
     _check_folder(folder, values or [], file)
     if receipt is not None:
         check_writable(receipt, force=force)
-    commands = _commands(values or [], file)
+    if resume and (values or file is not None):
+        raise ConfigError("commands and --resume together: it asks for commands that were sent already")
+    commands = None if resume else _commands(values or [], file)
     secret = unlock(folder, passphrase_file)
-    outcome = Outcome(len(commands))
+    work = _Work(folder, secret, commands, timeout)
     begin = time.monotonic()
     try:
-        with _progress(len(commands)) as advance:
-            asyncio.run(_propose(folder, secret, commands, timeout, outcome, advance))
+        with _progress(work.outcome.total) as advance:
+            asyncio.run(work.run(advance))
     except (AllianceError, KeyboardInterrupt) as error:
-        if outcome.places:
+        if work.outcome.places:
             with suppress(NotReported):  # the line on standard error says as much
-                _finish(outcome, receipt, output, time.monotonic() - begin)
-            if isinstance(error, AllianceError):
-                certain = f"{len(outcome.places):,} of {plural(outcome.total, 'command')} are certain"
-                error.args = (f"{certain}, in {outcome.slots()}; of the next one: {error}",)
-        raise
-    _finish(outcome, receipt, output, time.monotonic() - begin)
+                _finish(work.outcome, receipt, output, time.monotonic() - begin)
+        raise work.told(error) from None
+    _finish(work.outcome, receipt, output, time.monotonic() - begin)
 
 
-async def _propose(
-    folder: Path,
-    secret: bytes,
-    commands: Sequence[bytes],
-    timeout: float,
-    outcome: Outcome,
-    advance: Callable[[int], None],
-) -> None:
-    async with await open_client(folder, secret) as client:
-        async for receipt in client.propose_all(commands, timeout):
-            outcome.add(receipt)
-            advance(len(outcome.places))
+class _Work:
+    """Submissions on their way, one after the other, each kept in the folder until its outcome is known."""
+
+    def __init__(self, folder: Path, secret: bytes, commands: Sequence[bytes] | None, timeout: float) -> None:
+        """``commands`` are new ones; with None it is about those that are without an outcome."""
+        self._folder = folder
+        self._secret = secret
+        self._timeout = timeout
+        self._commands = commands
+        self._unresolved = Unresolved(folder)
+        self._kept = self._unresolved.all() if commands is None else []
+        total = sum(submission.command_count for submission in self._kept)
+        self.outcome = Outcome(total if commands is None else len(commands))
+        self._open = False
+
+    async def run(self, advance: Callable[[int], None]) -> None:
+        async with await open_client(self._folder, self._secret) as client:
+            for submission in self._submissions(client):
+                self._open = True
+                try:
+                    receipts = await client.resume(submission, self._timeout)
+                except (SubmissionRefused, Unreachable) as error:
+                    # A new one that reached nobody is not ordered; an old one may have been when it was sent.
+                    if self._commands is not None or isinstance(error, SubmissionRefused):
+                        self._resolve(submission)
+                    raise
+                self._resolve(submission)
+                for receipt in receipts:
+                    self.outcome.add(receipt)
+                advance(len(self.outcome.places))
+
+    def _submissions(self, client: Client) -> Iterator[Submission]:
+        from alliance.client.proposals import chunks
+
+        yield from self._kept
+        for chunk in chunks(self._commands or ()):
+            submission = client.sign(chunk)
+            self._unresolved.keep(submission)
+            yield submission
+
+    def _resolve(self, submission: Submission) -> None:
+        self._unresolved.forget(submission)
+        self._open = False
+
+    def told(self, error: AllianceError | KeyboardInterrupt) -> BaseException:
+        """The error, with what is certain nevertheless and what to type to ask for the rest."""
+        again = f"ask again, without ordering it twice: {self._unresolved.command()}" if self._open else ""
+        if isinstance(error, KeyboardInterrupt):
+            if again:
+                talk(f"one submission has no outcome yet; {again}")
+            return error
+        text = f"{error}; {again}" if again else str(error)
+        if self.outcome.places:
+            certain = f"{len(self.outcome.places):,} of {plural(self.outcome.total, 'command')} are certain"
+            text = f"{certain}, in {self.outcome.slots()}; of the next one: {text}"
+        error.args = (text,)  # the same error: it carries more than its text
+        return error
 
 
 def _check_folder(folder: Path, values: list[str], file: str | None) -> None:
@@ -217,17 +271,19 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 def _finish(outcome: Outcome, file: Path | None, output: Format, seconds: float) -> None:
     """Keeps the receipt and prints what is certain. Raises NotReported."""
     count = len(outcome.places)
-    told = [f"{plural(count, 'command')} in {outcome.slots()}, {seconds:.1f} s"]
     if count <= LISTED_MAX:
         told = [place(*at) for at in outcome.places]
-    with reporting(f"ordered: {'; '.join(told)}"):
+    else:
+        told = [f"{plural(count, 'command')} in {outcome.slots()}, {seconds:.1f} s"]
+    report = [f"ordered: {where}" for where in told] or ["nothing is without an outcome"]
+    with reporting("; ".join(report)):
         problem = _keep(outcome, file)
-        kept = file if problem is None else None
+        kept = file if problem is None and count else None
         if output is Format.JSON:
             emit(_report(outcome, kept, seconds))
         else:
-            for line in told:
-                say(f"ordered: {line}")
+            for line in report:
+                say(line)
             if kept is not None:
                 say(f"receipt of the last one: {kept}" if count > 1 else f"receipt: {kept}")
         if problem is not None:
@@ -252,8 +308,8 @@ def _report(outcome: Outcome, file: Path | None, seconds: float) -> dict[str, An
         ],
         "count": len(outcome.places),
         "proposed": outcome.total,
-        "first_slot": outcome.places[0][0],
-        "last_slot": outcome.places[-1][0],
+        "first_slot": outcome.places[0][0] if outcome.places else None,
+        "last_slot": outcome.places[-1][0] if outcome.places else None,
         "seconds": round(seconds, 3),
         "receipt": str(file) if file is not None else None,
     }

@@ -147,8 +147,18 @@ class Client:
             for receipt in await self._submitter.propose(chunk, timeout):
                 yield receipt
 
+    def sign(self, commands: Iterable[bytes]) -> Submission:
+        """One submission of these commands, under a number of its own, for ``resume`` to send.
+
+        For those who keep it before it is sent, so that they can ask for its outcome whatever happens to this
+        process. Raises InvalidSubmission over a limit.
+        """
+        self.life.require()
+        named = (command_bytes(command, f"commands[{at}]") for at, command in enumerate(commands))
+        return self._submitter.sign(list(named))
+
     async def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
-        """Asks again for the outcome of a submission (from OutcomeUnknown); it is ordered once at most."""
+        """The outcome of a submission (from OutcomeUnknown or ``sign``), which is ordered at most once."""
         self.life.require()
         if not isinstance(submission, Submission):
             raise TypeError(f"submission must be a Submission, not {type(submission).__name__}")

@@ -55,14 +55,14 @@ def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         for name, data in contents.items():
             write_private(_beside(folder / name), data)
-        _sync(folder)
+        sync(folder)
         committed = os.open(folder / COMMITTED, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:
         with contextlib.suppress(OSError):  # what stays does no harm, and whoever opens the folder deletes it
             _undo(folder)
         raise
     os.close(committed)
-    _sync(folder)
+    sync(folder)
     _finish(folder)
 
 
@@ -96,10 +96,10 @@ def _finish(folder: Path) -> None:
             # this is interrupted, it is written again, since the new file is deleted last.
             _overwrite(old, new.read_bytes())
             os.unlink(new)
-    _sync(folder)
+    sync(folder)
     os.unlink(folder / COMMITTED)
     with contextlib.suppress(OSError):  # without the new files it means nothing, should it come back
-        _sync(folder)
+        sync(folder)
 
 
 def _undo(folder: Path) -> None:
@@ -123,7 +123,7 @@ def _overwrite(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Makes durable which files there are."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 
 from alliance.cli import propose
-from alliance.errors import OutcomeUnknown
+from alliance.cli.unresolved import Unresolved
+from alliance.client import proposals
+from alliance.errors import AllianceError, OutcomeUnknown, SubmissionRefused, Unreachable
 from tests.cli.conftest import Result, Run
 from tests.worlds.processes import Cluster
-from verifiable_log import Submission
+from verifiable_log.submission import Submission, UnsignedSubmission
 
 TEXT = Path(__file__).parents[2] / "LICENSE"
 BOUNDED_SECONDS = 20.0
+NOT_SENT = Submission(bytes(32), 1, bytes(32), b"")
 
 
 def _start(cluster: Cluster) -> str:
@@ -223,18 +226,23 @@ def test_too_few_members_leave_the_outcome_unknown_and_nothing_is_lost(
         result = alliance("propose", folder, "second", "--timeout", "1")
         assert result.code == 3
         assert "may or may not be ordered" in result.error
+        assert f"alliance propose {folder} --resume" in result.error
     finally:
         cluster.complete()
     assert alliance("propose", folder, "third").code == 0
+    resumed = alliance("propose", folder, "--resume")
+    assert (resumed.code, resumed.text[:14]) == (0, "ordered: slot ")
     heard = _listen(cluster, alliance, "client-1", "--start", start).text.split()
-    assert heard in (["first", "second", "third"], ["first", "third", "second"], ["first", "third"])
+    assert heard in (["first", "second", "third"], ["first", "third", "second"])
+    assert alliance("propose", folder, "--resume").text == "nothing is without an outcome\n"
 
 
 class _Stub:
-    """A client whose third command gets no answer in time."""
+    """A client whose third submission ends with ``failure``, if there is one. ``sent`` is what it got."""
 
-    def __init__(self) -> None:
-        self.sent: list[bytes] = []
+    def __init__(self, failure: BaseException | None) -> None:
+        self.sent: list[Submission] = []
+        self._failure = failure
 
     async def __aenter__(self) -> _Stub:
         return self
@@ -242,23 +250,42 @@ class _Stub:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def propose_all(self, commands: Sequence[bytes], timeout: float) -> AsyncIterator[Any]:
-        for index, _ in enumerate(commands[:2]):
-            yield SimpleNamespace(slot=7, position=0, command_index=index, to_json=lambda: "{}")
-        raise OutcomeUnknown(f"no receipt within {timeout:g} s", Submission(b"", 1, b"", b""))
+    def sign(self, commands: Sequence[bytes]) -> Submission:
+        return UnsignedSubmission(bytes(32), len(self.sent) + 1, commands).sign(bytes(64))
+
+    async def resume(self, submission: Submission, timeout: float) -> list[Any]:
+        self.sent.append(submission)
+        if self._failure is not None and len(self.sent) == 3:
+            raise self._failure
+        return [
+            SimpleNamespace(slot=7, position=submission.client_seq, command_index=index, to_json=lambda: "{}")
+            for index in range(submission.command_count)
+        ]
+
+
+@pytest.fixture
+def with_client(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Stub], _Stub]:
+    """Lets ``propose`` use this client, and sends each command in a submission of its own."""
+
+    def use(stub: _Stub) -> _Stub:
+        async def opened(*_: object) -> _Stub:
+            return stub
+
+        monkeypatch.setattr(propose, "open_client", opened)
+        monkeypatch.setattr(proposals, "CHUNK_COMMANDS", 1)
+        return stub
+
+    return use
 
 
 def test_part_way_it_says_how_many_are_certain(
-    inside: Run, founded: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    inside: Run, home: Cluster, with_client: Callable[[_Stub], _Stub], tmp_path: Path
 ) -> None:
-    async def opened(*_: object) -> _Stub:
-        return _Stub()
-
-    monkeypatch.setattr(propose, "open_client", opened)
+    with_client(_Stub(OutcomeUnknown("no receipt within 30 s", NOT_SENT)))
     receipt = tmp_path / "r.json"
     arguments = (
         "propose",
-        founded.client_folder("client-1"),
+        home.client_folder("client-1"),
         "a",
         "b",
         "c",
@@ -277,3 +304,59 @@ def test_part_way_it_says_how_many_are_certain(
     report = json.loads(result.text)
     assert (report["count"], report["proposed"]) == (2, 3)
     assert receipt.read_text() == "{}"
+
+
+@pytest.mark.parametrize("failure", [OutcomeUnknown("no receipt within 30 s", NOT_SENT), KeyboardInterrupt()])
+def test_what_has_no_outcome_is_asked_for_again_under_its_own_number(
+    inside: Run, home: Cluster, with_client: Callable[[_Stub], _Stub], failure: BaseException
+) -> None:
+    folder = home.client_folder("client-1")
+    failing = with_client(_Stub(failure))
+    result = inside("propose", folder, "a", "b", "c", "d")
+    assert result.code == (3 if isinstance(failure, OutcomeUnknown) else 130)
+    assert f"ask again, without ordering it twice: alliance propose {folder} --resume" in result.err
+    assert [submission.commands() for submission in failing.sent] == [(b"a",), (b"b",), (b"c",)]
+    working = with_client(_Stub(None))
+    again = inside("propose", folder, "--resume")
+    assert (again.code, again.text) == (0, "ordered: slot 7, position 3, command 0\n")
+    assert working.sent == failing.sent[2:]
+    idle = with_client(_Stub(None))
+    assert inside("propose", folder, "--resume").text == "nothing is without an outcome\n"
+    report = json.loads(inside("propose", folder, "--resume", "-o", "json").text)
+    assert (report["count"], report["first_slot"]) == (0, None)
+    assert idle.sent == []
+    assert inside("propose", folder, "--resume", "e").code == 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "first", "later"),
+    [(Unreachable("no server"), [], [3]), (SubmissionRefused("too large"), [], [])],
+)
+def test_what_was_certainly_not_ordered_is_not_kept(
+    inside: Run,
+    home: Cluster,
+    with_client: Callable[[_Stub], _Stub],
+    failure: AllianceError,
+    first: list[int],
+    later: list[int],
+) -> None:
+    """A new submission that reached no server is not; one that was sent earlier may be."""
+    folder = home.client_folder("client-1")
+    with_client(_Stub(failure))
+    assert inside("propose", folder, "a", "b", "c").code == failure.exit_code
+    assert [kept.client_seq for kept in Unresolved(folder).all()] == first
+    for number in (1, 2, 3):
+        Unresolved(folder).keep(UnsignedSubmission(bytes(32), number, [b"x"]).sign(bytes(64)))
+    with_client(_Stub(failure))
+    assert inside("propose", folder, "--resume").code == failure.exit_code
+    assert [kept.client_seq for kept in Unresolved(folder).all()] == later
+
+
+def test_a_file_that_was_torn_was_never_sent(home: Cluster) -> None:
+    unresolved = Unresolved(home.client_folder("client-1"))
+    whole = UnsignedSubmission(bytes(32), 1, [b"x"]).sign(bytes(64))
+    unresolved.keep(whole)
+    (kept,) = (home.client_folder("client-1") / "unresolved").iterdir()
+    kept.with_name(f"{2:020d}.submission").write_bytes(whole.encoded[:-1])
+    assert unresolved.all() == unresolved.all() == [whole]
+    assert list(kept.parent.iterdir()) == [kept]
