@@ -17,6 +17,8 @@ from alliance.cli.output import ClientFolder, Format, Output, emit, lesson, pros
 from alliance.errors import Unreachable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from alliance.client import MemberStatus
     from alliance.config.file import AllianceConfig
 
@@ -62,7 +64,7 @@ def status(
         )
     else:
         with suppress(BrokenPipeError):  # the exit code tells the rest
-            _table(config, members)
+            _table(members)
     if reachable < needed:
         answer = f"{reachable} of {len(members)} members answer" if reachable else "no member answers"
         others = "the others" if reachable else "the members"
@@ -84,36 +86,53 @@ def _accused(member: MemberStatus) -> str:
     return ", ".join(f"{name} (evidence: {kept[name]})" if name in kept else name for name in names)
 
 
-def _table(config: AllianceConfig, members: list[MemberStatus]) -> None:
-    from rich import box
+def _note(member: MemberStatus) -> str:
+    return "; ".join(filter(None, (_accused(member), *member.alarms))) if member.reachable else member.problem
+
+
+def _table(members: list[MemberStatus]) -> None:
+    """A row for each member; where they are too long for the terminal, the notes have lines of their own."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_UNBOUNDED
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("member", "address", "state", "leader"):
-        table.add_column(column, no_wrap=True)
-    for column in ("view", "decided", "certified", "peers"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("blamed / problem", overflow="fold")
-    for member in members:
-        if member.reachable:
-            table.add_row(
-                member.name,
-                member.address,
-                "[green]up[/green]",
-                member.leader,
-                str(member.view),
-                str(member.decided),
-                str(member.certified),
-                f"{len(member.connected)}/{len(members) - 1}",
-                "; ".join(filter(None, (_accused(member), *member.alarms))),
-            )
-        else:
-            table.add_row(member.name, member.address, "[red]down[/red]", "", "", "", "", "", member.problem)
+    table = _rows(members, wide=True)
+    needed = console.measure(table, options=console.options.update(width=WIDTH_UNBOUNDED)).maximum
+    fits = needed <= console.width
     with console.capture() as drawn:  # rich itself would end the process when the reader of a pipe has gone
-        console.print(table)
+        console.print(table if fits else _rows(members, wide=False))
+        for member in members:
+            if not fits and (note := _note(member)):
+                console.print(Text(f"{member.name} ({member.address}): {note}"))
     sys.stdout.write(drawn.get())
     sys.stdout.flush()
+
+
+def _rows(members: list[MemberStatus], *, wide: bool) -> Table:
+    """``wide``: with addresses, and what there is to note."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("member", "address", "state", "leader"):
+        if wide or column != "address":
+            table.add_column(column, no_wrap=wide, overflow="fold")
+    for column in ("view", "decided", "certified", "peers"):
+        table.add_column(column, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("blamed / problem", overflow="fold")
+    for member in members:
+        cells = [Text("up", "green") if member.reachable else Text("down", "red")]
+        if member.reachable:
+            peers = f"{len(member.connected)}/{len(members) - 1}"
+            numbers = (str(member.view), str(member.decided), str(member.certified), peers)
+            cells += map(Text, (member.leader, *numbers))
+        else:
+            cells += [Text("")] * 5
+        if wide:
+            cells = [Text(member.address), *cells, Text(_note(member))]
+        table.add_row(Text(member.name), *cells)
+    return table

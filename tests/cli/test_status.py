@@ -1,0 +1,76 @@
+"""``status`` on a terminal: every member in one line, at any usual width, whatever servers say."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import pytest
+
+from alliance.cli import status
+from alliance.client import MemberStatus
+
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+NAMES = [f"member-{number}" for number in range(1, 7)]
+REFUSED = (
+    "it cannot be reached: connection refused; is the server running, and is this its address? [Errno 111]"
+)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def _members() -> list[MemberStatus]:
+    """One of them says what it likes, and one is down."""
+    members = [
+        MemberStatus(
+            name,
+            f"192.168.100.{number}:7400",
+            True,
+            view=1234,
+            leader="member-5",
+            decided=12_345_678,
+            certified=12_345_670,
+            connected=tuple(NAMES[1:]),
+            blamed=("member-6",),
+            evidence={"member-6": 12},
+            alarms=("member-6: its disk was rolled back, or two machines have its identity [/bold] :smile:",),
+        )
+        for number, name in enumerate(NAMES[:5])
+    ]
+    return [*members, MemberStatus("member-6", "192.168.100.6:7400", False, REFUSED)]
+
+
+def _shown(monkeypatch: pytest.MonkeyPatch, columns: int) -> list[str]:
+    terminal = _Terminal()
+    with monkeypatch.context() as bent:
+        bent.setattr(sys, "stdout", terminal)
+        bent.setenv("COLUMNS", str(columns))
+        bent.setenv("TERM", "xterm")
+        status._table(_members())
+    return [line.rstrip() for line in STYLES.sub("", terminal.getvalue()).splitlines()]
+
+
+@pytest.mark.parametrize("columns", [72, 80, 100, 132])
+def test_each_member_has_one_line_with_all_its_numbers(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    lines = _shown(monkeypatch, columns)
+    assert all(len(line) <= columns for line in lines)
+    for name in NAMES[:5]:
+        row = [name, "up", "member-5", "1234", "12345678", "12345670", "5/5"]
+        assert row in [line.split() for line in lines]
+    assert ["member-6", "down"] in [line.split() for line in lines]
+    text = " ".join(" ".join(lines).split())
+    assert f"member-6 (192.168.100.6:7400): {REFUSED}" in text
+    assert text.count("member-6 (evidence: 12); member-6: its disk was rolled back") == 5
+    assert text.count("identity [/bold] :smile:") == 5  # not as markup
+
+
+def test_a_wide_terminal_has_it_all_in_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = _shown(monkeypatch, 400)
+    rows = [line for line in lines if line.startswith(" member-")]
+    assert len(rows) == 6
+    assert all("192.168.100." in row for row in rows)
+    assert rows[5].endswith(REFUSED)
