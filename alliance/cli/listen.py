@@ -107,6 +107,7 @@ def _json_line(entry: LogEntry) -> bytes:
         "command_index": entry.command_index,
         "client": entry.client,
         "seq": entry.client_seq,
+        "time_ms": entry.time_ms,
         **as_json(entry.command),
     }
     return json.dumps(value).encode() + b"\n"

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -148,6 +149,15 @@ def _safe(character: str) -> str:
 def place(slot: int, position: int, command_index: int) -> str:
     """A command's place in the alliance's order, in the words of all commands and documents."""
     return f"slot {slot}, position {position}, command {command_index}"
+
+
+def utc(time_ms: int) -> str:
+    """A time stamp of the log as people write it."""
+    try:
+        time = datetime.fromtimestamp(time_ms // 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # a receipt may say anything before it is checked, and after
+        return f"{time_ms} ms after 1970"
+    return f"{time:%Y-%m-%d %H:%M:%S}.{time_ms % 1000:03d} UTC"
 
 
 def as_json(command: bytes) -> dict[str, str]:

@@ -68,9 +68,11 @@ class Outcome:
 
     total: int
     places: list[tuple[int, int, int]] = field(default_factory=list)
+    times_ms: list[int] = field(default_factory=list)
     last: Receipt | None = None
 
     def add(self, receipt: Receipt) -> None:
+        self.times_ms.append(receipt.time_ms)
         self.places.append((receipt.slot, receipt.position, receipt.command_index))
         self.last = receipt
 
@@ -303,8 +305,8 @@ def _keep(outcome: Outcome, file: Path | None) -> ConfigError | None:
 def _report(outcome: Outcome, file: Path | None, seconds: float) -> dict[str, Any]:
     return {
         "commands": [
-            {"slot": slot, "position": position, "command_index": index}
-            for slot, position, index in outcome.places
+            {"slot": slot, "position": position, "command_index": index, "time_ms": time_ms}
+            for (slot, position, index), time_ms in zip(outcome.places, outcome.times_ms, strict=True)
         ],
         "count": len(outcome.places),
         "proposed": outcome.total,

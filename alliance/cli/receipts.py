@@ -23,6 +23,7 @@ from alliance.cli.output import (
     say,
     shown,
     talk,
+    utc,
     write_file,
 )
 from alliance.errors import ConfigError, InvalidReceipt
@@ -97,6 +98,7 @@ def verify(
                 "command_index": receipt.command_index,
                 "client_id": client,
                 "seq": receipt.submission.client_seq,
+                "time_ms": receipt.time_ms,
                 "certified_slot": certified,
                 "alliance_id": receipt.context.alliance_id.hex(),
                 "epoch": receipt.context.epoch,
@@ -108,8 +110,8 @@ def verify(
         say(
             f"proven: {shown(receipt.command)} is at"
             f" {place(receipt.slot, receipt.position, receipt.command_index)}; proposed by client"
-            f" {client[:16]}…; certified by the quorum's signature on the log up to slot {certified}, key"
-            f" {receipt.key_fingerprint[:16]}…"
+            f" {client[:16]}…; stamped {utc(receipt.time_ms)}; certified by the quorum's signature on the log"
+            f" up to slot {certified}, key {receipt.key_fingerprint[:16]}…"
         )
 
 

@@ -42,7 +42,11 @@ IDLE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One decided command. ``(slot, position, command_index)`` is its place in the alliance's order."""
+    """One decided command. ``(slot, position, command_index)`` is its place in the alliance's order.
+
+    ``time_ms`` is its slot's time stamp, in milliseconds since 1970; the agreed time is the highest
+    stamp so far.
+    """
 
     slot: int
     position: int
@@ -51,6 +55,7 @@ class LogEntry:
     client_seq: int
     command: bytes
     client_id: bytes
+    time_ms: int
     _frame: Proof = field(repr=False)
 
     def receipt(self) -> Receipt:
@@ -256,13 +261,16 @@ def deliver(
 
     ``windows`` are those before the slot; when all is delivered, those after it.
     """
+    time_ms = batch.time_ms
     for position, submission in enumerate(batch.submissions):
         if not windows.admit(slot, submission):
             continue
         client_id = submission.client_id
         client = names.get(client_id, client_id.hex())
         for index, command in enumerate(submission.commands()):
-            yield LogEntry(slot, position, index, client, submission.client_seq, command, client_id, proof)
+            yield LogEntry(
+                slot, position, index, client, submission.client_seq, command, client_id, time_ms, proof
+            )
     windows.settle(slot)
 
 

@@ -54,6 +54,14 @@ class Receipt:
     def position(self) -> int:
         return self.placement.index
 
+    @property
+    def time_ms(self) -> int:
+        """The slot's time stamp, in milliseconds since 1970: the leader's clock, within the members' drift.
+
+        The agreed time of the slot is the highest stamp up to it.
+        """
+        return self.placement.time_ms
+
     @cached_property
     def command(self) -> bytes:
         return self.submission.commands()[self.command_index]

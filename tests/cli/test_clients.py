@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from alliance.cli import propose
+from alliance.cli.output import utc
 from alliance.cli.unresolved import Unresolved
 from alliance.client import proposals
 from alliance.errors import AllianceError, OutcomeUnknown, SubmissionRefused, Unreachable
@@ -78,6 +80,37 @@ def test_json_entries_say_where_who_and_what(cluster: Cluster, alliance: Run) ->
     assert [entry["command_index"] for entry in entries] == [0, 1, 0]
     assert all(entry["client"] == "client-2" and entry["slot"] >= int(start) for entry in entries)
     assert entries[0]["seq"] == entries[1]["seq"] != entries[2]["seq"]
+
+
+def test_the_time_stamp_is_the_same_wherever_it_is_shown(
+    cluster: Cluster, alliance: Run, tmp_path: Path
+) -> None:
+    folder, receipt = cluster.client_folder("client-1"), tmp_path / "r.json"
+    proposed = json.loads(alliance("propose", folder, "x", "--receipt", receipt, "-o", "json").text)
+    (command,) = proposed["commands"]
+    heard = _listen(cluster, alliance, "client-2", "--start", str(command["slot"]), "-o", "json")
+    key = cluster.folder / "public.pem"
+    verified = json.loads(alliance("verify", "--key", key, receipt, "-o", "json").text)
+    time_ms = json.loads(receipt.read_text())["time_ms"]
+    assert command["time_ms"] == json.loads(heard.text.splitlines()[0])["time_ms"] == time_ms
+    assert verified["time_ms"] == time_ms
+    drift_ms = cluster.config.timing.clock_drift_seconds * 1000
+    assert abs(time_ms - time.time() * 1000) < drift_ms + BOUNDED_SECONDS * 1000
+    told = alliance("verify", "--key", key, receipt).text
+    stamp = datetime.datetime.fromtimestamp(time_ms // 1000, datetime.UTC)
+    assert f"stamped {stamp:%Y-%m-%d %H:%M:%S}.{time_ms % 1000:03d} UTC;" in told
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "expected"),
+    [
+        (0, "1970-01-01 00:00:00.000 UTC"),
+        (2**63, f"{2**63} ms after 1970"),
+        (2**64, f"{2**64} ms after 1970"),
+    ],
+)
+def test_any_time_that_a_receipt_may_name_can_be_shown(time_ms: int, expected: str) -> None:
+    assert utc(time_ms) == expected
 
 
 def test_count_and_follow_end_after_so_many(cluster: Cluster, alliance: Run) -> None:
@@ -258,7 +291,13 @@ class _Stub:
         if self._failure is not None and len(self.sent) == 3:
             raise self._failure
         return [
-            SimpleNamespace(slot=7, position=submission.client_seq, command_index=index, to_json=lambda: "{}")
+            SimpleNamespace(
+                slot=7,
+                position=submission.client_seq,
+                command_index=index,
+                time_ms=1_000,
+                to_json=lambda: "{}",
+            )
             for index in range(submission.command_count)
         ]
 

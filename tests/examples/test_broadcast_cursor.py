@@ -274,7 +274,7 @@ def test_memory_and_the_file_stay_bounded(
     proof: Any = None
     with cursor_at(tmp_path, farm) as cursor:
         for number in range(3001):
-            assert cursor.admit(LogEntry(1 + number, 0, 0, "client-1", number, b"other", bytes(32), proof))
+            assert cursor.admit(LogEntry(1 + number, 0, 0, "client-1", number, b"other", bytes(32), 0, proof))
         assert cursor.place == (3000, 0, 0)
         with cursor.transaction() as database:
             assert database.execute("SELECT count(*) FROM seen").fetchone() == (limits.CLIENT_WINDOW,)
@@ -282,7 +282,8 @@ def test_memory_and_the_file_stay_bounded(
         for number, slot in ((2500, 3001), (1000, 3001), (3000, 3001)):
             new = number == 3000
             assert (
-                cursor.admit(LogEntry(slot, number, 0, "client-1", number, b"other", bytes(32), proof)) is new
+                cursor.admit(LogEntry(slot, number, 0, "client-1", number, b"other", bytes(32), 0, proof))
+                is new
             )
 
 
@@ -293,7 +294,7 @@ def test_forgetting_to_hand_over_is_an_error_and_no_leak(
     proof: Any = None
     with cursor_at(tmp_path, farm) as cursor:
         entries = [
-            LogEntry(n, 0, 0, "client-1", n, encode("news", b""), bytes(32), proof) for n in range(1, 60)
+            LogEntry(n, 0, 0, "client-1", n, encode("news", b""), bytes(32), 0, proof) for n in range(1, 60)
         ]
         for entry in entries[:50]:
             assert cursor.admit(entry)
@@ -335,7 +336,7 @@ def test_a_file_that_is_not_the_cursors_is_left_alone(farm: Farm, tmp_path: Path
         assert out.read_bytes() == b"somebody's work"
         out.unlink()
         proof: Any = None
-        entry = LogEntry(1, 0, 0, "client-1", 1, encode("news", b"x"), bytes(32), proof)
+        entry = LogEntry(1, 0, 0, "client-1", 1, encode("news", b"x"), bytes(32), 0, proof)
         message = Message("news", b"x", "client-1", (1, 0, 0), entry)
         with OutputFile(out, cursor) as file:
             cursor.admit(entry)
