@@ -15,15 +15,11 @@ from typing import TYPE_CHECKING, Any
 from alliance.errors import (
     AllianceError,
     ClockError,
-    CommandRefused,
     ConfigError,
     InvalidReceipt,
     InvalidRequest,
     KeyFileError,
     OutcomeUnknown,
-    ReplyMissing,
-    SharesMissing,
-    SigningRefused,
     SubmissionRefused,
     Unreachable,
 )
@@ -32,7 +28,9 @@ from alliance.version import VERSION
 if TYPE_CHECKING:
     from alliance.client import Client, MemberStatus, connect
     from alliance.client.listener import LogEntry
+    from alliance.execution.errors import CommandRefused, ReplyMissing
     from alliance.proofs.receipt import Receipt
+    from alliance.signing.errors import SharesMissing, SigningRefused
     from verifiable_log import InvalidSubmission
 
 # gRPC's own handlers of forks give up while an event loop polls, which is always, and then a child that ends
@@ -70,6 +68,10 @@ _LAZY = {
     "connect": "alliance.client",
     "LogEntry": "alliance.client",
     "Receipt": "alliance.proofs.receipt",
+    "CommandRefused": "alliance.execution.errors",
+    "ReplyMissing": "alliance.execution.errors",
+    "SharesMissing": "alliance.signing.errors",
+    "SigningRefused": "alliance.signing.errors",
     "InvalidSubmission": "verifiable_log",
 }
 

@@ -1,12 +1,13 @@
-"""What can go wrong, in one line each, with what to do next and the exit code of the command line."""
+"""What can go wrong, in one line each, with what to do next and the exit code of the command line.
+
+Errors that carry a reply or a receipt stand beside them: ``execution.errors``, ``signing.errors``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from alliance.execution.reply import Reply
-    from alliance.proofs.receipt import Receipt
     from verifiable_log import Submission
 
 
@@ -108,63 +109,10 @@ class OutcomeUnknown(AllianceError):
         self.submission = submission
 
 
-class ReplyMissing(AllianceError):
-    """The command is ordered, but f + 1 executors have not given one answer in time.
-
-    ``receipt`` proves the order. Handing it to ``ExecutionClient.reply`` asks again.
-    """
-
-    exit_code = 3
-
-    def __init__(self, message: str, receipt: Receipt) -> None:
-        super().__init__(message)
-        self.receipt = receipt
-
-
-class CommandRefused(AllianceError):
-    """The application did not accept the command, or failed on it: its state is as before.
-
-    ``reply`` is the certified answer that says so.
-    """
-
-    exit_code = 6
-
-    def __init__(self, message: str, reply: Reply) -> None:
-        super().__init__(message)
-        self.reply = reply
-
-
 class InvalidRequest(AllianceError):
     """What is to be signed is malformed, or nothing that an alliance signs. Nothing was ordered."""
 
     exit_code = 2
-
-
-class SharesMissing(AllianceError):
-    """A request for a signature is ordered, but too few members have given their share in time.
-
-    ``receipt`` proves the order. Handing it to ``SigningClient.collect`` asks again.
-    """
-
-    exit_code = 3
-
-    def __init__(self, message: str, receipt: Receipt) -> None:
-        super().__init__(message)
-        self.receipt = receipt
-
-
-class SigningRefused(AllianceError):
-    """So many members refuse to sign that there will be no signature. The request stays on the record.
-
-    ``refusals`` are (member, why), ``receipt`` proves the order.
-    """
-
-    exit_code = 6
-
-    def __init__(self, message: str, refusals: tuple[tuple[str, str], ...], receipt: Receipt) -> None:
-        super().__init__(message)
-        self.refusals = refusals
-        self.receipt = receipt
 
 
 class InvalidReceipt(AllianceError):

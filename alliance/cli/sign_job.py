@@ -71,7 +71,7 @@ def run(job: Job, make: Callable[[], Request]) -> None:
 
 async def _ask(job: Job, secret: bytes, request: Request) -> Signed:
     from alliance import signing
-    from alliance.errors import SharesMissing, SigningRefused
+    from alliance.signing.errors import SharesMissing, SigningRefused
 
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="alliance: %(message)s")
     async with await signing.connect(job.folder, secret) as client:

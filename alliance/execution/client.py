@@ -22,7 +22,8 @@ import grpc.aio
 import alliance.client as consensus
 from alliance.client.arguments import command_bytes, seconds
 from alliance.config.file import ATTESTATION
-from alliance.errors import CommandRefused, ReplyMissing, Unreachable
+from alliance.errors import Unreachable
+from alliance.execution.errors import CommandRefused, ReplyMissing
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
 from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply

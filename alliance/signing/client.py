@@ -20,12 +20,13 @@ import grpc.aio
 
 import alliance.client as consensus
 from alliance.client.arguments import seconds
-from alliance.errors import SharesMissing, SigningRefused, Unreachable
+from alliance.errors import Unreachable
 from alliance.net.channels import one_line, open_channel, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import together, until_first
 from alliance.pb import signing_pb2 as pb
 from alliance.proofs.receipt import Receipt
+from alliance.signing.errors import SharesMissing, SigningRefused
 from alliance.signing.member import APPLICATION
 from alliance.signing.order import Order, Request, order_of, signing_key, to_command
 from alliance.signing.shares import Shares

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import TracebackType
 
 from alliance import execution
-from alliance.errors import AllianceError, ConfigError, OutcomeUnknown, ReplyMissing, Unreachable
+from alliance.errors import AllianceError, ConfigError, OutcomeUnknown, Unreachable
 from alliance.execution import ExecutionClient, Reply
+from alliance.execution.errors import ReplyMissing
 from examples.lock_service import operations
 from examples.lock_service.encoding import Invalid, Mode
 from examples.lock_service.operations import (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import ClassVar
 
 import pytest
 
 import alliance
 from alliance import errors
+from alliance.execution import errors as execution_errors
+from alliance.signing import errors as signing_errors
 from verifiable_log import InvalidSubmission
 
 
@@ -41,7 +42,7 @@ def test_a_client_loads_no_engine(statement: str) -> None:
 
 
 def test_the_errors_that_clients_meet_are_at_the_top_door() -> None:
-    """Those of servers and of their keepers are not; a new one has to find its place."""
+    """Those of servers, their keepers and commands are not; a new one has to find its place."""
     of_servers = {
         errors.PortTaken,
         errors.JournalError,
@@ -51,8 +52,15 @@ def test_the_errors_that_clients_meet_are_at_the_top_door() -> None:
         errors.SignerError,
         errors.InvalidEvidence,
         errors.ServerLied,  # clients go on to the next server by themselves
+        errors.NotReported,  # of commands
     }
-    known = {each for each in vars(errors).values() if isinstance(each, type)} - {ClassVar}
+    modules = (errors, execution_errors, signing_errors)
+    known = {
+        each
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, errors.AllianceError)
+    }
     for error in known:
         assert (error.__name__ in alliance.__all__) != (error in of_servers), error
     for name in alliance.__all__:
@@ -64,10 +72,10 @@ def test_the_errors_that_clients_meet_are_at_the_top_door() -> None:
     ("error", "carried"),
     [
         (errors.OutcomeUnknown, {"submission": "Submission"}),
-        (errors.ReplyMissing, {"receipt": "Receipt"}),
-        (errors.CommandRefused, {"reply": "Reply"}),
-        (errors.SharesMissing, {"receipt": "Receipt"}),
-        (errors.SigningRefused, {"refusals": "tuple[tuple[str, str], ...]", "receipt": "Receipt"}),
+        (execution_errors.ReplyMissing, {"receipt": "Receipt"}),
+        (execution_errors.CommandRefused, {"reply": "Reply"}),
+        (signing_errors.SharesMissing, {"receipt": "Receipt"}),
+        (signing_errors.SigningRefused, {"refusals": "tuple[tuple[str, str], ...]", "receipt": "Receipt"}),
     ],
 )
 def test_what_errors_carry_has_a_type(error: type[Exception], carried: dict[str, str]) -> None:

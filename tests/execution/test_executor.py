@@ -12,7 +12,7 @@ import pytest
 
 from alliance.client import listener
 from alliance.config.file import ATTESTATION
-from alliance.errors import CommandRefused, ConfigError, ReplyMissing, StateDiverged, Unreachable
+from alliance.errors import ConfigError, StateDiverged, Unreachable
 from alliance.execution import (
     Command,
     ExecutionClient,
@@ -26,6 +26,7 @@ from alliance.execution import (
     wrap,
 )
 from alliance.execution import client as client_module
+from alliance.execution.errors import CommandRefused, ReplyMissing
 from alliance.pb import application_pb2 as pb
 from alliance.proofs.receipt import Receipt
 from examples.kv.store import Store

@@ -18,12 +18,13 @@ import pytest
 from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
 from alliance.config.file import AllianceConfig
-from alliance.errors import ConfigError, SharesMissing, SigningRefused, Unreachable
+from alliance.errors import ConfigError, Unreachable
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.proofs.receipt import Receipt
 from alliance.signing import Desk, Policy, SigningClient
 from alliance.signing import client as client_module
+from alliance.signing.errors import SharesMissing, SigningRefused
 from alliance.signing.member import WAITING_PER_CLIENT_MAX, SigningService
 from alliance.signing.order import to_command
 from tests.alliance.conftest import Run
