@@ -211,8 +211,9 @@ def _shown_after(block: Block) -> str:
 
 
 def _without_digests(text: str) -> str:
-    """On one line, because documents are wrapped."""
-    return re.sub(r"[0-9a-f]{16}…", "0…", " ".join(text.split()))
+    """On one line, because documents are wrapped; and without the time at which it was run."""
+    line = re.sub(r"[0-9a-f]{16}…", "0…", " ".join(text.split()))
+    return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC", "then", line)
 
 
 def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
