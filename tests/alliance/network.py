@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,7 +26,7 @@ from alliance.server.sessions import Sessions
 from alliance.server.status import StatusSource
 from fab_paxos.events import Event, ProofsWanted, Submitted
 from fab_paxos.messages import Status
-from tests.alliance.farm import Chain, Farm, Told
+from tests.alliance.farm import PASSPHRASE, Chain, Farm, Told
 from verifiable_log import Submission
 from verifiable_log.client_windows import ClientWindows, Freshness
 
@@ -138,6 +140,39 @@ async def serving(farm: Farm, me: int, *services: Any, mine: Credentials | None 
         yield port
     finally:
         await server.stop(None)
+
+
+PROGRAM_SECONDS = 60.0
+
+
+def copy_home(farm: Farm, folder: Path, port: int) -> None:
+    """A client's new folder, in which member 0 has this port."""
+    folder.mkdir()
+    for path in farm.client_home(0).iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    toml = (folder / "alliance.toml").read_text()
+    (folder / "alliance.toml").write_text(toml.replace(farm.config.members[0].address, f"127.0.0.1:{port}"))
+
+
+async def run_program(
+    farm: Farm, folder: Path, port: int, program: str, *arguments: str
+) -> tuple[int | None, str, str]:
+    """A client's program in a process of its own, whose member 0 listens at ``port``.
+
+    ``folder`` is new; the program is told it and the passphrase first. Its exit code, output and errors.
+    """
+    copy_home(farm, folder, port)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(folder), PASSPHRASE.decode(), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), PROGRAM_SECONDS)
+    except TimeoutError:
+        process.kill()
+        raise AssertionError(f"the program did not end within {PROGRAM_SECONDS:g} s") from None
+    return process.returncode, out.decode(), err.decode()
 
 
 def at(config: AllianceConfig, member: int, port: int) -> Any:

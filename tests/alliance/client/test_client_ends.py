@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,8 +18,8 @@ from alliance.errors import OutcomeUnknown, Unreachable
 from alliance.net.problems import plainly
 from tests.alliance.client.test_client import connected
 from tests.alliance.conftest import Run
-from tests.alliance.farm import PASSPHRASE, Chain, Farm
-from tests.alliance.network import Office, Villain, at, serving
+from tests.alliance.farm import Chain, Farm
+from tests.alliance.network import Office, Villain, at, run_program, serving
 from tests.alliance.outcome_lies import aborts, closes, silent
 
 
@@ -207,22 +206,9 @@ def test_a_program_with_the_blocking_twin_leaves_nothing_either(
 ) -> None:
     async def scenario() -> None:
         async with serving(farm, 0, office) as port:
-            folder = tmp_path / "client"
-            folder.mkdir()
-            for path in farm.client_home(0).iterdir():
-                (folder / path.name).write_bytes(path.read_bytes())
-            toml = (folder / "alliance.toml").read_text()
-            (folder / "alliance.toml").write_text(
-                toml.replace(farm.config.members[0].address, f"127.0.0.1:{port}")
-            )
-            program = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", PROGRAM, str(folder), PASSPHRASE.decode(), end),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            out, err = await program.communicate()
-        assert (program.returncode, err) == (0, b"")
-        assert out.decode().splitlines() == ["one", "0 calls are left"]
+            code, out, err = await run_program(farm, tmp_path / "client", port, PROGRAM, end)
+        assert (code, err) == (0, "")
+        assert out.splitlines() == ["one", "0 calls are left"]
 
     run(scenario())
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ import pytest
 
 from alliance.client.sequence import BLOCK, Sequence
 from tests.alliance.conftest import Run
-from tests.alliance.farm import PASSPHRASE, Chain, Farm
-from tests.alliance.network import Office, serving
+from tests.alliance.farm import Chain, Farm
+from tests.alliance.network import Office, run_program, serving
 
 PROGRAM = """
 import os, signal, sys
@@ -87,22 +85,9 @@ def test_every_process_has_its_own_clients(farm: Farm, tmp_path: Path, office: O
 
     async def scenario() -> None:
         async with serving(farm, 0, office) as port:
-            folder = tmp_path / "client"
-            folder.mkdir()
-            for path in farm.client_home(0).iterdir():
-                (folder / path.name).write_bytes(path.read_bytes())
-            toml = (folder / "alliance.toml").read_text()
-            (folder / "alliance.toml").write_text(
-                toml.replace(farm.config.members[0].address, f"127.0.0.1:{port}")
-            )
-            program = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", PROGRAM, str(folder), PASSPHRASE.decode()),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            out, err = await program.communicate()
-        assert (program.returncode, err.decode()) == (0, "")
-        assert out.decode().splitlines() == [
+            code, out, err = await run_program(farm, tmp_path / "client", port, PROGRAM)
+        assert (code, err) == (0, "")
+        assert out.splitlines() == [
             *COPIES,
             "fresh child",
             "exit code 0",
