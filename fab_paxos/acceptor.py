@@ -122,7 +122,7 @@ class Acceptor:
         return BrokenLog(before, frontier, propose)
 
     def _repetition(self, propose: Propose, index: int) -> Repetition | None:
-        """Evidence if it is known where the log holds the number; of an expired one that is forgotten."""
+        """Evidence if it is known where the log holds the number; in time that is forgotten."""
         repeated = propose.batch.submissions[index]
         judgement = self._log.windows.judge(repeated)
         within = (
@@ -130,7 +130,8 @@ class Acceptor:
         )  # so that something earlier in the batch makes it stale
         key = (repeated.client_id, repeated.client_seq)
         used = any((s.client_id, s.client_seq) == key for s in propose.batch.submissions[:index])
-        if judgement.freshness is Freshness.EXPIRED or (within and not used):
+        unknown = judgement.slot == 0 and not within  # an expired number, or one from before our checkpoint
+        if unknown or (within and not used):
             return None
         slot = propose.slot if within else judgement.slot
         held = self._log.entry(slot)

@@ -190,7 +190,10 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class AlreadyOrdered:
-    """The client's submission was decided before, in ``slot``: answer from the log."""
+    """The client's number was used before, in ``slot``, which is decided: answer from the log.
+
+    ``slot`` is 0 if it is no longer known here.
+    """
 
     submission: Submission
     slot: int

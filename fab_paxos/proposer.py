@@ -81,9 +81,9 @@ class Proposer:
             self._unsent.append(submission)
 
     def _compare_with_log(self, submission: Submission, judgement: Lookup, out: list[Effect]) -> None:
-        """The content that used the number first is looked up while its slot is in memory."""
+        """The content that used the number first is looked up while its slot, never 0, is in memory."""
         entry = self._log.entry(judgement.slot)
-        if judgement.freshness is Freshness.CONFLICT and entry is not None:
+        if entry is not None:
             for used in entry.batch.submissions:
                 if (used.client_id, used.client_seq) == (submission.client_id, submission.client_seq):
                     _compare(used, submission, out)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from fab_paxos.effects import Blame, Effect, Offence, Send
 from fab_paxos.messages import FetchState, Offer, StatePart, is_accepted
 from quorum import CheckpointStatement, QuorumCertificate
-from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX
-from verifiable_log.limits import STATE_PART_BYTES
+from verifiable_log.limits import STATE_ITEM_BYTES_MAX, STATE_PART_BYTES
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_proofs import root_from_cover
 from verifiable_log.merkle_tree import ProofError, leaf_hash
@@ -67,7 +66,7 @@ class Transfer:
             self._refuse(sender, Offence.WRONG_STATE_PART, out)
             return None
         size = sum(map(len, state_part.items))
-        if end < len(offer.leaves) and size + CLIENT_STATE_BYTES_MAX < STATE_PART_BYTES:
+        if end < len(offer.leaves) and size + STATE_ITEM_BYTES_MAX < STATE_PART_BYTES:
             self._refuse(sender, Offence.SMALL_STATE_PART, out)
             return None
         self._items.update(zip(leaves, state_part.items, strict=True))

@@ -79,7 +79,7 @@ class UncertifiedLog:
         self._entries.append(entry)
         self._superseded.pop(slot, None)
         if slot % self._checkpoint_slots == 0:  # now or never: the windows go on with the next slot
-            self._snapshots[slot] = Snapshot(frontier, self.windows.state())
+            self._snapshots[slot] = Snapshot(frontier, self.windows.state(), self.windows.places())
         return entry
 
     def renew(self, slot: int, view: int) -> Entry:

@@ -4,31 +4,52 @@ This is replicated state: a function of the log alone, so that all members judge
 back, because an accepted slot may still be replaced in a later view, and written down client by client,
 because checkpoints sign it (docs/concepts/protocol.md, section 11).
 
-The state of one client, canonical and big-endian, numbers ascending::
+The item of one client, canonical and big-endian::
 
-    client_id[32] | floor + 1 u64 | count u32 | (client_seq u64 | slot u64 | body_digest[32]) x count
+    0x01 | client_id[32] | top u64 | used[128] | (slot u64 | body_digest[32]) x count
+
+``top`` is the client's highest number. Bit i of ``used``, the lowest being bit 0, says whether ``top - i``
+is used. Of those above ``top - 64`` it is also known for what they were used, in ascending order:
+what comes twice in honest use, comes soon. So an item has 2,729 bytes at most; digests of all 1,024 numbers
+would make it eighteen times as large.
+
+Where the older numbers are is remembered beside that, as far as a member knows it (``places``): it answers
+its own clients from it, and nothing that members must agree upon depends on it.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import zip_longest
+from typing import TypeVar
 
 from verifiable_log.limits import CLIENT_WINDOW
 from verifiable_log.submission import Submission
 
-_CLIENT = struct.Struct(">32sQI")
-_USE = struct.Struct(">QQ32s")
+CLIENT_ITEM = 0x01
+"""The first byte of a client's item: a state has items of other kinds, too."""
 
-CLIENT_STATE_BYTES_MAX = _CLIENT.size + CLIENT_WINDOW * _USE.size
-"""The state of one client never takes more."""
+DIGESTS_KEPT = 64
+"""The newest numbers of a client whose contents are remembered."""
+
+_HEAD = struct.Struct(f">B32sQ{CLIENT_WINDOW // 8}s")
+_USE = struct.Struct(">Q32s")
+_PLACE = struct.Struct(">QQ")
+_ALL = (1 << CLIENT_WINDOW) - 1
+
+CLIENT_ITEM_BYTES_MAX = _HEAD.size + DIGESTS_KEPT * _USE.size
+"""The item of one client never takes more."""
 
 
 class Freshness(Enum):
-    """What the log says of a submission."""
+    """What the log says of a submission.
+
+    For what a number below the newest DIGESTS_KEPT was used is forgotten: it counts as REPEATED.
+    """
 
     FRESH = "fresh"
     REPEATED = "repeated"
@@ -38,7 +59,10 @@ class Freshness(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """``slot`` is where the sequence number was used, for REPEATED and CONFLICT; otherwise 0."""
+    """``slot`` is where the sequence number was used, for REPEATED and CONFLICT.
+
+    Otherwise it is 0, and for a REPEATED of which this member does not know it any more: it is decided then.
+    """
 
     freshness: Freshness
     slot: int = 0
@@ -46,19 +70,26 @@ class Lookup:
 
 @dataclass(slots=True)
 class _Window:
-    """``used`` maps the numbers above ``floor`` to (slot, body digest); those up to it are expired."""
+    """Bit i of ``used`` stands for the number ``top - i``. ``digests`` are those of the newest used numbers,
+    ``slots`` where the used numbers are, as far as it is known here."""
 
-    floor: int
-    used: dict[int, tuple[int, bytes]]
+    top: int
+    used: int
+    digests: dict[int, bytes]
+    slots: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Undo:
+    """How a window was before a submission of ``slot``; ``top`` is -1 if there was none."""
+
     slot: int
     client_id: bytes
     client_seq: int
-    floor: int
-    dropped: tuple[tuple[int, tuple[int, bytes]], ...]
+    top: int
+    used: int
+    digests: tuple[tuple[int, bytes], ...]
+    slots: tuple[tuple[int, int], ...]
 
 
 class ClientWindows:
@@ -67,54 +98,80 @@ class ClientWindows:
     def __init__(self) -> None:
         self._windows: dict[bytes, _Window] = {}
         self._undo: deque[_Undo] = deque()
-        # The state of the clients that have not changed since it was last written down.
-        self._written: dict[bytes, bytes] = {}
+        # Item and places of the clients that have not changed since they were last written down.
+        self._written: dict[bytes, tuple[bytes, bytes]] = {}
 
     @classmethod
-    def read(cls, state: Iterable[bytes]) -> ClientWindows:
-        """The windows that ``state`` wrote down. Raises ValueError when no correct member wrote this."""
+    def read(cls, state: Iterable[bytes], places: Iterable[bytes] = ()) -> ClientWindows:
+        """The windows that ``state`` wrote down. Raises ValueError when no correct member wrote this.
+
+        ``places``: what ``places`` said with it; without it only the slots of the newest numbers are known.
+        """
         windows = cls()
         last = b""
-        for written in state:
-            client_id, window = _read_client(written)
+        for item, known in zip_longest(state, places, fillvalue=b""):
+            client_id, window = _read_item(item)
             if client_id <= last:
                 raise ValueError("the clients of a state are out of order")
             last = client_id
+            _read_places(known, window)
             windows._windows[client_id] = window
-            windows._written[client_id] = written
+            windows._written[client_id] = item, known
         return windows
 
     def state(self) -> tuple[bytes, ...]:
-        """Everything: an item of at most CLIENT_STATE_BYTES_MAX bytes a client, in order of client ids."""
+        """Everything: an item of at most CLIENT_ITEM_BYTES_MAX bytes a client, in order of client ids."""
+        return tuple(item for item, _ in self._write())
+
+    def places(self) -> tuple[bytes, ...]:
+        """Beside each item of ``state``: (client_seq u64 | slot u64) of older numbers, as far as known."""
+        return tuple(known for _, known in self._write())
+
+    def _write(self) -> Iterator[tuple[bytes, bytes]]:
         for client_id in self._windows.keys() - self._written.keys():
-            self._written[client_id] = _write_client(client_id, self._windows[client_id])
-        return tuple(self._written[client_id] for client_id in sorted(self._windows))
+            window = self._windows[client_id]
+            self._written[client_id] = _write_item(client_id, window), _write_places(window)
+        return (self._written[client_id] for client_id in sorted(self._windows))
 
     def judge(self, submission: Submission) -> Lookup:
         """How this submission stands to the log so far. Changes nothing."""
         window = self._windows.get(submission.client_id)
-        if window is None:
+        seq = submission.client_seq
+        if window is None or seq > window.top:
             return Lookup(Freshness.FRESH)
-        use = window.used.get(submission.client_seq)
-        if use is not None:
-            slot, digest = use
-            same = digest == submission.body_digest
-            return Lookup(Freshness.REPEATED if same else Freshness.CONFLICT, slot)
-        return Lookup(Freshness.EXPIRED if submission.client_seq <= window.floor else Freshness.FRESH)
+        if seq <= window.top - CLIENT_WINDOW:
+            return Lookup(Freshness.EXPIRED)
+        if not window.used >> (window.top - seq) & 1:
+            return Lookup(Freshness.FRESH)
+        same = window.digests.get(seq, submission.body_digest) == submission.body_digest
+        return Lookup(Freshness.REPEATED if same else Freshness.CONFLICT, window.slots.get(seq, 0))
 
     def admit(self, slot: int, submission: Submission) -> bool:
         """Enters a submission of ``slot``; slots never decrease. True when it is to be delivered."""
         if self.judge(submission).freshness is not Freshness.FRESH:
             return False
-        window = self._windows.setdefault(submission.client_id, _Window(-1, {}))
-        floor = max(window.floor, submission.client_seq - CLIENT_WINDOW)
-        dropped: tuple[tuple[int, tuple[int, bytes]], ...] = ()
-        if floor > window.floor and window.used:
-            dropped = tuple((seq, window.used.pop(seq)) for seq in _stale(window, floor))
-        self._undo.append(_Undo(slot, submission.client_id, submission.client_seq, window.floor, dropped))
-        window.floor = floor
-        window.used[submission.client_seq] = (slot, submission.body_digest)
-        self._written.pop(submission.client_id, None)
+        client_id, seq = submission.client_id, submission.client_seq
+        window = self._windows.get(client_id)
+        if window is None:
+            self._windows[client_id] = _Window(seq, 1, {seq: submission.body_digest}, {seq: slot})
+            self._undo.append(_Undo(slot, client_id, seq, -1, 0, (), ()))
+            return True
+        top, used = window.top, window.used
+        digests: tuple[tuple[int, bytes], ...] = ()
+        slots: tuple[tuple[int, int], ...] = ()
+        if seq > top:
+            digests = _take(window.digests, top - DIGESTS_KEPT, seq - DIGESTS_KEPT)
+            slots = _take(window.slots, top - CLIENT_WINDOW, seq - CLIENT_WINDOW)
+            ahead = seq - top
+            window.used = used << ahead & _ALL | 1 if ahead < CLIENT_WINDOW else 1
+            window.top = seq
+        else:
+            window.used = used | 1 << top - seq
+        if seq > window.top - DIGESTS_KEPT:
+            window.digests[seq] = submission.body_digest
+        window.slots[seq] = slot
+        self._undo.append(_Undo(slot, client_id, seq, top, used, digests, slots))
+        self._written.pop(client_id, None)
         return True
 
     def preview(self, slot: int, submissions: Sequence[Submission]) -> tuple[bool, ...]:
@@ -128,12 +185,15 @@ class ClientWindows:
         while self._undo and self._undo[-1].slot > slot:
             undo = self._undo.pop()
             self._written.pop(undo.client_id, None)
-            window = self._windows[undo.client_id]
-            del window.used[undo.client_seq]
-            window.used.update(undo.dropped)
-            window.floor = undo.floor
-            if not window.used and window.floor < 0:
+            if undo.top < 0:
                 del self._windows[undo.client_id]
+                continue
+            window = self._windows[undo.client_id]
+            window.top, window.used = undo.top, undo.used
+            window.digests.pop(undo.client_seq, None)
+            del window.slots[undo.client_seq]
+            window.digests.update(undo.digests)
+            window.slots.update(undo.slots)
 
     def settle(self, slot: int) -> None:
         """Slots up to ``slot`` are decided: they can no longer be rolled back."""
@@ -141,30 +201,54 @@ class ClientWindows:
             self._undo.popleft()
 
 
-def _stale(window: _Window, floor: int) -> list[int]:
-    """The used numbers up to a new, higher floor; in the usual steps of one without a walk over all."""
-    if floor - window.floor < len(window.used):
-        return [seq for seq in range(window.floor + 1, floor + 1) if seq in window.used]
-    return [seq for seq in window.used if seq <= floor]
+_Value = TypeVar("_Value")
 
 
-def _write_client(client_id: bytes, window: _Window) -> bytes:
-    uses = (_USE.pack(seq, slot, digest) for seq, (slot, digest) in sorted(window.used.items()))
-    return _CLIENT.pack(client_id, window.floor + 1, len(window.used)) + b"".join(uses)
+def _take(kept: dict[int, _Value], floor: int, higher: int) -> tuple[tuple[int, _Value], ...]:
+    """Takes out the numbers up to a new, higher floor; in the usual steps of one without a walk over all."""
+    stale = range(floor + 1, higher + 1) if higher - floor < len(kept) else [n for n in kept if n <= higher]
+    return tuple((seq, kept.pop(seq)) for seq in stale if seq in kept)
 
 
-def _read_client(written: bytes) -> tuple[bytes, _Window]:
+def _newest(top: int, used: int) -> list[int]:
+    """The used numbers whose contents are remembered, ascending."""
+    return [top - back for back in range(DIGESTS_KEPT - 1, -1, -1) if used >> back & 1]
+
+
+def _write_item(client_id: bytes, window: _Window) -> bytes:
+    used = window.used.to_bytes(CLIENT_WINDOW // 8, "big")
+    head = _HEAD.pack(CLIENT_ITEM, client_id, window.top, used)
+    slots, digests = window.slots, window.digests
+    return head + b"".join(_USE.pack(slots[n], digests[n]) for n in _newest(window.top, window.used))
+
+
+def _read_item(item: bytes) -> tuple[bytes, _Window]:
     """Raises ValueError."""
-    if not _CLIENT.size < len(written) <= CLIENT_STATE_BYTES_MAX:
-        raise ValueError(f"the state of a client has {CLIENT_STATE_BYTES_MAX} bytes at most")
-    client_id, above, count = _CLIENT.unpack_from(written)
-    if len(written) != _CLIENT.size + count * _USE.size:
-        raise ValueError("the state of a client ends in the wrong place")
-    used: dict[int, tuple[int, bytes]] = {}
-    last = above - 1
-    for seq, slot, digest in _USE.iter_unpack(written[_CLIENT.size :]):
-        if seq <= last:
-            raise ValueError("the sequence numbers of a client's state are out of order")
-        used[seq] = (slot, digest)
-        last = seq
-    return client_id, _Window(above - 1, used)
+    if not _HEAD.size < len(item) <= CLIENT_ITEM_BYTES_MAX:
+        raise ValueError(f"a client's item of a state has {CLIENT_ITEM_BYTES_MAX} bytes at most")
+    kind, client_id, top, packed = _HEAD.unpack_from(item)
+    used = int.from_bytes(packed, "big")
+    if kind != CLIENT_ITEM or not used & 1 or used >> top + 1:
+        raise ValueError("no client's item of a state: its kind, or its numbers, cannot be")
+    newest = _newest(top, used)
+    if len(item) != _HEAD.size + len(newest) * _USE.size:
+        raise ValueError("a client's item of a state ends in the wrong place")
+    uses = dict(zip(newest, _USE.iter_unpack(item[_HEAD.size :]), strict=True))
+    digests = {seq: digest for seq, (_, digest) in uses.items()}
+    return client_id, _Window(top, used, digests, {seq: slot for seq, (slot, _) in uses.items()})
+
+
+def _write_places(window: _Window) -> bytes:
+    numbers = [n for place in sorted(window.slots.items()) if place[0] not in window.digests for n in place]
+    return struct.pack(f">{len(numbers)}Q", *numbers)
+
+
+def _read_places(known: bytes, window: _Window) -> None:
+    """Raises ValueError."""
+    if len(known) % _PLACE.size:
+        raise ValueError("the places of a client's numbers end in the wrong place")
+    for seq, slot in _PLACE.iter_unpack(known):
+        back = window.top - seq
+        if not DIGESTS_KEPT <= back < CLIENT_WINDOW or not window.used >> back & 1:
+            raise ValueError("a place for a number that its client has not used")
+        window.slots[seq] = slot

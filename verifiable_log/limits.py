@@ -27,8 +27,11 @@ TIME_MS_MAX = 2**48
 STATE_PART_BYTES = 1024 * 1024
 """A checkpoint's state is sent in parts of this size; each part is checked by itself."""
 
+STATE_ITEM_BYTES_MAX = 64 * 1024
+"""An item of a checkpoint's state, of whatever kind: a part of it is never more than this below its size."""
+
 STATE_ITEMS_MAX = 65536
-"""Clients of which a checkpoint may speak: bounds the list of hashes that announces its state (2 MiB)."""
+"""Items of a checkpoint's state, one for each client: bounds the list of hashes that announces it (2 MiB)."""
 
 CLIENT_WINDOW = 1024
 """Sequence numbers that are remembered for each client; older ones count as expired."""

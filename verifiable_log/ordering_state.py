@@ -1,14 +1,14 @@
 """What a checkpoint certifies: the log up to a slot, and the ordering state after it.
 
-The source is docs/concepts/protocol.md, section 11. The state is a list of items, one for each client
-(``windows``). Its digest binds their number and, through a Merkle tree, each of them, so that items can be
-fetched one after another and checked alone.
+The source is docs/concepts/protocol.md, section 11. The state is a list of items, each with its kind in the
+first byte; there is one for each client (``client_windows``). Its digest binds their number and, through a
+Merkle tree, each of them, so that items can be fetched one after another and checked alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 
@@ -18,22 +18,27 @@ from verifiable_log.merkle_tree import leaf_hash
 
 
 def state_digest(leaves: Sequence[bytes]) -> bytes:
-    """SHA-256 of ``0x03 | count u64 | tree head``, from the RFC 6962 leaf hashes of the items.
+    """SHA-256 of ``0x04 | count u64 | tree head``, from the RFC 6962 leaf hashes of the items.
 
-    0x03 keeps it apart from leaves, nodes and batch digests.
+    0x04 keeps it apart from leaves, nodes and batch digests.
     """
     tree = MerkleLog()
     for leaf in leaves:
         tree.append_leaf_hash(leaf)
-    return sha256(b"\x03" + len(leaves).to_bytes(8, "big") + tree.root()).digest()
+    return sha256(b"\x04" + len(leaves).to_bytes(8, "big") + tree.root()).digest()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The frontier of the log up to a slot, and the items of the state after it."""
+    """The frontier of the log up to a slot, and the items of the state after it.
+
+    ``places`` is what this member knows beside each item of a client (``ClientWindows.places``). It is not
+    certified, and a member that fetched the items from others has none.
+    """
 
     frontier: Frontier
     state: tuple[bytes, ...]
+    places: tuple[bytes, ...] = field(default=(), compare=False)
 
     @property
     def slot(self) -> int:

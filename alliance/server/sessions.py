@@ -99,15 +99,20 @@ class Sessions:
                 self._placed.append((submission.client_seq, entry.slot, index, winners))
 
     def located(self, submission: Submission, slot: int) -> None:
-        """The submission was decided before: its session hears as soon as a certificate covers it."""
+        """The number was used before: its session hears as soon as a certificate covers that, or at once that
+        it was used for something else."""
         sessions = self._called(submission)
+        if not sessions:
+            return
         try:
-            index = self._history.locate(submission, slot) if sessions else None
+            index = self._history.locate(submission, slot)
         except Pruned:
             for session in sessions:
                 session.put(_unproven(submission.client_seq, slot))
             return
         if index is None:
+            for session in sessions:
+                session.put(refusal(submission.client_seq, "conflict"))
             return
         placed = (submission.client_seq, slot, index, sessions)
         if slot <= self._history.certified_slot:
@@ -163,9 +168,8 @@ class Sessions:
 
 
 def _unproven(client_seq: int, slot: int) -> pb.Outcomes:
-    return refusal(
-        client_seq, "unproven", f"it was decided in slot {slot}, whose proof is no longer kept here"
-    )
+    where = f"in slot {slot}, whose proof" if slot else "long ago; its place"
+    return refusal(client_seq, "unproven", f"it was decided {where} is no longer kept here")
 
 
 def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:

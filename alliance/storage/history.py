@@ -142,10 +142,13 @@ class History:
         return self._log.frontier(slot).peaks
 
     def locate(self, submission: Submission, slot: int) -> int | None:
-        """The index of a submission within the batch of a decided slot."""
+        """The index of a submission within the batch of a decided slot; None if another has its number there.
+
+        Raises Pruned when the slot is no longer here; slot 0, a place that is not known, never is.
+        """
         for index, held in enumerate(self.batch(slot).submissions):
             if held.client_id == submission.client_id and held.client_seq == submission.client_seq:
-                return index
+                return index if held.body_digest == submission.body_digest else None
         return None
 
     def placement(self, slot: int, index: int) -> Placement:

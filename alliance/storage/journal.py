@@ -21,10 +21,14 @@ from alliance.storage.journal_marker import Marker
 from alliance.storage.journal_records import (
     DAMAGE,
     ENTRIES,
+    ITEM_KEY_BYTES,
+    STATE_ITEMS,
     WHOLE,
     Position,
     Starts,
     entry_row,
+    item_rows,
+    item_seal,
     note_seal,
     opened,
     pack_certificate,
@@ -51,7 +55,7 @@ FORMAT = 3
 _SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
     ENTRIES,
-    "CREATE TABLE clients (client_id BLOB PRIMARY KEY, state BLOB NOT NULL)",
+    STATE_ITEMS,
 )
 
 
@@ -63,7 +67,7 @@ class Journal:
         self.path = path
         self._failed = False
         self._marker = Marker(path)
-        self._written: set[bytes] = set()  # the rows of clients
+        self._written: set[tuple[bytes, bytes]] = set()  # items of the state, and the places beside them
         self.pruned = 0  # entries up to this slot are gone
         try:
             self._marker.check_files()
@@ -199,11 +203,12 @@ class Journal:
                 return self._write(ProvenRecord(slot, certificate), after)
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """The state of the clients that have changed, and what certifies all of it."""
-        state = checkpoint.snapshot.state
-        for item in sorted(set(state) - self._written):
-            self._db.execute("INSERT OR REPLACE INTO clients VALUES (?, ?)", (item[:32], item))
-        self._written = set(state)
+        """The items of the state that have changed, and what certifies all of them."""
+        rows = set(item_rows(checkpoint.snapshot))
+        for item, places in sorted(rows - self._written):
+            values = item[:ITEM_KEY_BYTES], item, places, item_seal(item, places)
+            self._db.execute("INSERT OR REPLACE INTO state_items VALUES (?, ?, ?, ?)", values)
+        self._written = rows
         self._write_note("checkpoint", pack_checkpoint(checkpoint))
 
     def _write_base(self, frontier: Frontier) -> None:
@@ -261,7 +266,7 @@ class Journal:
             raise self.damaged(str(error)) from None
         self.pruned = replayed.state.pruned
         if replayed.state.checkpoint is not None:
-            self._written = set(replayed.state.checkpoint.snapshot.state)
+            self._written = set(item_rows(replayed.state.checkpoint.snapshot))
         return replayed
 
     def _read_note(self, key: str) -> bytes | None:

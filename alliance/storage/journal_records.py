@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import zip_longest
 from typing import TypeAlias
 
 from fab_paxos.state import RestoredEntry
@@ -153,13 +155,31 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
     return struct.pack(">I", len(frontier)) + frontier + pack_certificate(checkpoint.certificate)
 
 
-def unpack_checkpoint(packed: bytes, state: tuple[bytes, ...]) -> Checkpoint:
+def unpack_checkpoint(packed: bytes, state: tuple[bytes, ...], places: tuple[bytes, ...]) -> Checkpoint:
     """Raises ValueError or struct.error, also when the certificate is not one of this state."""
     (length,) = struct.unpack_from(">I", packed)
     frontier, signed = unpack_frontier(packed[4 : 4 + length]), packed[4 + length :]
     size = CheckpointStatement.LAYOUT.size
     statement = CheckpointStatement(*CheckpointStatement.LAYOUT.unpack(signed[:size]))
-    return Checkpoint(Snapshot(frontier, state), QuorumCertificate(statement, signed[size:]))
+    return Checkpoint(Snapshot(frontier, state, places), QuorumCertificate(statement, signed[size:]))
+
+
+STATE_ITEMS = """
+CREATE TABLE state_items (
+    key BLOB PRIMARY KEY, item BLOB NOT NULL, places BLOB NOT NULL, seal BLOB NOT NULL
+) WITHOUT ROWID
+"""
+ITEM_KEY_BYTES = 33
+"""An item of a state begins with its kind and with whose it is; the newer one of the same key replaces it."""
+
+
+def item_rows(snapshot: Snapshot) -> Iterator[tuple[bytes, bytes]]:
+    """Each item of the state, with what this member knows beside it."""
+    return zip_longest(snapshot.state, snapshot.places, fillvalue=b"")
+
+
+def item_seal(item: bytes, places: bytes) -> bytes:
+    return sha256(b"\x02" + struct.pack(">I", len(item)) + item + places).digest()
 
 
 # The batch comes last: what stands before a large value is read without it.

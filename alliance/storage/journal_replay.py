@@ -16,6 +16,7 @@ from alliance.storage.journal_records import (
     Position,
     decision,
     election,
+    item_seal,
     opened,
     sealed,
     unpack_checkpoint,
@@ -44,7 +45,7 @@ def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str]
     checkpoint = _checkpoint(db, read_note("checkpoint"))
     windows = ClientWindows()
     if checkpoint is not None:
-        windows = ClientWindows.read(checkpoint.snapshot.state)
+        windows = ClientWindows.read(checkpoint.snapshot.state, checkpoint.snapshot.places)
         _read_heads(db, log, checkpoint)
     elif pruned:
         raise ValueError("its checkpoint is gone")
@@ -75,8 +76,14 @@ def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str]
 def _checkpoint(db: sqlite3.Connection, packed: bytes | None) -> Checkpoint | None:
     if packed is None:
         return None
-    rows = db.execute("SELECT state FROM clients ORDER BY client_id")
-    return unpack_checkpoint(packed, tuple(state for (state,) in rows))
+    state: list[bytes] = []
+    places: list[bytes] = []
+    for item, beside, seal in db.execute("SELECT item, places, seal FROM state_items ORDER BY key"):
+        if seal != item_seal(item, beside):
+            raise ValueError("an item of the state was altered")
+        state.append(item)
+        places.append(beside)
+    return unpack_checkpoint(packed, tuple(state), tuple(places))
 
 
 def _read_heads(db: sqlite3.Connection, log: MerkleLog, checkpoint: Checkpoint) -> None:

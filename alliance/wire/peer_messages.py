@@ -62,9 +62,9 @@ from quorum import (
     decode_joint,
 )
 from quorum.system import MEMBER_COUNT_MAX
-from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX
 from verifiable_log.limits import (
     BATCH_SUBMISSIONS_MAX,
+    STATE_ITEM_BYTES_MAX,
     STATE_ITEMS_MAX,
     STATE_PART_BYTES,
 )
@@ -291,7 +291,8 @@ def _decode_offer(wire: pb.Offer) -> Offer:
 
 def _decode_state_part(wire: pb.StatePart) -> StatePart:
     items = some("items in a part of a state", wire.items, STATE_ITEMS_MAX)
-    most = STATE_PART_BYTES + CLIENT_STATE_BYTES_MAX
-    if sum(map(len, items)) > most:
-        raise OverLimit(f"a part of a state has {most} bytes at most")
+    if max(map(len, items)) > STATE_ITEM_BYTES_MAX or sum(map(len, items)) > STATE_PART_BYTES:
+        raise OverLimit(
+            f"a part of a state has {STATE_PART_BYTES} bytes at most, an item {STATE_ITEM_BYTES_MAX}"
+        )
     return StatePart(checked_slot(wire.slot), wire.first, tuple(items))

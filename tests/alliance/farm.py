@@ -148,7 +148,7 @@ class Chain:
         for entry in self.entries[:slot]:
             for submission in entry.batch.submissions:
                 windows.admit(entry.slot, submission)
-        return Snapshot(self.frontiers[slot], windows.state())
+        return Snapshot(self.frontiers[slot], windows.state(), windows.places())
 
     def checkpoint(self, slot: int) -> Checkpoint:
         """A stable checkpoint of the first ``slot`` entries."""

@@ -158,6 +158,6 @@ state_part | form: empty | ignored: old slot
 state_part.slot | form: largest zero | ignored: less more old slot
 state_part.first | ignored: largest more
 state_part.items | form: empty
-    | ignored: changed cut dropped empty huge longer old reversed slot twice zeros
-    | limit: many
+    | ignored: changed cut dropped empty longer old reversed slot twice zeros
+    | limit: huge many
 """

@@ -14,7 +14,7 @@ from quorum import CheckpointStatement, QuorumSystem
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import SIX, Cluster, submission
 from tests.worlds.single import Bench
-from verifiable_log.client_windows import CLIENT_STATE_BYTES_MAX, ClientWindows
+from verifiable_log.client_windows import CLIENT_ITEM_BYTES_MAX, ClientWindows
 from verifiable_log.log_frame import LogFrame
 
 EVERY = 4
@@ -158,7 +158,7 @@ def test_20_poisoned_state_transfer(lie: str, monkeypatch: pytest.MonkeyPatch) -
     """docs/development/testing.md, scenario 20: a source lies about the state; another is asked, nothing
     wrong taken."""
     monkeypatch.setattr(
-        state_transfer, "CLIENT_STATE_BYTES_MAX", 0
+        state_transfer, "STATE_ITEM_BYTES_MAX", 0
     )  # so that small states have a minimal size, too
     for liar in range(5):
         cluster = small()
@@ -264,7 +264,7 @@ def test_the_state_of_a_client_is_bounded() -> None:
     for seq in range(3000):
         windows.admit(seq + 1, submission(1, seq))
     (written,) = windows.state()
-    assert len(written) == CLIENT_STATE_BYTES_MAX
+    assert len(written) == CLIENT_ITEM_BYTES_MAX
     assert ClientWindows.read((written,)).state() == (written,)
 
 
@@ -272,11 +272,14 @@ def test_the_state_of_a_client_is_bounded() -> None:
     "spoilt",
     [
         lambda w: w[:-1],
-        lambda w: w + bytes(48),
-        lambda w: w[:44],
-        lambda w: w[:44] + w[92:140] + w[44:92] + w[140:],
-        lambda w: w[:32] + (10).to_bytes(8, "big") + w[40:],
+        lambda w: w + bytes(40),
+        lambda w: w[:169],
+        lambda w: b"\x02" + w[1:],
+        lambda w: w[:168] + bytes([w[168] ^ 1]) + w[169:-40],
+        lambda w: w[:168] + bytes([w[168] ^ 2]) + w[169:],
+        lambda w: w[:168] + bytes([w[168] ^ 8]) + w[169:] + bytes(40),
     ],
+    ids=["cut", "longer", "no uses", "another kind", "the top unused", "one unused", "below number 0"],
 )
 def test_a_state_that_no_member_wrote_is_refused(spoilt: Callable[[bytes], bytes]) -> None:
     windows = ClientWindows()

@@ -3,12 +3,13 @@ scenario 19."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.worlds.cluster import submission
 from verifiable_log import Submission
-from verifiable_log.client_windows import ClientWindows, Freshness, Lookup
+from verifiable_log.client_windows import DIGESTS_KEPT, ClientWindows, Freshness, Lookup
 from verifiable_log.limits import CLIENT_WINDOW
 
 
@@ -25,7 +26,8 @@ class Twin:
             return Lookup(Freshness.EXPIRED)
         for slot, other in theirs:
             if other.client_seq == one.client_seq:
-                same = other.body_digest == one.body_digest
+                forgotten = one.client_seq <= highest - DIGESTS_KEPT
+                same = forgotten or other.body_digest == one.body_digest
                 return Lookup(Freshness.REPEATED if same else Freshness.CONFLICT, slot)
         return Lookup(Freshness.FRESH)
 
@@ -40,10 +42,10 @@ class Twin:
 
 
 SUBMISSIONS = st.builds(
-    lambda client, place, jump, content: submission(client, place + jump * (CLIENT_WINDOW - 3), content),
+    lambda client, place, jump, content: submission(client, place + jump, content),
     st.integers(0, 1),
     st.integers(0, 6),
-    st.integers(0, 2),
+    st.sampled_from([0, DIGESTS_KEPT - 3, CLIENT_WINDOW - 3, 2 * (CLIENT_WINDOW - 3)]),
     st.sampled_from([b"a", b"b"]),
 )
 ACTIONS = st.lists(
@@ -85,6 +87,12 @@ def test_windows_judge_like_the_dumb_twin(
         flags = tuple(expected.admit(slot + 1, probe) for probe in probes)
         assert windows.preview(slot + 1, probes) == flags
         assert [windows.judge(probe) for probe in probes] == before, "a preview changes nothing"
+        again = ClientWindows.read(windows.state(), windows.places())
+        assert [again.judge(probe) for probe in probes] == before
+        assert (again.state(), again.places()) == (windows.state(), windows.places())
+        brought = ClientWindows.read(windows.state())  # by others: only the places of old numbers are unknown
+        for probe, known in zip(probes, before, strict=True):
+            assert brought.judge(probe) in (known, Lookup(known.freshness))
 
 
 def test_the_window_holds_exactly_so_many_numbers() -> None:
@@ -114,7 +122,46 @@ def test_memory_stays_within_the_window_and_what_is_taken_back_leaves_nothing() 
         windows.admit(seq + 1, submission(1, seq))
         windows.settle(seq + 1)
     (window,) = windows._windows.values()
-    assert len(window.used) == CLIENT_WINDOW
+    assert (len(window.digests), len(window.slots)) == (DIGESTS_KEPT, CLIENT_WINDOW)
+    assert window.used.bit_length() == CLIENT_WINDOW
     assert len(windows._undo) == 0
     windows.preview(9999, [submission(client, 0) for client in range(2, 50)])
     assert len(windows._windows) == 1
+
+
+def test_of_old_numbers_it_is_known_that_they_are_used_and_no_longer_for_what() -> None:
+    windows = ClientWindows()
+    for seq in range(DIGESTS_KEPT + 1):
+        windows.admit(seq + 1, submission(1, seq, b"a"))
+    assert windows.judge(submission(1, 0, b"b")) == Lookup(Freshness.REPEATED, 1)
+    assert windows.judge(submission(1, 1, b"b")) == Lookup(Freshness.CONFLICT, 2)
+    brought = ClientWindows.read(windows.state())
+    assert brought.judge(submission(1, 0, b"a")) == Lookup(Freshness.REPEATED)
+    assert brought.judge(submission(1, 1, b"a")) == Lookup(Freshness.REPEATED, 2)
+
+
+def test_places_of_numbers_that_are_not_used_are_refused() -> None:
+    windows = ClientWindows()
+    for seq in range(0, 200, 2):
+        windows.admit(seq + 1, submission(1, seq))
+    (places,) = windows.places()
+    for spoilt in (
+        places[:-1],
+        bytes(7) + b"\x01" + places[8:],
+        places[:-16] + bytes(7) + b"\xc6" + bytes(8),
+    ):
+        with pytest.raises(ValueError, match="place"):
+            ClientWindows.read(windows.state(), (spoilt,))
+
+
+def test_the_item_of_a_client_is_frozen() -> None:
+    windows = ClientWindows()
+    for slot, seq in ((1, 3), (2, 70), (2, 5), (4, 68)):
+        windows.admit(slot, submission(1, seq, b"x"))
+    (item,) = windows.state()
+    client, digests = submission(1, 0).client_id, [submission(1, n, b"x").body_digest for n in (68, 70)]
+    used = (1 | 1 << 2 | 1 << 65 | 1 << 67).to_bytes(128, "big")
+    uses = (4).to_bytes(8, "big") + digests[0] + (2).to_bytes(8, "big") + digests[1]
+    assert item == b"\x01" + client + (70).to_bytes(8, "big") + used + uses
+    numbers = (3, 1, 5, 2)
+    assert windows.places() == (b"".join(n.to_bytes(8, "big") for n in numbers),)

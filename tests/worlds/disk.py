@@ -137,7 +137,8 @@ class Disk:
     def restore(self) -> RestoredState:
         log, windows, first = self._log(self.proven), ClientWindows(), 1
         if self.checkpoint is not None:
-            windows, first = ClientWindows.read(self.checkpoint.snapshot.state), self.checkpoint.slot + 1
+            snapshot = self.checkpoint.snapshot
+            windows, first = ClientWindows.read(snapshot.state, snapshot.places), snapshot.slot + 1
         for slot in range(first, self.proven + 1):
             for submission in self.entries[slot].batch.submissions:
                 windows.admit(slot, submission)

@@ -162,6 +162,22 @@ def test_a_located_place_is_not_told_to_who_submitted_something_else(farm: Farm,
     assert refused(differs) == [(1, pb.Refusal.CONFLICT)]
 
 
+def test_an_old_number_with_another_content_is_refused_by_what_its_slot_holds(farm: Farm, desk: Desk) -> None:
+    """Of old numbers the engine knows where they were used, and no longer for what."""
+    held, other = farm.submission(1, b"held"), farm.submission(1, b"other")
+    slot = desk.decide(held)
+    desk.certify(slot)
+    differs = desk.open(other)
+    desk.sessions.located(other, slot)
+    assert refused(differs) == [(1, pb.Refusal.CONFLICT)]
+
+
+def test_a_number_whose_place_is_forgotten_is_unproven(farm: Farm, desk: Desk) -> None:
+    session = desk.open(farm.submission(1))
+    desk.sessions.located(farm.submission(1), 0)
+    assert refused(session) == [(1, pb.Refusal.UNPROVEN)]
+
+
 def test_a_refusal_reaches_only_who_submitted_that_content(farm: Farm, desk: Desk) -> None:
     this, that = farm.submission(1, b"this"), farm.submission(1, b"that")
     one, two = desk.open(this), desk.open(that)

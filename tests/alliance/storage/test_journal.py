@@ -30,7 +30,7 @@ from fab_paxos.effects import (
 from quorum import DecisionCertificate, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
 from verifiable_log import Batch, InvalidSubmission
-from verifiable_log.client_windows import Freshness
+from verifiable_log.client_windows import DIGESTS_KEPT, ClientWindows, Freshness, Lookup
 from verifiable_log.ordering_state import Snapshot
 
 ME = MEMBERS[0]
@@ -204,6 +204,22 @@ def test_the_clients_windows_come_back(farm: Farm, long_chain: Chain, path: Path
         windows = journal.replay().state.windows
     assert windows.judge(farm.submission(3, b"x")).freshness is Freshness.CONFLICT
     assert windows.judge(farm.submission(4, b"x")).freshness is Freshness.FRESH
+
+
+def test_a_restart_from_a_checkpoint_knows_where_old_numbers_are(farm: Farm, path: Path) -> None:
+    chain = Chain(farm).grow(DIGESTS_KEPT + 4)
+    slot = len(chain.entries)
+    before = ClientWindows()
+    for entry in chain.entries:
+        before.admit(entry.slot, entry.batch.submissions[0])
+    with opened(path, farm) as journal:
+        journal.append([*map(EntryRecord, chain.entries), ProvenRecord(slot, chain.certificate(slot))])
+        journal.append([CheckpointRecord(chain.checkpoint(slot))])
+    with opened(path, farm) as journal:
+        windows = journal.replay().state.windows
+    first = chain.entries[0].batch.submissions[0]
+    assert windows.judge(first) == before.judge(first) == Lookup(Freshness.REPEATED, 1)
+    assert windows.places() == before.places() != (b"",)
 
 
 def test_batches_are_read_back_in_order(farm: Farm, long_chain: Chain, path: Path) -> None:
@@ -503,9 +519,10 @@ def test_what_is_pruned_is_gone_and_the_log_goes_on(farm: Farm, long_chain: Chai
 @pytest.mark.parametrize(
     "damage",
     [
-        "DELETE FROM clients",
-        "UPDATE clients SET state = substr(state, 1, length(state) - 1)",
-        "INSERT INTO clients VALUES (zeroblob(32), zeroblob(92))",
+        "DELETE FROM state_items",
+        "UPDATE state_items SET item = substr(item, 1, length(item) - 1)",
+        "UPDATE state_items SET places = zeroblob(16)",
+        "INSERT INTO state_items VALUES (zeroblob(33), zeroblob(209), x'', zeroblob(32))",
         "DELETE FROM meta WHERE key = 'checkpoint'",
         "DELETE FROM meta WHERE key = 'base'",
         "UPDATE entries SET digest = zeroblob(32) WHERE slot = 12",

@@ -96,7 +96,7 @@ class CheckpointTarget:
 
     def _is_let_through(self, data: bytes, state: tuple[bytes, ...]) -> bool:
         try:
-            checkpoint: Checkpoint = records.unpack_checkpoint(data, state)
+            checkpoint: Checkpoint = records.unpack_checkpoint(data, state, ())
         except records.DAMAGE:
             return False
         # Nobody judges the certificate's signature here: whoever can write the journal can replace it whole.

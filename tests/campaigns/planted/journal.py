@@ -92,7 +92,7 @@ WRITING = [
     ),
     _bug(
         "clients that changed since the last checkpoint are not written",
-        at(f"{_J}._write_checkpoint", "sorted(set(state) - self._written)", "()"),
+        at(f"{_J}._write_checkpoint", "sorted(rows - self._written)", "()"),
     ),
     _bug(
         "pruning forgets one slot too many",
