@@ -18,6 +18,7 @@ from types import ModuleType
 import quorum.statement
 from fab_paxos import limits as engine_limits
 from quorum import QuorumSystem
+from quorum.tags import Tag
 from verifiable_log import limits as log_limits
 
 HERE = Path(__file__).resolve().parent
@@ -74,29 +75,38 @@ def sizes() -> str:
 
 
 def statements() -> str:
-    """Every kind of statement with its tag and layout."""
-    kinds = [
-        kind
+    """Every tag: those with a kind of statement, with its layout; and those that are reserved."""
+    kinds = {
+        kind.TAG: kind
         for kind in vars(quorum.statement).values()
-        if inspect.isclass(kind) and isinstance(getattr(kind, "TAG", None), int)
-    ]
-    rows = []
-    for kind in sorted(kinds, key=lambda kind: kind.TAG):
+        if inspect.isclass(kind) and isinstance(getattr(kind, "TAG", None), Tag)
+    }
+    rows, reserved = [], []
+    for tag in Tag:
+        number, signed = f"0x{tag:02x}", "jointly" if tag.is_joint else "by one party"
+        if tag.reserved:
+            reserved.append((number, tag.name, signed, tag.purpose))
+            continue
+        kind = kinds[tag]
         fields = [
             f"{field.name} u64" if field.type in (int, "int") else f"{field.name}[32]"
             for field in dataclasses.fields(kind)
         ]
-        name = kind.__name__.removesuffix("Statement").upper()
-        signed = "jointly" if kind.TAG < 0x40 else "by one party"
         meaning = _flat((inspect.getdoc(kind) or "").split("\n\n")[0])
-        rows.append((f"0x{kind.TAG:02x}", name, signed, ", ".join(fields), str(kind.LAYOUT.size), meaning))
+        rows.append((number, tag.name, signed, ", ".join(fields), str(kind.LAYOUT.size), meaning))
     return _page(
         [
-            _head("Statements", "[quorum/statement.py](../../quorum/statement.py)"),
+            _head(
+                "Statements",
+                "[quorum/tags.py](../../quorum/tags.py) and [quorum/statement.py](../../quorum/statement.py)",
+            ),
             "Everything that is ever signed, by the members jointly with a threshold RSA signature, or by "
             "one party with its Ed25519 key. The bytes around the fields are specified in "
             "[the protocol](../concepts/protocol.md#3-statements-what-is-signed). They are frozen.",
             _table(("tag", "statement", "signed", "fields", "bytes of fields", "meaning"), rows),
+            "These tags are reserved for what later versions sign. This version refuses them, like numbers "
+            "that are in neither table.",
+            _table(("tag", "statement", "signed", "purpose"), reserved),
         ]
     )
 

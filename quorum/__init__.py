@@ -1,7 +1,7 @@
 """Who suffices, and what they sign jointly.
 
 * ``system``: how many members tolerate how many faults, and the sizes of the quorums.
-* ``statement``: the canonical bytes, the only thing that is ever signed.
+* ``tags``: the numbers that keep purposes apart; ``statement``: the canonical bytes, all that is ever signed.
 * ``endorsement``: one member's signed response to a statement.
 * ``scheme``: how endorsements become a certificate; ``threshold_rsa`` (one RSA signature) and
   ``signature_set`` (individual signatures) are imported by name, so that who only counts needs no keys.

@@ -6,10 +6,8 @@ Layout, big-endian and of fixed width::
 
 The tag separates purposes, the alliance id and the epoch separate alliances and generations of keys, so
 a signature on one statement is never a signature on another. Serialisations (protobuf, JSON) are never
-signed: they are not canonical. The encodings are frozen by fixtures in the tests.
-
-Tags below 0x40 are for statements that a quorum signs jointly, tags from 0x40 on for those that one
-party signs with its own Ed25519 key.
+signed: they are not canonical. The encodings are frozen by fixtures in the tests. ``tags`` is the registry of
+the tags: those that a quorum signs jointly, and those that one party signs with its own Ed25519 key.
 """
 
 from __future__ import annotations
@@ -18,6 +16,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
+
+from quorum.tags import Tag, tag_name
 
 PREFIX = b"alliance/v1\x00"
 DIGEST_BYTES = 32
@@ -61,7 +61,7 @@ class Context:
 class _Statement:
     """Fields in order; those typed ``int`` are u64, those typed ``bytes`` are 32-byte digests."""
 
-    TAG: ClassVar[int]
+    TAG: ClassVar[Tag]
     LAYOUT: ClassVar[struct.Struct]
     _CHECKS: ClassVar[tuple[tuple[str, Callable[[str, Any], None]], ...]]
 
@@ -90,7 +90,7 @@ class AcceptedStatement(_Statement):
     Signed jointly by a decision quorum it is a decision certificate for every slot up to ``slot``.
     """
 
-    TAG: ClassVar[int] = 0x01
+    TAG: ClassVar[Tag] = Tag.ACCEPTED
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s")
     view: int
     slot: int
@@ -101,7 +101,7 @@ class AcceptedStatement(_Statement):
 class SuspectStatement(_Statement):
     """The signer suspects the leader of ``view``; jointly: an election proof of the next view."""
 
-    TAG: ClassVar[int] = 0x04
+    TAG: ClassVar[Tag] = Tag.SUSPECT
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q")
     view: int
 
@@ -110,7 +110,7 @@ class SuspectStatement(_Statement):
 class ProgressStatement(_Statement):
     """The signer checked the NewView of ``view``; jointly: a progress certificate."""
 
-    TAG: ClassVar[int] = 0x05
+    TAG: ClassVar[Tag] = Tag.PROGRESS
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s")
     view: int
     new_view_digest: bytes
@@ -120,7 +120,7 @@ class ProgressStatement(_Statement):
 class CheckpointStatement(_Statement):
     """The signer holds this log and this ordering state at ``slot``; jointly: a stable checkpoint."""
 
-    TAG: ClassVar[int] = 0x06
+    TAG: ClassVar[Tag] = Tag.CHECKPOINT
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s32s")
     slot: int
     root: bytes
@@ -134,7 +134,7 @@ class ReplyStatement(_Statement):
     ``root`` is that of the Merkle tree over the ``count`` answers, in order: one signature for all of them.
     """
 
-    TAG: ClassVar[int] = 0x07
+    TAG: ClassVar[Tag] = Tag.REPLY
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s")
     slot: int
     count: int
@@ -145,7 +145,7 @@ class ReplyStatement(_Statement):
 class ProposeStatement(_Statement):
     """The leader of ``view`` gives ``slot`` to a batch; ``root`` is that of the log up to it."""
 
-    TAG: ClassVar[int] = 0x40
+    TAG: ClassVar[Tag] = Tag.PROPOSE
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s32s")
     view: int
     slot: int
@@ -157,7 +157,7 @@ class ProposeStatement(_Statement):
 class VoteStatement(_Statement):
     """One acceptor's own vote for what AcceptedStatement says jointly."""
 
-    TAG: ClassVar[int] = 0x41
+    TAG: ClassVar[Tag] = Tag.VOTE
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s")
     view: int
     slot: int
@@ -168,7 +168,7 @@ class VoteStatement(_Statement):
 class ReportStatement(_Statement):
     """What one acceptor accepted, on entering ``view``; ``body_digest`` is that of the whole Report."""
 
-    TAG: ClassVar[int] = 0x42
+    TAG: ClassVar[Tag] = Tag.REPORT
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s")
     view: int
     body_digest: bytes
@@ -178,7 +178,7 @@ class ReportStatement(_Statement):
 class NewViewStatement(_Statement):
     """The leader of ``view`` opens it with the NewView of this digest."""
 
-    TAG: ClassVar[int] = 0x43
+    TAG: ClassVar[Tag] = Tag.NEW_VIEW
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">Q32s")
     view: int
     new_view_digest: bytes
@@ -188,7 +188,7 @@ class NewViewStatement(_Statement):
 class SubmissionStatement(_Statement):
     """A client submits commands under one of its sequence numbers."""
 
-    TAG: ClassVar[int] = 0x44
+    TAG: ClassVar[Tag] = Tag.SUBMISSION
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">32sQ32s")
     client_id: bytes
     client_seq: int
@@ -202,7 +202,7 @@ class GreetingStatement(_Statement):
     Members count from 0, incarnations from 1; the session is drawn at random at each start.
     """
 
-    TAG: ClassVar[int] = 0x45
+    TAG: ClassVar[Tag] = Tag.GREETING
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQQ32s")
     member: int
     peer: int
@@ -238,7 +238,7 @@ def decode_joint(tag: int, fields: bytes) -> JointStatement:
     """The jointly signed statement with this tag and these fields; raises InvalidStatement."""
     kind = _JOINT.get(tag)
     if kind is None:
-        raise InvalidStatement(f"no jointly signed statement has the tag {tag}")
+        raise InvalidStatement(f"no quorum signs a statement with {tag_name(tag)}")
     _require_size(kind, fields)
     return kind(*kind.LAYOUT.unpack(fields))
 
@@ -247,7 +247,7 @@ def decode_individual(tag: int, fields: bytes) -> IndividualStatement:
     """The statement of one member with this tag and these fields; raises InvalidStatement."""
     kind = _INDIVIDUAL.get(tag)
     if kind is None:
-        raise InvalidStatement(f"no member signs a statement with the tag {tag} alone")
+        raise InvalidStatement(f"no member signs a statement alone with {tag_name(tag)}")
     _require_size(kind, fields)
     return kind(*kind.LAYOUT.unpack(fields))
 

@@ -30,6 +30,7 @@ from alliance.signing.occasion import BACKDATED_SECONDS
 from alliance.signing.policy import KINDS
 from fab_paxos import limits as engine_limits
 from quorum import Context, QuorumSystem
+from quorum.tags import Tag
 from tests.docs import documents
 from tests.docs.conftest import Archive
 from tests.docs.documents import DOCUMENTS, ROOT, anchors, links, table
@@ -129,8 +130,11 @@ def test_the_statements_are_those_of_the_code() -> None:
         tag = getattr(kind, "TAG", None)
         if inspect.isclass(kind) and isinstance(tag, int):
             names = [field.name for field in dataclasses.fields(kind)]
-            in_code[tag] = (name.removesuffix("Statement").upper(), names, kind.LAYOUT.size)
+            spelt = re.sub(r"(?<=.)([A-Z])", r"_\1", name.removesuffix("Statement")).upper()
+            in_code[tag] = (spelt, names, kind.LAYOUT.size)
     assert written == in_code
+    reserved = table(STATEMENTS, "tag", "statement", "signed", "purpose")
+    assert [int(row[0], 16) for row in reserved] == [tag for tag in Tag if tag.reserved]
 
 
 def _names(fields: str) -> list[str]:
