@@ -124,8 +124,8 @@ class Report:
 
     @property
     def body(self) -> bytes:
-        """Base certificate and entries: ``length u32 | fields, signature | (slot, view, digest)*``."""
-        base = self.base.statement.fields() + self.base.signature if self.base is not None else b""
+        """``length u32 | base certificate | (slot u64, view u64, batch_digest[32])*``."""
+        base = self.base.encode() if self.base is not None else b""
         parts = [struct.pack(">I", len(base)), base]
         parts += [_ENTRY.pack(e.slot, e.view, e.batch_digest) for e in self.entries]
         return b"".join(parts)
@@ -134,13 +134,11 @@ class Report:
     def of_body(cls, view: int, body: bytes) -> Report:
         """The Report, without its signature, whose ``body`` this is. Raises ValueError."""
         begin = 4 + int.from_bytes(body[:4], "big")
-        fields, base = AcceptedStatement.LAYOUT, None
-        if begin > len(body) or (len(body) - begin) % _ENTRY.size or 4 < begin < 4 + fields.size:
+        if begin > len(body) or (len(body) - begin) % _ENTRY.size:
             raise ValueError("the body of a Report has another length")
-        if begin > 4:
-            base = QuorumCertificate(
-                AcceptedStatement(*fields.unpack(body[4 : 4 + fields.size])), body[4 + fields.size : begin]
-            )
+        base = QuorumCertificate.decode(body[4:begin]) if begin > 4 else None
+        if base is not None and not is_accepted(base.statement):
+            raise ValueError("the base of a Report is not a decision certificate")
         return cls(view, base, tuple(ReportedEntry(*entry) for entry in _ENTRY.iter_unpack(body[begin:])))
 
 

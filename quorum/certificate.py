@@ -1,25 +1,50 @@
-"""Certificates: a statement and the proof that a quorum made it."""
+"""Certificates: a statement and the proof that a quorum made it.
+
+A certificate names the epoch whose keys signed it, so that one of another epoch is told from a forged one. As
+bytes it is ``tag u8 | epoch u64 | fields | signature``, big-endian: in journals, and in what members sign.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quorum.endorsement import Endorsement
 from quorum.scheme import InvalidCertificate, Scheme
-from quorum.statement import AcceptedStatement, JointStatement
+from quorum.statement import AcceptedStatement, InvalidStatement, JointStatement, decode_joint, joint_kind
+
+_HEAD = struct.Struct(">BQ")
 
 
 @dataclass(frozen=True, slots=True)
 class QuorumCertificate:
-    """A statement with one signature of the quorum. Believe it only after ``verify``."""
+    """A statement with one signature of the quorum of ``epoch``. Believe it only after ``verify``."""
 
+    epoch: int
     statement: JointStatement
     signature: bytes
 
     def verify(self, scheme: Scheme) -> None:
-        """Raises InvalidCertificate unless a quorum of the scheme's alliance made the statement."""
-        scheme.verify(self.statement.encode(scheme.context), self.signature)
+        """Raises InvalidCertificate unless a quorum of the scheme's alliance and epoch made the statement."""
+        context = scheme.context
+        if self.epoch != context.epoch:
+            raise InvalidCertificate(f"it is of epoch {self.epoch}, not of epoch {context.epoch}")
+        scheme.verify(self.statement.encode(context), self.signature)
+
+    def encode(self) -> bytes:
+        """The bytes of which ``decode`` makes an equal certificate."""
+        statement = self.statement
+        return _HEAD.pack(statement.TAG, self.epoch) + statement.fields() + self.signature
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> QuorumCertificate:
+        """Not verified. Raises InvalidStatement."""
+        if len(encoded) < _HEAD.size:
+            raise InvalidStatement("a certificate that ends within its head")
+        tag, epoch = _HEAD.unpack_from(encoded)
+        end = _HEAD.size + joint_kind(tag).LAYOUT.size
+        return cls(epoch, decode_joint(tag, encoded[_HEAD.size : end]), encoded[end:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +54,7 @@ class DecisionCertificate:
     Made by ``of`` where a certificate comes in, so that nobody asks again what it certifies.
     """
 
+    epoch: int
     statement: AcceptedStatement
     signature: bytes
 
@@ -38,12 +64,12 @@ class DecisionCertificate:
         statement = certificate.statement
         if not isinstance(statement, AcceptedStatement):
             raise InvalidCertificate(f"not a decision certificate: it certifies a {type(statement).__name__}")
-        return cls(statement, certificate.signature)
+        return cls(certificate.epoch, statement, certificate.signature)
 
     @property
     def certificate(self) -> QuorumCertificate:
         """The same among certificates of every purpose: as the engine and the wire take it."""
-        return QuorumCertificate(self.statement, self.signature)
+        return QuorumCertificate(self.epoch, self.statement, self.signature)
 
     @property
     def view(self) -> int:
@@ -60,7 +86,7 @@ class DecisionCertificate:
         return self.statement.root
 
     def verify(self, scheme: Scheme) -> None:
-        """Raises InvalidCertificate unless a quorum of the scheme's alliance decided it."""
+        """Raises InvalidCertificate unless a quorum of the scheme's alliance and epoch decided it."""
         self.certificate.verify(scheme)
 
 
@@ -71,4 +97,4 @@ def combine(scheme: Scheme, endorsements: Sequence[Endorsement]) -> QuorumCertif
     endorsements are too few or not on one statement.
     """
     signature = scheme.combine(endorsements)
-    return QuorumCertificate(endorsements[0].statement, signature)
+    return QuorumCertificate(scheme.context.epoch, endorsements[0].statement, signature)

@@ -234,11 +234,17 @@ _INDIVIDUAL: dict[int, type[IndividualStatement]] = {
 }
 
 
-def decode_joint(tag: int, fields: bytes) -> JointStatement:
-    """The jointly signed statement with this tag and these fields; raises InvalidStatement."""
+def joint_kind(tag: int) -> type[JointStatement]:
+    """The kind of the jointly signed statements with this tag; raises InvalidStatement."""
     kind = _JOINT.get(tag)
     if kind is None:
         raise InvalidStatement(f"no quorum signs a statement with {tag_name(tag)}")
+    return kind
+
+
+def decode_joint(tag: int, fields: bytes) -> JointStatement:
+    """The jointly signed statement with this tag and these fields; raises InvalidStatement."""
+    kind = joint_kind(tag)
     _require_size(kind, fields)
     return kind(*kind.LAYOUT.unpack(fields))
 

@@ -7,14 +7,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Certificate(_message.Message):
-    __slots__ = ("tag", "fields", "signature")
+    __slots__ = ("tag", "epoch", "fields", "signature")
     TAG_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     tag: int
+    epoch: int
     fields: bytes
     signature: bytes
-    def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, tag: _Optional[int] = ..., epoch: _Optional[int] = ..., fields: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("submissions", "time_ms")

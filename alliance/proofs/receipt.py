@@ -141,6 +141,7 @@ class Receipt:
 
     @classmethod
     def _from_dict(cls, table: dict[str, Any]) -> Receipt:
+        epoch = whole(table, "epoch")
         statement = AcceptedStatement(
             whole(table, "view"), whole(table, "certified_slot"), octets(table["root"])
         )
@@ -153,8 +154,8 @@ class Receipt:
         if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
             raise ValueError("'key_fingerprint' is not 64 hex digits")
         return cls(
-            Context(octets(table["alliance_id"]), whole(table, "epoch")),
-            DecisionCertificate(statement, octets(table["signature"])),
+            Context(octets(table["alliance_id"]), epoch),
+            DecisionCertificate(epoch, statement, octets(table["signature"])),
             placement,
             submission,
             command_index,

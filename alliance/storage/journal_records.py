@@ -15,6 +15,7 @@ from quorum import (
     AcceptedStatement,
     CheckpointStatement,
     DecisionCertificate,
+    JointStatement,
     QuorumCertificate,
     SuspectStatement,
 )
@@ -36,7 +37,7 @@ STARTS_KEPT = 1024
 class Position:
     """The highest proven slot, the last accepted one, the fence, and the certificates to be kept.
 
-    A certificate is its statement's fields and its signature: ``certificate`` the newest of the proven log,
+    Certificates are in their encoding (quorum/certificate.py): ``certificate`` the newest of the proven log,
     ``beyond`` a newer one, ``election`` what moved this member into ``view``. ``new_view`` is the digest of
     the NewView it keeps to in that view; up to ``muted_up_to`` it says nothing there any more.
     ``said_view`` and ``said_slot`` are the furthest entry that was ever journalled, also if it was cut later:
@@ -119,24 +120,25 @@ class Starts:
 
 
 def pack_certificate(certificate: QuorumCertificate) -> bytes:
-    return certificate.statement.fields() + certificate.signature
+    return certificate.encode()
 
 
 def decision(packed: bytes) -> DecisionCertificate | None:
-    """A kept decision certificate; raises struct.error."""
-    if not packed:
-        return None
-    size = AcceptedStatement.LAYOUT.size
-    statement = AcceptedStatement(*AcceptedStatement.LAYOUT.unpack(packed[:size]))
-    return DecisionCertificate(statement, packed[size:])
+    """A kept decision certificate; raises ValueError."""
+    kept = _certificate(packed, AcceptedStatement) if packed else None
+    return DecisionCertificate.of(kept) if kept is not None else None
 
 
 def election(packed: bytes) -> QuorumCertificate | None:
-    """A kept election proof; raises struct.error."""
-    if not packed:
-        return None
-    size = SuspectStatement.LAYOUT.size
-    return QuorumCertificate(SuspectStatement(*SuspectStatement.LAYOUT.unpack(packed[:size])), packed[size:])
+    """A kept election proof; raises ValueError."""
+    return _certificate(packed, SuspectStatement) if packed else None
+
+
+def _certificate(packed: bytes, kind: type[JointStatement]) -> QuorumCertificate:
+    certificate = QuorumCertificate.decode(packed)
+    if not isinstance(certificate.statement, kind):
+        raise ValueError(f"a {type(certificate.statement).__name__} where a {kind.__name__} was kept")
+    return certificate
 
 
 def pack_frontier(frontier: Frontier) -> bytes:
@@ -158,10 +160,9 @@ def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
 def unpack_checkpoint(packed: bytes, state: tuple[bytes, ...], places: tuple[bytes, ...]) -> Checkpoint:
     """Raises ValueError or struct.error, also when the certificate is not one of this state."""
     (length,) = struct.unpack_from(">I", packed)
-    frontier, signed = unpack_frontier(packed[4 : 4 + length]), packed[4 + length :]
-    size = CheckpointStatement.LAYOUT.size
-    statement = CheckpointStatement(*CheckpointStatement.LAYOUT.unpack(signed[:size]))
-    return Checkpoint(Snapshot(frontier, state, places), QuorumCertificate(statement, signed[size:]))
+    frontier = unpack_frontier(packed[4 : 4 + length])
+    certificate = _certificate(packed[4 + length :], CheckpointStatement)
+    return Checkpoint(Snapshot(frontier, state, places), certificate)
 
 
 STATE_ITEMS = """

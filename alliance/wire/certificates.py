@@ -9,13 +9,18 @@ from quorum import DecisionCertificate, InvalidCertificate, QuorumCertificate, d
 
 def encode_certificate(certificate: QuorumCertificate) -> pb.Certificate:
     statement = certificate.statement
-    return pb.Certificate(tag=statement.TAG, fields=statement.fields(), signature=certificate.signature)
+    return pb.Certificate(
+        tag=statement.TAG,
+        epoch=certificate.epoch,
+        fields=statement.fields(),
+        signature=certificate.signature,
+    )
 
 
 def decode_certificate(wire: pb.Certificate) -> QuorumCertificate:
     """Raises Malformed or InvalidStatement."""
     signature = some("bytes in a certificate's signature", wire.signature, SHARE_BYTES_MAX)
-    return QuorumCertificate(decode_joint(wire.tag, wire.fields), signature)
+    return QuorumCertificate(wire.epoch, decode_joint(wire.tag, wire.fields), signature)
 
 
 def decode_decision(wire: pb.Certificate) -> DecisionCertificate:

@@ -82,12 +82,15 @@ def own_log(forge: Callable[[AcceptedStatement, Chain], QuorumCertificate]) -> C
 
 LIES: dict[str, Callable[[Chain], list[bytes]]] = {
     "another log": another_log,
-    "its own log, unsigned": own_log(lambda s, _: QuorumCertificate(s, bytes(256))),
+    "its own log, unsigned": own_log(lambda s, _: QuorumCertificate(0, s, bytes(256))),
     "its own log, with an old signature": own_log(
-        lambda s, chain: QuorumCertificate(s, chain.certificate(SLOTS).signature)
+        lambda s, chain: QuorumCertificate(0, s, chain.certificate(SLOTS).signature)
     ),
     "its own log, with one member's share": own_log(
-        lambda s, chain: QuorumCertificate(s, chain.farm.endorse(0, s).signature[:256])
+        lambda s, chain: QuorumCertificate(0, s, chain.farm.endorse(0, s).signature[:256])
+    ),
+    "its own log, truly signed, as one of another epoch": own_log(
+        lambda s, chain: replace(chain.farm.certify(s), epoch=1)
     ),
     "the log of another alliance": own_log(lambda s, chain: chain.farm.certify(s, Context(b"o" * 32, 0))),
     "a batch left out": batches(lambda b: b[:2] + b[3:]),

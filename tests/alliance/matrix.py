@@ -160,7 +160,7 @@ class Exemplars:
             shoup_rsa.SignatureShare.from_bytes(key, self.farm.endorse(m, statement, context).signature)
             for m in range(self.farm.config.system.decision)
         ]
-        return QuorumCertificate(statement, key.combine(message, shares))
+        return QuorumCertificate(context.epoch, statement, key.combine(message, shares))
 
     def seal(self, member: int, context: Context | None = None) -> Seal:
         seal = Seal(self.farm.config, member, self.farm.members[member].signing_key)

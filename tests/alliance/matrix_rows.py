@@ -44,6 +44,7 @@ endorsement.share | form: empty | ignored: alliance changed cut epoch longer mem
     | limit: huge
 certified | certificate: alliance epoch | form: empty | ignored: slot | true: old view
 certified.tag | form: largest less more zero
+certified.epoch | certificate: epoch largest more
 certified.fields | certificate: changed old slot view zeros | form: cut empty huge longer
 certified.signature | certificate: alliance changed cut epoch longer old slot view zeros | form: empty
     | limit: huge
@@ -68,6 +69,7 @@ log_frame.batches.submissions | form: changed cut empty longer zeros | ignored: 
 log_frame.batches.time_ms | form: largest | ignored: less more zero
 log_frame.certificate | certificate: alliance epoch | form: empty | true: view
 log_frame.certificate.tag | form: largest less more zero
+log_frame.certificate.epoch | certificate: epoch largest more
 log_frame.certificate.fields | certificate: changed view zeros | form: cut empty huge longer
 log_frame.certificate.signature | certificate: alliance changed cut epoch longer view zeros | form: empty
     | limit: huge
@@ -81,6 +83,7 @@ report | form: empty | ignored: old slot view | signature: alliance epoch member
 report.view | form: zero | signature: largest less more view
 report.base | signature: alliance empty epoch
 report.base.tag | form: largest less more zero
+report.base.epoch | signature: epoch largest more
 report.base.fields | form: changed cut empty huge longer | signature: changed zeros
 report.base.signature | form: empty | limit: huge | signature: alliance changed cut epoch longer zeros
 report.entries | form: reversed twice | limit: many | signature: dropped empty old slot
@@ -98,6 +101,7 @@ new_view.reports.report | form: empty view | signature: alliance epoch old slot
 new_view.reports.report.view | form: largest less more view zero
 new_view.reports.report.base | signature: alliance empty epoch
 new_view.reports.report.base.tag | form: largest less more zero
+new_view.reports.report.base.epoch | signature: epoch largest more
 new_view.reports.report.base.fields | form: changed cut empty huge longer | signature: changed zeros
 new_view.reports.report.base.signature | form: empty | limit: huge
     | signature: alliance changed cut epoch longer zeros
@@ -123,12 +127,14 @@ progress.view | ignored: largest less more view zero
 progress.reports_digest | form: cut empty huge longer | ignored: alliance changed epoch old slot zeros
 progress.base | certificate: alliance epoch | ignored: empty
 progress.base.tag | form: largest less more zero
+progress.base.epoch | certificate: epoch largest more
 progress.base.fields | certificate: changed zeros | form: cut empty huge longer
 progress.base.signature | certificate: alliance changed cut epoch longer zeros | form: empty | limit: huge
 progress.vector | form: cut empty huge longer
     | ignored: changed dropped empty old reversed slot twice zeros | limit: many
 progress.certificate | certificate: alliance epoch | form: empty | ignored: old slot view
 progress.certificate.tag | form: largest less more zero
+progress.certificate.epoch | certificate: epoch largest more
 progress.certificate.fields | certificate: alliance changed epoch old slot view zeros
     | form: cut empty huge longer
 progress.certificate.signature | certificate: alliance changed cut epoch longer old slot view zeros
@@ -136,6 +142,7 @@ progress.certificate.signature | certificate: alliance changed cut epoch longer 
 offer | certificate: alliance epoch | form: empty | true: old slot view
 offer.checkpoint | certificate: alliance epoch | form: empty | ignored: old slot
 offer.checkpoint.tag | form: largest less more zero
+offer.checkpoint.epoch | certificate: epoch largest more
 offer.checkpoint.fields | certificate: changed old slot zeros | form: cut empty huge longer
 offer.checkpoint.signature | certificate: alliance changed cut epoch longer old slot zeros | form: empty
     | limit: huge
@@ -146,6 +153,7 @@ offer.leaves | form: cut empty huge longer
     | limit: many
 offer.certificate | certificate: alliance epoch | form: empty | true: view
 offer.certificate.tag | form: largest less more zero
+offer.certificate.epoch | certificate: epoch largest more
 offer.certificate.fields | certificate: changed view zeros | form: cut empty huge longer
 offer.certificate.signature | certificate: alliance changed cut epoch longer view zeros | form: empty
     | limit: huge

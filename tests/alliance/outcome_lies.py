@@ -90,6 +90,7 @@ LIES = {
     "no certificate": unsigned,
     "a bad signature": with_certificate(lambda c: replace(c, signature=bytes(256))),
     "a signature of a wrong length": with_certificate(lambda c: replace(c, signature=c.signature[:-1])),
+    "another epoch": with_certificate(lambda c: replace(c, epoch=1)),
     "another slot signed": with_certificate(
         lambda c: replace(c, statement=replace(c.statement, slot=2))  # type: ignore[arg-type]
     ),

@@ -66,7 +66,7 @@ statements = (
     | st.builds(CheckpointStatement, u64, digests, digests)
     | st.builds(ReplyStatement, u64, u64, digests)
 )
-certificates = st.builds(QuorumCertificate, statements, shares)
+certificates = st.builds(QuorumCertificate, u64, statements, shares)
 positions = st.lists(st.integers(0, SLOT_MAX), min_size=4, max_size=4).map(sorted)
 proofs = st.lists(digests, max_size=64).map(tuple)
 frames = st.builds(
@@ -79,7 +79,8 @@ def reports(draw: st.DrawFn, views: st.SearchStrategy[int] = later_views) -> Rep
     """Entries in order, above the base and within the window, accepted in earlier views."""
     view = draw(views)
     base = draw(
-        st.none() | st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares)
+        st.none()
+        | st.builds(QuorumCertificate, u64, st.builds(AcceptedStatement, u64, slots, digests), shares)
     )
     first = base.statement.slot if base is not None else 0
     above = draw(st.lists(st.integers(1, REPORT_ENTRIES_MAX), unique=True, max_size=5).map(sorted))
@@ -129,16 +130,17 @@ messages = (
         Progress,
         u64,
         digests,
-        st.none() | st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares),
+        st.none()
+        | st.builds(QuorumCertificate, u64, st.builds(AcceptedStatement, u64, slots, digests), shares),
         st.lists(digests, max_size=5).map(tuple),
-        st.builds(QuorumCertificate, st.builds(ProgressStatement, u64, digests), shares),
+        st.builds(QuorumCertificate, u64, st.builds(ProgressStatement, u64, digests), shares),
     )
     | st.builds(
         Offer,
-        st.builds(QuorumCertificate, st.builds(CheckpointStatement, u64, digests, digests), shares),
+        st.builds(QuorumCertificate, u64, st.builds(CheckpointStatement, u64, digests, digests), shares),
         proofs,
         st.lists(digests, max_size=5).map(tuple),
-        st.builds(QuorumCertificate, st.builds(AcceptedStatement, u64, slots, digests), shares),
+        st.builds(QuorumCertificate, u64, st.builds(AcceptedStatement, u64, slots, digests), shares),
         proofs,
     )
     | st.builds(FetchState, slots, st.integers(0, 2**32 - 1))

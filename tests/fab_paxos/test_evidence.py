@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -15,6 +16,7 @@ from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Certified, Forward, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
+from quorum import AcceptedStatement, QuorumCertificate, SuspectStatement
 from tests.fab_paxos.test_catch_up import frame, log_of
 from tests.worlds.cluster import SIX, submission
 from tests.worlds.disk import Disk
@@ -209,9 +211,32 @@ def test_the_body_of_a_report_can_be_read_again() -> None:
             if end != 4 and (end - len(report.body)) % 48:
                 with pytest.raises(ValueError, match="length"):
                     Report.of_body(7, report.body[:end])
-    for body in (b"", b"\x00", b"\x00\x00\x00\x01x", b"\xff" * 60, b"\x00\x00\x00\x05" + bytes(5)):
-        with pytest.raises(ValueError, match="length"):
+    elected = QuorumCertificate(3, SuspectStatement(6), b"joint").encode()
+    for body, why in {
+        b"": "length",
+        b"\x00": "length",
+        b"\xff" * 60: "length",
+        b"\x00\x00\x00\x01x": "ends within its head",
+        b"\x00\x00\x00\x09\x01" + bytes(8): "48 bytes of fields, not 0",
+        struct.pack(">I", len(elected)) + elected: "not a decision certificate",
+    }.items():
+        with pytest.raises(ValueError, match=why):
             Report.of_body(7, body)
+
+
+def test_the_body_of_a_report_is_frozen() -> None:
+    """``length u32 | tag u8, epoch u64, fields, signature | (slot u64, view u64, batch_digest[32])*``"""
+    base = QuorumCertificate(5, AcceptedStatement(1, 2, b"\xaa" * 32), b"joint")
+    report = Report(3, base, (ReportedEntry(3, 2, b"\xbb" * 32),))
+    assert report.body.hex() == (
+        "0000003e"
+        "01"
+        "0000000000000005"
+        "0000000000000001"
+        "0000000000000002" + "aa" * 32 + b"joint".hex() + "0000000000000003"
+        "0000000000000002" + "bb" * 32
+    )
+    assert report.body_digest == sha256(report.body).digest()
 
 
 def test_no_other_new_view_has_the_bytes_of_a_true_one() -> None:

@@ -25,7 +25,7 @@ def opening(kept: bytes | None = None) -> ViewChange:
 
 
 def certified(statement: ProgressStatement) -> QuorumCertificate:
-    return QuorumCertificate(statement, b"joint")
+    return QuorumCertificate(0, statement, b"joint")
 
 
 def true_progress() -> Progress:

@@ -57,7 +57,7 @@ def test_so_many_slots_below_a_checkpoint_are_kept() -> None:
         log, out = grown(4), list[Effect]()
         log.decide(4)
         checkpoints = Checkpoints(log, SigningInTurn(SIX, 0, Reputation(), slot_of), None, 0, retained)
-        checkpoints.on_certificate(QuorumCertificate(snapshot_of(log).statement, b"joint"), 4, out)
+        checkpoints.on_certificate(QuorumCertificate(0, snapshot_of(log).statement, b"joint"), 4, out)
         assert [effect for effect in out if isinstance(effect, Prune)] == pruned
 
 
@@ -75,16 +75,16 @@ def offered() -> tuple[Snapshot, Offer]:
     log.decide(4)
     snapshot = snapshot_of(log)
     decided = AcceptedStatement(0, snapshot.slot, snapshot.frontier.root)
-    checkpoint = QuorumCertificate(snapshot.statement, b"joint")
+    checkpoint = QuorumCertificate(0, snapshot.statement, b"joint")
     return snapshot, Offer(
-        checkpoint, snapshot.frontier.peaks, snapshot.leaves, QuorumCertificate(decided, b"joint"), ()
+        checkpoint, snapshot.frontier.peaks, snapshot.leaves, QuorumCertificate(0, decided, b"joint"), ()
     )
 
 
 def test_an_offer_of_another_state_is_not_taken_up() -> None:
     """Its sender would bring the items, too, and every one of them would fit."""
     snapshot, true = offered()
-    of_another_log = QuorumCertificate(AcceptedStatement(0, snapshot.slot, bytes(32)), b"joint")
+    of_another_log = QuorumCertificate(0, AcceptedStatement(0, snapshot.slot, bytes(32)), b"joint")
     for offer, taken in (
         (true, True),
         (replace(true, leaves=(leaf_hash(b"another"),)), False),

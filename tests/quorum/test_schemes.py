@@ -135,7 +135,7 @@ def test_any_other_signature_is_refused(alliance: Alliance) -> None:
     ]
     for bad in (b"", good[:-1], good + b"\x00", bytes(len(good)), b"\xff" * len(good), *flipped):
         with pytest.raises(InvalidCertificate):
-            QuorumCertificate(STATEMENT, bad).verify(alliance.scheme)
+            QuorumCertificate(CONTEXT.epoch, STATEMENT, bad).verify(alliance.scheme)
 
 
 def test_a_proven_endorsement_verifies_and_only_for_its_member_and_statement(alliance: Alliance) -> None:
@@ -183,7 +183,7 @@ def test_signature_sets_name_their_signers_and_refuse_other_bitmaps() -> None:
     assert good[0] == 0b011111
     for bitmap in (0, 0b001111, 0b111111, 0b101111, 0b1011111, 0b11111000):
         with pytest.raises(InvalidCertificate):
-            QuorumCertificate(STATEMENT, bytes([bitmap]) + good[1:]).verify(alliance.scheme)
+            QuorumCertificate(CONTEXT.epoch, STATEMENT, bytes([bitmap]) + good[1:]).verify(alliance.scheme)
     for threshold in (0, 7):
         with pytest.raises(ValueError, match="threshold"):
             SignatureSetScheme([key.public_key() for key in ed25519_keys(6)], threshold, CONTEXT)

@@ -330,7 +330,7 @@ def test_the_next_stream_goes_to_the_leader_that_certificates_name(
             await client.submit(client.sign([b"one"]), 20.0)
             assert client._choice.server == 0
             client._follow_leader(
-                DecisionCertificate(AcceptedStatement(10, 1, b"r" * 32), b"checked by the caller")
+                DecisionCertificate(0, AcceptedStatement(10, 1, b"r" * 32), b"checked by the caller")
             )
             assert client._choice.server == 4
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alliance.server import gate
-from alliance.server.gate import Gate, Rejected, Seal
+from alliance.server.gate import Cause, Gate, Rejected, Seal
 from alliance.wire import peer_messages
 from fab_paxos.events import Received
 from fab_paxos.messages import (
@@ -182,10 +182,20 @@ def test_a_certificate_proves_its_own_statement_only(farm: Farm, door: Gate, lon
         assert admitted(door, VILLAIN, Certified(good))
 
 
+def test_a_certificate_of_another_epoch_is_refused_and_says_so(door: Gate, long_chain: Chain) -> None:
+    """Also after the same one of this epoch is known: what is remembered must be all of it."""
+    good = long_chain.certificate(20)
+    assert admitted(door, VILLAIN, Certified(good))
+    refused = door.admit(VILLAIN, peer_messages.encode(Certified(replace(good, epoch=1))))
+    assert isinstance(refused, Rejected)
+    assert refused.cause is Cause.CERTIFICATE
+    assert refused.reason == "an invalid certificate: it is of epoch 1, not of epoch 0"
+
+
 def test_fewer_members_than_a_quorum_make_no_certificate(farm: Farm, door: Gate) -> None:
     statement = AcceptedStatement(0, 1, b"r" * 32)
     share = farm.endorse(VILLAIN, statement).signature
-    assert not admitted(door, VILLAIN, Certified(QuorumCertificate(statement, share)))
+    assert not admitted(door, VILLAIN, Certified(QuorumCertificate(0, statement, share)))
 
 
 # -- clients' own ------------------------------------------------------------------------------------

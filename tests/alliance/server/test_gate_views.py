@@ -69,7 +69,7 @@ def test_an_altered_report_is_refused(farm: Farm, door: Gate, long_chain: Chain)
 
 def test_a_base_that_no_quorum_signed_is_refused(farm: Farm, door: Gate, long_chain: Chain) -> None:
     true = long_chain.certificate(5)
-    forged = Report(VIEW, QuorumCertificate(true.statement, bytes(256)), ())
+    forged = Report(VIEW, QuorumCertificate(true.epoch, true.statement, bytes(256)), ())
     statement = ReportStatement(VIEW, forged.body_digest).encode(farm.config.context)
     signed = replace(forged, signature=farm.members[3].signing_key.sign(statement))
     assert not admitted(door, 3, signed)

@@ -73,7 +73,7 @@ class _Freezer:
             case NewView() | Progress():
                 return name_new_view(value)
             case QuorumCertificate():
-                return self.form(value.statement)
+                return value.epoch, self.form(value.statement)
             case Endorsement():
                 return value.member, self.form(value.statement)
             case tuple() | list() | deque():

@@ -137,5 +137,5 @@ def test_23_a_certificate_is_of_one_statement(said: list[tuple[int, Message]]) -
         assert not _refused(HOME, 1, Certified(certificate))
         for other in found:
             if other.statement != certificate.statement:
-                swapped = QuorumCertificate(certificate.statement, other.signature)
+                swapped = QuorumCertificate(certificate.epoch, certificate.statement, other.signature)
                 assert _refused(HOME, 1, Certified(swapped))
