@@ -26,7 +26,8 @@ from alliance.execution.runner import COMPARE_SLOTS, Runner, compare_digests
 from alliance.execution.service import ApplicationService
 from alliance.execution.state_file import StateFile
 from alliance.keys import folder as keys
-from alliance.net.channels import SERVER_OPTIONS, bind, open_channel, parser, server_credentials
+from alliance.net.channels import bind, open_channel, parser, server_credentials
+from alliance.net.guard import guarded_server
 from alliance.net.tasks import together
 from alliance.pb import application_pb2 as pb
 from alliance.pb import application_pb2_grpc
@@ -101,7 +102,7 @@ class Executor:
         Raises KeyFileError, SignerError or PortTaken.
         """
         await self._signer.start(self._folder, passphrase)
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+        server = guarded_server()
         application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
         where = address or self._config.members[self._me].application_address(self._application)
         if not bind(server, where, server_credentials(self._config, self._credentials)):

@@ -179,7 +179,7 @@ async def _next(read: Read, step: str) -> pb.Handshake:
     try:
         handshake = pb.Handshake.FromString(frame)
     except DecodeError:
-        raise Malformed("no step of a handshake") from None
+        raise Malformed("not a step of a handshake") from None
     came = handshake.WhichOneof("step")
     if came == "farewell":
         raise Doubt(

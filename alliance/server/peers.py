@@ -178,7 +178,7 @@ class Peers:
                 tasks.create_task(self._keep_open(peer), name=f"link to member {peer + 1}")
 
     async def answer(self, peer: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        """Serves the stream that a member with a higher index opened."""
+        """Serves the stream that a member with a higher index opened. Raises Malformed, when it is told."""
         await self._exchange(peer, context.read, context.write)
 
     async def _keep_open(self, peer: int) -> None:
@@ -193,7 +193,7 @@ class Peers:
                 try:
                     await established(call)
                     await self._exchange(peer, call.read, call.write)
-                except NotServed as error:
+                except (NotServed, Malformed) as error:
                     log.debug("link to %s: %s", member.name, error)
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
                     log.debug("link to %s ended: %s", member.name, one_line(str(error)))
@@ -214,6 +214,7 @@ class Peers:
             await until_first(self._converse(link, stream, read, write), link.succeeded(stream))
         except Malformed as error:
             self._receiver.rejected_frame(peer, str(error))
+            raise
         except NotServed as error:
             log.debug("link to %s: %s", self._config.members[peer].name, error)
         except Doubt as doubt:

@@ -17,7 +17,8 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
-from alliance.net.channels import SERVER_OPTIONS, Identities, bind, server_credentials
+from alliance.net.channels import Identities, bind, server_credentials
+from alliance.net.guard import guarded_server
 from alliance.net.tasks import together
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
 from alliance.server.driver import Driver, Engine, Inbox
@@ -116,7 +117,7 @@ class Server:
     async def start(self, passphrase: bytes, address: str | None = None) -> str:
         """Starts signer and listening; returns the address. Raises KeyFileError, SignerError, PortTaken."""
         await self._signer.start(self._folder, passphrase)
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+        server = guarded_server()
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         links, counts = self._peers.links, self._evidence.counts

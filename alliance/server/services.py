@@ -20,7 +20,7 @@ from alliance.server.peers import Peers
 from alliance.server.sessions import Session, Sessions, refusal
 from alliance.server.status import StatusSource
 from alliance.storage.history import History, Pruned
-from alliance.wire.bounds import SLOT_MAX
+from alliance.wire.bounds import SLOT_MAX, Malformed
 from alliance.wire.log_frames import encode_frame
 from fab_paxos.events import ProofsWanted, Submitted
 from verifiable_log.submission import InvalidSubmission
@@ -52,7 +52,10 @@ class PeerService:
                 grpc.StatusCode.PERMISSION_DENIED, "only members with a higher index open this stream"
             )
         await context.send_initial_metadata(GREETING)
-        await self._peers.answer(peer, context)
+        try:
+            await self._peers.answer(peer, context)
+        except Malformed as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
 class ClientService:

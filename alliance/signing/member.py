@@ -19,7 +19,8 @@ from alliance.config.file import AllianceConfig
 from alliance.config.parties import Party
 from alliance.errors import PortTaken
 from alliance.keys import folder as keys
-from alliance.net.channels import SERVER_OPTIONS, Identities, bind, one_line, server_credentials
+from alliance.net.channels import Identities, bind, one_line, server_credentials
+from alliance.net.guard import guarded_server
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.signing.desk import Desk
@@ -93,7 +94,7 @@ async def serve(
     me, member = keys.member_party(config, folder)
     credentials = keys.load_credentials(folder, member, passphrase)
     desk = Desk.open(folder, config, me, policies, passphrase)
-    server = grpc.aio.server(options=SERVER_OPTIONS)
+    server = guarded_server()
     signing_pb2_grpc.add_SigningServicer_to_server(SigningService(config, desk), server)  # type: ignore[no-untyped-call]
     address = listen or member.application_address(APPLICATION)
     if not bind(server, address, server_credentials(config, credentials)):

@@ -16,7 +16,8 @@ import grpc.aio
 from alliance.config.file import AllianceConfig
 from alliance.errors import AllianceError
 from alliance.keys.folder import Credentials
-from alliance.net.channels import GREETING, SERVER_OPTIONS, open_channel, server_credentials
+from alliance.net.channels import GREETING, open_channel, server_credentials
+from alliance.net.guard import guarded_server
 from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
 from alliance.server.gate import Gate
@@ -130,7 +131,7 @@ async def submissions_of(context: Any) -> list[Submission]:
 @asynccontextmanager
 async def serving(farm: Farm, me: int, *services: Any, mine: Credentials | None = None) -> AsyncIterator[int]:
     """A server of member ``me``; its port."""
-    server = grpc.aio.server(options=SERVER_OPTIONS)
+    server = guarded_server()
     for service in services:
         service.serve(server)
     credentials = server_credentials(farm.config, mine or farm.members[me])

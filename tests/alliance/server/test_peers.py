@@ -236,7 +236,7 @@ def test_a_malformed_frame_closes_the_link_and_is_told(farm: Farm, run: Run, fra
         async with serving(farm, LOW, low) as port, raw(farm, port) as call:
             await call.write(envelope([b"fine"]))
             await call.write(frame)
-            assert await call.read() is grpc.aio.EOF
+            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert low.ear.messages == [(HIGH, b"fine")]
             assert [sender for sender, _ in low.ear.rejections] == [HIGH]
             assert not low.peers.links[HIGH].connected
@@ -309,7 +309,7 @@ def test_nothing_passes_before_the_handshake(farm: Farm, run: Run) -> None:
             assert pb.Handshake.FromString(await call.read()).WhichOneof("step") == "memory"
             low.peers.send(HIGH, b"a vote")
             await call.write(envelope([b"a vote"]))
-            assert await call.read() is grpc.aio.EOF
+            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert [sender for sender, _ in low.ear.rejections] == [HIGH]
             assert low.ear.messages == []
             assert low.ear.connections == []
