@@ -36,8 +36,16 @@ class Election:
         """Whether this member suspects the leader of the view."""
         return self._suspected == self.view
 
+    @property
+    def resigned(self) -> bool:
+        """Whether the leader of the view has told this member that its view is over.
+
+        What it suspects is joined at once: a liar gains nothing by it that its silence would not bring.
+        """
+        return self._newest.get(self._system.leader(self.view)) == self.view
+
     def suspect(self, out: list[Effect]) -> bool:
-        """This member's view timer has fired; True the first time, when others should know why."""
+        """This member gives up the view; True the first time, when others should know why."""
         if self._suspected < self.view:
             self._suspected = self.view
             out.append(Endorse(SuspectStatement(self.view)))

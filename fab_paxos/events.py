@@ -95,6 +95,11 @@ class ProofsWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class StepDown:
+    """This member is to lead no longer, because it is about to be stopped: another leader begins at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Drained:
     """All waiting events have been handed over: say once what many of them ask for.
 
@@ -114,5 +119,6 @@ Event: TypeAlias = (
     | TimerFired
     | PeerConnected
     | ProofsWanted
+    | StepDown
     | Drained
 )

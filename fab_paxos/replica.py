@@ -23,6 +23,7 @@ from fab_paxos.events import (
     ProofsWanted,
     Received,
     Started,
+    StepDown,
     Submitted,
     TimerFired,
 )
@@ -117,6 +118,8 @@ class Replica:
                 suspect.on_view_timeout(rooms, out)
             case ProofsWanted(proofs_wanted):
                 speak.on_proofs_wanted(rooms, proofs_wanted, out)
+            case StepDown():
+                suspect.on_step_down(rooms, out)
             case PeerConnected(peer):
                 speak.on_connected(rooms, peer, out)
             case Started():

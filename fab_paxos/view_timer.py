@@ -13,19 +13,22 @@ TIMEOUT_DOUBLINGS_MAX = 6
 class ViewTimer:
     """Runs while something is due, and begins anew with every step forward.
 
-    The time-out doubles while views end without a decision, so that it outgrows any delay of the network,
-    and returns to its base with the first decision of a view (docs/concepts/protocol.md, section 9, step 1).
+    The time-out doubles while views end without a decision that was due, so that it outgrows any delay of
+    the network, and returns to its base with the first decision of a view (docs/concepts/protocol.md,
+    section 9, step 1).
     """
 
     def __init__(self, base_seconds: float, decided: int) -> None:
         self._base_seconds = base_seconds
         self._decided_on_entry = decided
         self._doublings = 0
+        self._due = True
         # What was the case when the timer was set; None while there is nothing to wait for.
         self._awaited: Hashable = None
 
     def watch(self, due: bool, progress: Hashable, decided: int, out: list[Effect]) -> None:
         """At the end of a turn: whether something is ``due``, and what there is of ``progress``."""
+        self._due = due
         if not due:
             self._awaited = None
         elif self._awaited != progress:
@@ -41,7 +44,10 @@ class ViewTimer:
         return waited_in_vain
 
     def enter_view(self, decided: int) -> None:
-        """A view ends; it counts against the network's delays if it decided nothing."""
-        if decided == self._decided_on_entry:
+        """A view ends; it counts against the network's delays if something was due and nothing decided.
+
+        A leader that resigns while nothing waits makes nobody wait longer for the next ones.
+        """
+        if self._due and decided == self._decided_on_entry:
             self._doublings = min(self._doublings + 1, TIMEOUT_DOUBLINGS_MAX)
         self._decided_on_entry = decided

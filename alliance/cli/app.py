@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alliance.cli import evidence, init, listen, propose, receipts, rekey, serve, sign, status
+from alliance.cli import evidence, init, listen, propose, receipts, rekey, serve, sign, status, step_down
 from alliance.cli.demo import command as demo
 from alliance.cli.plugins import Commands
 from alliance.version import VERSION
@@ -51,6 +51,7 @@ def alliance(
 demo.register(app)
 init.register(app)
 serve.register(app)
+step_down.register(app)
 status.register(app)
 propose.register(app)
 listen.register(app)

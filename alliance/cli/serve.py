@@ -132,7 +132,11 @@ async def _serve(
         ready(address)
         await server.run()
 
-    life, end = asyncio.create_task(live()), asyncio.create_task(ended.wait())
+    async def farewell() -> None:
+        await ended.wait()
+        await server.hand_over()
+
+    life, end = asyncio.create_task(live()), asyncio.create_task(farewell())
     try:
         await asyncio.wait({life, end}, return_when=asyncio.FIRST_COMPLETED)
         if life.done():

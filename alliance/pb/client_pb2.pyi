@@ -137,3 +137,17 @@ class StatusReply(_message.Message):
     evidence: _containers.RepeatedCompositeFieldContainer[Evidence]
     offences: _containers.RepeatedCompositeFieldContainer[Offence]
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ...) -> None: ...
+
+class StepDownRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StepDownReply(_message.Message):
+    __slots__ = ("led", "leader", "view")
+    LED_FIELD_NUMBER: _ClassVar[int]
+    LEADER_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    led: bool
+    leader: str
+    view: int
+    def __init__(self, led: bool = ..., leader: _Optional[str] = ..., view: _Optional[int] = ...) -> None: ...

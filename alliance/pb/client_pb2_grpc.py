@@ -50,6 +50,11 @@ class ClientStub(object):
                 request_serializer=alliance_dot_pb_dot_client__pb2.StatusRequest.SerializeToString,
                 response_deserializer=alliance_dot_pb_dot_client__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.StepDown = channel.unary_unary(
+                '/alliance.v1.Client/StepDown',
+                request_serializer=alliance_dot_pb_dot_client__pb2.StepDownRequest.SerializeToString,
+                response_deserializer=alliance_dot_pb_dot_client__pb2.StepDownReply.FromString,
+                _registered_method=True)
 
 
 class ClientServicer(object):
@@ -75,6 +80,13 @@ class ClientServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StepDown(self, request, context):
+        """Answers when another member leads, or the wait for that is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClientServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_ClientServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=alliance_dot_pb_dot_client__pb2.StatusRequest.FromString,
                     response_serializer=alliance_dot_pb_dot_client__pb2.StatusReply.SerializeToString,
+            ),
+            'StepDown': grpc.unary_unary_rpc_method_handler(
+                    servicer.StepDown,
+                    request_deserializer=alliance_dot_pb_dot_client__pb2.StepDownRequest.FromString,
+                    response_serializer=alliance_dot_pb_dot_client__pb2.StepDownReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +192,33 @@ class Client(object):
             '/alliance.v1.Client/Status',
             alliance_dot_pb_dot_client__pb2.StatusRequest.SerializeToString,
             alliance_dot_pb_dot_client__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StepDown(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alliance.v1.Client/StepDown',
+            alliance_dot_pb_dot_client__pb2.StepDownRequest.SerializeToString,
+            alliance_dot_pb_dot_client__pb2.StepDownReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,6 +25,7 @@ from alliance.server.driver import Driver, Engine, Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate, Seal
 from alliance.server.incarnation import Incarnation
+from alliance.server.leadership import Leadership
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Peers
 from alliance.server.receiver import PeerReceiver
@@ -42,7 +43,6 @@ from quorum import JointStatement
 log = logging.getLogger("alliance.server")
 
 JOURNAL = "journal.sqlite"
-STOP_GRACE_SECONDS = 1.0
 
 EngineFactory: TypeAlias = Callable[[EngineConfig, RestoredState], Engine]
 """Raises ValueError when the restored state is none of this configuration."""
@@ -101,6 +101,7 @@ class Server:
             self._evidence,
         )
         self._driver = Driver(self._engine, self._world, inbox=self._inbox)
+        self._leadership = Leadership(config, me, self._engine, self._inbox, self._peers.links)
 
     @classmethod
     def open(cls, folder: Path, passphrase: bytes, *, keep_slots: int | None = None) -> Server:
@@ -123,7 +124,14 @@ class Server:
         links, counts = self._peers.links, self._evidence.counts
         status = StatusSource(self._config, self._me, self._engine, links, self._log, counts)
         client = ClientService(
-            self._config, self._gate, self._inbox, self._history, self._sessions, status, self._failure
+            self._config,
+            self._gate,
+            self._inbox,
+            self._history,
+            self._sessions,
+            status,
+            self._failure,
+            self._leadership,
         )
         client.start()
         client_pb2_grpc.add_ClientServicer_to_server(client, server)  # type: ignore[no-untyped-call]
@@ -164,11 +172,19 @@ class Server:
         log.info("start %d: votes from now on", number)
         await self._driver.run()
 
+    async def hand_over(self) -> None:
+        """To be awaited before ``run`` is cancelled: if this member leads, another one does from then on."""
+        if self._incarnation.settled.is_set():
+            await self._leadership.hand_over()
+
     async def stop(self) -> None:
-        """Ends cleanly; whatever was acknowledged is in the journal already."""
+        """Ends cleanly; whatever was acknowledged is in the journal already.
+
+        Streams end at once: nothing more comes on them, and who waits there is to ask another member.
+        """
         self._world.close()
         if self._grpc is not None:
-            await self._grpc.stop(STOP_GRACE_SECONDS)
+            await self._grpc.stop(None)
         self._signer.close()
         self._journal.close()
 

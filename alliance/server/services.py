@@ -16,6 +16,7 @@ from alliance.pb import client_pb2 as pb
 from alliance.server.driver import Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate
+from alliance.server.leadership import Leadership
 from alliance.server.peers import Peers
 from alliance.server.sessions import Session, Sessions, refusal
 from alliance.server.status import StatusSource
@@ -70,6 +71,7 @@ class ClientService:
         sessions: Sessions,
         status: StatusSource,
         failure: Failure,
+        leadership: Leadership,
     ) -> None:
         self._gate = gate
         self._inbox = inbox
@@ -77,6 +79,8 @@ class ClientService:
         self._sessions = sessions
         self._status = status
         self._failure = failure
+        self._leadership = leadership
+        self._members = config.members
         self._identities = Identities(config)
         self._streams: Counter[bytes] = Counter()
 
@@ -154,6 +158,14 @@ class ClientService:
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
         return self._status.reply()
+
+    async def StepDown(self, _: pb.StepDownRequest, context: Context) -> pb.StepDownReply:  # noqa: N802
+        if self._identities.member(context) != self._leadership.me:
+            await context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, "a member steps down for nobody but its own operator"
+            )
+        done = await self._leadership.hand_over()
+        return pb.StepDownReply(led=done.led, leader=self._members[done.leader].name, view=done.view)
 
     async def _known(self, context: Context) -> bytes:
         """The fingerprint of the member or client at the other end; aborts for anybody else."""

@@ -18,7 +18,8 @@ def on_drained(rooms: Rooms, out: list[Effect]) -> None:
     rooms.proposer.hand_over(rooms.leader, rooms.me, rooms.election.suspecting, out)
     if rooms.leading and active:
         rooms.acceptor.announce(view, out)  # what a NewView gave it; its proposals speak for themselves
-        entries = rooms.proposer.propose(view, rooms.acceptor.now_ms, out)
+        resigned = rooms.election.suspecting
+        entries = [] if resigned else rooms.proposer.propose(view, rooms.acceptor.now_ms, out)
         if entries:
             rooms.acceptor.spoken_for(entries[-1].slot)
             decide.on_proposed(rooms, entries, out)

@@ -1,4 +1,7 @@
-"""The leader is suspected: it stands still, is slow, passes a client over, or enough others suspect it."""
+"""The leader is suspected: it stands still, is slow, passes a client over, or enough others suspect it.
+
+Or it resigns: a leader that suspects its own view proposes no more, and whoever hears of it joins.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,16 @@ def on_suspect(
         suspect(rooms, out)
 
 
+def on_step_down(rooms: Rooms, out: list[Effect]) -> None:
+    """This member is to lead no longer; where nobody else could, it goes on."""
+    if rooms.leading and rooms.config.system.leader(rooms.view + 1) != rooms.me:
+        suspect(rooms, out)
+
+
 def watch(rooms: Rooms, out: list[Effect]) -> None:
-    """At the end of a turn: whether the leader owes anything."""
+    """At the end of a turn: whether the leader has resigned, or owes anything."""
+    if rooms.election.resigned:
+        suspect(rooms, out)
     behind = rooms.log.tip > rooms.certifier.certified  # undecided, or decided and without its proof
     due = not rooms.view_change.active or behind or rooms.proposer.waiting
     rooms.view_timer.watch(due, _progress(rooms), rooms.log.decided, out)

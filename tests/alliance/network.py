@@ -21,6 +21,7 @@ from alliance.net.guard import guarded_server
 from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
 from alliance.server.gate import Gate
+from alliance.server.leadership import Leadership
 from alliance.server.member_log import MemberLog
 from alliance.server.services import ClientService
 from alliance.server.sessions import Sessions
@@ -49,7 +50,10 @@ class Office(Told):
         config = chain.farm.config
         whole: Any = self  # inbox, engine and failure
         status = StatusSource(config, me, whole, {}, MemberLog(config), {})
-        self.service = ClientService(config, Gate(config), whole, self.history, self.sessions, status, whole)
+        leadership = Leadership(config, me, whole, whole, {})
+        self.service = ClientService(
+            config, Gate(config), whole, self.history, self.sessions, status, whole, leadership
+        )
         self.service.start()
 
     # -- the inbox

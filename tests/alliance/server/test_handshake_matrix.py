@@ -59,6 +59,8 @@ ELSEWHERE = {
     "ListenRequest": "server/test_services.py",
     "StatusRequest": "server/test_services.py",
     "StatusReply": "client/test_client.py",
+    "StepDownRequest": "server/test_services.py",
+    "StepDownReply": "client/test_step_down.py",
     "Outcomes": "outcome_lies.py",
     "Outcome": "outcome_lies.py",
     "Placement": "outcome_lies.py",

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from alliance.client import Client
+from alliance.config.timing import Timing
 from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
 from alliance.server import world as module
 from alliance.server.server import JOURNAL, Server
@@ -344,5 +345,41 @@ def test_six_servers_decide_lose_one_and_bring_it_back(farm: Farm, tmp_path: Pat
                     status = await client.status()
                 assert status[0].name == "member-1"
                 assert all(member.reachable for member in status)
+
+    run(scenario())
+
+
+def test_three_leaders_are_restarted_one_by_one_and_no_timer_runs_out(
+    farm: Farm, tmp_path: Path, run: Run
+) -> None:
+    """With time-outs of 30 s: whoever waited for one would see this test's own deadline pass."""
+    six = Six(farm, tmp_path)
+    six.config = replace(six.config, timing=Timing(view_timeout_seconds=30.0))
+
+    async def linked(client: Client) -> None:
+        while any(len(member.connected) < 5 for member in await client.status()):
+            pass  # each question takes its time
+
+    async def scenario() -> None:
+        receipts = []
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(six.stop_all)
+            await asyncio.gather(*map(six.start, range(6)))
+            async with six.client() as client:
+                await linked(client)
+                for leader in range(3):
+                    proposed = [asyncio.create_task(client.propose(b"%d" % at)) for at in range(8)]
+                    await six.servers[leader].hand_over()
+                    await six.stop(leader)
+                    receipts += await asyncio.gather(*proposed)
+                    receipts.append(await client.propose(b"after it"))
+                    assert {six.servers[other]._engine.status.view for other in six.servers} == {leader + 1}
+                    await six.start(leader)
+                    await linked(client)
+                views = {member.view for member in await client.status()}
+                assert views == {3}
+                assert not any(member.blamed or member.alarms for member in await client.status())
+        places = [(receipt.slot, receipt.position, receipt.command_index) for receipt in receipts]
+        assert len(set(places)) == len(places) == 27
 
     run(scenario())

@@ -234,3 +234,24 @@ def test_status_tells_where_the_member_stands(farm: Farm, office: Office, chain:
         assert (reply.name, reply.leader, reply.certified) == ("member-3", "member-1", 2)
 
     run(scenario())
+
+
+# -- StepDown ----------------------------------------------------------------------------------------
+
+
+def test_a_member_steps_down_for_nobody_but_itself(farm: Farm, office: Office, run: Run) -> None:
+    others = [party for member, party in enumerate(farm.members) if member != ME]
+
+    async def scenario() -> None:
+        async with serving(farm, ME, office) as port:
+            for credentials in (*farm.clients, *others):
+                async with open_channel(at(farm.config, ME, port), credentials) as channel:
+                    ask = door(channel, "StepDown", "unary_unary", pb.StepDownReply)
+                    with pytest.raises(grpc.aio.AioRpcError) as refused:
+                        await ask(pb.StepDownRequest())
+                    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            async with open_channel(at(farm.config, ME, port), farm.members[ME]) as channel:
+                reply = await door(channel, "StepDown", "unary_unary", pb.StepDownReply)(pb.StepDownRequest())
+            assert (reply.led, reply.leader, reply.view) == (False, "member-1", 0)
+
+    run(scenario())

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from fab_paxos.events import StepDown
 from fab_paxos.state import EngineConfig
 from fab_paxos.view_timer import TIMEOUT_DOUBLINGS_MAX
 from tests.campaigns.simulation.plan import Plan, Step, make_plan
@@ -116,6 +117,11 @@ class Campaign:
         for member in self.world.live():
             self.world.crash(member.me)
             self.world.later(down, self._restart, member.me)
+
+    def _step_down(self, me: int) -> None:
+        if self.world.members[me].replica is not None:
+            self.world.faults["leaders that hand over"] += self.world.members[me].engine.rooms.leading
+            self.world.members[me].post(StepDown())
 
     def _impatience(self) -> None:
         self.world.faults["timers ahead of time"] += 1

@@ -52,6 +52,8 @@ class Step:
                 told = f"member {me} crashes {when}, for {_ms(down)}"
             case "power fails", (down,):
                 told = f"power fails everywhere, for {_ms(down)}"
+            case "step down", (me,):
+                told = f"member {me}, if it leads, hands over"
             case "impatience", _:
                 told = "all view timers that run fire"
             case "partition", (cut, reconnect, duration):
@@ -130,7 +132,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         dice = self.dice
-        steps = [*self._submissions(), *self._troubles(), *self._acts()]
+        steps = [*self._submissions(), *self._troubles(), *self._acts(), *self._resignations()]
         return Plan(
             self.seed,
             self.system,
@@ -171,6 +173,12 @@ class _Planner:
         for me, _, _ in self.liars:
             for _ in range(self._by_length((1, 4), (2, 6), (2, 16))):
                 yield Step(self._moment(), "act", (me,))
+
+    def _resignations(self) -> Iterator[Step]:
+        """By dice of their own, so that all else in the plan of a seed is as it was before there were any."""
+        dice = Random(f"resignations {self.seed}")
+        for _ in range(dice.choice((0, 0, 1, 3))):
+            yield Step(dice.randrange(self.span), "step down", (dice.choice(self.honest),))
 
     def _by_length(self, brief: tuple[int, int], usual: tuple[int, int], long: tuple[int, int]) -> int:
         return self.dice.randrange(*{"brief": brief, "usual": usual, "long": long}[self.length])
