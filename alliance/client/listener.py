@@ -16,10 +16,11 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from alliance.client.race import NobodyServes, first_established
 from alliance.client.submitter import PAUSE_SECONDS, Channels
 from alliance.config.file import AllianceConfig
 from alliance.errors import ServerLied, Unreachable
-from alliance.net.channels import NotServed, established, one_line, parser
+from alliance.net.channels import one_line, parser
 from alliance.pb import client_pb2, peer_pb2
 from alliance.proofs.receipt import Receipt
 from alliance.wire.bounds import Malformed
@@ -141,6 +142,7 @@ class Listener:
         self._windows = windows if windows is not None else ClientWindows()
         self._names = {client.client_id: client.name for client in config.clients}
         self._server = server if server is not None else 0
+        self._passed = 0  # how many servers the newest attempt has used up
 
     async def entries(self, until: int | None) -> AsyncGenerator[LogEntry, None]:
         """The entries of ``slots``, one by one."""
@@ -155,16 +157,15 @@ class Listener:
         When one is yielded, the windows are those after it. Raises Unreachable when two rounds over all
         servers brought nothing. A server that has no news is no failure as long as the end is open.
         """
-        failures = 0
+        failures, count = 0, len(self.config.members)
         pruned: dict[str, str] = {}
         while until is None or self._next <= until:
-            name = self.config.members[self._server].name
-            failures += 1
+            helped = False
             try:
                 async with aclosing(self._frames()) as frames:
                     async for frame in frames:
                         proof, batches = self._check(frame)
-                        failures = 0
+                        helped = True
                         for slot, batch in batches:
                             if until is not None and slot > until:
                                 return
@@ -174,21 +175,21 @@ class Listener:
                         if until is not None and self._next > until:
                             return
             except _Idle:
-                if until is None:
-                    failures = 0
-            except NotServed as error:
-                log.debug("%s: %s", name, error)
+                helped = helped or until is None
+            except NobodyServes as error:
+                log.debug("%s: %s", *error.problem)
             except grpc.aio.AioRpcError as error:
                 details = one_line(error.details() or "")
-                log.debug("%s: %s", name, details)
+                log.debug("%s: %s", self._name, details)
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
-                    pruned[name] = details
+                    pruned[self._name] = details
             except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
-                log.warning("%s sent a log that does not verify: %s", name, error)
-            self._server = (self._server + 1) % len(self.config.members)
-            if failures >= 2 * len(self.config.members):
+                log.warning("%s sent a log that does not verify: %s", self._name, error)
+            self._server = (self._server + 1) % count
+            failures = 0 if helped else failures + self._passed
+            if failures >= 2 * count:
                 raise Unreachable(self._nobody(pruned))
-            if failures and failures % len(self.config.members) == 0:
+            if failures % count < self._passed <= failures:  # another round is over
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def _nobody(self, pruned: dict[str, str]) -> str:
@@ -199,17 +200,25 @@ class Listener:
             message += f"; or begin at a later slot, for some keep only the end of the log ({said})"
         return message
 
-    async def _frames(self) -> AsyncGenerator[peer_pb2.LogFrame, None]:
-        """Frames of one server from the next slot on. Raises _Idle when it is silent for too long."""
-        channel = self._channels.channel(self._server)
-        call: Any = channel.unary_stream(
+    @property
+    def _name(self) -> str:
+        return self.config.members[self._server].name
+
+    def _begin(self, member: int) -> Any:
+        return self._channels.channel(member).unary_stream(
             "/alliance.v1.Client/Listen",
             request_serializer=client_pb2.ListenRequest.SerializeToString,
             response_deserializer=parser(peer_pb2.LogFrame),
         )(client_pb2.ListenRequest(first_slot=self._next))
+
+    async def _frames(self) -> AsyncGenerator[peer_pb2.LogFrame, None]:
+        """Frames of one server from the next slot on. Raises _Idle when it is silent for too long."""
+        first, self._passed = self._server, len(self.config.members)
+        order = ((first + further) % self._passed for further in range(self._passed))
+        self._server, call = await first_established(self._begin, order)
+        self._passed = 1 + (self._server - first) % self._passed
         read: asyncio.Future[Any] | None = None
         try:
-            await established(call)
             while True:
                 # A read that is cancelled leaks, so it is waited for and, when idle, the call is ended.
                 read = asyncio.ensure_future(call.read())

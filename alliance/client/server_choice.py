@@ -22,6 +22,12 @@ class ServerChoice:
         self._slow = 0
         self._shunned: int | None = None  # the view whose leader was slow
 
+    @property
+    def order(self) -> list[int]:
+        """The servers in which order the next stream is offered to them."""
+        count = self._system.member_count
+        return [(self.server + further) % count for further in range(count)]
+
     def pass_over(self, member: int) -> None:
         """The stream to this member ended, or was of no use."""
         if self.server == member:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.client.life import closed
 from alliance.client.pending import NumberUnusable, Pending
+from alliance.client.race import NobodyServes, first_established
 from alliance.client.sequence import Sequence
 from alliance.client.server_choice import ServerChoice
 from alliance.config.file import AllianceConfig
@@ -28,7 +29,7 @@ from alliance.errors import (
     SubmissionRefused,
     Unreachable,
 )
-from alliance.net.channels import NotServed, established, one_line, parser
+from alliance.net.channels import one_line, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
@@ -186,27 +187,31 @@ class Submitter:
             while not self._pending:
                 self._news.clear()
                 await self._news.wait()
-            member = self._choice.server
-            name = self._config.members[member].name
             self._helped = False
-            unconnected += 1
             try:
-                await self._stream(member)
-            except NotServed as error:
-                self._problem = f"{name}: {plainly(str(error))}"
-                log.debug("%s: %s", name, error)
+                member, call = await first_established(self._begin, self._choice.order)
+            except NobodyServes as error:
+                at, why = error.problem
+                self._problem = f"{self._config.members[at].name}: {plainly(why)}"
+                unconnected += 1
+                if unconnected >= ROUNDS_MAX:
+                    self._give_up()
+                    unconnected = 0
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            unconnected = 0
+            passed = 1 + (member - self._choice.server) % members
+            self._choice.server = member
+            name = self._config.members[member].name
+            try:
+                await self._stream(member, call)
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError, _TryNext) as error:
-                unconnected = 0
                 log.debug("%s: %s", name, one_line(str(error)))
             except ServerLied as error:
-                unconnected = 0
                 log.warning("%s", error)
             self._choice.pass_over(member)
-            if unconnected >= ROUNDS_MAX * members:
-                self._give_up()
-                unconnected = 0
-            fruitless = 0 if self._helped else fruitless + 1
-            if fruitless and fruitless % members == 0:
+            fruitless = 0 if self._helped else fruitless + passed
+            if fruitless % members < passed <= fruitless:  # another round is over
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def _give_up(self) -> None:
@@ -214,16 +219,16 @@ class Submitter:
             if not pending.sent and not pending.outcome.done():
                 pending.outcome.set_exception(Unreachable(self._unreachable()))
 
-    async def _stream(self, member: int) -> None:
-        """Ends by raising: NotServed, AioRpcError, InvalidStateError (both: broken), _TryNext, ServerLied."""
-        channel = self._channels.channel(member)
-        call = channel.stream_stream(
+    def _begin(self, member: int) -> Any:
+        return self._channels.channel(member).stream_stream(
             "/alliance.v1.Client/Submit",
             request_serializer=pb.Submissions.SerializeToString,
             response_deserializer=parser(pb.Outcomes),
         )()
+
+    async def _stream(self, member: int, call: Any) -> None:
+        """Ends by raising: AioRpcError, InvalidStateError (both: broken), _TryNext, ServerLied."""
         try:
-            await established(call)
             self._asked, self._leaving = set(), ""
             self._unsent = list(self._pending.values())
             self._news.set()
