@@ -209,7 +209,8 @@ class Submitter:
                 log.debug("%s: %s", name, one_line(str(error)))
             except ServerLied as error:
                 log.warning("%s", error)
-            self._choice.pass_over(member)
+            if self._pending:  # a server ends streams that bring nothing for long
+                self._choice.pass_over(member)
             fruitless = 0 if self._helped else fruitless + passed
             if fruitless % members < passed <= fruitless:  # another round is over
                 await asyncio.sleep(PAUSE_SECONDS)

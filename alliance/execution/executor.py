@@ -26,8 +26,8 @@ from alliance.execution.runner import COMPARE_SLOTS, Runner, compare_digests
 from alliance.execution.service import ApplicationService
 from alliance.execution.state_file import StateFile
 from alliance.keys import folder as keys
+from alliance.net.admission import Admission
 from alliance.net.channels import bind, open_channel, parser, server_credentials
-from alliance.net.guard import guarded_server
 from alliance.net.tasks import together
 from alliance.pb import application_pb2 as pb
 from alliance.pb import application_pb2_grpc
@@ -40,6 +40,8 @@ COMPARE_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 STOP_GRACE_SECONDS = 1.0
 SHARES_KEPT = 4096
+CALLS_PER_HOLDER_MAX = 1024
+"""Open questions of one client: most of them wait for their slot to be executed."""
 
 
 class Executor:
@@ -78,6 +80,7 @@ class Executor:
         self._channels: dict[int, grpc.aio.Channel] = {}
         self._peers: dict[int, grpc.aio.Channel] = {}
         self._accused: set[int] = set()
+        self._admission = Admission(config, CALLS_PER_HOLDER_MAX)
         self._grpc: grpc.aio.Server | None = None
 
     @classmethod
@@ -102,7 +105,7 @@ class Executor:
         Raises KeyFileError, SignerError or PortTaken.
         """
         await self._signer.start(self._folder, passphrase)
-        server = guarded_server()
+        server = self._admission.server()
         application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
         where = address or self._config.members[self._me].application_address(self._application)
         if not bind(server, where, server_credentials(self._config, self._credentials)):
@@ -111,6 +114,7 @@ class Executor:
                 f" address under 'applications' of {self.name} in every alliance.toml"
             )
         await server.start()
+        self._admission.start(where)
         self._grpc = server
         return where
 
@@ -122,6 +126,7 @@ class Executor:
         """Saves the state and ends."""
         if self._grpc is not None:
             await self._grpc.stop(STOP_GRACE_SECONDS)
+        self._admission.stop()
         self._signer.close()
         for channel in (*self._channels.values(), *self._peers.values()):
             await channel.close()

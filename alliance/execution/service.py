@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Any, Protocol
 
 import grpc
@@ -15,9 +14,6 @@ from alliance.execution.runner import Runner
 from alliance.net.channels import Identities
 from alliance.pb import application_pb2 as pb
 from alliance.wire.bounds import SLOT_MAX
-
-WAITING_PER_CLIENT_MAX = 1024
-"""Questions of one client that wait for their slot to be executed."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -37,7 +33,6 @@ class ApplicationService:
         self._runner = runner
         self._attester = attester
         self._news = asyncio.Event()
-        self._waiting: Counter[bytes] = Counter()
 
     def executed(self) -> None:
         """Wakes those who wait for a slot."""
@@ -51,14 +46,8 @@ class ApplicationService:
         await self._require(request.application, context)
         if not 1 <= request.slot <= SLOT_MAX:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "slots count from 1")
-        if self._waiting[client.client_id] >= WAITING_PER_CLIENT_MAX:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many questions of this client wait")
-        self._waiting[client.client_id] += 1
-        try:
-            while self._runner.slot < request.slot:
-                await self._news.wait()
-        finally:
-            self._waiting[client.client_id] -= 1
+        while self._runner.slot < request.slot:
+            await self._news.wait()
         outcome = self._runner.outcomes.get(client.client_id, request.client_seq, request.command_index)
         if outcome is None or outcome.slot != request.slot:
             await context.abort(

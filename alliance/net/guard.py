@@ -18,17 +18,13 @@ import grpc.aio
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import DecodeError
 
-from alliance.net.channels import SERVER_OPTIONS, one_line
+from alliance.net.budget import Refused
+from alliance.net.channels import one_line
 
 log = logging.getLogger(__name__)
 
 _NOT_PARSED = object()
 """In place of a request: bytes that are none."""
-
-
-def guarded_server() -> grpc.aio.Server:
-    """A server of this process; every one is made here."""
-    return grpc.aio.server(options=SERVER_OPTIONS, interceptors=(RequestGuard(),))
 
 
 class RequestGuard(grpc.aio.ServerInterceptor):
@@ -77,9 +73,9 @@ class RequestGuard(grpc.aio.ServerInterceptor):
         return guarded
 
     async def _end(self, method: str, context: Any, error: Exception) -> None:
-        """Ends the call. What gRPC raises to end it, or because it has ended, goes on to gRPC."""
+        """Ends the call. What gRPC or the budget raises to end it goes on to them."""
         match error:
-            case grpc.aio.AbortError() | grpc.aio.InternalError():
+            case grpc.aio.AbortError() | grpc.aio.InternalError() | Refused():
                 raise error
             case _NotParsed():
                 what = _request_of(method)

@@ -17,8 +17,8 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
+from alliance.net.admission import Admission
 from alliance.net.channels import Identities, bind, server_credentials
-from alliance.net.guard import guarded_server
 from alliance.net.tasks import together
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
 from alliance.server.driver import Driver, Engine, Inbox
@@ -77,6 +77,7 @@ class Server:
             self._engine = engine(_engine_config(config, me, keep_slots), replayed.state)
         except ValueError as error:
             raise self._journal.damaged(str(error)) from None
+        self._admission = Admission(config)
         self._inbox = Inbox()
         self._failure = Failure(self._inbox)
         self._log = MemberLog(config)
@@ -118,7 +119,7 @@ class Server:
     async def start(self, passphrase: bytes, address: str | None = None) -> str:
         """Starts signer and listening; returns the address. Raises KeyFileError, SignerError, PortTaken."""
         await self._signer.start(self._folder, passphrase)
-        server = guarded_server()
+        server = self._admission.server()
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         links, counts = self._peers.links, self._evidence.counts
@@ -150,6 +151,7 @@ class Server:
                 " elsewhere with --listen HOST:PORT"
             )
         await server.start()
+        self._admission.start(where)
         for service in ("", *services[:2]):
             await health.set(service, health_pb2.HealthCheckResponse.SERVING)
         self._grpc = server
@@ -185,6 +187,7 @@ class Server:
         self._world.close()
         if self._grpc is not None:
             await self._grpc.stop(None)
+        self._admission.stop()
         self._signer.close()
         self._journal.close()
 

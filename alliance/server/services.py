@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import grpc
@@ -25,9 +24,6 @@ from alliance.wire.bounds import SLOT_MAX, Malformed
 from alliance.wire.log_frames import encode_frame
 from fab_paxos.events import ProofsWanted, Submitted
 from verifiable_log.submission import InvalidSubmission
-
-STREAMS_PER_CLIENT_MAX = 64
-"""Open Submit and Listen streams of one client: more than its processes need, fewer than would hurt."""
 
 SUBMISSIONS_PER_FRAME_MAX = 1024
 
@@ -82,7 +78,7 @@ class ClientService:
         self._leadership = leadership
         self._members = config.members
         self._identities = Identities(config)
-        self._streams: Counter[bytes] = Counter()
+        self._streams = 0
 
     def start(self) -> None:
         """Nobody waits for proofs until the first stream is opened."""
@@ -92,7 +88,7 @@ class ClientService:
         client = self._identities.client(context)
         if client is None:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only clients of this alliance submit")
-        await self._admit(client.fingerprint, context)
+        self._enter()
         session = Session(client.client_id)
         try:
             await context.send_initial_metadata(GREETING)
@@ -103,7 +99,7 @@ class ClientService:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "outcomes are not being read")
         finally:
             self._sessions.leave(session)
-            self._leave(client.fingerprint)
+            self._leave()
 
     async def _hear(self, session: Session, context: Context) -> None:
         while (frame := await context.read()) is not grpc.aio.EOF:
@@ -135,8 +131,8 @@ class ClientService:
     async def Listen(self, request: pb.ListenRequest, context: Context) -> None:  # noqa: N802
         if not 1 <= request.first_slot <= SLOT_MAX:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "first_slot counts from 1")
-        holder = await self._known(context)
-        await self._admit(holder, context)
+        await self._known(context)
+        self._enter()
         try:
             await context.send_initial_metadata(GREETING)
             slot, first = request.first_slot, True
@@ -153,7 +149,7 @@ class ClientService:
             self._failure.failed(error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this member's journal is damaged")
         finally:
-            self._leave(holder)
+            self._leave()
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
@@ -167,24 +163,17 @@ class ClientService:
         done = await self._leadership.hand_over()
         return pb.StepDownReply(led=done.led, leader=self._members[done.leader].name, view=done.view)
 
-    async def _known(self, context: Context) -> bytes:
-        """The fingerprint of the member or client at the other end; aborts for anybody else."""
-        fingerprint = self._identities.known(context)
-        if fingerprint is None:
+    async def _known(self, context: Context) -> None:
+        """Aborts for anybody but a member or client."""
+        if self._identities.known(context) is None:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only members and clients are served")
-        return fingerprint
 
-    async def _admit(self, holder: bytes, context: Context) -> None:
-        if self._streams[holder] >= STREAMS_PER_CLIENT_MAX:
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{STREAMS_PER_CLIENT_MAX} streams of this client are open here: close some",
-            )
-        if not self._streams.total():
+    def _enter(self) -> None:
+        if not self._streams:
             self._inbox.post(ProofsWanted(True))
-        self._streams[holder] += 1
+        self._streams += 1
 
-    def _leave(self, holder: bytes) -> None:
-        self._streams[holder] -= 1
-        if not self._streams.total():
+    def _leave(self) -> None:
+        self._streams -= 1
+        if not self._streams:
             self._inbox.post(ProofsWanted(False))

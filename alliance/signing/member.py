@@ -19,8 +19,8 @@ from alliance.config.file import AllianceConfig
 from alliance.config.parties import Party
 from alliance.errors import PortTaken
 from alliance.keys import folder as keys
+from alliance.net.admission import Admission
 from alliance.net.channels import Identities, bind, one_line, server_credentials
-from alliance.net.guard import guarded_server
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.signing.desk import Desk
@@ -94,7 +94,8 @@ async def serve(
     me, member = keys.member_party(config, folder)
     credentials = keys.load_credentials(folder, member, passphrase)
     desk = Desk.open(folder, config, me, policies, passphrase)
-    server = guarded_server()
+    admission = Admission(config)
+    server = admission.server()
     signing_pb2_grpc.add_SigningServicer_to_server(SigningService(config, desk), server)  # type: ignore[no-untyped-call]
     address = listen or member.application_address(APPLICATION)
     if not bind(server, address, server_credentials(config, credentials)):
@@ -103,8 +104,10 @@ async def serve(
             f" name another address under 'applications' of {member.name} in every alliance.toml"
         )
     await server.start()
+    admission.start(address)
     try:
         ready(address)
         await server.wait_for_termination()
     finally:
         await server.stop(STOP_GRACE_SECONDS)
+        admission.stop()

@@ -16,8 +16,9 @@ import grpc.aio
 from alliance.config.file import AllianceConfig
 from alliance.errors import AllianceError
 from alliance.keys.folder import Credentials
+from alliance.net.admission import Admission
+from alliance.net.budget import CALLS_PER_HOLDER_MAX
 from alliance.net.channels import GREETING, open_channel, server_credentials
-from alliance.net.guard import guarded_server
 from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
 from alliance.server.gate import Gate
@@ -133,18 +134,27 @@ async def submissions_of(context: Any) -> list[Submission]:
 
 
 @asynccontextmanager
-async def serving(farm: Farm, me: int, *services: Any, mine: Credentials | None = None) -> AsyncIterator[int]:
+async def serving(
+    farm: Farm,
+    me: int,
+    *services: Any,
+    mine: Credentials | None = None,
+    calls_per_holder: int = CALLS_PER_HOLDER_MAX,
+) -> AsyncIterator[int]:
     """A server of member ``me``; its port."""
-    server = guarded_server()
+    admission = Admission(farm.config, calls_per_holder)
+    server = admission.server()
     for service in services:
         service.serve(server)
     credentials = server_credentials(farm.config, mine or farm.members[me])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
+    admission.start(port)
     try:
         yield port
     finally:
         await server.stop(None)
+        admission.stop()
 
 
 PROGRAM_SECONDS = 60.0

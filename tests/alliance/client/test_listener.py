@@ -327,7 +327,7 @@ def test_stopping_in_the_middle_leaves_nothing_running(
             assert told(await collect(client, None, count=3)) == truth(long_chain)[:3]
         async with listening(farm, {0: office}, start=SLOTS + 1) as client:
             waiting = asyncio.create_task(collect(client, None))
-            while not office.service._streams[farm.clients[0].party.fingerprint]:
+            while not office.service._streams:
                 await asyncio.wait([waiting], timeout=0.01)
             waiting.cancel()
             await asyncio.wait([waiting])

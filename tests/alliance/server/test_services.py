@@ -94,7 +94,7 @@ def test_a_client_that_does_not_read_is_cut_off(
             call = door(channel, "Submit", reply=pb.Outcomes)()
             await call.write(frame(b"junk"))
             assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert not +office.service._streams
+        assert not office.service._streams
 
     run(scenario())
 
@@ -116,7 +116,7 @@ def test_when_the_client_hangs_up_nothing_is_kept(farm: Farm, office: Office, ru
                 else:
                     call.cancel()
             again = door(channel, "Status", "unary_unary", pb.StatusReply)
-            while office.service._streams[farm.clients[0].party.fingerprint]:
+            while office.service._streams:
                 await again(pb.StatusRequest())
         assert not office.sessions._waiting
         assert not any(waiting for *_, waiting in office.sessions._placed)
@@ -142,7 +142,7 @@ def test_damage_that_a_listener_comes_upon_ends_the_member(farm: Farm, office: O
                 await call.read()
             assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
         assert isinstance(office.error, JournalError)
-        assert not +office.service._streams
+        assert not office.service._streams
 
     run(scenario())
 
@@ -151,26 +151,18 @@ def test_damage_that_a_listener_comes_upon_ends_the_member(farm: Farm, office: O
 
 
 @pytest.mark.parametrize("slot", [0, SLOT_MAX + 1, 2**64 - 1])
-def test_a_bad_slot_is_refused_and_costs_no_quota(
-    farm: Farm, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch, slot: int
-) -> None:
-    monkeypatch.setattr(services, "STREAMS_PER_CLIENT_MAX", 2)
-
+def test_a_bad_slot_is_refused_and_costs_no_quota(farm: Farm, office: Office, run: Run, slot: int) -> None:
     async def scenario() -> None:
         async with as_client(farm, office) as channel:
             for _ in range(5):
                 call = door(channel, "Listen", "unary_stream")(pb.ListenRequest(first_slot=slot))
                 assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert not +office.service._streams
+        assert not office.service._streams
 
     run(scenario())
 
 
-def test_the_quota_of_streams_is_per_client_and_comes_back(
-    farm: Farm, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services, "STREAMS_PER_CLIENT_MAX", 2)
-
+def test_the_quota_of_calls_is_per_client_and_comes_back(farm: Farm, office: Office, run: Run) -> None:
     async def listen(channel: Any) -> Any:
         call = door(channel, "Listen", "unary_stream")(pb.ListenRequest(first_slot=1))
         await established(call)
@@ -178,24 +170,24 @@ def test_the_quota_of_streams_is_per_client_and_comes_back(
 
     async def scenario() -> None:
         async with (
-            serving(farm, ME, office) as port,
+            serving(farm, ME, office, calls_per_holder=2) as port,
             open_channel(at(farm.config, ME, port), farm.clients[0]) as mine,
             open_channel(at(farm.config, ME, port), farm.clients[1]) as hers,
         ):
             one, two = await listen(mine), door(mine, "Submit")()
             await established(two)
             for _ in range(5):
-                for what in ("Listen", "Submit"):
+                for what in ("Listen", "Submit", "Status"):
                     assert await attempt(mine, what) is grpc.StatusCode.RESOURCE_EXHAUSTED
             three = await listen(hers)
             one.cancel()
-            status = door(mine, "Status", "unary_unary", pb.StatusReply)
-            while office.service._streams[farm.clients[0].party.fingerprint] == 2:
+            status = door(hers, "Status", "unary_unary", pb.StatusReply)
+            while office.service._streams == 3:
                 await status(pb.StatusRequest())
             four = await listen(mine)
             for call in (two, three, four):
                 call.cancel()
-            while +office.service._streams:
+            while office.service._streams:
                 await status(pb.StatusRequest())
 
     run(scenario())

@@ -1,0 +1,218 @@
+"""Between gRPC and every method of a server: who may have one more call open, and what its messages hold.
+
+No handler is begun, and nothing of a request is read, before the budget has room for the call. Until a
+handler reads, gRPC takes WINDOW_BYTES of a call and no more; a unary request is therefore read here, too,
+when the call is let in, within REQUEST_SECONDS. A stream that brings nothing for IDLE_SECONDS has ended. An
+answer that is not taken within TAKEN_SECONDS ends its call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import urllib.parse
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from alliance.config.file import AllianceConfig
+from alliance.net import descriptors
+from alliance.net.budget import (
+    CALLS_PER_CONNECTION_MAX,
+    CALLS_PER_HOLDER_MAX,
+    CONNECTIONS_MAX,
+    HANDSHAKE_SECONDS,
+    METHOD_BYTES_MAX,
+    REQUEST_BYTES_MAX,
+    WINDOW_BYTES,
+    Budget,
+    Call,
+    Refused,
+)
+from alliance.net.channels import SERVER_OPTIONS, Identities
+from alliance.net.doorman import Doorman
+from alliance.net.guard import RequestGuard
+
+REQUEST_SECONDS = 10.0
+IDLE_SECONDS = 60.0
+TAKEN_SECONDS = 20.0
+ROOM_SECONDS = 0.02
+"""So often somebody who is to wait looks whether there is room."""
+
+ENDLESS = frozenset({"/alliance.v1.Peer/Exchange"})
+"""Streams that may be silent: their ends have heartbeats of their own."""
+
+OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+    ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_SECONDS)),
+    ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
+    # It would let the other end's speed raise the window, to 8 MiB and more for each call.
+    ("grpc.http2.bdp_probe", 0),
+    # A megabyte could become a thousand, and its length is looked at afterwards.
+    ("grpc.per_message_decompression", 0),
+]
+
+
+class Admission(grpc.aio.ServerInterceptor):
+    """The budget of one server, and what enforces it: ``server``, ``start``, ``stop``."""
+
+    def __init__(
+        self,
+        config: AllianceConfig,
+        calls_per_holder: int = CALLS_PER_HOLDER_MAX,
+        identities: Identities | None = None,
+    ) -> None:
+        self._members = config.members
+        self._identities = identities or Identities(config)
+        self._handlers: dict[str, Any] = {}
+        self.budget = Budget(calls_per_holder)
+        self.doorman = Doorman(self.budget)
+
+    def server(self) -> grpc.aio.Server:
+        """A server all of whose methods are within the budget, and guarded; every server is made here.
+
+        It may have as many descriptors as the system allows.
+        """
+        descriptors.raise_limit()
+        return grpc.aio.server(options=[*SERVER_OPTIONS, *OPTIONS], interceptors=[self, RequestGuard()])
+
+    def start(self, address: str | int) -> None:
+        """Watches the connections at this address, a port or host:port, from now on."""
+        self.doorman.start(int(str(address).rpartition(":")[2]))
+
+    def stop(self) -> None:
+        self.doorman.stop()
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """The method's handler within the budget; None, as gRPC has it, when there is no such method."""
+        method: str = handler_call_details.method
+        if method not in self._handlers:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            self._handlers[method] = self._within(method, handler)
+        return self._handlers[method]
+
+    def _within(self, method: str, handler: Any) -> Any:
+        """As a handler of bytes that reads its request by itself."""
+        asks = "stream" if handler.request_streaming else "unary"
+        answers = "stream" if handler.response_streaming else "unary"
+        behaviour = getattr(handler, f"{asks}_{answers}")
+        bytes_max = METHOD_BYTES_MAX.get(method, REQUEST_BYTES_MAX)
+        idle = None if method in ENDLESS else IDLE_SECONDS
+
+        async def answer(_: object, context: Any) -> bytes | None:
+            call = await self._enter(context, bytes_max)
+            metered = Metered(context, call, handler, idle)
+            try:
+                request = metered.each() if handler.request_streaming else await metered.request()
+                if inspect.isasyncgenfunction(behaviour):
+                    async for part in behaviour(request, metered):
+                        await metered.write(part)
+                    return None
+                reply = await behaviour(request, metered)
+                return None if handler.response_streaming else metered.serialized(reply)
+            except Refused as error:
+                return await _refuse(context, error)
+            finally:
+                call.close()
+
+        make: Any = getattr(grpc, f"stream_{answers}_rpc_method_handler")
+        return make(answer)
+
+    async def _enter(self, context: Any, bytes_max: int) -> Call:
+        member = self._identities.member(context)
+        party = self._members[member] if member is not None else self._identities.client(context)
+        if party is None:
+            denied = grpc.StatusCode.PERMISSION_DENIED
+            return await _abort(context, denied, "only members and clients are served")
+        key = _key(context.peer())
+        try:
+            return self.budget.open(key, party.name, member=member is not None, bytes_max=bytes_max)
+        except Refused as error:
+            if error.cut:
+                self.doorman.cut(key)
+            return await _refuse(context, error)
+
+
+class Metered:
+    """gRPC's context; what is read and written through it is counted, and bounded in time."""
+
+    def __init__(self, context: Any, call: Call, handler: Any, idle: float | None) -> None:
+        self._context = context
+        self._call = call
+        self._parse = handler.request_deserializer
+        self._serialize = handler.response_serializer
+        self._idle = idle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def request(self) -> Any:
+        """The one request of a call that has one."""
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                data = await self._context.read()
+        except TimeoutError:
+            raise Refused(f"the request did not arrive within {REQUEST_SECONDS:g} s") from None
+        if data is grpc.aio.EOF:
+            raise Refused("no request came")
+        return self._parsed(data)
+
+    async def read(self) -> Any:
+        """The next message, or EOF, which is also what a stream comes to that brings nothing for too long."""
+        self._call.done()
+        try:
+            async with asyncio.timeout(self._idle):
+                await self._room()
+                data = await self._context.read()
+        except TimeoutError:
+            return grpc.aio.EOF
+        return data if data is grpc.aio.EOF else self._parsed(data)
+
+    async def _room(self) -> None:
+        while not self._call.has_room:  # noqa: ASYNC110 - what another thread measures sets no event
+            await asyncio.sleep(ROOM_SECONDS)
+
+    async def each(self) -> AsyncIterator[Any]:
+        while (message := await self.read()) is not grpc.aio.EOF:
+            yield message
+
+    async def write(self, message: Any) -> None:
+        """Returns when the transport has taken it."""
+        data = self.serialized(message)
+        self._call.leaves(len(data))
+        try:
+            async with asyncio.timeout(TAKEN_SECONDS):
+                await self._context.write(data)
+        except TimeoutError:
+            raise Refused(f"an answer was not taken within {TAKEN_SECONDS:g} s") from None
+        finally:
+            self._call.leaves(0)
+
+    def serialized(self, message: Any) -> bytes:
+        data: bytes = self._serialize(message) if self._serialize is not None else message
+        return data
+
+    def _parsed(self, data: bytes) -> Any:
+        self._call.arrived(len(data))
+        return self._parse(data) if self._parse is not None else data
+
+
+async def _refuse(context: Any, error: Refused) -> NoReturn:
+    await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+
+
+async def _abort(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
+    await context.abort(code, text)
+    raise AssertionError("abort raises")
+
+
+def _key(peer: str) -> str:
+    """As the doorman writes it, from gRPC's ``ipv4:1.2.3.4:5`` or ``ipv6:[::1]:5``, percent signs and all."""
+    _, _, rest = urllib.parse.unquote(peer).partition(":")
+    host, _, port = rest.rpartition(":")
+    return f"{host.strip('[]').removeprefix('::ffff:').partition('%')[0]}:{port}"

@@ -1,0 +1,331 @@
+"""One budget for what others make a server hold: connections, calls, and bytes in flight, of every method.
+
+Bytes are in flight from when the kernel has them until the handler asks for the next message, and from when a
+handler writes an answer until the transport has taken it. gRPC buffers a message as far as it has come, and
+looks at its length only when it is whole. So what came in on a connection is counted where it arrives, at the
+socket (``doorman``), and what was handed to handlers is taken off (``admission``). Whoever goes over a bound
+is cut off: its connection is closed, which frees all that gRPC holds for it.
+
+A holder is a party of the alliance, however many connections and processes it has.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from alliance.wire.bounds import ENVELOPE_BYTES_MAX
+
+CONNECTIONS_MAX = 1024
+"""Connections of one process, those of strangers included: one that is silent costs some 40 KB."""
+
+STRANGERS_PER_ADDRESS_MAX = 64
+"""Connections of one address that nobody of the alliance has shown to be its own. The oldest are closed."""
+
+HANDSHAKE_SECONDS = 5.0
+"""A connection that has made no call by then is closed."""
+
+CONNECTIONS_PER_HOLDER_MAX = 128
+"""A client's folder may serve as many commands that run at the same time."""
+
+CALLS_PER_CONNECTION_MAX = 128
+"""Further ones wait at the caller, as HTTP/2 has it."""
+
+CALLS_PER_HOLDER_MAX = 64
+"""Open calls of one party, of all methods together: more than its processes need, fewer than would hurt."""
+
+CALLS_MAX = 2048
+"""Open calls of a process. Beyond it only parties that have none get one, so that no crowd keeps one out."""
+
+WINDOW_BYTES = 64 * 1024
+"""What gRPC takes of a call before its handler reads (``grpc.http2.lookahead_bytes``)."""
+
+REQUEST_BYTES_MAX = 64 * 1024
+"""A request of a method that is not named below."""
+
+SUBMISSIONS_BYTES_MAX = 1024 * 1024 + 16 * 1024
+"""A frame of submissions: two of the largest."""
+
+RECEIPT_BYTES_MAX = 2 * 1024 * 1024
+"""What is asked of a signing desk: a receipt as JSON, whose bytes are in base 64 or in hexadecimal."""
+
+METHOD_BYTES_MAX = {
+    "/alliance.v1.Client/Submit": SUBMISSIONS_BYTES_MAX,
+    "/alliance.v1.Peer/Exchange": ENVELOPE_BYTES_MAX,
+    "/alliance.v1.Signing/Share": RECEIPT_BYTES_MAX,
+}
+"""The largest message that is read, by method."""
+
+CONNECTION_BYTES_MAX = 16 * 1024 * 1024
+CLIENT_BYTES_MAX = 24 * 1024 * 1024
+MEMBER_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes in flight of one connection, of one client and of one member."""
+
+PROCESS_BYTES_MAX = 128 * 1024 * 1024
+"""Bytes in flight of all together. Beyond it whoever has most is cut off."""
+
+SLACK_BYTES = 256 * 1024
+"""What a connection may have in flight besides its calls: a handshake, headers, calls about to begin."""
+
+CALL_BYTES, MESSAGE_BYTES, OVERHEAD = 512, 64, 64
+"""Headers of a call, frames of a message, and one byte in so many for the records of TLS: not in flight."""
+
+LEAK_BYTES_PER_SECOND = 16 * 1024
+"""What a connection brings that is no message: pings, updates of windows. So much is taken off unseen."""
+
+BARRED_SECONDS = 5.0
+"""Whoever was cut off is not served for so long."""
+
+
+@dataclass(eq=False)
+class Holder:
+    """A party of the alliance, and what it holds here."""
+
+    name: str
+    bytes_max: int
+    calls: int = 0
+    barred_until: float = 0.0
+    connections: dict[str, Connection] = field(default_factory=dict, repr=False)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(connection.in_flight for connection in tuple(self.connections.values()))
+
+
+@dataclass(eq=False)
+class Connection:
+    """``key`` is the other end, as host:port. Without a holder nobody has made a call on it yet."""
+
+    key: str
+    opened: float
+    holder: Holder | None = None
+    calls: int = 0
+    allowance: int = SLACK_BYTES
+    buffered: float = 0.0
+    """What has arrived and no handler was given: an upper bound, except for the leak."""
+    handled: int = 0
+    leaving: int = 0
+    received: int = 0
+    sent: int = 0
+    measured: float = 0.0
+
+    @property
+    def address(self) -> str:
+        return self.key.rpartition(":")[0]
+
+    @property
+    def in_flight(self) -> int:
+        return int(self.buffered) + self.handled + self.leaving
+
+
+class Refused(Exception):
+    """The call is not served: what is to be told to the caller. ``cut``: nor is its connection."""
+
+    def __init__(self, text: str, *, cut: bool = False) -> None:
+        super().__init__(text)
+        self.cut = cut
+
+
+class Call:
+    """One open call; ends with ``close``. All of it runs in the thread of the event loop."""
+
+    def __init__(self, budget: Budget, connection: Connection, bytes_max: int) -> None:
+        self._budget = budget
+        self._connection = connection
+        self._bytes_max = bytes_max
+        self._handled = self._leaving = 0
+
+    def arrived(self, size: int) -> None:
+        """A message was handed over. Raises Refused when it is longer than this method takes."""
+        claim = size + MESSAGE_BYTES + size // OVERHEAD
+        with self._budget.lock:
+            connection = self._connection
+            connection.buffered -= claim
+            connection.handled += size - self._handled
+            self._handled = size
+        if size > self._bytes_max:
+            raise Refused(f"a message of this method has {self._bytes_max} bytes at most")
+
+    def done(self) -> None:
+        """The handler has finished with the last message: it asks for the next."""
+        self._hold(0, self._leaving)
+
+    def leaves(self, size: int) -> None:
+        """An answer of so many bytes is on its way to the caller; 0: it has been taken."""
+        self._hold(self._handled, size)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its holder may bring more, or is to wait until some of what it brought is handled."""
+        holder = self._connection.holder
+        return holder is None or 2 * holder.in_flight <= holder.bytes_max
+
+    def close(self) -> None:
+        self._hold(0, 0)
+        self._budget.closed(self._connection, self._bytes_max)
+
+    def _hold(self, handled: int, leaving: int) -> None:
+        with self._budget.lock:
+            self._connection.handled += handled - self._handled
+            self._connection.leaving += leaving - self._leaving
+        self._handled, self._leaving = handled, leaving
+
+
+class Budget:
+    """What a process holds for others. ``now`` is a monotonic clock, in seconds."""
+
+    def __init__(
+        self, calls_per_holder: int = CALLS_PER_HOLDER_MAX, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.lock = threading.Lock()
+        self.calls = 0
+        self.refused = 0
+        self.cut_off = 0
+        self._calls_per_holder = calls_per_holder
+        self._now = now
+        self._holders: dict[str, Holder] = {}
+        self._connections: OrderedDict[str, Connection] = OrderedDict()
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(connection.in_flight for connection in tuple(self._connections.values()))
+
+    # -- calls ---------------------------------------------------------------------------------------
+
+    def open(self, key: str, name: str, *, member: bool, bytes_max: int) -> Call:
+        """A call of the party of this name, on the connection from ``key``. Raises Refused."""
+        now = self._now()
+        with self.lock:
+            holder = self._holders.get(name)
+            if holder is None:
+                holder = Holder(name, MEMBER_BYTES_MAX if member else CLIENT_BYTES_MAX)
+                self._holders[name] = holder
+            connection = self._connections.setdefault(key, Connection(key, now))
+            if connection.holder is not None:
+                connection.holder.connections.pop(key, None)  # the port may have been another party's before
+            connection.holder = holder
+            holder.connections[key] = connection
+            try:
+                self._require_room(holder, now)
+            except Refused:
+                self.refused += 1
+                raise
+            connection.calls += 1
+            connection.buffered -= CALL_BYTES
+            connection.allowance += bytes_max + WINDOW_BYTES
+            holder.calls += 1
+            self.calls += 1
+        return Call(self, connection, bytes_max)
+
+    def _require_room(self, holder: Holder, now: float) -> None:
+        if now < holder.barred_until:
+            raise Refused("this party was cut off just now for holding too much: wait some seconds", cut=True)
+        if len(holder.connections) > CONNECTIONS_PER_HOLDER_MAX:
+            most = f"{CONNECTIONS_PER_HOLDER_MAX} connections"
+            raise Refused(f"{most} of this party are open here: close some", cut=True)
+        if holder.calls >= self._calls_per_holder:
+            raise Refused(f"{self._calls_per_holder} calls of this party are open here: close some")
+        if holder.calls and self.calls >= CALLS_MAX:
+            raise Refused(f"{CALLS_MAX} calls are open here: try another member, or later")
+
+    def closed(self, connection: Connection, bytes_max: int) -> None:
+        with self.lock:
+            self.calls -= 1
+            connection.calls -= 1
+            connection.allowance -= bytes_max + WINDOW_BYTES
+            if not connection.calls:
+                # With its calls gRPC drops what it had of their messages. Less than zero: not measured yet.
+                connection.buffered = min(connection.buffered, 0.0)
+            if connection.holder is not None:
+                connection.holder.calls -= 1
+
+    # -- connections ---------------------------------------------------------------------------------
+
+    def present(self, keys: set[str]) -> None:
+        """These connections are there, and no others."""
+        now = self._now()
+        with self.lock:
+            for key in self._connections.keys() - keys:
+                gone = self._connections[key]
+                if gone.calls or now - gone.opened < 1.0:
+                    continue  # its calls end first; or it is newer than the look that did not see it
+                del self._connections[key]
+                if gone.holder is not None:
+                    gone.holder.connections.pop(key, None)
+                    if not gone.holder.connections and now >= gone.holder.barred_until:
+                        self._holders.pop(gone.holder.name, None)
+            for key in keys - self._connections.keys():
+                self._connections[key] = Connection(key, now)
+
+    def measured(self, key: str, received: int, sent: int) -> None:
+        """So many bytes have come in and gone out on a connection since it was opened."""
+        now = self._now()
+        with self.lock:
+            connection = self._connections.get(key)
+            if connection is None:
+                return
+            if received < connection.received:  # a new connection from a port that was used before
+                connection.received = connection.sent = 0
+                connection.buffered, connection.opened = 0.0, now
+            passed = now - (connection.measured or connection.opened)
+            taken_off = LEAK_BYTES_PER_SECOND * passed + (sent - connection.sent) / (4 * OVERHEAD)
+            more = received - connection.received
+            connection.buffered = max(0.0, connection.buffered + more - taken_off)
+            connection.received, connection.sent, connection.measured = received, sent, now
+
+    def over(self) -> list[tuple[str, str]]:
+        """The connections that are to be closed, and why. The parties behind them are barred for a while."""
+        now = self._now()
+        with self.lock:
+            strangers = self._strangers(now)
+            greedy = self._greedy()
+            for key, _ in greedy:
+                holder = self._connections[key].holder
+                if holder is not None:
+                    holder.barred_until = now + BARRED_SECONDS
+            self.cut_off += len(greedy)
+        return strangers + greedy
+
+    def _strangers(self, now: float) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        unknown = [connection for connection in self._connections.values() if connection.holder is None]
+        counts = Counter(connection.address for connection in unknown)
+        for connection in unknown:  # the oldest first
+            if now - connection.opened > HANDSHAKE_SECONDS:
+                found.append((connection.key, "it made no call"))
+            elif counts[connection.address] > STRANGERS_PER_ADDRESS_MAX:
+                found.append((connection.key, "too many connections of this address made no call"))
+                counts[connection.address] -= 1
+        return found
+
+    def _greedy(self) -> list[tuple[str, str]]:
+        found: dict[str, str] = {}
+        for connection in self._connections.values():
+            most = min(connection.allowance, CONNECTION_BYTES_MAX)
+            if connection.in_flight > most:
+                found[connection.key] = f"{connection.in_flight} bytes of it are in flight, of {most}"
+        for holder in self._holders.values():
+            if holder.in_flight > holder.bytes_max:
+                why = f"{holder.in_flight} bytes of {holder.name} are in flight, of {holder.bytes_max}"
+                found.update(dict.fromkeys(holder.connections, why))
+        left = [holder for holder in self._holders.values() if not found.keys() & holder.connections.keys()]
+        total = self.in_flight
+        for holder in sorted(left, key=lambda holder: -holder.in_flight):
+            if total <= PROCESS_BYTES_MAX:
+                break
+            total -= holder.in_flight
+            why = f"{PROCESS_BYTES_MAX} bytes are in flight here, most of {holder.name}"
+            found.update(dict.fromkeys(holder.connections, why))
+        return list(found.items())
+
+    def holder_of(self, key: str) -> str:
+        """The name of the party behind a connection; empty for a stranger's."""
+        connection = self._connections.get(key)
+        return connection.holder.name if connection is not None and connection.holder is not None else ""

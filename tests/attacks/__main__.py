@@ -1,0 +1,57 @@
+"""``python -m tests.attacks``: list, NAME, all."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.attacks.measure import ATTACKS, Attack, Measured, measure
+
+_HEAD = f"{'attack':<11} {'RSS, MiB: before':>16} {'peak':>6} {'p50, ms: quiet':>15} {'attacked':>9}  verdict"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.attacks",
+        description="Attacks on real servers, and what they cost others.",
+        epilog="exit codes: 0 all stayed under their bars, 1 some did not, 2 wrong usage",
+    )
+    parser.add_argument("name", choices=["list", "all", *ATTACKS], metavar="list|all|NAME")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long each goes on")
+    parser.add_argument("-o", dest="output", choices=["text", "json"], default="text")
+    options = parser.parse_args()
+    if options.name == "list":
+        for attack in ATTACKS.values():
+            sys.stdout.write(f"{attack.name:<11} {attack.about}\n")
+        return 0
+    chosen = list(ATTACKS.values()) if options.name == "all" else [ATTACKS[options.name]]
+    results = []
+    if options.output == "text":
+        sys.stdout.write(_HEAD + "\n")
+    for attack in chosen:
+        with tempfile.TemporaryDirectory(prefix="attacks-") as folder:
+            results.append(measure(attack, Path(folder), options.seconds))
+        if options.output == "text":
+            sys.stdout.write(_line(attack, results[-1]) + "\n")
+        else:
+            sys.stdout.write(json.dumps(results[-1].to_dict()) + "\n")
+        sys.stdout.flush()
+    bad = [result.name for result in results if result.problems]
+    if options.output == "text":
+        sys.stdout.write(f"attacks: {'ok' if not bad else 'FAILED: ' + ', '.join(bad)}\n")
+    return 1 if bad else 0
+
+
+def _line(attack: Attack, got: Measured) -> str:
+    verdict = "; ".join(got.problems) or "ok"
+    return (
+        f"{attack.name:<11} {got.before_mib:>16} {got.peak_mib:>6} {got.quiet_ms:>15.1f}"
+        f" {got.attacked_ms:>9.1f}  {verdict}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
