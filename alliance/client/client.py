@@ -31,8 +31,8 @@ from alliance.config import file as config_file
 from alliance.config.file import AllianceConfig
 from alliance.errors import Unreachable
 from alliance.keys import folder as keys
-from alliance.keys.folder import Credentials
-from alliance.net.channels import one_line, open_channel, parser
+from alliance.keys.channel import Credentials
+from alliance.net.channels import Channels, one_line, parser
 from alliance.net.problems import plainly
 from alliance.pb import client_pb2 as pb
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
@@ -75,7 +75,7 @@ class Client:
         self.config = config
         self.public_key = load_public_key(config.key.to_pem())
         self.credentials = credentials
-        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._channels = Channels(credentials)
         self._fingerprint = key_fingerprint(self.public_key)
         self._submitter = Submitter(
             config,
@@ -104,16 +104,12 @@ class Client:
             return
         await self._submitter.close()
         await self._proposals.close()
-        for channel in self._channels.values():
-            await channel.close()
-        self._channels.clear()
+        await self._channels.close()
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member, opened when first used."""
         self.life.require()
-        if member not in self._channels:
-            self._channels[member] = open_channel(self.config.members[member], self.credentials)
-        return self._channels[member]
+        return self._channels.to(self.config.members[member])
 
     # -- proposing -----------------------------------------------------------------------------------
 

@@ -1,73 +1,66 @@
-"""What an alliance is: its members, clients, sizes and public key, as one TOML file that all share.
+"""What an alliance is: its members, clients and public keys, as one TOML file that all share.
 
-The file is public. Its ``alliance_id`` binds name, sizes, members and key, so that members who hold
-different files notice; addresses, clients and timing may change without creating another alliance.
+The file is public. Its ``alliance_id`` binds what was fixed when the alliance was created, so that members
+who hold different files notice; addresses, clients and timing may change without creating another alliance.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
-import struct
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from alliance.config.fields import only, suggest, tables, value
+from alliance.config.founding import AGREEMENT, KEYS_MAX, FoundingMember, FoundingRecord, distinct
 from alliance.config.parties import Member, Party, party_lines, read_client, read_member, read_name
 from alliance.config.timing import DEFAULT_TIMING, Timing
 from alliance.errors import ConfigError
-from quorum import Context, QuorumSystem, UnsatisfiableSizes
+from quorum import Context, QuorumSystem
 from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaScheme
 
 FILE = "alliance.toml"
-FORMAT = 1
-CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+FORMAT = 2
 FILE_BYTES_MAX = 16 * 1024 * 1024
 KEY_BITS_MIN = 2048
 ATTESTATION = "attestation"
 """The purpose of the key that certifies applications' replies; its threshold is f + 1."""
-AGREEMENT = "agreement"
-"""What nobody may call a further key: the one that decides signs nothing else."""
-PURPOSES_MAX = 16
-_ID_DOMAIN = b"alliance/v1 founding\x00"
+PURPOSES_MAX = KEYS_MAX - 1
 
 
 @dataclass(frozen=True, slots=True)
 class AllianceConfig:
     """The whole of an alliance.toml, checked.
 
-    ``purpose_keys`` are (purpose, key) beside the agreement key, each with a modulus of its own.
+    ``purpose_keys`` are (purpose, key) beside the agreement key, each with a modulus of its own. ``epoch``,
+    ``revision`` and ``dealing`` count the changes of members, of their addresses and clients, and of key
+    shares; this version makes none of them, so that all are 0.
     """
 
-    name: str
-    created: str
-    epoch: int
-    system: QuorumSystem
+    founding: FoundingRecord
     key: AgreementKey
     members: tuple[Member, ...]
     clients: tuple[Party, ...]
     timing: Timing = DEFAULT_TIMING
     purpose_keys: tuple[tuple[str, AgreementKey], ...] = ()
+    epoch: int = 0
+    revision: int = 0
+    dealing: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.founding.name
+
+    @property
+    def system(self) -> QuorumSystem:
+        return self.founding.system
 
     @property
     def alliance_id(self) -> bytes:
-        parts: list[bytes] = [
-            self.name.encode(),
-            self.created.encode(),
-            struct.pack(">II", self.system.member_count, self.system.faulty_max),
-            self.key.key_id,
-        ]
-        for member in self.members:
-            parts += [member.name.encode(), member.identity, member.fingerprint]
-        for purpose, key in self.purpose_keys:
-            parts += [b"purpose", purpose.encode(), key.key_id]
-        framed = b"".join(struct.pack(">I", len(part)) + part for part in parts)
-        return sha256(_ID_DOMAIN + framed).digest()
+        return self.founding.alliance_id
 
     @property
     def context(self) -> Context:
@@ -82,10 +75,6 @@ class AllianceConfig:
         for name, key in self.purpose_keys:
             if name == purpose:
                 return key
-        if purpose == ATTESTATION:
-            raise ConfigError(
-                "this alliance was created by a version without attestation keys: create another"
-            )
         known = [name for name, _ in self.purpose_keys if name != ATTESTATION]
         raise ConfigError(
             f"this alliance has no key for '{purpose:.80}'{suggest(purpose, known)}: 'init --purpose'"
@@ -114,19 +103,18 @@ class AllianceConfig:
         lines = [
             "# What this alliance is. Public; every member and client holds the same file.",
             f"format = {FORMAT}",
-            f'name = "{self.name}"',
             f'alliance_id = "{self.alliance_id.hex()}"',
-            f'created = "{self.created}"',
-            f"epoch = {self.epoch}",
-            f"faulty_max = {self.system.faulty_max}",
+            *(f"{counter} = {getattr(self, counter)}" for counter in _COUNTERS),
             f'agreement_key = "{base64.b64encode(self.key.to_bytes()).decode()}"',
+            *self.founding.to_lines(),
             *self.timing.to_lines(),
         ]
         for purpose, key in self.purpose_keys:
             encoded = base64.b64encode(key.to_bytes()).decode()
             lines += ["", "[[purposes]]", f'name = "{purpose}"', f'key = "{encoded}"']
         for member in self.members:
-            lines += ["", "[[members]]", f'name = "{member.name}"', f'address = "{member.address}"']
+            lines += ["", "[[members]]", f'name = "{member.name}"']
+            lines += [f'organisation = "{member.organisation}"', f'address = "{member.address}"']
             if member.applications:
                 listed = ", ".join(f'"{name}" = "{address}"' for name, address in member.applications)
                 lines.append(f"applications = {{ {listed} }}")
@@ -142,42 +130,50 @@ class AllianceConfig:
             table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{FILE} is not TOML: {error}; get a fresh copy from another member") from None
-        only(table, _TOP_KEYS, FILE)
         if table.get("format") != FORMAT:
-            raise ConfigError(f"{FILE} has format {table.get('format')}, this version reads format {FORMAT}")
-        members = tuple(read_member(entry, f"{FILE}, members") for entry in tables(table, "members", FILE))
-        clients = tuple(read_client(entry, f"{FILE}, clients") for entry in tables(table, "clients", FILE))
-        _distinct("members", [*members])
-        _distinct("clients", [*clients])
-        try:
-            system = QuorumSystem(len(members), value(table, "faulty_max", int, FILE))
-        except UnsatisfiableSizes as error:
-            raise ConfigError(f"{FILE}: {error}") from None
-        created = value(table, "created", str, FILE)
-        if not CREATED.fullmatch(created):
-            raise ConfigError(f"{FILE}: 'created' must be a time like 2026-01-31T12:00:00Z")
+            raise ConfigError(_other_format(table.get("format")))
+        only(table, _TOP_KEYS, FILE)
+        founding = table.get("founding")
+        if not isinstance(founding, dict):
+            raise ConfigError(f"{FILE}: the table [founding] is missing")
         config = cls(
-            name=read_name(table, FILE),
-            created=created,
-            epoch=value(table, "epoch", int, FILE),
-            system=system,
+            founding=FoundingRecord.from_table(founding, f"{FILE}, founding"),
             key=_agreement_key(value(table, "agreement_key", str, FILE)),
-            members=members,
-            clients=clients,
-            purpose_keys=_purpose_keys(table),
+            members=tuple(read_member(entry, f"{FILE}, members") for entry in tables(table, "members", FILE)),
+            clients=tuple(read_client(entry, f"{FILE}, clients") for entry in tables(table, "clients", FILE)),
             timing=Timing.from_table(table.get("timing", {}), f"{FILE}, timing"),
+            purpose_keys=_purpose_keys(table),
+            **{counter: _none_yet(table, counter) for counter in _COUNTERS},
         )
-        config._check_key()
         if value(table, "alliance_id", str, FILE) != config.alliance_id.hex():
             raise ConfigError(
-                f"{FILE} was altered: its alliance_id does not fit its members, sizes and key;"
+                f"{FILE} was altered: its alliance_id does not fit its table [founding];"
                 " get a fresh copy from another member"
             )
+        config._check_parties()
+        config._check_key()
         return config
+
+    def _check_parties(self) -> None:
+        distinct("clients", "name", (client.name for client in self.clients))
+        keys = [party.identity for party in (*self.members, *self.clients)]
+        distinct("parties", "identity", [*keys, *(key for _, key in self.founding.operators)])
+        now = tuple(FoundingMember(one.name, one.organisation, one.identity) for one in self.members)
+        if now != self.founding.members:
+            raise ConfigError(
+                f"{FILE} was altered: its members are not those of [founding], and this version changes"
+                " none; get a fresh copy from another member"
+            )
 
     def _check_key(self) -> None:
         key, system = self.key, self.system
-        for purpose, other in (("agreement", key), *self.purpose_keys):
+        ids = tuple((name, one.key_id) for name, one in ((AGREEMENT, key), *self.purpose_keys))
+        if ids != self.founding.keys:
+            raise ConfigError(
+                f"{FILE} was altered: its keys are not those of [founding]; get a fresh copy from another"
+                " member"
+            )
+        for purpose, other in ((AGREEMENT, key), *self.purpose_keys):
             if other.key_size < KEY_BITS_MIN:
                 raise ConfigError(
                     f"{FILE}: the {purpose} key has {other.key_size} bits, fewer than {KEY_BITS_MIN}"
@@ -218,19 +214,35 @@ def load(folder: Path) -> AllianceConfig:
         raise ConfigError(f"{path} cannot be read: {error}") from None
 
 
+_COUNTERS = ("epoch", "revision", "dealing")
 _TOP_KEYS = (
     "format",
-    "name",
     "alliance_id",
-    "created",
-    "epoch",
-    "faulty_max",
+    *_COUNTERS,
     "agreement_key",
+    "founding",
     "timing",
     "purposes",
     "members",
     "clients",
 )
+
+
+def _other_format(found: object) -> str:
+    text = f"{FILE} has format {found!r:.80}, this version reads format {FORMAT}"
+    if found == 1:
+        return (
+            f"{text}: it is of an alliance that version 0.1 created, and before 1.0 nothing is converted."
+            " Create a new alliance with 'alliance init', or use the old version"
+        )
+    return f"{text}: use the version of alliance that wrote it"
+
+
+def _none_yet(table: Mapping[str, Any], counter: str) -> int:
+    found: int = value(table, counter, int, FILE)
+    if found != 0:
+        raise ConfigError(f"{FILE}: this version supports {counter} = 0 only, not {found}")
+    return found
 
 
 def _purpose_keys(table: Mapping[str, Any]) -> tuple[tuple[str, AgreementKey], ...]:
@@ -252,10 +264,3 @@ def _agreement_key(text: str, what: str = "'agreement_key'") -> AgreementKey:
         return AgreementKey.from_bytes(base64.b64decode(text, validate=True))
     except (binascii.Error, InvalidAgreementKey) as error:
         raise ConfigError(f"{FILE}: {what} is no threshold public key: {error}") from None
-
-
-def _distinct(kind: str, parties: list[Party]) -> None:
-    for attribute in ("name", "identity", "fingerprint"):
-        values = [getattr(party, attribute) for party in parties]
-        if len(set(values)) != len(values):
-            raise ConfigError(f"{FILE}: two {kind} have the same {attribute}")

@@ -9,12 +9,11 @@ from hashlib import sha256
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.config.fields import only, value
+from alliance.config.identity import check, read_certificate
 from alliance.errors import ConfigError
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -24,16 +23,14 @@ APPLICATION_PORT = 100
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A member or client: a name, an Ed25519 key for what it signs, a certificate for its channel."""
+    """A member or client: a name, and the Ed25519 key that it is known by.
+
+    ``certificate`` is that key's own (``config.identity``): what it certifies is this party's channel.
+    """
 
     name: str
     identity: bytes
     certificate: x509.Certificate
-
-    @property
-    def fingerprint(self) -> bytes:
-        """The SHA-256 digest of the TLS certificate: who the channel says it is."""
-        return self.certificate.fingerprint(hashes.SHA256())
 
     @property
     def identity_key(self) -> Ed25519PublicKey:
@@ -46,13 +43,14 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Member(Party):
-    """``address`` is host:port, as its peers and clients reach it.
+    """``address`` is host:port, as its peers and clients reach it; ``organisation`` is who runs it.
 
     ``applications`` are (name, host:port) of the application processes that this member runs elsewhere than
     at the derived address, which is that of the member with a port higher by APPLICATION_PORT.
     """
 
     address: str
+    organisation: str
     applications: tuple[tuple[str, str], ...] = ()
 
     def application_address(self, application: str) -> str:
@@ -69,7 +67,7 @@ def party_lines(party: Party) -> list[str]:
 
 def read_member(table: Mapping[str, Any], where: str) -> Member:
     """Raises ConfigError."""
-    only(table, ("name", "address", "applications", "identity", "certificate"), where)
+    only(table, ("name", "organisation", "address", "applications", "identity", "certificate"), where)
     address = _address(value(table, "address", str, where), where)
     applications = table.get("applications", {})
     if not isinstance(applications, dict):
@@ -79,23 +77,19 @@ def read_member(table: Mapping[str, Any], where: str) -> Member:
             raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
         _address(elsewhere, where)
     return Member(
-        read_name(table, where),
-        _identity(table, where),
-        _certificate(table, where),
-        address,
-        tuple(applications.items()),
+        *_party(table, where), address, read_name(table, where, "organisation"), tuple(applications.items())
     )
 
 
 def read_client(table: Mapping[str, Any], where: str) -> Party:
     """Raises ConfigError."""
     only(table, ("name", "identity", "certificate"), where)
-    return Party(read_name(table, where), _identity(table, where), _certificate(table, where))
+    return Party(*_party(table, where))
 
 
-def read_name(table: Mapping[str, Any], where: str) -> str:
+def read_name(table: Mapping[str, Any], where: str, key: str = "name") -> str:
     """Raises ConfigError."""
-    name: str = value(table, "name", str, where)
+    name: str = value(table, key, str, where)
     if not NAME.fullmatch(name):
         raise ConfigError(f"{where}: {name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at most")
     return name
@@ -107,21 +101,29 @@ def _address(address: str, where: str) -> str:
     return address
 
 
-def _identity(table: Mapping[str, Any], where: str) -> bytes:
+def read_key(table: Mapping[str, Any], key: str, where: str) -> bytes:
+    """An Ed25519 public key in hex. Raises ConfigError."""
+    text = value(table, key, str, where)
     try:
-        identity = bytes.fromhex(value(table, "identity", str, where))
-        Ed25519PublicKey.from_public_bytes(identity)
+        found = bytes.fromhex(text)
+        Ed25519PublicKey.from_public_bytes(found)
     except ValueError:
-        raise ConfigError(f"{where}: 'identity' must be an Ed25519 public key, 64 hex digits") from None
-    return identity
+        raise ConfigError(f"{where}: '{key}' must be an Ed25519 public key, 64 hex digits") from None
+    if found.hex() != text:
+        raise ConfigError(f"{where}: write '{key}' as 64 hex digits in lower case, without blanks")
+    return found
+
+
+def _party(table: Mapping[str, Any], where: str) -> tuple[str, bytes, x509.Certificate]:
+    """What members and clients have in common."""
+    name, identity = read_name(table, where), read_key(table, "identity", where)
+    certificate = _certificate(table, where)
+    check(name, identity, certificate, where)
+    return name, identity, certificate
 
 
 def _certificate(table: Mapping[str, Any], where: str) -> x509.Certificate:
     try:
-        certificate = x509.load_pem_x509_certificate(value(table, "certificate", str, where).encode())
-        certificate.public_key()
-    except UnsupportedAlgorithm:
-        raise ConfigError(f"{where}: 'certificate' is for a key of an unknown kind") from None
-    except ValueError:
-        raise ConfigError(f"{where}: 'certificate' is no X.509 certificate in PEM") from None
-    return certificate
+        return read_certificate(value(table, "certificate", str, where).encode())
+    except ValueError as error:
+        raise ConfigError(f"{where}: 'certificate' is {error}") from None

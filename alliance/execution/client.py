@@ -27,7 +27,7 @@ from alliance.execution.errors import CommandRefused, ReplyMissing
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
 from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply
-from alliance.net.channels import one_line, open_channel, parser
+from alliance.net.channels import Channels, one_line, parser
 from alliance.pb import application_pb2 as pb
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.wire.bounds import SHARE_BYTES_MAX
@@ -57,7 +57,7 @@ class ExecutionClient:
         self.scheme = client.config.attestation
         self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
         self.fingerprint = key_fingerprint(self.attestation_key)
-        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._channels = Channels(client.credentials)
         self._late_until: dict[int, float] = {}
 
     async def __aenter__(self) -> ExecutionClient:
@@ -75,9 +75,7 @@ class ExecutionClient:
         """
         await self.consensus.close()
         if not self.consensus.life.is_copy:
-            for channel in self._channels.values():
-                await channel.close()
-            self._channels.clear()
+            await self._channels.close()
 
     async def execute(self, payload: bytes, *, timeout: float = TIMEOUT_SECONDS) -> Reply:
         """Has one command ordered and executed; returns the certified reply.
@@ -193,11 +191,8 @@ class ExecutionClient:
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member's executor, opened when first used."""
         self.consensus.life.require()
-        if member not in self._channels:
-            party = self.config.members[member]
-            there = replace(party, address=party.application_address(self.application))
-            self._channels[member] = open_channel(there, self.consensus.credentials)
-        return self._channels[member]
+        party = self.config.members[member]
+        return self._channels.to(replace(party, address=party.application_address(self.application)))
 
 
 class _Collection:

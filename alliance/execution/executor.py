@@ -26,8 +26,9 @@ from alliance.execution.runner import COMPARE_SLOTS, Runner, compare_digests
 from alliance.execution.service import ApplicationService
 from alliance.execution.state_file import StateFile
 from alliance.keys import folder as keys
+from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
-from alliance.net.channels import bind, open_channel, parser, server_credentials
+from alliance.net.channels import Channels, bind, parser, server_credentials
 from alliance.net.tasks import together
 from alliance.pb import application_pb2 as pb
 from alliance.pb import application_pb2_grpc
@@ -52,7 +53,7 @@ class Executor:
         folder: Path,
         config: AllianceConfig,
         me: int,
-        credentials: keys.Credentials,
+        credentials: Credentials,
         application: str,
         machine: StateMachine,
     ) -> None:
@@ -77,8 +78,7 @@ class Executor:
         self._signer = Signer(config.context, self._endorsed, ATTESTATION)
         self._asked: dict[tuple[JointStatement, bool], asyncio.Future[bytes | None]] = {}
         self._shares: OrderedDict[tuple[JointStatement, bool], bytes] = OrderedDict()
-        self._channels: dict[int, grpc.aio.Channel] = {}
-        self._peers: dict[int, grpc.aio.Channel] = {}
+        self._channels = Channels(credentials)
         self._accused: set[int] = set()
         self._admission = Admission(config, CALLS_PER_HOLDER_MAX)
         self._grpc: grpc.aio.Server | None = None
@@ -128,8 +128,7 @@ class Executor:
             await self._grpc.stop(STOP_GRACE_SECONDS)
         self._admission.stop()
         self._signer.close()
-        for channel in (*self._channels.values(), *self._peers.values()):
-            await channel.close()
+        await self._channels.close()
         try:
             if self.runner.slot > self._saved:
                 self._state.save(self.runner.state())
@@ -138,9 +137,7 @@ class Executor:
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """To a consensus server; the listener asks this member's own first."""
-        if member not in self._channels:
-            self._channels[member] = open_channel(self._config.members[member], self._credentials)
-        return self._channels[member]
+        return self._channels.to(self._config.members[member])
 
     # -- executing -----------------------------------------------------------------------------------
 
@@ -216,11 +213,9 @@ class Executor:
                 log.warning("%s: its state of '%s' after slot %d differs", name, self._application, slot)
 
     async def _digests(self, member: int) -> dict[int, bytes]:
-        if member not in self._peers:
-            party = self._config.members[member]
-            there = replace(party, address=party.application_address(self._application))
-            self._peers[member] = open_channel(there, self._credentials)
-        ask = self._peers[member].unary_unary(
+        party = self._config.members[member]
+        there = replace(party, address=party.application_address(self._application))
+        ask = self._channels.to(there).unary_unary(
             "/alliance.v1.Application/Digests",
             request_serializer=pb.DigestsRequest.SerializeToString,
             response_deserializer=parser(pb.StateDigests),

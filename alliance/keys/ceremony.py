@@ -8,17 +8,22 @@ use this ceremony.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alliance.config.file import AGREEMENT, ATTESTATION, FILE, PURPOSES_MAX, AllianceConfig
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from alliance.config.file import ATTESTATION, FILE, PURPOSES_MAX, AllianceConfig
+from alliance.config.founding import AGREEMENT, FoundingMember, FoundingRecord
 from alliance.config.parties import ADDRESS, NAME, Member, Party
-from alliance.errors import ConfigError, require_passphrase
+from alliance.errors import ConfigError
+from alliance.keys import sealing
+from alliance.keys.channel import utc_now
 from alliance.keys.files import write_private
-from alliance.keys.folder import SHARE, generate_keys, public_file, share_file
+from alliance.keys.folder import OPERATOR, SHARE, NewIdentity, public_file, share_file, write_keys
+from alliance.keys.sealing import require_new_passphrase
 from quorum import QuorumSystem, UnsatisfiableSizes
 from quorum.threshold_rsa import deal_agreement_key, deal_key
 
@@ -28,6 +33,8 @@ class Founding:
     """What is to be founded. ``addresses`` are host:port, one per member.
 
     ``purposes`` are (name, threshold) of further keys, for what the alliance signs for others.
+    ``organisations`` are those that run the members, in their order; by default each member is run by one
+    of its own name.
     """
 
     name: str
@@ -37,17 +44,23 @@ class Founding:
     faulty_max: int
     key_size: int
     purposes: Sequence[tuple[str, int]] = ()
+    organisations: Sequence[str] = ()
 
 
 def check(founding: Founding) -> QuorumSystem:
     """The sizes of the alliance; raises ConfigError with the reason when it cannot be founded."""
     names = [founding.name, *founding.member_names, *founding.client_names]
-    for name in names:
+    for name in (*names, *founding.organisations):
         if not NAME.fullmatch(name):
             raise ConfigError(f"{name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at most")
     if len(founding.addresses) != len(founding.member_names):
         raise ConfigError(
             f"{len(founding.member_names)} members need as many addresses, not {len(founding.addresses)}"
+        )
+    if founding.organisations and len(founding.organisations) != len(founding.member_names):
+        raise ConfigError(
+            f"{len(founding.member_names)} members need as many organisations, not"
+            f" {len(founding.organisations)}: name one again for each member that it runs"
         )
     for address in founding.addresses:
         if not ADDRESS.fullmatch(address):
@@ -93,7 +106,7 @@ def found(
     ``progress(stage, count)`` is told of the search for primes and of the folders written.
     """
     system = check(founding)
-    require_passphrase(passphrase)
+    require_new_passphrase(passphrase)
     try:
         existed = folder.exists()
         if existed and (not folder.is_dir() or any(folder.iterdir())):
@@ -122,46 +135,54 @@ def _found(
     passphrase: bytes,
     progress: Callable[[str, int], None] | None,
 ) -> AllianceConfig:
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    created = utc_now().replace(microsecond=0)
     key, endorsers = deal_agreement_key(system, founding.key_size, 0, progress)
     dealt = {
         purpose: deal_key(system, threshold, founding.key_size, 0, progress)
         for purpose, threshold in ((ATTESTATION, system.one_correct), *founding.purposes)
     }
-    fresh = {name: generate_keys(name, now) for name in (*founding.member_names, *founding.client_names)}
+    fresh = {name: NewIdentity(name) for name in (*founding.member_names, *founding.client_names)}
+    runs = dict(zip(founding.member_names, founding.organisations or founding.member_names, strict=True))
+    operators = {organisation: Ed25519PrivateKey.generate() for organisation in runs.values()}
+    purpose_keys = tuple((purpose, public) for purpose, (public, _) in dealt.items())
     config = AllianceConfig(
-        name=founding.name,
-        created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        epoch=0,
-        system=system,
+        founding=FoundingRecord(
+            founding.name,
+            created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            system,
+            tuple(FoundingMember(name, runs[name], fresh[name].identity) for name in founding.member_names),
+            tuple((name, operator.public_key().public_bytes_raw()) for name, operator in operators.items()),
+            tuple((name, public.key_id) for name, public in ((AGREEMENT, key), *purpose_keys)),
+        ),
         key=key,
         members=tuple(
-            Member(name, fresh[name].identity, fresh[name].certificate, address)
+            Member(name, fresh[name].identity, fresh[name].certificate, address, runs[name])
             for name, address in zip(founding.member_names, founding.addresses, strict=True)
         ),
-        purpose_keys=tuple((purpose, public) for purpose, (public, _) in dealt.items()),
         clients=tuple(Party(n, fresh[n].identity, fresh[n].certificate) for n in founding.client_names),
+        purpose_keys=purpose_keys,
     )
     text = config.to_toml()
     AllianceConfig.from_toml(text)
     public = {"public.pem": key.to_pem()}
     public |= {public_file(purpose): other.to_pem() for purpose, (other, _) in dealt.items()}
     _write_public(folder, text, public)
-    written = 0
-    for kind, names in (("member", founding.member_names), ("client", founding.client_names)):
-        for index, name in enumerate(names):
-            home = folder / f"{kind}s" / name
-            home.mkdir(parents=True, mode=0o700)
-            _write_public(home, text, public)
-            (home / f"{kind}.name").write_text(f"{name}\n", "utf-8")
-            fresh[name].write(home, passphrase)
-            if kind == "member":
-                write_private(home / SHARE, endorsers[index].seal(passphrase))
-                for purpose, (_, shares) in dealt.items():
-                    write_private(home / share_file(purpose), shares[index].seal(passphrase))
-            written += 1
-            if progress is not None:
-                progress("folders", written)
+    for written, party in enumerate((*config.members, *config.clients), 1):
+        kind = "member" if isinstance(party, Member) else "client"
+        home = folder / f"{kind}s" / party.name
+        home.mkdir(parents=True, mode=0o700)
+        _write_public(home, text, public)
+        (home / f"{kind}.name").write_text(f"{party.name}\n", "utf-8")
+        write_keys(home, party, fresh[party.name].key, passphrase)
+        if isinstance(party, Member):
+            operator = operators.pop(party.organisation, None)
+            if operator is not None:  # its first member
+                write_private(home / OPERATOR, sealing.seal(operator, passphrase))
+            write_private(home / SHARE, endorsers[written - 1].seal(passphrase))
+            for purpose, (_, shares) in dealt.items():
+                write_private(home / share_file(purpose), shares[written - 1].seal(passphrase))
+        if progress is not None:
+            progress("folders", written)
     return config
 
 

@@ -1,30 +1,38 @@
-"""Keys at rest and certificates: what a member or client keeps in its folder, and who may read it.
+"""What a member or client keeps in its folder: keys at rest, and who may read them.
 
-A folder holds ``identity.pem`` (Ed25519) and ``tls.pem`` (P-256), a member's also ``share.pem``
-and a ``share-PURPOSE.pem`` for each further key: PKCS#8,
-encrypted with scrypt and AES-256-GCM, mode 0600. ``tls.crt`` is the public certificate. Certificates are
-self-signed and pinned by every other party: there is no authority whose key could be stolen.
+A folder holds ``identity.pem`` (Ed25519) and ``tls.pem`` (P-256, with its certificate), a member's also
+``share.pem`` and a ``share-PURPOSE.pem`` for each further key, and the first member of an organisation
+``operator.pem`` (Ed25519): encrypted under one passphrase, mode 0600. Other parties pin the identity; the key
+in ``tls.pem`` is certified by it, and renewed whenever a third of its life or less remains.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from Crypto.IO import PEM, PKCS8
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from alliance.config.file import AllianceConfig
+from alliance.config.identity import certify_itself, read_certificate
 from alliance.config.parties import Member, Party
-from alliance.errors import ClockError, ConfigError, KeyFileError, require_passphrase
-from alliance.keys import files
-from alliance.keys.files import write_private
+from alliance.errors import ConfigError, KeyFileError, require_passphrase
+from alliance.keys import files, sealing
+from alliance.keys.channel import (
+    LIFETIME,
+    ChannelKey,
+    Clock,
+    Credentials,
+    certify,
+    check_clock,
+    is_certified_by,
+    utc_now,
+)
+from alliance.keys.sealing import require_new_passphrase, wrong_passphrase
 from quorum.threshold_rsa import (
     InvalidAgreementKey,
     InvalidKeyFile,
@@ -32,9 +40,9 @@ from quorum.threshold_rsa import (
     WrongPassphrase,
 )
 
-IDENTITY, TLS_KEY, TLS_CERTIFICATE, SHARE = "identity.pem", "tls.pem", "tls.crt", "share.pem"
-KEY_FILE_BYTES_MAX = 1024 * 1024
-SCRYPT_COST = 2**15
+IDENTITY, TLS_KEY, SHARE, OPERATOR = "identity.pem", "tls.pem", "share.pem", "operator.pem"
+
+log = logging.getLogger("alliance.keys")
 
 
 def share_file(purpose: str | None) -> str:
@@ -47,98 +55,117 @@ def public_file(purpose: str) -> str:
     return f"public-{purpose}.pem"
 
 
-_MARKER = "ALLIANCE ENCRYPTED PRIVATE KEY"
-# Trust anchors are not asked whether they are authorities, so that without this extension a client's key
-# could issue certificates that pass the servers' handshake.
-_SIGNATURES_ONLY = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
-_OIDS = {"identity": "1.3.101.112", "tls": "1.2.840.10045.2.1"}
-
-
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """What proves who one is: on the channel (TLS, in PEM) and in signed messages (Ed25519)."""
+class NewIdentity:
+    """The identity key of a party to be, before it is written."""
 
-    party: Party
-    tls_key: bytes = field(repr=False)
-    tls_certificate: bytes = field(repr=False)
-    signing_key: Ed25519PrivateKey = field(repr=False)
+    name: str
+    key: Ed25519PrivateKey = field(repr=False, default_factory=Ed25519PrivateKey.generate)
 
+    @property
+    def identity(self) -> bytes:
+        """The public key."""
+        return self.key.public_key().public_bytes_raw()
 
-@dataclass(frozen=True, slots=True)
-class FreshKeys:
-    """New keys of one party, before they are written."""
-
-    identity: bytes
-    certificate: x509.Certificate
-    _signing_key: Ed25519PrivateKey = field(repr=False)
-    _tls_key: ec.EllipticCurvePrivateKey = field(repr=False)
-
-    def write(self, folder: Path, passphrase: bytes) -> None:
-        write_private(folder / IDENTITY, _seal("identity", self._signing_key, passphrase))
-        write_private(folder / TLS_KEY, _seal("tls", self._tls_key, passphrase))
-        (folder / TLS_CERTIFICATE).write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+    @property
+    def certificate(self) -> x509.Certificate:
+        return certify_itself(self.name, self.key)
 
 
-def generate_keys(name: str, now: datetime.datetime, years: int = 10) -> FreshKeys:
-    """Fresh keys and a self-signed certificate for ``name``, valid from an hour before ``now``."""
-    tls_key = ec.generate_private_key(ec.SECP256R1())
-    signing_key = Ed25519PrivateKey.generate()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(tls_key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=365 * years))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_SIGNATURES_ONLY, critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-        .sign(tls_key, hashes.SHA256())
-    )
-    identity = signing_key.public_key().public_bytes_raw()
-    return FreshKeys(identity, certificate, signing_key, tls_key)
+def write_keys(folder: Path, party: Party, identity: Ed25519PrivateKey, passphrase: bytes) -> None:
+    """The identity key and a first channel key of a party. Raises OSError."""
+    files.write_private(folder / IDENTITY, sealing.seal(identity, passphrase))
+    files.write_private(folder / TLS_KEY, _sealed_channel(certify(party, identity, utc_now()), passphrase))
 
 
-def load_credentials(folder: Path, party: Party, passphrase: bytes) -> Credentials:
+def load_credentials(folder: Path, party: Party, passphrase: bytes, now: Clock = utc_now) -> Credentials:
     """The keys in a folder, checked against what the alliance knows of this party.
 
-    Raises KeyFileError for missing, damaged or foreign keys and a wrong passphrase, ClockError when the
-    certificate is not valid at this machine's time.
+    A channel key that is due is renewed; where the folder cannot be written, for this process alone. Raises
+    KeyFileError for missing, damaged or foreign keys and a wrong passphrase, ClockError when this machine's
+    clock says a time before the channel key was made.
     """
-    check_clock(party, datetime.datetime.now(datetime.UTC))
     files.settle(folder)
-    signing_key = _open("identity", folder / IDENTITY, passphrase)
-    tls_key = _open("tls", folder / TLS_KEY, passphrase)
-    if not isinstance(signing_key, Ed25519PrivateKey) or not isinstance(tls_key, ec.EllipticCurvePrivateKey):
-        raise KeyFileError(f"the key files in {folder} hold keys of the wrong kind: restore them")
-    foreign = signing_key.public_key().public_bytes_raw() != party.identity
-    if foreign or tls_key.public_key() != party.certificate.public_key():
+    identity = _open_identity(folder, party, passphrase)
+    channel = _open_channel(folder, party, passphrase)
+    check_clock(party, channel, now())
+    if channel.is_due(now()):
+        channel = certify(party, identity, now())
+        try:
+            _replace_channel(folder, party, channel, passphrase)
+        except (OSError, KeyFileError) as error:
+            log.warning(
+                "%s holds a TLS certificate that expires soon, and the new one cannot be kept there (%s): it"
+                " serves this process only",
+                folder,
+                error,
+            )
+    return Credentials(party, identity, channel, file=folder / TLS_KEY, now=now)
+
+
+def renew(
+    folder: Path,
+    party: Party,
+    passphrase: bytes,
+    now: Clock = utc_now,
+    lifetime: datetime.timedelta = LIFETIME,
+) -> tuple[datetime.datetime | None, datetime.datetime]:
+    """Puts a new channel key into the folder, certified by its identity; when the old one (None if it cannot
+    be read) and the new one expire.
+
+    Whole or not at all. Raises KeyFileError.
+    """
+    files.settle(folder)
+    identity = _open_identity(folder, party, passphrase)
+    before = None
+    with contextlib.suppress(KeyFileError, ValueError):
+        before = read_certificate(sealing.read(folder / TLS_KEY)).not_valid_after_utc
+    channel = certify(party, identity, now(), lifetime)
+    try:
+        _replace_channel(folder, party, channel, passphrase)
+    except OSError as error:
+        reason = f"{folder} cannot be written: {error.strerror}; check its owner and space"
+        raise KeyFileError(reason) from None
+    return before, channel.expires
+
+
+def _replace_channel(folder: Path, party: Party, channel: ChannelKey, passphrase: bytes) -> None:
+    """Raises OSError, and KeyFileError when the passphrase has changed meanwhile: all files have the same."""
+    with files.locked(folder):
+        _open_identity(folder, party, passphrase)
+        files.replace_together(folder, {TLS_KEY: _sealed_channel(channel, passphrase)})
+
+
+def _sealed_channel(channel: ChannelKey, passphrase: bytes) -> bytes:
+    """Key and certificate in one file, so that no reader finds one without the other."""
+    return sealing.seal(channel.key, passphrase) + channel.certificate_pem
+
+
+def _open_identity(folder: Path, party: Party, passphrase: bytes) -> Ed25519PrivateKey:
+    path = folder / IDENTITY
+    identity = sealing.unseal_signing(sealing.read(path), path, passphrase)
+    if identity.public_key().public_bytes_raw() != party.identity:
         raise KeyFileError(
             f"the keys in {folder} are not those of '{party.name}' in alliance.toml:"
             " restore the folder from one backup, or take the alliance.toml that belongs to the keys"
         )
-    return Credentials(
-        party,
-        tls_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
-        party.certificate.public_bytes(serialization.Encoding.PEM),
-        signing_key,
-    )
+    return identity
+
+
+def _open_channel(folder: Path, party: Party, passphrase: bytes) -> ChannelKey:
+    path = folder / TLS_KEY
+    data = sealing.read(path)
+    key = sealing.unseal_channel(data, path, passphrase)
+    try:
+        certificate = read_certificate(data)
+    except ValueError:
+        raise KeyFileError(f"{path} is damaged: 'alliance renew {folder}' makes a new one") from None
+    if certificate.public_key() != key.public_key() or not is_certified_by(party, certificate):
+        raise KeyFileError(
+            f"the keys in {path} are not those of '{party.name}' in alliance.toml: 'alliance renew {folder}'"
+            " makes new ones"
+        )
+    return ChannelKey(key, certificate)
 
 
 def load_endorser(
@@ -153,9 +180,9 @@ def load_endorser(
     path = folder / share_file(purpose)
     key = config.key if purpose is None else config.purpose_key(purpose)
     try:
-        endorser = ThresholdRsaEndorser.open(_read(path), passphrase, key)
+        endorser = ThresholdRsaEndorser.open(sealing.read(path), passphrase, key)
     except WrongPassphrase:
-        raise KeyFileError(_wrong_passphrase(path)) from None
+        raise KeyFileError(wrong_passphrase(path)) from None
     except (InvalidKeyFile, InvalidAgreementKey) as error:
         raise KeyFileError(f"{path}: {error}") from None
     if endorser.member != member:
@@ -169,7 +196,7 @@ def reseal(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> int:
     All of them or none: whatever fails, and wherever this is killed, one of the two passphrases opens the
     folder and the other one does not. Raises KeyFileError, which says when it is the new one already.
     """
-    require_passphrase(new)
+    require_new_passphrase(new)
     try:
         with files.locked(folder):
             sealed = _resealed(folder, config, old, new)
@@ -183,30 +210,20 @@ def reseal(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> int:
 
 
 def _resealed(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> dict[str, bytes]:
+    party = folder_party(config, folder)
     sealed = {
-        name: _seal(kind, _open(kind, folder / name, old), new)
-        for kind, name in (("identity", IDENTITY), ("tls", TLS_KEY))
+        IDENTITY: sealing.seal(_open_identity(folder, party, old), new),
+        TLS_KEY: _sealed_channel(_open_channel(folder, party, old), new),
     }
+    operator = folder / OPERATOR
+    if operator.exists():  # unless it is kept elsewhere, as it should be
+        key = sealing.unseal_signing(sealing.read(operator), operator, old)
+        sealed[OPERATOR] = sealing.seal(key, new)
     if (folder / SHARE).exists():
-        member = config.member_index(load_name(folder, "member"))
+        member = config.member_index(party.name)
         for purpose in (None, *(name for name, _ in config.purpose_keys)):
             sealed[share_file(purpose)] = load_endorser(folder, config, member, old, purpose).seal(new)
     return sealed
-
-
-def check_clock(party: Party, now: datetime.datetime) -> None:
-    """Raises ClockError when this machine's time is outside the certificate's validity."""
-    begin, end = party.certificate.not_valid_before_utc, party.certificate.not_valid_after_utc
-    if now < begin:
-        raise ClockError(
-            f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC, but the certificate of '{party.name}' is"
-            f" valid only from {begin:%Y-%m-%d %H:%M}: set the clock"
-        )
-    if now > end:
-        raise ClockError(
-            f"the certificate of '{party.name}' expired on {end:%Y-%m-%d} (this machine's clock says"
-            f" {now:%Y-%m-%d}): if the clock is right, the party needs a new certificate in alliance.toml"
-        )
 
 
 def load_name(folder: Path, *kinds: str) -> str:
@@ -234,59 +251,14 @@ def _example(folder: Path, kind: str) -> str:
 
 
 def member_party(config: AllianceConfig, folder: Path) -> tuple[int, Member]:
+    """Raises ConfigError."""
     index = config.member_index(load_name(folder, "member"))
     return index, config.members[index]
 
 
-def _seal(kind: str, key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey, passphrase: bytes) -> bytes:
-    der = key.private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    wrapped = PKCS8.wrap(
-        der, _OIDS[kind], passphrase, "scryptAndAES256-GCM", {"iteration_count": SCRYPT_COST}
-    )
-    return (PEM.encode(wrapped, _MARKER) + "\n").encode()
-
-
-def _open(kind: str, path: Path, passphrase: bytes) -> Ed25519PrivateKey | ec.EllipticCurvePrivateKey:
-    try:
-        wrapped, marker, _ = PEM.decode(_read(path).decode("ascii"))
-    except ValueError:
-        raise KeyFileError(f"{path} is damaged: restore it from a backup") from None
-    if marker != _MARKER:
-        raise KeyFileError(f"{path} is no key file of an alliance: restore it from a backup")
-    try:
-        oid, der, _ = PKCS8.unwrap(wrapped, passphrase)
-    except (ValueError, IndexError, KeyError, TypeError):
-        # The tag of AES-GCM does not tell a wrong passphrase from an altered byte, and on altered DER the
-        # parser raises whatever it stumbles on.
-        raise KeyFileError(_wrong_passphrase(path)) from None
-    if oid != _OIDS[kind]:
-        raise KeyFileError(f"{path} holds a key of another kind: restore it from a backup")
-    try:
-        key = serialization.load_der_private_key(der, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise KeyFileError(f"{path} is damaged: restore it from a backup") from None
-    if not isinstance(key, Ed25519PrivateKey | ec.EllipticCurvePrivateKey):
-        raise KeyFileError(f"{path} holds a key of another kind: restore it from a backup")
-    return key
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with files.current(path).open("rb") as file:
-            data = file.read(KEY_FILE_BYTES_MAX + 1)
-    except FileNotFoundError:
-        raise KeyFileError(f"{path} is missing: restore it from a backup") from None
-    except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}; check its owner and mode") from None
-    if len(data) > KEY_FILE_BYTES_MAX:
-        raise KeyFileError(f"{path} is larger than {KEY_FILE_BYTES_MAX} bytes: it is no key file")
-    return data
-
-
-def _wrong_passphrase(path: Path) -> str:
-    return (
-        f"{path} does not open: wrong passphrase (ALLIANCE_PASSPHRASE, --passphrase-file or the prompt),"
-        " or a damaged file"
-    )
+def folder_party(config: AllianceConfig, folder: Path) -> Party:
+    """The member or client whose folder this is. Raises ConfigError."""
+    name = load_name(folder, "member", "client")
+    if (folder / "member.name").exists():
+        return config.members[config.member_index(name)]
+    return config.client(name)

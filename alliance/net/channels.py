@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from google.protobuf.message import DecodeError
 
 from alliance.config.file import AllianceConfig
+from alliance.config.identity import read_certificate
 from alliance.config.parties import Member, Party
-from alliance.keys.folder import Credentials
+from alliance.keys.channel import ChannelKey, Credentials, is_certified_by
 from alliance.net import forks
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
 
@@ -98,10 +97,27 @@ def one_line(text: str) -> str:
 
 
 def server_credentials(config: AllianceConfig, mine: Credentials) -> grpc.ServerCredentials:
-    """Only the members and clients of this alliance get through the handshake."""
+    """Only the members and clients of this alliance get through the handshake.
+
+    Each handshake is made with the certificate that counts at the time.
+    """
     parties: list[Party] = [*config.members, *config.clients]
     roots = b"".join(party.certificate.public_bytes(Encoding.PEM) for party in parties)
-    return grpc.ssl_server_credentials([(mine.tls_key, mine.tls_certificate)], roots, True)
+    served = mine.channel()
+
+    def configuration(channel: ChannelKey) -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([(channel.key_pem, channel.certificate_pem)], roots)
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        """None: what there is will do. gRPC asks at each handshake, in a thread of its own."""
+        nonlocal served
+        channel = mine.channel()
+        if channel is served:
+            return None
+        served = channel
+        return configuration(channel)
+
+    return grpc.dynamic_ssl_server_credentials(configuration(served), renewed, True)  # type: ignore[arg-type]
 
 
 def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> bool:
@@ -113,44 +129,84 @@ def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredenti
 
 
 def open_channel(member: Member, mine: Credentials) -> grpc.aio.Channel:
-    """A channel that only this member's own certificate can answer. Raises RuntimeError as ``use_grpc``."""
+    """A channel that only this member can answer. Raises RuntimeError as ``use_grpc``."""
+    return _open(member, mine.channel())
+
+
+def _open(member: Member, channel: ChannelKey) -> grpc.aio.Channel:
     forks.use_grpc()
     credentials = grpc.ssl_channel_credentials(
-        member.certificate.public_bytes(Encoding.PEM), mine.tls_key, mine.tls_certificate
+        member.certificate.public_bytes(Encoding.PEM), channel.key_pem, channel.certificate_pem
     )
     options = [*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", member.name)]
     return grpc.aio.secure_channel(member.address, credentials, options)
 
 
+class Channels:
+    """Channels to members, opened when first used, and another when the certificate for them is renewed.
+
+    What was begun on a channel goes on there.
+    """
+
+    def __init__(self, mine: Credentials) -> None:
+        self._mine = mine
+        self._open: dict[tuple[bytes, str], tuple[ChannelKey, grpc.aio.Channel]] = {}
+        self._retired: list[grpc.aio.Channel] = []
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def to(self, member: Member) -> grpc.aio.Channel:
+        """Raises RuntimeError as ``use_grpc``."""
+        there, mine = (member.identity, member.address), self._mine.channel()
+        held = self._open.get(there)
+        if held is not None:
+            if held[0] is mine:
+                return held[1]
+            self._retired.append(held[1])
+        channel = _open(member, mine)
+        self._open[there] = mine, channel
+        return channel
+
+    async def close(self) -> None:
+        for channel in (*self._retired, *(channel for _, channel in self._open.values())):
+            await channel.close()
+        self._open.clear()
+        self._retired.clear()
+
+
 class Identities:
-    """From a connection to the member or client that holds its certificate's key."""
+    """From a connection to the member or client whose identity certified it."""
 
     def __init__(self, config: AllianceConfig) -> None:
-        self._members = {member.fingerprint: index for index, member in enumerate(config.members)}
-        self._clients = {client.fingerprint: client for client in config.clients}
+        parties: list[Party] = [*config.members, *config.clients]
+        self._by_issuer = {party.certificate.subject: party for party in parties}
+        self._members = {member.identity: index for index, member in enumerate(config.members)}
+        self._party_of = lru_cache(CERTIFICATES_KEPT)(self._look_up)
 
     def member(self, context: grpc.aio.ServicerContext[Any, Any]) -> int | None:
         """The member's index, or None when somebody else is at the other end."""
-        return self._members.get(_fingerprint(context))
+        party = self.known(context)
+        return None if party is None else self._members.get(party.identity)
 
     def client(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
-        return self._clients.get(_fingerprint(context))
+        party = self.known(context)
+        return None if party is None or party.identity in self._members else party
 
-    def known(self, context: grpc.aio.ServicerContext[Any, Any]) -> bytes | None:
-        """The fingerprint of the member or client, or None when somebody else is at the other end."""
-        fingerprint = _fingerprint(context)
-        return fingerprint if fingerprint in self._members or fingerprint in self._clients else None
+    def known(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
+        """The member or client, or None when somebody else is at the other end."""
+        for pem in context.auth_context().get("x509_pem_cert", ()):
+            return self._party_of(pem)
+        return None
 
+    def _look_up(self, pem: bytes) -> Party | None:
+        """Each call on a connection brings the same certificate: it is checked once.
 
-def _fingerprint(context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-    pems = context.auth_context().get("x509_pem_cert", ())
-    for pem in pems:
-        return _fingerprint_of(pem)
-    return b""
-
-
-@lru_cache(CERTIFICATES_KEPT)
-def _fingerprint_of(pem: bytes) -> bytes:
-    """Each call on a connection brings the same certificate: it is read once."""
-    certificate = x509.load_pem_x509_certificate(pem)
-    return sha256(certificate.public_bytes(Encoding.DER)).digest()
+        gRPC tells of the certificate that opened the connection and not of who certified it.
+        """
+        try:
+            certificate = read_certificate(pem)
+        except ValueError:
+            return None
+        party = self._by_issuer.get(certificate.issuer)
+        return party if party is not None and is_certified_by(party, certificate) else None

@@ -18,7 +18,7 @@ import grpc.aio
 
 from alliance.config.file import AllianceConfig
 from alliance.errors import AllianceError, IdentityConflict, JournalError
-from alliance.keys.folder import Credentials
+from alliance.keys.channel import Credentials
 from alliance.net.channels import NotServed, established, one_line, open_channel
 from alliance.net.tasks import until_first
 from alliance.server.incarnation import Doubt, Incarnation, farewell

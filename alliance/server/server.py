@@ -17,6 +17,7 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
+from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
 from alliance.net.channels import Identities, bind, server_credentials
 from alliance.net.tasks import together
@@ -55,7 +56,7 @@ class Server:
         self,
         config: AllianceConfig,
         me: int,
-        credentials: keys.Credentials,
+        credentials: Credentials,
         folder: Path,
         *,
         keep_slots: int | None = None,

@@ -21,7 +21,7 @@ import grpc.aio
 import alliance.client as consensus
 from alliance.client.arguments import seconds
 from alliance.errors import Unreachable
-from alliance.net.channels import one_line, open_channel, parser
+from alliance.net.channels import Channels, one_line, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import together, until_first
 from alliance.pb import signing_pb2 as pb
@@ -63,7 +63,7 @@ class SigningClient:
     def __init__(self, client: consensus.Client) -> None:
         self.consensus = client
         self.config = client.config
-        self._channels: dict[int, grpc.aio.Channel] = {}
+        self._channels = Channels(client.credentials)
 
     async def __aenter__(self) -> SigningClient:
         return self
@@ -73,9 +73,7 @@ class SigningClient:
     ) -> None:
         await self.consensus.close()
         if not self.consensus.life.is_copy:
-            for channel in self._channels.values():
-                await channel.close()
-            self._channels.clear()
+            await self._channels.close()
 
     async def sign(self, purpose: str, request: Request, *, timeout: float = TIMEOUT_SECONDS) -> Signed:
         """Has a request ordered, and signed if enough members' policies allow it.
@@ -108,11 +106,8 @@ class SigningClient:
     def channel(self, member: int) -> grpc.aio.Channel:
         """The channel to a member's desk, opened when first used."""
         self.consensus.life.require()
-        if member not in self._channels:
-            party = self.config.members[member]
-            there = replace(party, address=party.application_address(APPLICATION))
-            self._channels[member] = open_channel(there, self.consensus.credentials)
-        return self._channels[member]
+        party = self.config.members[member]
+        return self._channels.to(replace(party, address=party.application_address(APPLICATION)))
 
 
 class _Collection:

@@ -14,7 +14,8 @@ from hashlib import sha256
 from typing import Any, TypeAlias
 
 from alliance.config.fields import value
-from alliance.config.file import AGREEMENT, ATTESTATION, AllianceConfig
+from alliance.config.file import ATTESTATION, AllianceConfig
+from alliance.config.founding import AGREEMENT
 from alliance.errors import ConfigError, InvalidRequest
 from alliance.proofs.receipt import Receipt
 from alliance.signing.certificates import AuthorityRequest, CertificateRequest

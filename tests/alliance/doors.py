@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,9 +13,12 @@ import grpc.aio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
-from alliance.keys.folder import Credentials
+from alliance.config.identity import certify_itself
+from alliance.config.parties import Party
+from alliance.keys.channel import ChannelKey, Credentials, certify, utc_now
 from alliance.net.channels import CLIENT_OPTIONS, NotServed, established
 from alliance.pb import client_pb2 as pb
 from alliance.server.peers import EXCHANGE
@@ -23,34 +27,42 @@ from tests.alliance.farm import Farm
 ME = 2
 
 
-def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def usual(channel: ChannelKey) -> tuple[bytes, bytes]:
+    """Key and certificate as gRPC takes them."""
+    return channel.key_pem, channel.certificate_pem
 
 
-def stranger(name: str, issuer: Credentials | None = None, *, days: int = 0) -> tuple[bytes, bytes]:
-    """TLS key and certificate of somebody else: self-signed, or signed with a party's own TLS key."""
+def stranger(name: str, *, days: int = 0) -> tuple[bytes, bytes]:
+    """Channel key and certificate of somebody of this name whose identity nobody knows."""
+    key = Ed25519PrivateKey.generate()
+    party = Party(name, key.public_key().public_bytes_raw(), certify_itself(name, key))
+    return usual(certify(party, key, utc_now() + datetime.timedelta(days=days)))
+
+
+def forged(issuer: Credentials, name: str) -> tuple[bytes, bytes]:
+    """What a party certifies with its identity though it is not its own: a channel under another's name."""
+    member: Any = replace(issuer.party, name=name)
+    return usual(certify(member, issuer.signing_key, utc_now()))
+
+
+def vouched(issuer: Credentials, name: str) -> tuple[bytes, bytes]:
+    """What a party certifies with the key of its channel, as if that were an authority."""
+    channel = issuer.channel()
     key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    signer: Any = key
-    signed_by = subject
-    if issuer is not None:
-        signer = serialization.load_pem_private_key(issuer.tls_key, None)
-        signed_by = issuer.party.certificate.subject
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(signed_by)
+        .issuer_name(channel.certificate.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(channel.certificate.not_valid_before_utc)
+        .not_valid_after(channel.expires)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(signer, hashes.SHA256())
+        .sign(channel.key, hashes.SHA256())
     )
-    return pem(key), certificate.public_bytes(serialization.Encoding.PEM)
+    forged, chain = usual(ChannelKey(key, certificate))
+    return forged, chain + channel.certificate_pem
 
 
 @asynccontextmanager

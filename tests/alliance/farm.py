@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.keys import folder as keys
-from alliance.keys.folder import Credentials
+from alliance.keys.channel import Credentials
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from fab_paxos.effects import EntryRecord, ProvenRecord

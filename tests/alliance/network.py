@@ -15,7 +15,7 @@ import grpc.aio
 
 from alliance.config.file import AllianceConfig
 from alliance.errors import AllianceError
-from alliance.keys.folder import Credentials
+from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
 from alliance.net.budget import CALLS_PER_HOLDER_MAX
 from alliance.net.channels import GREETING, open_channel, server_credentials

@@ -19,6 +19,7 @@ from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
 from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError, Unreachable
+from alliance.net.channels import Channels
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.proofs.receipt import Receipt
@@ -247,7 +248,7 @@ def test_a_client_that_floods_waits_for_itself(
 def test_members_are_no_clients(town: Town, receipt: Receipt, run: Run) -> None:
     async def scenario() -> None:
         async with town.client(GOOD) as client:
-            client.consensus.credentials = town.farm.members[3]
+            client._channels = Channels(town.farm.members[3])
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await client.channel(0).unary_unary("/alliance.v1.Signing/Share")(b"")
             assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED

@@ -17,8 +17,7 @@ from unittest.mock import patch
 
 import shoup_rsa
 from alliance.config.file import AllianceConfig
-from alliance.keys import ceremony
-from alliance.keys import folder as keys
+from alliance.keys import ceremony, sealing
 from quorum import QuorumSystem
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, deal_key
 from shoup_rsa import dealer
@@ -49,7 +48,10 @@ def dealt(
 def cheap_key_files() -> Iterator[None]:
     """Key files that are written meanwhile open at once: they say themselves how costly they are."""
     seal = functools.partial(shoup_rsa.seal_key_share, scrypt_cost=2**10)
-    with patch.object(keys, "SCRYPT_COST", 2**4), patch.object(shoup_rsa, "seal_key_share", seal):
+    with (
+        patch.multiple(sealing, SCRYPT_COST=2**4, SCRYPT_PASSES=1),
+        patch.object(shoup_rsa, "seal_key_share", seal),
+    ):
         yield
 
 

@@ -7,17 +7,16 @@ carry its own real signature, and nothing else stops it from speaking for others
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
 from random import Random
 from typing import Any
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 
 from alliance.config.file import AllianceConfig
+from alliance.config.founding import FoundingMember, FoundingRecord
+from alliance.config.identity import certify_itself
 from alliance.config.parties import Member, Party
 from alliance.evidence.portable import PortableEvidence, export
 from alliance.evidence.verdict import Conviction, verify
@@ -39,7 +38,6 @@ from verifiable_log import Submission
 KEY_BITS = 512
 EPOCH = 3
 CLIENTS = (*range(10), *range(900, 903))
-DAY = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class Client(Party):
@@ -54,13 +52,8 @@ def key(name: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(sha256(b"simulated " + name.encode()).digest())
 
 
-def _certificate(name: str) -> x509.Certificate:
-    """Always the same bytes: they are part of the alliance's identity, and so of what is signed."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = x509.CertificateBuilder(
-        subject, subject, key(name).public_key(), 1, DAY, DAY.replace(year=2040)
-    )
-    return builder.sign(key(name), None)
+def _public(name: str) -> bytes:
+    return key(name).public_key().public_bytes_raw()
 
 
 @lru_cache(maxsize=8)
@@ -78,15 +71,20 @@ def founded(
         random_below=Random(system.member_count).randrange,
     )
     names = [f"member-{number + 1}" for number in range(system.member_count)]
+    certificates = {one: certify_itself(one, key(one)) for one in names}
     members = tuple(
-        Member(one, key(one).public_key().public_bytes_raw(), _certificate(one), f"{one}:7400")
-        for one in names
+        Member(one, _public(one), certificates[one], f"{one}:7400", organisation=one) for one in names
     )
-    clients = tuple(
-        Client(str(one), key(f"client {one}").public_key().public_bytes_raw(), members[0].certificate)
-        for one in CLIENTS
+    clients = tuple(Client(str(one), _public(f"client {one}"), members[0].certificate) for one in CLIENTS)
+    founding = FoundingRecord(
+        name,
+        "2030-01-01T00:00:00Z",
+        system,
+        tuple(FoundingMember(one, one, _public(one)) for one in names),
+        tuple((one, _public(f"operator of {one}")) for one in names),
+        (("agreement", dealing.public_key.key_id),),
     )
-    config = AllianceConfig(name, "2030-01-01T00:00:00Z", epoch, system, dealing.public_key, members, clients)
+    config = AllianceConfig(founding, dealing.public_key, members, clients, epoch=epoch)
     return config, tuple(ThresholdRsaEndorser(share) for share in dealing.key_shares)
 
 

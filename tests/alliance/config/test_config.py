@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import datetime
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.config import file as module
 from alliance.config.file import AllianceConfig
+from alliance.config.founding import FoundingMember, FoundingRecord
+from alliance.config.identity import certify_itself
 from alliance.errors import ConfigError
 from alliance.keys import folder as keys
 from quorum import QuorumSystem
@@ -63,27 +69,154 @@ def test_every_folder_holds_the_same_file(farm: Farm) -> None:
     [("faulty_maxx", "faulty_max"), ("agreement-key", "agreement_key"), ("epocj", "epoch")],
 )
 def test_an_unknown_key_is_refused_with_a_suggestion(text: str, wrong: str, right: str) -> None:
-    refuse(swap(text, f"{right} = ", f"{wrong} = "), f"unknown key '{wrong}'; did you mean '{right}'")
+    refuse(swap(text, f"\n{right} = ", f"\n{wrong} = "), f"unknown key '{wrong}'; did you mean '{right}'")
     refuse(swap(text, "address = ", "adress = "), "unknown key 'adress'; did you mean 'address'")
     refuse(swap(text, "[[clients]]", "[[clinets]]"), "unknown key 'clinets'; did you mean 'clients'")
+    refuse(swap(text, "operator = ", "operater = "), "unknown key 'operater'; did you mean 'operator'")
     refuse("zzz = 1\n" + text, "unknown key 'zzz'$")
 
 
-def test_whoever_alters_members_sizes_or_key_founds_another_alliance(farm: Farm, text: str) -> None:
-    stranger = keys.generate_keys("member-2", datetime.datetime.now(datetime.UTC))
-    member = farm.config.members[1]
+def test_the_alliance_id_is_the_digest_of_what_was_fixed_when_it_was_created() -> None:
+    """Frozen: every member, client and verifier computes it, whatever version it runs."""
+    record = FoundingRecord(
+        "farm",
+        "2030-01-01T00:00:00Z",
+        QuorumSystem(6, 1),
+        tuple(FoundingMember(f"m-{at}", f"o-{at // 2}", bytes([at]) * 32) for at in range(6)),
+        tuple((f"o-{at}", bytes([16 + at]) * 32) for at in range(3)),
+        (("agreement", b"\x20" * 32), ("attestation", b"\x21" * 32)),
+    )
+    parts: list[bytes | int] = [
+        b"farm",
+        b"2030-01-01T00:00:00Z",
+        b"fab_paxos",
+        b"classic",
+        b"signed",
+        6,
+        1,
+        6,
+    ]
+    for at in range(6):
+        parts += [b"m-%d" % at, b"o-%d" % (at // 2), 1, bytes([at]) * 32]
+    parts += [3, b"o-0", b"\x10" * 32, b"o-1", b"\x11" * 32, b"o-2", b"\x12" * 32]
+    parts += [2, b"agreement", b"\x20" * 32, b"attestation", b"\x21" * 32]
+    framed = [part if isinstance(part, bytes) else part.to_bytes(4) for part in parts]
+    whole = b"alliance/v2 founding\x00" + b"".join(len(part).to_bytes(4) + part for part in framed)
+    assert record.alliance_id == sha256(whole).digest()
+    assert record.alliance_id.hex() == "98144dfd80e7a597aaf20c10825033ceb10ed024fb1ff24ab0399f9de63034a2"
+    table = tomllib.loads("\n".join(record.to_lines()))["founding"]
+    assert FoundingRecord.from_table(table, "here") == record
+
+
+def test_whoever_alters_what_was_fixed_creates_another_alliance(farm: Farm, text: str) -> None:
+    founding = farm.config.founding
+    one, two, *rest = founding.members
+    (owner, operator), *operators = founding.operators
+    (purpose, key_id), *ids = founding.keys
+    for change in (
+        {"name": "barn"},
+        {"created": "2020-01-01T00:00:00Z"},
+        {"system": QuorumSystem(6, 0)},
+        {"members": (two, one, *rest)},
+        {"members": (replace(one, name="member-9"), two, *rest)},
+        {"members": (replace(one, organisation=two.organisation), two, *rest)},
+        {"members": (replace(one, identity=operator), two, *rest)},
+        {"operators": ((owner, one.identity), *operators)},
+        {"operators": (("other", operator), *operators)},
+        {"keys": ((purpose, bytes(32)), *ids)},
+        {"keys": ((purpose, key_id), *ids, ("web", bytes(32)))},
+    ):
+        altered = replace(farm.config, founding=replace(founding, **change))  # type: ignore[arg-type]
+        assert altered.alliance_id != farm.config.alliance_id, change
+        lie = swap(altered.to_toml(), altered.alliance_id.hex(), farm.config.alliance_id.hex())
+        refuse(lie, "was altered|once, and no other|same key")
+
+
+def test_what_this_version_cannot_do_is_refused_by_name(text: str) -> None:
+    for key, value in (
+        ("engine", '"poe"'),
+        ("profile", '"lean"'),
+        ("votes", '"mac"'),
+        ("weight", "2"),
+        ("epoch", "1"),
+        ("revision", "1"),
+        ("dealing", "-1"),
+    ):
+        refuse(swap(text, line(text, key), f"{key} = {value}"), f"this version supports {key} = ")
+
+
+def test_the_members_and_keys_are_those_of_the_founding(farm: Farm, text: str) -> None:
+    one, two, *rest = farm.config.members
+    made = keys.NewIdentity(two.name)
     for members in (
-        (farm.config.members[0], replace(member, identity=stranger.identity), *farm.config.members[2:]),
-        (farm.config.members[0], replace(member, certificate=stranger.certificate), *farm.config.members[2:]),
-        (farm.config.members[0], replace(member, name="member-9"), *farm.config.members[2:]),
-        (farm.config.members[1], farm.config.members[0], *farm.config.members[2:]),
+        (one, replace(two, identity=made.identity, certificate=made.certificate), *rest),
+        (one, replace(two, organisation="other"), *rest),
+        (two, one, *rest),
+        (one, two, *rest[:-1]),
     ):
         altered = replace(farm.config, members=members)
-        assert altered.alliance_id != farm.config.alliance_id
-        lie = swap(altered.to_toml(), altered.alliance_id.hex(), farm.config.alliance_id.hex())
-        refuse(lie, "was altered")
-    refuse(swap(text, 'name = "farm"', 'name = "barn"'), "was altered")
-    refuse(swap(text, line(text, "created"), 'created = "2020-01-01T00:00:00Z"'), "was altered")
+        assert altered.alliance_id == farm.config.alliance_id
+        refuse(altered.to_toml(), "its members are not those of")
+    refuse(replace(farm.config, purpose_keys=()).to_toml(), "its keys are not those of")
+    ((_, attestation),) = farm.config.purpose_keys
+    refuse(replace(farm.config, key=attestation).to_toml(), "its keys are not those of")
+
+
+def test_an_identitys_certificate_is_its_own(farm: Farm, text: str) -> None:
+    one, two, *rest = farm.config.members
+    made, renamed = keys.NewIdentity(two.name), certify_itself("member-9", farm.members[1].signing_key)
+    for certificate, match in (
+        (made.certificate, "is not for its identity key"),
+        (one.certificate, "is not for its identity key"),
+        (renamed, "bears another name"),
+        (farm.members[1].channel().certificate, "is not for its identity key"),
+    ):
+        members = (one, replace(two, certificate=certificate), *rest)
+        refuse(replace(farm.config, members=members).to_toml(), match)
+    own = two.certificate.public_bytes(Encoding.DER)
+    spoilt = x509.load_der_x509_certificate(own[:-1] + bytes([own[-1] ^ 1]))
+    refuse(
+        replace(farm.config, members=(one, replace(two, certificate=spoilt), *rest)).to_toml(), "was altered"
+    )
+    assert certify_itself(two.name, farm.members[1].signing_key) == two.certificate
+    assert two.certificate.not_valid_after_utc.year == 9999
+
+
+def test_no_key_is_there_twice(farm: Farm, text: str) -> None:
+    """Among members, clients and operators: whoever holds one must not speak as two."""
+    member, client = farm.config.members[0], farm.config.clients[0]
+    impostor = replace(
+        client, identity=member.identity, certificate=certify_itself(client.name, farm.members[0].signing_key)
+    )
+    refuse(replace(farm.config, clients=(impostor,)).to_toml(), "two parties have the same identity")
+    founding = farm.config.founding
+    operators = ((founding.operators[0][0], member.identity), *founding.operators[1:])
+    altered = replace(farm.config, founding=replace(founding, operators=operators))
+    refuse(altered.to_toml(), "two identities or operators have the same key")
+    named = ((founding.operators[0][0], client.identity), *founding.operators[1:])
+    altered = replace(farm.config, founding=replace(founding, operators=named))
+    refuse(altered.to_toml(), "two parties have the same identity")
+
+
+def test_each_organisation_is_there_once(farm: Farm) -> None:
+    founding = farm.config.founding
+    for operators in (founding.operators[1:], (*founding.operators, ("nobody", b"\x09" * 32))):
+        altered = replace(farm.config, founding=replace(founding, operators=operators))
+        refuse(altered.to_toml(), "list each organisation that runs a member, once")
+
+
+def test_the_first_format_is_refused_with_what_to_do(text: str) -> None:
+    refuse(
+        swap(text, "format = 2", "format = 1"),
+        "version 0.1 created.*Create a new alliance with 'alliance init'",
+    )
+    refuse('format = 1\nname = "farm"\n', "Create a new alliance")
+    refuse(swap(text, "format = 2", "format = 3"), "format 3, this version reads format 2: use the version")
+
+
+def refounded(config: AllianceConfig, *purposes: tuple[str, AgreementKey]) -> AllianceConfig:
+    ids = tuple((name, key.key_id) for name, key in (("agreement", config.key), *purposes))
+    return replace(config, purpose_keys=purposes, founding=replace(config.founding, keys=ids))
 
 
 def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, text: str) -> None:
@@ -91,23 +224,21 @@ def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, 
     ((name, attestation),) = farm.config.purpose_keys
 
     def refuse_keys(match: str, *purposes: tuple[str, AgreementKey]) -> None:
-        refuse(replace(farm.config, purpose_keys=purposes).to_toml(), match)
+        refuse(refounded(farm.config, *purposes).to_toml(), match)
 
-    refuse_keys("is the agreement key", ("attestation", farm.config.key))
-    refuse_keys("is there twice", (name, attestation), (name, attestation))
-    refuse_keys("is the attestation key", (name, attestation), ("web", attestation))
-    refuse_keys("no further purpose", (name, attestation), ("agreement", attestation))
+    refuse_keys("same key_id", ("attestation", farm.config.key))
+    refuse_keys("same name", (name, attestation), (name, attestation))
+    refuse_keys("same key_id", (name, attestation), ("web", attestation))
+    refuse_keys("same name", (name, attestation), ("agreement", attestation))
     refuse_keys("is no name", ("Attestation", attestation))
-    refuse_keys("more than 16", *((f"purpose-{number}", attestation) for number in range(17)))
+    refuse_keys("at most 17", *((f"purpose-{number}", attestation) for number in range(17)))
     refuse(
         swap(text, 'name = "attestation"\nkey = "', 'name = "attestation"\nkey = "x'),
         "for 'attestation' is no",
     )
     refuse(swap(text, 'name = "attestation"\nkey = ', 'name = "attestation"\nkex = '), "unknown key 'kex'")
-    without = replace(farm.config, purpose_keys=())
-    assert without.alliance_id != farm.config.alliance_id
-    with pytest.raises(ConfigError, match="created by a version without"):
-        without.purpose_key("attestation")
+    with pytest.raises(ConfigError, match="has no key for 'attestation'"):
+        refounded(farm.config).purpose_key("attestation")
 
 
 def test_applications_may_be_elsewhere(farm: Farm, text: str) -> None:
@@ -135,26 +266,27 @@ def test_addresses_and_clients_may_change(farm: Farm, text: str) -> None:
 def test_sizes_that_do_not_fit_are_refused(farm: Farm, text: str) -> None:
     refuse(swap(text, "faulty_max = 1", "faulty_max = 2"), "5f\\+1")
     refuse(swap(text, "faulty_max = 1", "faulty_max = -1"), "0 or more")
-    refuse(swap(text, "faulty_max = 1", "faulty_max = 0"), "agreement key is for 5 of 6")
-    refuse(swap(text, "epoch = 0", "epoch = 1"), "epoch 0")
-    refuse(swap(text, "epoch = 0", "epoch = -1"), "epoch")
-    fewer = replace(farm.config, members=farm.config.members[:5], system=QuorumSystem(5, 0))
-    refuse(swap(fewer.to_toml(), "faulty_max = 0", "faulty_max = 1"), "5f\\+1")
-    refuse(text.split("[[members]]")[0] + "members = []\n", "1 to 255 members|1\\.\\.255|255")
+    refuse(swap(text, "faulty_max = 1", "faulty_max = 0"), "was altered")
+    founding = replace(farm.config.founding, system=QuorumSystem(6, 0))
+    refuse(replace(farm.config, founding=founding).to_toml(), "agreement key is for 5 of 6")
+    nobody = re.sub(r"\[\[founding\.members\]\][^\[]*", "", text)
+    refuse(re.sub(r"\[\[founding\.organisations\]\][^\[]*", "", nobody), "1 to 255 members|1\\.\\.255|255")
 
 
 def test_two_of_a_kind_are_refused(text: str, farm: Farm) -> None:
     twice = text + "\n[[clients]]\n" + text.rsplit("[[clients]]\n", 1)[1]
     refuse(twice, "two clients have the same name")
-    refuse(swap(text, 'name = "member-2"', 'name = "member-1"'), "two members have the same name")
-    one, two = farm.config.members[:2]
-    refuse(swap(text, two.identity.hex(), one.identity.hex()), "two members have the same identity")
+    refuse(
+        swap(text, 'name = "member-2"', 'name = "member-1"', 9),
+        "two founding members have the same name|once, and no",
+    )
 
 
 @pytest.mark.parametrize(
     ("key", "value", "match"),
     [
-        ("format", "format = 2", "format 2"),
+        ("format", "format = 3", "format 3"),
+        ("format", 'format = "2"', "format '2'"),
         ("name", 'name = "Farm"', "no name"),
         ("name", 'name = ""', "no name"),
         ("name", 'name = "a\\nb"', "no name"),
@@ -164,6 +296,11 @@ def test_two_of_a_kind_are_refused(text: str, farm: Farm) -> None:
         ("epoch", "epoch = true", "not a whole number"),
         ("epoch", "epoch = 0.0", "not a whole number"),
         ("epoch", "", "missing"),
+        ("revision", "", "missing"),
+        ("weight", "weight = true", "not a whole number"),
+        ("key_id", 'key_id = "AA"', "64 hex digits"),
+        ("operator", 'operator = "00"', "Ed25519"),
+        ("organisation", 'organisation = "A b"', "no name"),
         ("agreement_key", 'agreement_key = "AAAA"', "no threshold public key"),
         ("agreement_key", 'agreement_key = "?"', "no threshold public key"),
         ("alliance_id", 'alliance_id = "00"', "was altered"),
@@ -177,6 +314,7 @@ def test_two_of_a_kind_are_refused(text: str, farm: Farm) -> None:
         ("address", 'address = "a\\\\b:1"', "no address"),
         ("identity", 'identity = "00"', "Ed25519"),
         ("identity", 'identity = "xx"', "Ed25519"),
+        ("identity", f'identity = "{"AB" * 32}"', "lower case|Ed25519"),
         ("certificate", 'certificate = "x"\n_rest = """', "unknown key|no X.509"),
     ],
 )
@@ -203,11 +341,11 @@ def test_a_certificate_for_a_key_of_an_unknown_kind_is_refused(text: str, curve:
     "text",
     [
         "",
-        "format = 1",
+        "format = 2",
         "not toml",
         "a = " + "[" * 20_000,
         "a = " + "9" * 10_000,
-        "members = 1\nformat = 1",
+        "members = 1\nformat = 2",
         "\x00",
     ],
     ids=range(7),

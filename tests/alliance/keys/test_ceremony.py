@@ -13,7 +13,6 @@ import pytest
 from alliance.config import file as config
 from alliance.errors import AllianceError, ConfigError, KeyFileError
 from alliance.keys import ceremony, files
-from alliance.keys import folder as keys
 from alliance.keys.ceremony import Founding
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Farm
 
@@ -39,6 +38,8 @@ GOOD = Founding("farm", MEMBERS, [f"127.0.0.1:{7400 + at}" for at in range(6)], 
         ({"key_size": 2049}, "--bits"),
         ({"key_size": 16384}, "--bits"),
         ({"addresses": GOOD.addresses[:5]}, "as many addresses"),
+        ({"organisations": ["a", "b"]}, "as many organisations, not 2"),
+        ({"organisations": ["a", "b", "c", "d", "e", "F"]}, "is no name"),
         ({"addresses": [*GOOD.addresses[:5], "localhost"]}, "no address"),
         ({"addresses": [*GOOD.addresses[:5], 'a"b:1']}, "no address"),
     ],
@@ -51,9 +52,10 @@ def test_what_cannot_be_founded_is_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(KeyFileError, match="empty"):
-        ceremony.found(GOOD, tmp_path / "farm", b"")
+@pytest.mark.parametrize(("weak", "says"), [(b"", "is empty"), (b"1234567", "has 7 bytes")])
+def test_a_passphrase_that_protects_nothing_is_refused(tmp_path: Path, weak: bytes, says: str) -> None:
+    with pytest.raises(KeyFileError, match=f"the new passphrase {says}"):
+        ceremony.found(GOOD, tmp_path / "farm", weak)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,7 +104,7 @@ def test_nothing_stays_behind_after_a_failure(
     ):
         with monkeypatch.context() as patch:
             patch.setattr(ceremony, "write_private", fail_with(error, after))
-            patch.setattr(keys, "write_private", fail_with(error, after * 2))
+            patch.setattr(files, "write_private", fail_with(error, after * 2))
             with pytest.raises(seen):
                 ceremony.found(GOOD, target, PASSPHRASE)
         assert target.exists() == existed
@@ -138,7 +140,7 @@ def test_no_secret_is_on_disk(farm: Farm) -> None:
     needles = [spelling for number in numbers for spelling in spellings(number)]
     for party in (*farm.members, *farm.clients):
         needles += spellings(int.from_bytes(party.signing_key.private_bytes_raw(), "big"))
-        needles += party.tls_key.splitlines()[1:-1]
+        needles += spellings(party.channel().key.private_numbers().private_value)
     needles += [PASSPHRASE, b"BEGIN PRIVATE KEY", b"BEGIN RSA PRIVATE", b"BEGIN EC PRIVATE"]
     files = [path for path in farm.folder.rglob("*") if path.is_file()]
     assert len(files) > 40

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,14 @@ import grpc
 import grpc.aio
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from alliance.keys import folder as keys
+from alliance.keys.channel import LIFETIME, Credentials, certify, utc_now
 from alliance.net import channels
-from alliance.net.channels import open_channel
+from alliance.net.channels import Channels, Identities, open_channel
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
-from tests.alliance.doors import ME, attempt, reaching, stranger
+from tests.alliance.doors import ME, attempt, forged, reaching, stranger, usual, vouched
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.links import Side
 from tests.alliance.network import Office, at, serving
@@ -37,38 +41,40 @@ WHO: dict[str, tuple[Any, set[str], set[grpc.StatusCode]]] = {
     "nobody": (lambda farm: (None, None), set(), AT_THE_HANDSHAKE),
     "a stranger": (lambda farm: stranger("member-5"), set(), AT_THE_HANDSHAKE),
     "a party of another alliance": (lambda farm: stranger("client-1"), set(), AT_THE_HANDSHAKE),
-    "an expired stranger": (lambda farm: stranger("member-5", days=-10), set(), AT_THE_HANDSHAKE),
-    "whom a client vouches for": (
-        lambda farm: stranger("member-5", farm.clients[0]),
+    "an expired stranger": (lambda farm: stranger("member-5", days=-100), set(), AT_THE_HANDSHAKE),
+    "an expired member": (lambda farm: aged(farm.members[4], -100), set(), AT_THE_HANDSHAKE),
+    "a member of the future": (lambda farm: aged(farm.members[4], 100), set(), AT_THE_HANDSHAKE),
+    "an expired client": (lambda farm: aged(farm.clients[0], -100), set(), AT_THE_HANDSHAKE),
+    "a client as a member": (lambda farm: forged(farm.clients[0], "member-5"), set(), AT_THE_HANDSHAKE),
+    "a member as another": (lambda farm: forged(farm.members[5], "member-5"), set(), AT_THE_HANDSHAKE),
+    "whom a client's channel vouches for": (
+        lambda farm: vouched(farm.clients[0], "member-5"),
         set(),
         AT_THE_HANDSHAKE,
     ),
-    "whom a member vouches for": (
-        lambda farm: stranger("member-5", farm.members[5]),
+    "whom a member's channel vouches for": (
+        lambda farm: vouched(farm.members[4], "member-5"),
         set(),
         AT_THE_HANDSHAKE,
     ),
-    "a client": (
-        lambda farm: (farm.clients[0].tls_key, farm.clients[0].tls_certificate),
-        {"Submit", "Listen", "Status"},
-        DENIED,
-    ),
+    "a client": (lambda farm: usual(farm.clients[0].channel()), {"Submit", "Listen", "Status"}, DENIED),
     "a member with a lower index": (
-        lambda farm: (farm.members[1].tls_key, farm.members[1].tls_certificate),
+        lambda farm: usual(farm.members[1].channel()),
         {"Listen", "Status"},
         DENIED,
     ),
-    "the member itself": (
-        lambda farm: (farm.members[ME].tls_key, farm.members[ME].tls_certificate),
-        {"Listen", "Status"},
-        DENIED,
-    ),
+    "the member itself": (lambda farm: usual(farm.members[ME].channel()), {"Listen", "Status"}, DENIED),
     "a member with a higher index": (
-        lambda farm: (farm.members[4].tls_key, farm.members[4].tls_certificate),
+        lambda farm: usual(farm.members[4].channel()),
         {"Exchange", "Listen", "Status"},
         DENIED,
     ),
 }
+
+
+def aged(who: Credentials, days: int) -> tuple[bytes, bytes]:
+    """A certificate of the party's own, of another time."""
+    return usual(certify(who.party, who.signing_key, utc_now() + datetime.timedelta(days=days)))
 
 
 @pytest.mark.parametrize("who", WHO)
@@ -100,21 +106,25 @@ def test_a_key_that_is_not_the_certificates_opens_nothing(farm: Farm, office: Of
         key, _ = stranger("member-5")
         async with (
             serving(farm, ME, office) as port,
-            reaching(farm, port, key, farm.members[4].tls_certificate) as channel,
+            reaching(farm, port, key, farm.members[4].channel().certificate_pem) as channel,
         ):
             assert await attempt(channel, "Status") is not grpc.StatusCode.OK
 
     run(scenario())
 
 
-def test_a_server_with_another_members_certificate_is_not_believed(
-    farm: Farm, office: Office, run: Run
-) -> None:
+def test_a_server_that_is_not_who_it_says_is_not_believed(farm: Farm, office: Office, run: Run) -> None:
     async def scenario() -> None:
-        for impostor in (farm.members[ME + 1], farm.clients[0]):
+        client, me = farm.clients[0], farm.members[ME]
+        as_me = replace(client.party, name=me.party.name)
+        for impostor in (
+            farm.members[ME + 1],
+            client,
+            Credentials(as_me, client.signing_key, certify(as_me, client.signing_key, utc_now())),
+        ):
             async with (
                 serving(farm, ME, office, mine=impostor) as port,
-                open_channel(at(farm.config, ME, port), farm.clients[0]) as channel,
+                open_channel(at(farm.config, ME, port), client) as channel,
             ):
                 assert await attempt(channel, "Status") is grpc.StatusCode.UNAVAILABLE
 
@@ -153,10 +163,62 @@ def test_whoever_got_through_the_handshake_is_still_nobody(farm: Farm, office: O
     run(scenario())
 
 
-def test_the_certificates_of_the_alliance_are_pinned_not_trusted_to_sign(farm: Farm) -> None:
-    for party in (*farm.config.members, *farm.config.clients):
-        basic = party.certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-        assert basic.critical
-        assert not basic.value.ca
-    fresh = keys.generate_keys("x", datetime.datetime.now(datetime.UTC))
-    assert fresh.certificate.issuer == fresh.certificate.subject
+def test_who_certified_a_channel_is_checked_again_behind_the_handshake(farm: Farm) -> None:
+    """gRPC says which certificate opened a connection, and not which root let it in."""
+    identities = Identities(farm.config)
+    client, member = farm.clients[0], farm.members[4]
+
+    def known(pair: tuple[bytes, bytes]) -> str | None:
+        party = identities.known(Caller(pair[1]))  # type: ignore[arg-type]
+        return None if party is None else party.name
+
+    assert known(usual(client.channel())) == "client-1"
+    assert known(usual(member.channel())) == "member-5"
+    for pair in (
+        forged(client, "member-5"),
+        forged(member, "member-4"),
+        vouched(client, "client-1"),
+        stranger("client-1"),
+        (b"", client.party.certificate.public_bytes(Encoding.PEM)),  # the identity itself opens nothing
+    ):
+        assert known(pair) is None
+    under_my_name = replace(client.party, certificate=member.party.certificate)
+    assert known(usual(certify(under_my_name, client.signing_key, utc_now()))) is None
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(farm: Farm, office: Office, run: Run) -> None:
+    """The server's, and the one with which a client's channels are opened."""
+    made = utc_now() - LIFETIME * 0.7
+    moment = [made]
+
+    def aging(who: Credentials) -> Credentials:
+        return Credentials(
+            who.party, who.signing_key, certify(who.party, who.signing_key, made), now=lambda: moment[0]
+        )
+
+    async def scenario() -> None:
+        server, client = aging(farm.members[ME]), aging(farm.clients[0])
+        async with serving(farm, ME, office, mine=server) as port:
+            there, channels = at(farm.config, ME, port), Channels(client)
+            first = channels.to(there)
+            assert await attempt(first, "Status") is grpc.StatusCode.OK
+            moment[0] = made + LIFETIME * 0.6
+            assert channels.to(there) is first
+            assert (before := await served(port)) == server.channel().certificate
+            moment[0] = utc_now()
+            assert (after := await served(port)) == server.channel().certificate
+            assert after.not_valid_after_utc > before.not_valid_after_utc
+            assert after.public_key() != before.public_key()
+            second = channels.to(there)
+            assert second is not first
+            for channel in (first, second):  # what is open stays open
+                assert await attempt(channel, "Status") is grpc.StatusCode.OK
+            await channels.close()
+
+    run(scenario())
+
+
+async def served(port: int) -> x509.Certificate:
+    """The certificate that a server shows, to whoever asks."""
+    pem = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+    return x509.load_pem_x509_certificate(pem.encode())
