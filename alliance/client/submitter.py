@@ -193,10 +193,9 @@ class Submitter:
             except NobodyServes as error:
                 at, why = error.problem
                 self._problem = f"{self._config.members[at].name}: {plainly(why)}"
-                unconnected += 1
-                if unconnected >= ROUNDS_MAX:
+                unconnected = (unconnected + 1) % ROUNDS_MAX
+                if not unconnected:
                     self._give_up()
-                    unconnected = 0
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             unconnected = 0

@@ -25,7 +25,7 @@ _REASONS = {
     "invalid": (pb.Refusal.INVALID, ""),
     "unproven": (pb.Refusal.UNPROVEN, ""),
 }
-
+_FORGOTTEN = "the sequence number was used long ago; for what is no longer known here"
 
 _Placed: TypeAlias = "tuple[int, int, int, list[Session]]"
 """Sequence number, slot, index in the batch, and who wants to know."""
@@ -99,10 +99,14 @@ class Sessions:
                 self._placed.append((submission.client_seq, entry.slot, index, winners))
 
     def located(self, submission: Submission, slot: int) -> None:
-        """The number was used before: its session hears as soon as a certificate covers that, or at once that
-        it was used for something else."""
+        """The number was used before, in ``slot``, or, if that is 0, long ago: its session hears as soon as a
+        certificate covers that, or at once that it was used for something else."""
         sessions = self._called(submission)
         if not sessions:
+            return
+        if not slot:
+            for session in sessions:
+                session.put(refusal(submission.client_seq, "expired", _FORGOTTEN))
             return
         try:
             index = self._history.locate(submission, slot)
@@ -168,8 +172,9 @@ class Sessions:
 
 
 def _unproven(client_seq: int, slot: int) -> pb.Outcomes:
-    where = f"in slot {slot}, whose proof" if slot else "long ago; its place"
-    return refusal(client_seq, "unproven", f"it was decided {where} is no longer kept here")
+    return refusal(
+        client_seq, "unproven", f"it was decided in slot {slot}, whose proof is no longer kept here"
+    )
 
 
 def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:

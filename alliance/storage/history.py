@@ -144,7 +144,7 @@ class History:
     def locate(self, submission: Submission, slot: int) -> int | None:
         """The index of a submission within the batch of a decided slot; None if another has its number there.
 
-        Raises Pruned when the slot is no longer here; slot 0, a place that is not known, never is.
+        Raises Pruned when the slot is no longer here.
         """
         for index, held in enumerate(self.batch(slot).submissions):
             if held.client_id == submission.client_id and held.client_seq == submission.client_seq:

@@ -185,4 +185,4 @@ def test_every_server_is_guarded() -> None:
         for path in (ROOT / "alliance").rglob("*.py")
         if "grpc.aio.server(" in path.read_text()
     ]
-    assert makers == ["alliance/net/guard.py"]
+    assert makers == ["alliance/net/admission.py"]

@@ -172,10 +172,11 @@ def test_an_old_number_with_another_content_is_refused_by_what_its_slot_holds(fa
     assert refused(differs) == [(1, pb.Refusal.CONFLICT)]
 
 
-def test_a_number_whose_place_is_forgotten_is_unproven(farm: Farm, desk: Desk) -> None:
+def test_a_number_whose_place_is_forgotten_counts_as_expired(farm: Farm, desk: Desk) -> None:
+    """For this submission or for another: a client that sends it for the first time takes a new number."""
     session = desk.open(farm.submission(1))
     desk.sessions.located(farm.submission(1), 0)
-    assert refused(session) == [(1, pb.Refusal.UNPROVEN)]
+    assert refused(session) == [(1, pb.Refusal.EXPIRED)]
 
 
 def test_a_refusal_reaches_only_who_submitted_that_content(farm: Farm, desk: Desk) -> None:
