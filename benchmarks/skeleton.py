@@ -34,6 +34,7 @@ _HEAD = struct.Struct(">BQ")
 _PROPOSE, _VOTE = 1, 2
 _METHOD = "/benchmarks.Skeleton/Exchange"
 DIAL_SECONDS = 0.05
+EPOCH = 0
 
 
 class Outbox:
@@ -53,7 +54,7 @@ class Outbox:
             self.wake.clear()
             messages, self.messages = self.messages, []
             if messages:
-                await write(envelope(messages))
+                await write(envelope(messages, EPOCH))
 
 
 class Member:
@@ -78,7 +79,7 @@ class Member:
         self.load: Load | None = None
 
     def received(self, sender: int, frame: bytes) -> None:
-        self._inbox.extend((sender, message) for message in open_envelope(frame))
+        self._inbox.extend((sender, message) for message in open_envelope(frame, EPOCH))
         self._wake.set()
 
     def nudge(self) -> None:
@@ -170,7 +171,7 @@ class Member:
                 stream: Any = channel.stream_stream(_METHOD)
                 call = stream()
                 try:
-                    await call.write(envelope([]))
+                    await call.write(envelope([], EPOCH))
                     await self._converse(peer, call.read, call.write)
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                     await asyncio.sleep(DIAL_SECONDS)
@@ -178,7 +179,7 @@ class Member:
     async def _converse(self, peer: int, read: Callable[[], Any], write: Callable[[bytes], Any]) -> None:
         writer = asyncio.create_task(self.outboxes[peer].empty(write))
         try:
-            await write(envelope([]))
+            await write(envelope([], EPOCH))
             while (frame := await read()) is not grpc.aio.EOF:
                 self.linked.add(peer)
                 if len(self.linked) == len(self.outboxes):

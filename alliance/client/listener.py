@@ -20,7 +20,7 @@ from alliance.client.race import NobodyServes, first_established
 from alliance.client.submitter import PAUSE_SECONDS, Channels
 from alliance.config.file import AllianceConfig
 from alliance.errors import ServerLied, Unreachable
-from alliance.net.channels import one_line, parser
+from alliance.net.channels import GREETING, one_line, parser
 from alliance.pb import client_pb2, peer_pb2
 from alliance.proofs.receipt import Receipt
 from alliance.wire.bounds import Malformed
@@ -209,7 +209,7 @@ class Listener:
             "/alliance.v1.Client/Listen",
             request_serializer=client_pb2.ListenRequest.SerializeToString,
             response_deserializer=parser(peer_pb2.LogFrame),
-        )(client_pb2.ListenRequest(first_slot=self._next))
+        )(client_pb2.ListenRequest(first_slot=self._next), metadata=GREETING)
 
     async def _frames(self) -> AsyncGenerator[peer_pb2.LogFrame, None]:
         """Frames of one server from the next slot on. Raises _Idle when it is silent for too long."""

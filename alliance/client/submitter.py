@@ -29,7 +29,7 @@ from alliance.errors import (
     SubmissionRefused,
     Unreachable,
 )
-from alliance.net.channels import one_line, parser
+from alliance.net.channels import GREETING, one_line, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
@@ -224,7 +224,7 @@ class Submitter:
             "/alliance.v1.Client/Submit",
             request_serializer=pb.Submissions.SerializeToString,
             response_deserializer=parser(pb.Outcomes),
-        )()
+        )(metadata=GREETING)
 
     async def _stream(self, member: int, call: Any) -> None:
         """Ends by raising: AioRpcError, InvalidStateError (both: broken), _TryNext, ServerLied."""

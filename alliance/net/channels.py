@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
@@ -43,9 +43,12 @@ CLIENT_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.enable_http_proxy", 0),
 ]
 
-GREETING = (("alliance-protocol", "1"),)
-"""The initial metadata with which a server takes up a stream. gRPC also gives a caller empty metadata when
-there is no connection at all or the call was refused, so their arrival alone says nothing."""
+PROTOCOL = "2"
+_PROTOCOL_KEY = "alliance-protocol"
+GREETING = ((_PROTOCOL_KEY, PROTOCOL),)
+"""The metadata with which a caller opens a stream, and the initial metadata with which a server takes it up.
+gRPC also gives a caller empty metadata when there is no connection at all or the call was refused, so their
+arrival alone says nothing."""
 
 CONNECT_SECONDS = 3.0
 CERTIFICATES_KEPT = 4096
@@ -53,6 +56,10 @@ CERTIFICATES_KEPT = 4096
 
 class NotServed(Exception):
     """The other side did not take up the stream; the text is one line and says why."""
+
+
+class OtherProtocol(NotServed):
+    """The other side speaks another version of the protocol."""
 
 
 Parsed = TypeVar("Parsed", covariant=True)
@@ -78,17 +85,38 @@ def parser(kind: _MessageType[Parsed]) -> Callable[[bytes], Parsed | None]:
 
 
 async def established(call: Any) -> None:
-    """Waits until the other side serves this stream. Raises NotServed, after CONNECT_SECONDS if it must."""
+    """Waits until the other side serves this stream. Raises NotServed, after CONNECT_SECONDS if it must,
+    and OtherProtocol.
+    """
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            metadata = await call.initial_metadata()
-            if not all(pair in tuple(metadata) for pair in GREETING):
+            metadata = tuple(await call.initial_metadata())
+            if not any(key == _PROTOCOL_KEY for key, _ in metadata):
                 code, details = await call.code(), await call.details()
                 raise NotServed(one_line(f"{code.name.lower()}: {details}"))
+            if problem := protocol_problem(metadata):
+                raise OtherProtocol(problem)
     except TimeoutError:
         raise NotServed(f"no answer within {CONNECT_SECONDS:g} s") from None
     except grpc.aio.AioRpcError as error:
         raise NotServed(one_line(error.details() or error.code().name.lower())) from None
+
+
+def protocol_problem(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """Empty if who sent this greeting speaks our protocol; otherwise what to do, in one line."""
+    theirs = dict(metadata).get(_PROTOCOL_KEY, "1")  # version 0.1.0 opened streams without a greeting
+    if theirs == PROTOCOL:
+        return ""
+    return (
+        f"it speaks protocol {one_line(str(theirs))[:20]}, this side {PROTOCOL}: they have different"
+        " versions of alliance; install the newer one on both sides"
+    )
+
+
+async def require_protocol(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    """Ends a stream of a caller that speaks another protocol, which is told why."""
+    if problem := protocol_problem(context.invocation_metadata() or ()):
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"the caller cannot be served: {problem}")
 
 
 def one_line(text: str) -> str:

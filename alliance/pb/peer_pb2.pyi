@@ -1,10 +1,18 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class Engine(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ENGINE_UNSPECIFIED: _ClassVar[Engine]
+    FAB_PAXOS: _ClassVar[Engine]
+ENGINE_UNSPECIFIED: Engine
+FAB_PAXOS: Engine
 
 class Certificate(_message.Message):
     __slots__ = ("tag", "epoch", "fields", "signature")
@@ -263,10 +271,14 @@ class PeerMessage(_message.Message):
     def __init__(self, propose: _Optional[_Union[Propose, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., certify_request: _Optional[_Union[CertifyRequest, _Mapping]] = ..., endorsement: _Optional[_Union[Endorsement, _Mapping]] = ..., certified: _Optional[_Union[Certificate, _Mapping]] = ..., prove_share: _Optional[_Union[ProveShare, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., log_frame: _Optional[_Union[LogFrame, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., new_view: _Optional[_Union[NewView, _Mapping]] = ..., fetch_batches: _Optional[_Union[FetchBatches, _Mapping]] = ..., batches: _Optional[_Union[Batches, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., fetch_state: _Optional[_Union[FetchState, _Mapping]] = ..., state_part: _Optional[_Union[StatePart, _Mapping]] = ...) -> None: ...
 
 class Envelope(_message.Message):
-    __slots__ = ("messages",)
+    __slots__ = ("messages", "engine", "epoch")
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, messages: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    engine: Engine
+    epoch: int
+    def __init__(self, messages: _Optional[_Iterable[bytes]] = ..., engine: _Optional[_Union[Engine, str]] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class SignedStatement(_message.Message):
     __slots__ = ("tag", "fields", "signature")
@@ -289,13 +301,17 @@ class Welcome(_message.Message):
     def __init__(self) -> None: ...
 
 class Handshake(_message.Message):
-    __slots__ = ("memory", "greeting", "welcome", "farewell")
+    __slots__ = ("memory", "greeting", "welcome", "farewell", "engine", "epoch")
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     GREETING_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FAREWELL_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     memory: Memory
     greeting: SignedStatement
     welcome: Welcome
     farewell: str
-    def __init__(self, memory: _Optional[_Union[Memory, _Mapping]] = ..., greeting: _Optional[_Union[SignedStatement, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., farewell: _Optional[str] = ...) -> None: ...
+    engine: Engine
+    epoch: int
+    def __init__(self, memory: _Optional[_Union[Memory, _Mapping]] = ..., greeting: _Optional[_Union[SignedStatement, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., farewell: _Optional[str] = ..., engine: _Optional[_Union[Engine, str]] = ..., epoch: _Optional[int] = ...) -> None: ...

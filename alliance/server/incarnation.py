@@ -16,6 +16,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import grpc.aio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,6 +30,7 @@ from alliance.server.latest_statements import LatestStatements, SignedStatement,
 from alliance.storage.journal import Journal
 from alliance.storage.journal_records import SESSION_BYTES
 from alliance.wire.bounds import SIGNATURE_BYTES, Malformed
+from alliance.wire.envelope import require_match
 from quorum import GreetingStatement, InvalidStatement
 
 HANDSHAKE_SECONDS = 5.0
@@ -71,18 +73,21 @@ class Incarnation:
     async def shake_hands(self, peer: int, read: Read, write: Write) -> None:
         """Returns when both sides hold each other's greeting.
 
-        Raises IdentityConflict when this member must stop, Doubt when the peer should, Malformed,
-        JournalError, and NotServed when the other side hangs up or takes too long.
+        Raises IdentityConflict when this member must stop, Doubt when the peer should, Mismatch when it runs
+        another engine or epoch, Malformed, JournalError, and NotServed when the other side hangs up or takes
+        too long.
         """
+        epoch = self._config.epoch
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 shown = self._held[peer]
-                await write(pb.Handshake(memory=self._memory_of(peer)).SerializeToString())
-                self._examine(peer, (await _next(read, "memory")).memory)
-                await write(pb.Handshake(greeting=self._greeting(peer).encode()).SerializeToString())
-                self._take(peer, shown, SignedStatement.decode((await _next(read, "greeting")).greeting))
-                await write(pb.Handshake(welcome=pb.Welcome()).SerializeToString())
-                await _next(read, "welcome")
+                await write(_step(epoch, memory=self._memory_of(peer)))
+                self._examine(peer, (await _next(read, "memory", epoch)).memory)
+                await write(_step(epoch, greeting=self._greeting(peer).encode()))
+                greeting = (await _next(read, "greeting", epoch)).greeting
+                self._take(peer, shown, SignedStatement.decode(greeting))
+                await write(_step(epoch, welcome=pb.Welcome()))
+                await _next(read, "welcome", epoch)
         except TimeoutError:
             raise NotServed(f"no handshake within {HANDSHAKE_SECONDS:g} s") from None
         self._known_by.add(peer)
@@ -162,17 +167,21 @@ class Incarnation:
             raise self._journal.damaged(f"its {_key(peer)}: {error}") from None
 
 
-async def farewell(read: Read, write: Write, conflict: IdentityConflict) -> None:
+async def farewell(read: Read, write: Write, conflict: IdentityConflict, epoch: int) -> None:
     """Tells a peer, instead of greeting it, why not; waits a moment until it has heard."""
     with suppress(TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
         async with asyncio.timeout(FAREWELL_SECONDS):
-            await write(pb.Handshake(farewell=conflict.unknown).SerializeToString())
+            await write(_step(epoch, farewell=conflict.unknown))
             while await read() is not grpc.aio.EOF:
                 pass
 
 
-async def _next(read: Read, step: str) -> pb.Handshake:
-    """The peer's next step, which must be this one. Raises Malformed, NotServed or Doubt."""
+def _step(epoch: int, **step: Any) -> bytes:
+    return pb.Handshake(engine=pb.FAB_PAXOS, epoch=epoch, **step).SerializeToString()
+
+
+async def _next(read: Read, step: str, epoch: int) -> pb.Handshake:
+    """The peer's next step, which must be this one. Raises Malformed, Mismatch, NotServed or Doubt."""
     frame = await read()
     if frame is grpc.aio.EOF or not isinstance(frame, bytes):
         raise NotServed("it closed the stream within the handshake")
@@ -180,6 +189,7 @@ async def _next(read: Read, step: str) -> pb.Handshake:
         handshake = pb.Handshake.FromString(frame)
     except DecodeError:
         raise Malformed("not a step of a handshake") from None
+    require_match(handshake, epoch)
     came = handshake.WhichOneof("step")
     if came == "farewell":
         raise Doubt(

@@ -42,6 +42,11 @@ class MemberLog:
         self.refused[member] += 1
         self.accuse(member, text)
 
+    def mismatched(self, member: int, reason: str) -> None:
+        """It is set up in another way: nothing is held against it."""
+        if self._is_due("mismatched", member):
+            log.warning("no link with %s: %s", self._name(member), reason)
+
     def doubted(self, member: int, reason: str) -> None:
         """Its identity is in doubt."""
         self.alarms[member] = reason

@@ -19,11 +19,11 @@ import grpc.aio
 from alliance.config.file import AllianceConfig
 from alliance.errors import AllianceError, IdentityConflict, JournalError
 from alliance.keys.channel import Credentials
-from alliance.net.channels import NotServed, established, one_line, open_channel
+from alliance.net.channels import GREETING, NotServed, OtherProtocol, established, one_line, open_channel
 from alliance.net.tasks import until_first
 from alliance.server.incarnation import Doubt, Incarnation, farewell
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX, Malformed
-from alliance.wire.envelope import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
+from alliance.wire.envelope import ENVELOPE_MESSAGES_MAX, Mismatch, envelope, open_envelope
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +45,17 @@ class Receiver(Protocol):
     def rejected_frame(self, sender: int, reason: str) -> None: ...
     def connected(self, peer: int) -> None: ...
     def lost(self, peer: int) -> None: ...
+    def mismatched(self, peer: int, reason: str) -> None: ...
     def doubted(self, peer: int, reason: str) -> None: ...
     def failed(self, error: AllianceError) -> None: ...
     async def room(self) -> None: ...
 
 
 class Packer:
-    """Puts messages into envelopes. What goes to everybody is put together once, not once for each."""
+    """Puts messages into envelopes of ``epoch``. What goes to all is put together once, not for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
         self._messages: list[bytes] = []
         self._frame = b""
 
@@ -61,7 +63,7 @@ class Packer:
         """An envelope of these messages; the last one again if they are the very same objects."""
         last = self._messages
         if len(messages) != len(last) or any(map(is_not, messages, last)):
-            self._messages, self._frame = messages, envelope(messages)
+            self._messages, self._frame = messages, envelope(messages, self._epoch)
         return self._frame
 
 
@@ -161,7 +163,7 @@ class Peers:
         self._me = me
         self._mine = mine
         self._receiver = receiver
-        packer = Packer()
+        packer = Packer(config.epoch)
         self.links = {peer: Link(peer, packer) for peer in range(len(config.members)) if peer != me}
 
     def send(self, to: int, message: bytes) -> None:
@@ -177,6 +179,10 @@ class Peers:
             for peer in range(self._me):
                 tasks.create_task(self._keep_open(peer), name=f"link to member {peer + 1}")
 
+    def mismatched(self, peer: int, reason: str) -> None:
+        """This member opened a stream and is set up in another way."""
+        self._receiver.mismatched(peer, reason)
+
     async def answer(self, peer: int, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         """Serves the stream that a member with a higher index opened. Raises Malformed, when it is told."""
         await self._exchange(peer, context.read, context.write)
@@ -189,10 +195,12 @@ class Peers:
             begun = asyncio.get_running_loop().time()
             async with open_channel(member, self._mine) as channel:
                 exchange: Any = channel.stream_stream(EXCHANGE)
-                call = exchange()
+                call = exchange(metadata=GREETING)
                 try:
                     await established(call)
                     await self._exchange(peer, call.read, call.write)
+                except OtherProtocol as error:
+                    self._receiver.mismatched(peer, str(error))
                 except (NotServed, Malformed) as error:
                     log.debug("link to %s: %s", member.name, error)
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
@@ -215,6 +223,8 @@ class Peers:
         except Malformed as error:
             self._receiver.rejected_frame(peer, str(error))
             raise
+        except Mismatch as error:
+            self._receiver.mismatched(peer, str(error))
         except NotServed as error:
             log.debug("link to %s: %s", self._config.members[peer].name, error)
         except Doubt as doubt:
@@ -223,7 +233,7 @@ class Peers:
             self._receiver.failed(error)
         except IdentityConflict as conflict:
             self._receiver.failed(conflict)  # first of all: nothing leaves any more
-            await farewell(read, write, conflict)
+            await farewell(read, write, conflict, self._config.epoch)
         finally:
             if link.close(stream):
                 self._receiver.lost(peer)
@@ -239,7 +249,7 @@ class Peers:
     async def _read(self, peer: int, read: Callable[[], Any]) -> None:
         while (frame := await read()) is not grpc.aio.EOF:
             size = 0
-            for message in open_envelope(frame):
+            for message in open_envelope(frame, self._config.epoch):
                 self._receiver.received(peer, message)
                 size += len(message)
                 if size >= BREATH_BYTES:

@@ -36,6 +36,9 @@ class PeerReceiver:
     def lost(self, peer: int) -> None:
         self._log.lost(peer)
 
+    def mismatched(self, peer: int, reason: str) -> None:
+        self._log.mismatched(peer, reason)
+
     def doubted(self, peer: int, reason: str) -> None:
         self._log.doubted(peer, reason)
 

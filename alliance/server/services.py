@@ -9,7 +9,7 @@ import grpc.aio
 
 from alliance.config.file import AllianceConfig
 from alliance.errors import JournalError
-from alliance.net.channels import GREETING, Identities
+from alliance.net.channels import GREETING, Identities, protocol_problem, require_protocol
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
 from alliance.server.driver import Inbox
@@ -48,6 +48,9 @@ class PeerService:
             await context.abort(
                 grpc.StatusCode.PERMISSION_DENIED, "only members with a higher index open this stream"
             )
+        if problem := protocol_problem(context.invocation_metadata() or ()):
+            self._peers.mismatched(peer, problem)
+        await require_protocol(context)
         await context.send_initial_metadata(GREETING)
         try:
             await self._peers.answer(peer, context)
@@ -88,6 +91,7 @@ class ClientService:
         client = self._identities.client(context)
         if client is None:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only clients of this alliance submit")
+        await require_protocol(context)
         self._enter()
         session = Session(client.client_id)
         try:
@@ -132,6 +136,7 @@ class ClientService:
         if not 1 <= request.first_slot <= SLOT_MAX:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "first_slot counts from 1")
         await self._known(context)
+        await require_protocol(context)
         self._enter()
         try:
             await context.send_initial_metadata(GREETING)

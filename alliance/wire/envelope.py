@@ -1,4 +1,8 @@
-"""Many messages in one frame of a stream: a frame costs about 100 microseconds, its bytes next to nothing."""
+"""Many messages in one frame of a stream: a frame costs about 100 microseconds, its bytes next to nothing.
+
+A frame names the engine and the epoch of its messages. One of others is refused as a whole: not as a lie,
+since its sender may be honest and set up in another way.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,33 @@ from alliance.wire.fastpath import ENVELOPE_MESSAGES, laid
 ENVELOPE_MESSAGES_MAX = 4096
 
 
-def envelope(messages: list[bytes]) -> bytes:
-    return b"".join(laid(ENVELOPE_MESSAGES, messages))
+class Mismatch(Exception):
+    """A frame of another engine or epoch; the text is one line and says what both sides are."""
 
 
-def open_envelope(data: bytes) -> list[bytes]:
-    """The messages of a frame; raises Malformed."""
+def require_match(frame: pb.Envelope | pb.Handshake, epoch: int) -> None:
+    """Raises Mismatch unless the frame is of this engine and of ``epoch``."""
+    if frame.engine != pb.FAB_PAXOS or frame.epoch != epoch:
+        known = pb.Engine.DESCRIPTOR.values_by_number.get(frame.engine)
+        theirs = known.name.lower() if known is not None else f"engine {frame.engine}"
+        raise Mismatch(
+            f"it speaks {theirs} in epoch {frame.epoch}, this member fab_paxos in epoch {epoch}: do both run"
+            " the same version with the same alliance.toml?"
+        )
+
+
+def envelope(messages: list[bytes], epoch: int) -> bytes:
+    tail = pb.Envelope(engine=pb.FAB_PAXOS, epoch=epoch).SerializeToString()
+    return b"".join([*laid(ENVELOPE_MESSAGES, messages), tail])
+
+
+def open_envelope(data: bytes, epoch: int) -> list[bytes]:
+    """The messages of a frame; raises Mismatch when it is not of this engine and epoch, and Malformed."""
     try:
-        messages = pb.Envelope.FromString(data).messages
+        frame = pb.Envelope.FromString(data)
     except DecodeError:
         raise Malformed("not an envelope") from None
-    if len(messages) > ENVELOPE_MESSAGES_MAX:
-        raise OverLimit(f"{len(messages)} messages in one envelope")
-    return list(messages)
+    require_match(frame, epoch)
+    if len(frame.messages) > ENVELOPE_MESSAGES_MAX:
+        raise OverLimit(f"{len(frame.messages)} messages in one envelope")
+    return list(frame.messages)

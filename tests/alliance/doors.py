@@ -6,6 +6,7 @@ import datetime
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import grpc
@@ -19,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from alliance.config.identity import certify_itself
 from alliance.config.parties import Party
 from alliance.keys.channel import ChannelKey, Credentials, certify, utc_now
-from alliance.net.channels import CLIENT_OPTIONS, NotServed, established
+from alliance.net.channels import CLIENT_OPTIONS, GREETING, NotServed, established
 from alliance.pb import client_pb2 as pb
 from alliance.server.peers import EXCHANGE
 from tests.alliance.farm import Farm
@@ -77,7 +78,8 @@ async def reaching(farm: Farm, port: int, key: bytes | None, certificate: bytes 
 def door(channel: Any, method: str, kind: str = "stream_stream", reply: Any = None) -> Any:
     open_call = getattr(channel, kind)
     parse = reply.FromString if reply is not None else None
-    return open_call(f"/alliance.v1.Client/{method}", lambda m: m.SerializeToString(), parse)
+    call = open_call(f"/alliance.v1.Client/{method}", lambda m: m.SerializeToString(), parse)
+    return partial(call, metadata=GREETING)
 
 
 async def attempt(channel: Any, what: str) -> grpc.StatusCode:
@@ -90,10 +92,11 @@ async def attempt(channel: Any, what: str) -> grpc.StatusCode:
             return error.code()
         return grpc.StatusCode.OK
     exchange: Any = channel.stream_stream(EXCHANGE)
+    listen = door(channel, "Listen", "unary_stream")
     call = {
-        "Exchange": exchange,
+        "Exchange": partial(exchange, metadata=GREETING),
         "Submit": door(channel, "Submit"),
-        "Listen": lambda: door(channel, "Listen", "unary_stream")(pb.ListenRequest(first_slot=1)),
+        "Listen": partial(listen, pb.ListenRequest(first_slot=1)),
     }[what]()
     try:
         await established(call)

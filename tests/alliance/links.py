@@ -16,7 +16,7 @@ from typing import Any
 import grpc.aio
 
 from alliance.errors import AllianceError
-from alliance.net.channels import Identities, open_channel
+from alliance.net.channels import GREETING, Identities, open_channel
 from alliance.pb import peer_pb2 as pb
 from alliance.server.incarnation import Incarnation
 from alliance.server.latest_statements import LatestStatements, SignedStatement
@@ -39,6 +39,7 @@ class Ear:
         self.rejections: list[tuple[int, str]] = []
         self.connections: list[int] = []
         self.losses: list[int] = []
+        self.mismatches: list[tuple[int, str]] = []
         self.doubts: list[tuple[int, str]] = []
         self.errors: list[AllianceError] = []
         self._news = asyncio.Event()
@@ -57,6 +58,10 @@ class Ear:
 
     def lost(self, peer: int) -> None:
         self.losses.append(peer)
+        self._news.set()
+
+    def mismatched(self, peer: int, reason: str) -> None:
+        self.mismatches.append((peer, reason))
         self._news.set()
 
     def doubted(self, peer: int, reason: str) -> None:
@@ -124,8 +129,8 @@ def greeting(farm: Farm, member: int, peer: int, number: int, session: bytes = b
 
 
 def step(**what: Any) -> bytes:
-    """A frame of the handshake."""
-    return pb.Handshake(**what).SerializeToString()
+    """A frame of the handshake, of the right engine and epoch if nothing else is said."""
+    return pb.Handshake(**{"engine": pb.FAB_PAXOS, **what}).SerializeToString()
 
 
 async def shake_hands(farm: Farm, call: Any, member: int) -> None:
@@ -139,11 +144,13 @@ async def shake_hands(farm: Farm, call: Any, member: int) -> None:
 
 
 @asynccontextmanager
-async def raw(farm: Farm, port: int, member: int = HIGH, *, greets: bool = True) -> AsyncIterator[Any]:
+async def raw(
+    farm: Farm, port: int, member: int = HIGH, *, greets: bool = True, metadata: Any = GREETING
+) -> AsyncIterator[Any]:
     """A stream to the low member that the test itself opens under a member's name."""
     async with open_channel(at(farm.config, LOW, port), farm.members[member]) as channel:
         exchange: Any = channel.stream_stream(EXCHANGE)
-        call = exchange()
+        call = exchange(metadata=metadata)
         await call.initial_metadata()
         if greets:
             await shake_hands(farm, call, member)

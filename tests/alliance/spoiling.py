@@ -86,7 +86,8 @@ def _single(field: Any, value: Any) -> Iterator[tuple[str, Any]]:
     elif field.cpp_type == field.CPPTYPE_BOOL:
         yield "changed", not value
     else:
-        largest = 2**64 - 1 if field.cpp_type == field.CPPTYPE_UINT64 else 2**32 - 1
+        bits = {field.CPPTYPE_UINT64: 64, field.CPPTYPE_ENUM: 31}.get(field.cpp_type, 32)
+        largest = 2**bits - 1
         yield "more", value + 1
         if value:
             yield "less", value - 1

@@ -18,9 +18,11 @@ from alliance.server.incarnation import Doubt, Incarnation
 from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.wire.bounds import Malformed
+from alliance.wire.envelope import Mismatch
 from quorum import Context, GreetingStatement, VoteStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
+from tests.alliance.links import step
 from tests.alliance.matrix_rows import parsed
 from tests.alliance.spoiling import Path, paths, spoilt
 
@@ -39,15 +41,23 @@ greeting.fields | malformed: changed cut empty huge longer member old peer zeros
 greeting.signature | malformed: alliance changed cut empty epoch huge longer member old peer zeros
 welcome | malformed: empty
 farewell | doubt: changed empty huge
+engine | mismatch: largest less more zero
+epoch | mismatch: largest more
 """
 """As in ``matrix_rows``; the verdicts are what the handshake raises, or ``taken``.
 
 ``conflict``: this member stops, for it is shown its own word that it does not know. Only its own signature
-brings that about; what is spoilt without it is malformed.
+brings that about; what is spoilt without it is malformed. ``mismatch``: nothing is held against the peer.
 """
 
 TABLE = parsed(ROWS)
-VERDICTS = {Malformed: "malformed", Doubt: "doubt", NotServed: "hung up", IdentityConflict: "conflict"}
+VERDICTS = {
+    Malformed: "malformed",
+    Mismatch: "mismatch",
+    Doubt: "doubt",
+    NotServed: "hung up",
+    IdentityConflict: "conflict",
+}
 
 TESTS = File(__file__).parents[1]
 ELSEWHERE = {
@@ -117,10 +127,10 @@ class Hand:
         memory = [self._signed(me, statement, context).encode() for statement in (first, word)]
         greeting = self._greeting(author, to, number, context).encode()
         return {
-            "memory": pb.Handshake(memory=pb.Memory(statements=memory)).SerializeToString(),
-            "greeting": pb.Handshake(greeting=greeting).SerializeToString(),
-            "welcome": pb.Handshake(welcome=pb.Welcome()).SerializeToString(),
-            "farewell": pb.Handshake(farewell="its start number 3").SerializeToString(),
+            "memory": step(memory=pb.Memory(statements=memory)),
+            "greeting": step(greeting=greeting),
+            "welcome": step(welcome=pb.Welcome()),
+            "farewell": step(farewell="its start number 3"),
         }
 
     async def judge(self, name: str, data: bytes) -> str:
@@ -186,15 +196,17 @@ def test_what_is_spoilt_below_is_true_itself(hand: Hand, run: Run) -> None:
 
 @pytest.mark.parametrize("path", list(TABLE), ids=".".join)
 def test_a_spoilt_field(hand: Hand, run: Run, path: Path) -> None:
-    others = {way: steps[path[0]] for way, steps in hand.others.items()}
+    """Of its own step, or of every step if all have it."""
 
-    async def verdicts() -> dict[str, set[str]]:
+    async def verdicts(name: str) -> dict[str, set[str]]:
+        others = {way: steps[name] for way, steps in hand.others.items()}
         met: dict[str, set[str]] = {}
-        for way, data in spoilt(path, hand.true[path[0]], others, pb.Handshake):
-            met.setdefault(await hand.judge(path[0], data), set()).add(way)
+        for way, data in spoilt(path, hand.true[name], others, pb.Handshake):
+            met.setdefault(await hand.judge(name, data), set()).add(way)
         return met
 
-    assert run(verdicts()) == TABLE[path]
+    for name in (path[0],) if path[0] in hand.true else hand.true:
+        assert run(verdicts(name)) == TABLE[path]
 
 
 def test_what_is_logged_of_it_is_one_short_line(hand: Hand) -> None:

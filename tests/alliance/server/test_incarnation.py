@@ -390,7 +390,7 @@ def _lies(farm: Farm, me: Member) -> dict[str, bytes]:
         ),
         "too many": shows(genuine, genuine, genuine),
         "junk": b"\xff\xff\xff",
-        "nothing": b"",
+        "nothing": step(),
         "another step": WELCOME,
     }
 
@@ -424,7 +424,7 @@ def test_a_peer_that_greets_wrongly_is_not_taken_for_anybody(farm: Farm, tmp_pat
             ):
                 with pytest.raises(Malformed):
                     await hear(me, NOTHING, step(greeting=wrong.encode()), WELCOME)
-            for frames in ((NOTHING, NOTHING), (NOTHING, WELCOME), (NOTHING, b""), (WELCOME,)):
+            for frames in ((NOTHING, NOTHING), (NOTHING, WELCOME), (NOTHING, step()), (WELCOME,)):
                 with pytest.raises(Malformed):
                     await hear(me, *frames)
             assert me.incarnation._held[PEER] is None
@@ -449,7 +449,7 @@ def test_a_silent_peer_is_given_up(
             with pytest.raises(NotServed, match="no handshake within"):
                 await me.incarnation.shake_hands(PEER, Pipe().read, Pipe().write)
             monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.01)
-            await farewell(Pipe().read, Pipe().write, IdentityConflict("", ""))
+            await farewell(Pipe().read, Pipe().write, IdentityConflict("", ""), 0)
 
     run(scenario())
 

@@ -37,7 +37,7 @@ def opened(link: Link) -> int:
 
 
 def test_nothing_waits_for_who_is_not_connected() -> None:
-    link = Link(1, Packer())
+    link = Link(1, Packer(0))
     link.send(b"lost")
     assert not waiting(link)
     stream = link.take_over()
@@ -54,17 +54,17 @@ def test_nothing_waits_for_who_is_not_connected() -> None:
 
 def test_what_goes_to_everybody_is_put_together_once() -> None:
     """And never for one peer what was meant for another."""
-    packer = Packer()
+    packer = Packer(0)
     first, second = b"x" * 1000, b"y" * 1000
     frame = packer.pack([first, second])
     assert packer.pack([first, second]) is frame
     for others in ([first], [second, first], [first, second, second], [bytes(bytearray(first)), second]):
-        assert open_envelope(packer.pack(others)) == others
+        assert open_envelope(packer.pack(others), 0) == others
 
 
 def test_a_peer_that_does_not_read_costs_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OUTBOX_BYTES_MAX", 100)
-    link = Link(1, Packer())
+    link = Link(1, Packer(0))
     opened(link)
     for _ in range(50):
         link.send(b"x" * 30)
@@ -76,7 +76,7 @@ def test_a_peer_that_does_not_read_costs_bounded_memory(monkeypatch: pytest.Monk
 
 def test_what_waited_for_an_old_stream_is_not_for_the_new_one(run: Run) -> None:
     async def scenario() -> None:
-        link = Link(1, Packer())
+        link = Link(1, Packer(0))
         first = opened(link)
         link.send(b"stale")
         second = opened(link)
@@ -85,7 +85,7 @@ def test_what_waited_for_an_old_stream_is_not_for_the_new_one(run: Run) -> None:
         link.open(first)
         assert link.connected
         assert await link.next_frame(first) is None
-        assert open_envelope(await link.next_frame(second) or b"") == [b"fresh"]
+        assert open_envelope(await link.next_frame(second) or b"", 0) == [b"fresh"]
 
     run(scenario())
 
@@ -94,14 +94,14 @@ def test_a_stream_that_was_taken_over_takes_no_frame(run: Run) -> None:
     """The old writer still waits when the new stream opens; it must not snatch what is sent then."""
 
     async def scenario() -> None:
-        link = Link(1, Packer())
+        link = Link(1, Packer(0))
         old = asyncio.create_task(link.next_frame(opened(link)))
         await asyncio.wait([old], timeout=0.01)
         second = opened(link)
         new = asyncio.create_task(link.next_frame(second))
         link.send(b"for the new one")
         assert await old is None
-        assert open_envelope(await new or b"") == [b"for the new one"]
+        assert open_envelope(await new or b"", 0) == [b"for the new one"]
 
     run(scenario())
 
@@ -110,14 +110,14 @@ def test_frames_keep_the_order_and_the_bounds(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "FLUSH_BYTES", 100)
 
     async def scenario() -> None:
-        link = Link(1, Packer())
+        link = Link(1, Packer(0))
         stream = opened(link)
         sent = [b"%03d" % number + b"x" * (number % 70) for number in range(200)] + [b"y" * 500, b"z"]
         for message in sent:
             link.send(message)
         received: list[bytes] = []
         while len(received) < len(sent):
-            part = open_envelope(await link.next_frame(stream) or b"")
+            part = open_envelope(await link.next_frame(stream) or b"", 0)
             assert len(part) == 1 or sum(map(len, part)) <= 100
             received += part
         assert received == sent
@@ -125,7 +125,7 @@ def test_frames_keep_the_order_and_the_bounds(run: Run, monkeypatch: pytest.Monk
         monkeypatch.setattr(module, "FLUSH_BYTES", 10**6)
         for _ in range(ENVELOPE_MESSAGES_MAX + 1):
             link.send(b"")
-        counts = [len(open_envelope(await link.next_frame(stream) or b"")) for _ in range(2)]
+        counts = [len(open_envelope(await link.next_frame(stream) or b"", 0)) for _ in range(2)]
         assert counts == [ENVELOPE_MESSAGES_MAX, 1]
 
     run(scenario())
@@ -228,18 +228,86 @@ def test_a_link_comes_back_after_its_server_did(farm: Farm, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [b"\xff\xff", envelope([b""] * (ENVELOPE_MESSAGES_MAX + 1))], ids=["junk", "too many"]
+    "frame", [b"\xff\xff", envelope([b""] * (ENVELOPE_MESSAGES_MAX + 1), 0)], ids=["junk", "too many"]
 )
 def test_a_malformed_frame_closes_the_link_and_is_told(farm: Farm, run: Run, frame: bytes) -> None:
     async def scenario() -> None:
         low = Side(farm, LOW)
         async with serving(farm, LOW, low) as port, raw(farm, port) as call:
-            await call.write(envelope([b"fine"]))
+            await call.write(envelope([b"fine"], 0))
             await call.write(frame)
             assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert low.ear.messages == [(HIGH, b"fine")]
             assert [sender for sender, _ in low.ear.rejections] == [HIGH]
             assert not low.peers.links[HIGH].connected
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("in_handshake", [True, False])
+@pytest.mark.parametrize("other", [{"epoch": 1}, {"engine": pb.ENGINE_UNSPECIFIED}], ids=str)
+def test_a_peer_of_another_engine_or_epoch_gets_no_link_and_no_blame(
+    farm: Farm, run: Run, other: dict[str, Any], in_handshake: bool
+) -> None:
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, raw(farm, port, greets=not in_handshake) as call:
+            if in_handshake:
+                await call.write(step(memory=pb.Memory(), **other))
+            else:
+                await call.write(envelope([b"fine"], 0))
+                frame = {"messages": [b"a vote"], "engine": pb.FAB_PAXOS, **other}
+                await call.write(pb.Envelope(**frame).SerializeToString())
+            await low.ear.until(lambda ear: ear.mismatches)
+            ((sender, reason),) = low.ear.mismatches
+            assert sender == HIGH
+            assert reason.startswith("it speaks ")
+            assert low.ear.messages == ([] if in_handshake else [(HIGH, b"fine")])
+            assert not low.ear.rejections
+            assert not low.ear.doubts
+            assert not low.peers.links[HIGH].connected
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("metadata", [None, (("alliance-protocol", "1"),), (("alliance-protocol", "3"),)])
+def test_a_peer_of_another_version_is_told_so(farm: Farm, run: Run, metadata: Any) -> None:
+    """Version 0.1.0 opened its streams without a greeting."""
+
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with (
+            serving(farm, LOW, low) as port,
+            raw(farm, port, greets=False, metadata=metadata) as call,
+        ):
+            assert await call.code() is grpc.StatusCode.FAILED_PRECONDITION
+            said = metadata[0][1].strip() if metadata else "1"
+            assert f"it speaks protocol {said}, this side 2" in await call.details()
+            ((sender, reason),) = low.ear.mismatches
+            assert sender == HIGH
+            assert f"it speaks protocol {said}, this side 2" in reason
+
+    run(scenario())
+
+
+def test_a_member_that_finds_a_peer_of_an_older_version_says_so(farm: Farm, run: Run) -> None:
+    class Old:
+        def serve(self, server: grpc.aio.Server) -> None:
+            exchange: Any = grpc.stream_stream_rpc_method_handler(self.exchange)
+            handler = grpc.method_handlers_generic_handler("alliance.v1.Peer", {"Exchange": exchange})
+            server.add_generic_rpc_handlers((handler,))
+
+        async def exchange(self, _: object, context: Any) -> None:
+            await context.send_initial_metadata((("alliance-protocol", "1"),))
+            await context.read()
+
+    async def scenario() -> None:
+        async with serving(farm, LOW, Old()) as port:
+            high = Side(farm, HIGH, {LOW: port})
+            async with dialling(high):
+                await high.ear.until(lambda ear: ear.mismatches)
+            assert high.ear.mismatches[0][0] == LOW
+            assert "it speaks protocol 1, this side 2" in high.ear.mismatches[0][1]
 
     run(scenario())
 
@@ -252,7 +320,7 @@ def test_a_newer_stream_takes_over_and_ends_the_older_one(farm: Farm, run: Run) 
         async with serving(farm, LOW, low) as port, raw(farm, port) as first:
             await low.ear.until(lambda ear: ear.connections)
             low.peers.send(HIGH, b"to the first")
-            assert open_envelope(await first.read()) == [b"to the first"]
+            assert open_envelope(await first.read(), 0) == [b"to the first"]
             async with raw(farm, port) as second:
                 await low.ear.until(lambda ear: len(ear.connections) == 2)
                 for number in range(10):
@@ -260,10 +328,10 @@ def test_a_newer_stream_takes_over_and_ends_the_older_one(farm: Farm, run: Run) 
                 assert await first.read() is grpc.aio.EOF
                 got: list[bytes] = []
                 while len(got) < 10:
-                    got += open_envelope(await second.read())
+                    got += open_envelope(await second.read(), 0)
                 assert got == [b"%d" % number for number in range(10)]
                 assert low.peers.links[HIGH].connected
-                await second.write(envelope([b"still heard"]))
+                await second.write(envelope([b"still heard"], 0))
                 await low.ear.until(lambda ear: ear.messages)
 
     run(scenario())
@@ -280,7 +348,7 @@ def test_a_flood_of_streams_leaves_one(farm: Farm, run: Run) -> None:
             for call in calls[:-1]:
                 assert await call.read() is grpc.aio.EOF
             low.peers.send(HIGH, b"last")
-            assert open_envelope(await calls[-1].read()) == [b"last"]
+            assert open_envelope(await calls[-1].read(), 0) == [b"last"]
 
     run(scenario())
 
@@ -308,7 +376,7 @@ def test_nothing_passes_before_the_handshake(farm: Farm, run: Run) -> None:
         async with serving(farm, LOW, low) as port, raw(farm, port, greets=False) as call:
             assert pb.Handshake.FromString(await call.read()).WhichOneof("step") == "memory"
             low.peers.send(HIGH, b"a vote")
-            await call.write(envelope([b"a vote"]))
+            await call.write(envelope([b"a vote"], 0))
             assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert [sender for sender, _ in low.ear.rejections] == [HIGH]
             assert low.ear.messages == []
@@ -397,7 +465,7 @@ def test_a_large_envelope_lets_others_have_their_turn(
     async def scenario() -> None:
         side = Side(farm, LOW)
         turns: list[int] = []
-        frames = [envelope([b"x" * 60] * 10), grpc.aio.EOF]
+        frames = [envelope([b"x" * 60] * 10, 0), grpc.aio.EOF]
 
         async def read() -> Any:
             return frames.pop(0)

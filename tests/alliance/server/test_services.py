@@ -13,7 +13,7 @@ import grpc.aio
 import pytest
 
 from alliance.errors import JournalError
-from alliance.net.channels import established, open_channel
+from alliance.net.channels import OtherProtocol, established, open_channel
 from alliance.pb import client_pb2 as pb
 from alliance.pb import peer_pb2
 from alliance.server import services, sessions
@@ -158,6 +158,49 @@ def test_a_bad_slot_is_refused_and_costs_no_quota(farm: Farm, office: Office, ru
                 call = door(channel, "Listen", "unary_stream")(pb.ListenRequest(first_slot=slot))
                 assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert not office.service._streams
+
+    run(scenario())
+
+
+def test_a_client_of_another_version_is_told_so(farm: Farm, office: Office, run: Run) -> None:
+    """Version 0.1.0 opened its streams without a greeting."""
+
+    async def scenario() -> None:
+        async with as_client(farm, office) as channel:
+            for metadata, said in (((), "1"), ((("alliance-protocol", "3"),), "3")):
+                for call in (
+                    door(channel, "Listen", "unary_stream")(
+                        pb.ListenRequest(first_slot=1), metadata=metadata
+                    ),
+                    door(channel, "Submit")(metadata=metadata),
+                ):
+                    assert await call.code() is grpc.StatusCode.FAILED_PRECONDITION
+                    assert f"it speaks protocol {said}, this side 2" in await call.details()
+        assert not office.service._streams
+
+    run(scenario())
+
+
+def test_a_server_of_another_version_is_told_from_one_that_is_down(farm: Farm, run: Run) -> None:
+    class Old:
+        def serve(self, server: grpc.aio.Server) -> None:
+            listen: Any = grpc.unary_stream_rpc_method_handler(self.listen)
+            handler = grpc.method_handlers_generic_handler("alliance.v1.Client", {"Listen": listen})
+            server.add_generic_rpc_handlers((handler,))
+
+        async def listen(self, _: object, context: Any) -> None:
+            await context.send_initial_metadata((("alliance-protocol", "1"),))
+            await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        async with (
+            serving(farm, ME, Old()) as port,
+            open_channel(at(farm.config, ME, port), farm.clients[0]) as channel,
+        ):
+            call = door(channel, "Listen", "unary_stream")(pb.ListenRequest(first_slot=1))
+            with pytest.raises(OtherProtocol, match="it speaks protocol 1, this side 2: they"):
+                await established(call)
+            call.cancel()
 
     run(scenario())
 

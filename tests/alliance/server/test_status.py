@@ -21,7 +21,7 @@ class Still:
 
 
 def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
-    links = {peer: Link(peer, Packer()) for peer in (0, 1, 3)}
+    links = {peer: Link(peer, Packer(0)) for peer in (0, 1, 3)}
     links[1].open(links[1].take_over())
     log = MemberLog(farm.config)
     log.rejected(0, "junk")

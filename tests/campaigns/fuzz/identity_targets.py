@@ -15,6 +15,7 @@ from alliance.server.incarnation import Doubt, Incarnation, _next
 from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.wire.bounds import Malformed
+from alliance.wire.envelope import Mismatch
 from fab_paxos.evidence import TwoWords
 from quorum import GreetingStatement, IndividualStatement, VoteStatement
 from tests.alliance.farm import Chain, Farm
@@ -75,16 +76,17 @@ class HandshakeTarget:
     def corpus(self) -> list[bytes]:
         own = SignedStatement.decode(self._member._greeting(PEER).encode())
         early = self._signed(ME, VoteStatement(0, 0, bytes(32)))
-        steps = [
-            pb.Handshake(memory=pb.Memory()),
-            pb.Handshake(memory=pb.Memory(statements=[own.encode(), early.encode()])),
-            pb.Handshake(memory=pb.Memory(statements=[self._signed(PEER, early.statement).encode()])),
-            *(pb.Handshake(greeting=word.encode()) for word in self._greetings()),
-            pb.Handshake(greeting=self._signed(PEER, GreetingStatement(PEER, 1, 9, b"s" * 32)).encode()),
-            pb.Handshake(welcome=pb.Welcome()),
-            pb.Handshake(farewell="its start number 3"),
+        return [
+            _step(memory=pb.Memory()),
+            _step(memory=pb.Memory(statements=[own.encode(), early.encode()])),
+            _step(memory=pb.Memory(statements=[self._signed(PEER, early.statement).encode()])),
+            *(_step(greeting=word.encode()) for word in self._greetings()),
+            _step(greeting=self._signed(PEER, GreetingStatement(PEER, 1, 9, b"s" * 32)).encode()),
+            _step(welcome=pb.Welcome()),
+            _step(farewell="its start number 3"),
+            _step(engine=pb.ENGINE_UNSPECIFIED, memory=pb.Memory()),
+            _step(epoch=1, memory=pb.Memory()),
         ]
-        return [step.SerializeToString() for step in steps]
 
     def _greetings(self) -> list[SignedStatement]:
         return [self._signed(PEER, GreetingStatement(PEER, ME, number, b"s" * 32)) for number in (1, 2)]
@@ -102,16 +104,20 @@ class HandshakeTarget:
             return data
 
         try:
-            came = _now(_next(read, step))
+            came = _now(_next(read, step, 0))
             if step == "memory":
                 self._member._examine(PEER, came.memory)
             elif step == "greeting":
                 word = SignedStatement.decode(came.greeting)
                 self._member._take(PEER, self._member._held[PEER], word)
                 require(word.encode().SerializeToString() in self._true, "a greeting is believed")
-        except (Malformed, NotServed, Doubt):
+        except (Malformed, Mismatch, NotServed, Doubt):
             return False
         return True
+
+
+def _step(**what: Any) -> bytes:
+    return pb.Handshake(**{"engine": pb.FAB_PAXOS, **what}).SerializeToString()
 
 
 def _now(work: Coroutine[Any, Any, pb.Handshake]) -> pb.Handshake:

@@ -136,7 +136,8 @@ def _scalar(dice: Random, field: Any, value: Any) -> Any:
         return not value
     if isinstance(value, str):
         return value[: dice.randrange(len(value) + 1)] + "x"
-    largest = 2**64 - 1 if field.cpp_type == field.CPPTYPE_UINT64 else 2**32 - 1
+    bits = {field.CPPTYPE_UINT64: 64, field.CPPTYPE_ENUM: 31}.get(field.cpp_type, 32)
+    largest = 2**bits - 1
     return min(max(dice.choice((value + 1, value - 1, value ^ 1, dice.choice(INTERESTING))), 0), largest)
 
 

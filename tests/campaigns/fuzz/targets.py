@@ -22,7 +22,7 @@ from alliance.server.gate import Gate, Rejected
 from alliance.storage.journal_records import Position, Starts
 from alliance.wire import peer_messages
 from alliance.wire.bounds import Malformed
-from alliance.wire.envelope import envelope, open_envelope
+from alliance.wire.envelope import Mismatch, envelope, open_envelope
 from alliance.wire.log_frames import decode_frame, encode_frame
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.state_transfer import Transfer
@@ -97,15 +97,16 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
 
 
 def _envelopes(messages: list[bytes]) -> list[bytes]:
-    return [envelope([]), *(envelope(messages[at : at + 3]) for at in range(0, len(messages), 9))]
+    full = (envelope(messages[at : at + 3], 0) for at in range(0, len(messages), 9))
+    return [envelope([], 0), envelope(messages[:1], 1), *full]
 
 
 def _envelope(data: bytes) -> bool:
     try:
-        messages = open_envelope(data)
-    except Malformed:
+        messages = open_envelope(data, 0)
+    except (Malformed, Mismatch):
         return False
-    require(open_envelope(envelope(messages)) == messages, "an envelope changes its content")
+    require(open_envelope(envelope(messages, 0), 0) == messages, "an envelope changes its content")
     return True
 
 
