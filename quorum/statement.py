@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 from quorum.tags import Tag, tag_name
@@ -186,13 +186,19 @@ class NewViewStatement(_Statement):
 
 @dataclass(frozen=True, slots=True)
 class SubmissionStatement(_Statement):
-    """A client submits commands under one of its sequence numbers."""
+    """A client submits commands under one of its sequence numbers. Always signed in epoch 0.
+
+    A client signs for the alliance, not for a membership: what waits outlives a change of members.
+    """
 
     TAG: ClassVar[Tag] = Tag.SUBMISSION
     LAYOUT: ClassVar[struct.Struct] = struct.Struct(">32sQ32s")
     client_id: bytes
     client_seq: int
     body_digest: bytes
+
+    def encode(self, context: Context) -> bytes:
+        return replace(context, epoch=0).frame(self.TAG, self.fields())
 
 
 @dataclass(frozen=True, slots=True)

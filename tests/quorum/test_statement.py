@@ -27,6 +27,7 @@ from quorum import (
 
 CONTEXT = Context(bytes(range(32)), 0x0102030405060708)
 HEAD = b"alliance/v1\x00".hex() + "%02x" + bytes(range(32)).hex() + "0102030405060708"
+HEAD_OF_ANY_EPOCH = HEAD[:-16] + "0" * 16
 A, B = b"\xaa" * 32, b"\xbb" * 32
 SIX, SEVEN = "0000000000000006", "0000000000000007"
 
@@ -50,7 +51,8 @@ INDIVIDUAL = [entry for entry in FROZEN if entry[1] >= 0x40 and entry[1] != Subm
 @pytest.mark.parametrize(("statement", "tag", "fields"), FROZEN)
 def test_the_encoding_is_frozen(statement: JointStatement, tag: int, fields: str) -> None:
     """ "alliance/v1" 0x00 | tag u8 | alliance_id[32] | epoch u64 | fields, big-endian, fixed width."""
-    assert statement.encode(CONTEXT).hex() == HEAD % tag + fields
+    head = HEAD_OF_ANY_EPOCH if isinstance(statement, SubmissionStatement) else HEAD
+    assert statement.encode(CONTEXT).hex() == head % tag + fields
     assert statement.fields().hex() == fields
 
 
@@ -67,11 +69,18 @@ def test_one_encoding_in_full() -> None:
 def test_no_two_purposes_alliances_or_epochs_share_their_bytes() -> None:
     """docs/development/testing.md, scenario 23: replay across views, slots, epochs, alliances, purposes."""
     contexts = [Context(a, e) for a in (A, B) for e in (0, 1)]
-    encodings = [s.encode(c) for s, _, _ in FROZEN for c in contexts]
+    encodings = [s.encode(c) for s, _, _ in FROZEN if s.TAG != SubmissionStatement.TAG for c in contexts]
+    encodings += [SubmissionStatement(A, 6, B).encode(Context(a, 0)) for a in (A, B)]
     encodings += [
         AcceptedStatement(v, s, r).encode(contexts[0]) for v in (1, 2) for s in (1, 2) for r in (A, B)
     ]
     assert len(set(encodings)) == len(encodings)
+
+
+def test_a_client_signs_for_the_alliance_and_not_for_an_epoch() -> None:
+    """What waits for its order outlives a change of members: nobody has to sign it again."""
+    statement = SubmissionStatement(A, 6, B)
+    assert len({statement.encode(Context(A, epoch)) for epoch in (0, 1, 2**64 - 1)}) == 1
 
 
 @pytest.mark.parametrize(("statement", "tag", "fields"), JOINT)
