@@ -11,7 +11,7 @@ WORKERS ?= 2
 UNITS := $(addprefix tests/,alliance checks execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
 .PHONY: help demo test quick check campaigns sim explore twins bugs fuzz fuzz-crypto mutants bench bench-peers \
-	bench-scale bench-crypto docs protos clean
+	bench-scale bench-crypto bench-receipts docs protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -104,6 +104,10 @@ mutants: $(SETUP_DEV) ## wrong versions of shoup_rsa that tests must notice: mak
 bench-crypto: $(SETUP) ## what threshold RSA costs, beside the goals: make bench-crypto ARGS="--keys 0"
 	@$(BIN)/python benchmarks/crypto.py $(ARGS)
 	@echo "bench-crypto: ok" >&2
+
+bench-receipts: $(SETUP) ## how large receipts are, and what it takes to check them
+	@$(BIN)/python -m benchmarks.receipts
+	@echo "bench-receipts: ok" >&2
 
 bench: $(SETUP_BENCH) ## real servers under load, with the ceiling: make bench ARGS='--full'
 	@$(BIN)/python -m benchmarks run $(ARGS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from verifiable_log.limits import BATCH_BYTES_MAX, BATCH_SUBMISSIONS_MAX, TIME_MS_MAX
-from verifiable_log.merkle import Frontier, tree_head
+from verifiable_log.merkle import Frontier, MerkleLog, tree_head
 from verifiable_log.submission import InvalidSubmission, Submission
 
 
@@ -17,7 +17,8 @@ class Batch:
 
     ``time_ms`` is the leader's stamp, in milliseconds since 1970. The agreed time of a slot is the highest
     stamp up to it, so it never goes back, and a NOOP, whose stamp is 0, leaves it as it was.
-    ``digest`` is ``batch_digest`` of the submissions' number, the stamp and the RFC 6962 tree head.
+    ``digest`` is ``batch_digest`` of the submissions' number, the stamp and the RFC 6962 tree head over their
+    headers.
     """
 
     submissions: tuple[Submission, ...]
@@ -34,8 +35,15 @@ class Batch:
             raise InvalidSubmission(f"a batch has {BATCH_BYTES_MAX} bytes at most")
         if not 0 <= time_ms <= TIME_MS_MAX:
             raise InvalidSubmission(f"a time stamp is 0 to {TIME_MS_MAX} ms")
-        head = tree_head([submission.encoded for submission in members])
+        head = tree_head([submission.header().encode() for submission in members])
         return cls(members, batch_digest(len(members), time_ms, head), time_ms)
+
+    def tree(self) -> MerkleLog:
+        """The tree over the submissions' headers, to make paths from."""
+        tree = MerkleLog()
+        for submission in self.submissions:
+            tree.append(submission.header().encode())
+        return tree
 
 
 def batch_digest(count: int, time_ms: int, head: bytes) -> bytes:

@@ -20,9 +20,10 @@ Three forms of one tree, from small to large:
   be appended to, is an immutable value, and so is what an acceptor saves to roll back to;
 * a `MerkleLog`: every node since some frontier, to make proofs from.
 
-Two trees are made of it. The batch digest is `tree_head` of the encoded submissions of a batch. The root of
-slot s is the tree head over `slot_leaf(1, digest_1) … slot_leaf(s, digest_s)`: slots start at 1, leaf indices
-at 0, so slot s is leaf s - 1.
+Three trees are made of it, one under the other. A client signs the `tree_head` over its commands, in groups
+(`command_tree`). The batch digest is made of that over the headers of a batch's submissions. The root of slot
+s is the tree head over `slot_leaf(1, digest_1) … slot_leaf(s, digest_s)`: slots start at 1, leaf indices at
+0, so slot s is leaf s - 1.
 
 What a proof binds: for fixed sizes the structure of the walk is fixed, so under collision resistance of
 SHA-256 a matching root means matching leaves. A root alone does *not* bind the number of leaves. The sizes
@@ -66,18 +67,32 @@ def slot_leaf(slot: int, batch_digest: bytes) -> bytes:
 
 def tree_head(leaves: Sequence[bytes]) -> bytes:
     """Hash a list of leaf *data* (not yet hashed) to its root, 32 bytes. RFC 6962, section 2.1, MTH."""
+    return _levels_over(leaves)[-1][0] if leaves else EMPTY_ROOT
+
+
+def inclusion_paths(leaves: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """The inclusion proof of each leaf (data) in the tree over all of them, as `MerkleLog` makes of one."""
     if not leaves:
-        return EMPTY_ROOT
-    level = [sha256(b"\x00" + data).digest() for data in leaves]
-    while len(level) > 1:
+        return []
+    *levels, _ = _levels_over(leaves)
+    return [
+        tuple([level[i] for h, level in enumerate(levels) if (i := index >> h ^ 1) < len(level)])
+        for index in range(len(leaves))
+    ]
+
+
+def _levels_over(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Every node of the tree over at least one leaf (data), level by level, the root's last."""
+    levels = [[sha256(b"\x00" + data).digest() for data in leaves]]
+    while len(level := levels[-1]) > 1:
         above = [
             sha256(b"\x01" + left + right).digest()
             for left, right in zip(level[::2], level[1::2], strict=False)  # a last one alone moves up
         ]
         if len(level) & 1:
             above.append(level[-1])
-        level = above
-    return level[0]
+        levels.append(above)
+    return levels
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from verifiable_log.batch import batch_digest
 from verifiable_log.merkle import slot_leaf
 from verifiable_log.merkle_proofs import root_from_inclusion
-from verifiable_log.submission import Submission
+from verifiable_log.submission import SubmissionHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Placement:
     batch_path: tuple[bytes, ...]
     log_path: tuple[bytes, ...]
 
-    def root(self, submission: Submission, size: int) -> bytes:
-        """The root of the log of ``size`` slots that holds the submission here. Raises ValueError."""
-        head = root_from_inclusion(submission.encoded, self.index, self.batch_size, self.batch_path)
+    def root(self, header: SubmissionHeader, size: int) -> bytes:
+        """The root of the log of ``size`` slots that holds this submission here. Raises ValueError."""
+        head = root_from_inclusion(header.encode(), self.index, self.batch_size, self.batch_path)
         leaf = slot_leaf(self.slot, batch_digest(self.batch_size, self.time_ms, head))
         return root_from_inclusion(leaf, self.slot - 1, size, self.log_path)

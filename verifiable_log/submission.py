@@ -7,7 +7,14 @@ Submission::
     client_id[32] | client_seq u64 | count u32 | length u32 x count | commands | signature[64]
 
 ``client_id`` is the SHA-256 digest of the client's Ed25519 public key. The signature is over the
-SubmissionStatement whose ``body_digest`` is the SHA-256 digest of ``count | lengths | commands``.
+SubmissionStatement whose ``body_digest`` is the root of the Merkle tree over the commands: ``command_tree``.
+
+Header, the leaf of a batch's tree, of 136 bytes::
+
+    client_id[32] | client_seq u64 | body_digest[32] | signature[64]
+
+It says all of a submission: ``body_digest`` binds the commands, and with them their number and lengths. So
+whoever is shown that one command was ordered need not see the others.
 """
 
 from __future__ import annotations
@@ -19,6 +26,7 @@ from hashlib import sha256
 from itertools import accumulate, pairwise
 
 from quorum import Context, SubmissionStatement
+from verifiable_log.command_tree import body_digest
 from verifiable_log.limits import (
     COMMAND_BYTES_MAX,
     SUBMISSION_BYTES_MAX,
@@ -26,11 +34,45 @@ from verifiable_log.limits import (
 )
 
 _HEAD = struct.Struct(">32sQI")
+_HEADER = struct.Struct(">32sQ32s64s")
 SIGNATURE_BYTES = 64
 
 
 class InvalidSubmission(ValueError):
     """Bytes or commands from which no submission can be made; the text says which limit is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionHeader:
+    """What a batch's tree holds of a submission: whose it is, what was signed, and the signature.
+
+    Raises InvalidSubmission for fields of another size.
+    """
+
+    client_id: bytes
+    client_seq: int
+    body_digest: bytes
+    signature: bytes
+
+    def __post_init__(self) -> None:
+        # ``pack`` fills up what is too short: two headers would have one encoding.
+        sizes = (len(self.client_id), len(self.body_digest), len(self.signature))
+        if sizes != (32, 32, SIGNATURE_BYTES) or not 0 <= self.client_seq < 2**64:
+            raise InvalidSubmission(
+                "a submission's header is a client_id and a digest of 32 bytes, a client_seq of 0 to 2^64-1"
+                f" and a signature of {SIGNATURE_BYTES} bytes"
+            )
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> SubmissionHeader:
+        """Parses outside bytes. Raises InvalidSubmission."""
+        if len(encoded) != _HEADER.size:
+            raise InvalidSubmission(f"a submission's header has {_HEADER.size} bytes")
+        return cls(*_HEADER.unpack(encoded))
+
+    def encode(self) -> bytes:
+        """The leaf."""
+        return _HEADER.pack(self.client_id, self.client_seq, self.body_digest, self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +103,16 @@ class Submission:
             raise InvalidSubmission(f"a command has {COMMAND_BYTES_MAX} bytes at most")
         if begin + sum(lengths) + SIGNATURE_BYTES != len(encoded):
             raise InvalidSubmission("the lengths of the commands do not add up")
-        digest = sha256(memoryview(encoded)[_HEAD.size - 4 : -SIGNATURE_BYTES]).digest()
-        return cls(client_id, client_seq, digest, encoded)
+        end = begin
+        digests = [sha256(encoded[end : (end := end + length)]).digest() for length in lengths]
+        return cls(client_id, client_seq, body_digest(digests), encoded)
 
     def statement(self) -> SubmissionStatement:
         """What the client signs."""
         return SubmissionStatement(self.client_id, self.client_seq, self.body_digest)
+
+    def header(self) -> SubmissionHeader:
+        return SubmissionHeader(self.client_id, self.client_seq, self.body_digest, self.signature)
 
     @property
     def signature(self) -> bytes:

@@ -87,8 +87,10 @@ def verify(
         receipt.verify(public_key)
     except InvalidReceipt as error:
         raise InvalidReceipt(f"{file} proves nothing: {error}") from None
-    certified = receipt.to_dict()["certified_slot"]
-    client = receipt.submission.client_id.hex()
+    if receipt.votes:
+        talk("the receipt has votes of members as well, which were not checked: that takes their keys")
+    certified = receipt.certificate.slot
+    client = receipt.client_id.hex()
     if output is Format.JSON:
         emit(
             {
@@ -97,7 +99,7 @@ def verify(
                 "position": receipt.position,
                 "command_index": receipt.command_index,
                 "client_id": client,
-                "seq": receipt.submission.client_seq,
+                "seq": receipt.client_seq,
                 "time_ms": receipt.time_ms,
                 "certified_slot": certified,
                 "alliance_id": receipt.context.alliance_id.hex(),

@@ -22,7 +22,7 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import ServerLied, Unreachable
 from alliance.net.channels import GREETING, one_line, parser
 from alliance.pb import client_pb2, peer_pb2
-from alliance.proofs.receipt import Receipt
+from alliance.proofs.receipt import Receipt, receipts
 from alliance.wire.bounds import Malformed
 from alliance.wire.log_frames import decode_frame
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
@@ -81,28 +81,31 @@ class _Frame:
         self._frame = frame
         self._certificate = certificate
         self._base = base
+        self._made: tuple[tuple[int, int], list[Receipt]] | None = None
 
     def receipt(self, slot: int, position: int, command_index: int) -> Receipt:
+        if self._made is None or self._made[0] != (slot, position):
+            # Kept for the other commands of the submission: its tree for each of them takes quadratic time.
+            self._made = (slot, position), self._receipts(slot, position)
+        return self._made[1][command_index]
+
+    def _receipts(self, slot: int, position: int) -> list[Receipt]:
         frame = self._frame
         tree = MerkleLog(self._base)
         for at, batch in enumerate(frame.batches, frame.first_slot):
             tree.append(slot_leaf(at, batch.digest))
         batch = frame.batches[slot - frame.first_slot]
-        leaves = MerkleLog()
-        for submission in batch.submissions:
-            leaves.append(submission.encoded)
+        leaves = batch.tree()
         placement = Placement(
             slot,
             position,
-            len(batch.submissions),
+            leaves.size,
             batch.time_ms,
-            leaves.inclusion_proof(position, len(batch.submissions)),
+            leaves.inclusion_proof(position, leaves.size),
             inclusion_from_cover(tree, slot - 1, self._certificate.slot, frame.cover),
         )
         submission = batch.submissions[position]
-        return Receipt(
-            self._config.context, self._certificate, placement, submission, command_index, self._fingerprint
-        )
+        return receipts(self._config.context, self._certificate, placement, submission, self._fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

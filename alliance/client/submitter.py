@@ -33,7 +33,7 @@ from alliance.net.channels import GREETING, one_line, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
-from alliance.proofs.receipt import Receipt, receipts
+from alliance.proofs.receipt import Receipt, receipts, require_placed
 from alliance.wire.bounds import Malformed
 from alliance.wire.certificates import decode_decision
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
@@ -162,7 +162,7 @@ class Submitter:
                 pending.outcome.cancel()
                 if self._pending.get(submission.client_seq) is pending:
                     del self._pending[submission.client_seq]
-        return receipts(Receipt(self._context, certificate, placement, submission, 0, self._key_fingerprint))
+        return receipts(self._context, certificate, placement, submission, self._key_fingerprint)
 
     async def close(self) -> None:
         """Ends the stream, and leaves nothing of it to the garbage collector: see ``until_first``."""
@@ -300,10 +300,7 @@ class Submitter:
                 tuple(place.batch_path),
                 tuple(place.log_path),
             )
-            receipt = Receipt(
-                self._context, certificate, placement, pending.submission, 0, self._key_fingerprint
-            )
-            receipt.verify_placement()
+            require_placed(pending.submission.header(), placement, certificate)
             pending.outcome.set_result((certificate, placement))
             self._helped = True
             slow = self._is_slow(member, pending, certificate) or slow

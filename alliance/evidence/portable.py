@@ -26,11 +26,10 @@ from fab_paxos.evidence import (
 from fab_paxos.messages import Accepted, NewView, Propose, Report
 from quorum import Context, NewViewStatement, ProposeStatement, ReportStatement, VoteStatement
 from verifiable_log.batch import Batch
-from verifiable_log.merkle import MerkleLog
 from verifiable_log.placement import Placement
-from verifiable_log.submission import Submission
+from verifiable_log.submission import Submission, SubmissionHeader
 
-FORMAT = "alliance-evidence/2"
+FORMAT = "alliance-evidence/3"
 EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
 """Room for the Reports of the largest alliance, or for two submissions of the largest size."""
 
@@ -79,7 +78,7 @@ class PortableEvidence:
     reports: tuple[tuple[int, bytes], ...] = ()
     vector: tuple[bytes, ...] = ()
     peaks: tuple[bytes, ...] = ()
-    places: tuple[tuple[Placement, Submission], ...] = ()
+    places: tuple[tuple[Placement, SubmissionHeader], ...] = ()
 
     # -- JSON ----------------------------------------------------------------------------------------
 
@@ -92,7 +91,8 @@ class PortableEvidence:
             "vector": [digest.hex() for digest in self.vector],
             "peaks": [peak.hex() for peak in self.peaks],
             "places": [
-                jsonform.write_placement(place) | {"submission": s.encoded.hex()} for place, s in self.places
+                jsonform.write_placement(place) | {"submission": header.encode().hex()}
+                for place, header in self.places
             ],
         }
         return {
@@ -146,7 +146,10 @@ class PortableEvidence:
             tuple(map(jsonform.octets, besides.get("vector", ()))),
             tuple(map(jsonform.octets, besides.get("peaks", ()))),
             tuple(
-                (jsonform.read_placement(place), Submission.decode(jsonform.octets(place["submission"])))
+                (
+                    jsonform.read_placement(place),
+                    SubmissionHeader.decode(jsonform.octets(place["submission"])),
+                )
                 for place in besides.get("places", ())
             ),
         )
@@ -211,7 +214,7 @@ def _word(context: Context, message: Propose | Accepted | NewView | Report | Sub
             return SignedBytes(message.statement().encode(context), message.signature)
 
 
-def _places(evidence: Repetition, log: DecidedLog) -> Iterator[tuple[Placement, Submission]]:
+def _places(evidence: Repetition, log: DecidedLog) -> Iterator[tuple[Placement, SubmissionHeader]]:
     """Where the number was used first, and where the proposal uses it again."""
     propose = evidence.propose
     repeated = propose.batch.submissions[evidence.index]
@@ -225,10 +228,8 @@ def _places(evidence: Repetition, log: DecidedLog) -> Iterator[tuple[Placement, 
         (evidence.slot, batch, first),
         (propose.slot, propose.batch, evidence.index),
     ):
-        leaves = MerkleLog()
-        for submission in held.submissions:
-            leaves.append(submission.encoded)
+        leaves = held.tree()
         path = leaves.inclusion_proof(index, leaves.size)
         log_path = log.path_beyond(slot, later)
         placement = Placement(slot, index, leaves.size, held.time_ms, path, log_path)
-        yield placement, held.submissions[index]
+        yield placement, held.submissions[index].header()

@@ -144,8 +144,8 @@ def _repetition(
         raise InvalidEvidence("it does not hold a proposal and two places in its log")
     (propose,) = proposals
     (earlier, first), (later, second) = evidence.places
-    for place, submission in evidence.places:
-        if place.root(submission, propose.slot) != propose.root:
+    for place, header in evidence.places:
+        if place.root(header, propose.slot) != propose.root:
             raise InvalidEvidence("a submission is not in the log that was proposed")
     if later.slot != propose.slot or (earlier.slot, earlier.index) == (later.slot, later.index):
         raise InvalidEvidence("the proposal does not repeat anything")

@@ -221,7 +221,7 @@ class _Collection:
         request = pb.ReplyRequest(
             application=self._client.application,
             slot=receipt.slot,
-            client_seq=receipt.submission.client_seq,
+            client_seq=receipt.client_seq,
             command_index=receipt.command_index,
             proven=proven,
         )
@@ -249,10 +249,9 @@ class _Collection:
         sizes_fit = len(said.payload) <= REPLY_BYTES_MAX and len(said.path) <= PATH_MAX
         if not fits or not sizes_fit or said.time_ms > TIME_MS_MAX:
             return None
-        submission = receipt.submission
         outcome = Outcome(
-            submission.client_id,
-            submission.client_seq,
+            receipt.client_id,
+            receipt.client_seq,
             receipt.command_index,
             receipt.slot,
             said.time_ms,

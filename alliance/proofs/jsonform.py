@@ -1,4 +1,4 @@
-"""JSON from outside, in one spelling: text, hex digits, whole numbers, lists, places in the log.
+"""JSON from outside, in one spelling: text, hex digits, base64, whole numbers, lists, places in the log.
 
 What has two spellings is read differently by different programs, and compared wrongly by those that compare
 bytes. Reading raises ValueError or KeyError.
@@ -7,9 +7,11 @@ bytes. Reading raises ValueError or KeyError.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
+from verifiable_log.merkle_tree import HASH_SIZE
 from verifiable_log.placement import Placement
 
 
@@ -44,6 +46,34 @@ def octets(value: object) -> bytes:
     return data
 
 
+def base64(data: bytes) -> str:
+    """Bytes as ``packed`` reads them."""
+    return b64encode(data).decode("ascii")
+
+
+def packed(value: object) -> bytes:
+    """Bytes in base64 (RFC 4648, section 4), padded, and nothing between its digits."""
+    if not isinstance(value, str):
+        raise ValueError("what should be base64 is not a string")
+    data = b64decode(value, validate=True)
+    if base64(data) != value:
+        raise ValueError("base64 is written with padding, and its unused bits are 0")
+    return data
+
+
+def hash_string(hashes: Iterable[bytes]) -> str:
+    """Hashes of 32 bytes as ``packed_hashes`` reads them."""
+    return base64(b"".join(hashes))
+
+
+def packed_hashes(value: object) -> tuple[bytes, ...]:
+    """Hashes of 32 bytes each, end to end in base64."""
+    data = packed(value)
+    if len(data) % HASH_SIZE:
+        raise ValueError(f"a list of hashes has {HASH_SIZE} bytes for each of them")
+    return tuple([data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)])
+
+
 def items(table: Mapping[str, Any], key: str) -> list[Any]:
     value = table[key]
     if not isinstance(value, list):
@@ -56,10 +86,10 @@ def path(table: Mapping[str, Any], key: str) -> tuple[bytes, ...]:
     return tuple(map(octets, items(table, key)))
 
 
-def whole(table: Mapping[str, Any], key: str) -> int:
-    """A number from 0 to 2^62-1; slots, views and indices are no larger."""
+def whole(table: Mapping[str, Any], key: str, end: int = 2**62) -> int:
+    """A number from 0 to below ``end``; slots, views and indices are no larger than 2^62-1."""
     value = table[key]
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**62:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < end:
         raise ValueError(f"'{key}' is not a whole number")
     return value
 
@@ -70,8 +100,8 @@ def write_placement(place: Placement) -> dict[str, Any]:
         "position": place.index,
         "batch_size": place.batch_size,
         "time_ms": place.time_ms,
-        "batch_path": [node.hex() for node in place.batch_path],
-        "log_path": [node.hex() for node in place.log_path],
+        "batch_path": hash_string(place.batch_path),
+        "log_path": hash_string(place.log_path),
     }
 
 
@@ -82,6 +112,6 @@ def read_placement(table: Mapping[str, Any]) -> Placement:
         whole(table, "position"),
         whole(table, "batch_size"),
         whole(table, "time_ms"),
-        path(table, "batch_path"),
-        path(table, "log_path"),
+        packed_hashes(table["batch_path"]),
+        packed_hashes(table["log_path"]),
     )

@@ -1,8 +1,9 @@
 """Receipts: what a client keeps, and what any third party can check with the alliance's public key.
 
 A receipt is the certificate (one RSA signature of the quorum on the root of the log) and the Merkle paths
-from one command to that root. docs/guides/receipts.md gives the format and how to check it without this
-library.
+from one command to that root: by the commands of its submission, the submissions of its batch, and the log.
+It shows nothing of other commands but SHA-256 digests. docs/guides/receipts.md gives the format and how to
+check it without this library.
 """
 
 from __future__ import annotations
@@ -10,25 +11,42 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.errors import InvalidReceipt
-from alliance.proofs.jsonform import octets, parse, read_placement, whole, write_placement
+from alliance.proofs.jsonform import (
+    base64,
+    hash_string,
+    octets,
+    packed,
+    packed_hashes,
+    parse,
+    read_placement,
+    whole,
+    write_placement,
+)
+from alliance.proofs.votes import Vote, read_votes, verify_votes, write_votes
 from quorum import AcceptedStatement, Context, DecisionCertificate, InvalidStatement
+from verifiable_log.command_tree import CommandProof, command_proofs
 from verifiable_log.placement import Placement
-from verifiable_log.submission import InvalidSubmission, Submission
+from verifiable_log.submission import SIGNATURE_BYTES, Submission, SubmissionHeader
 
-FORMAT = "alliance-receipt/2"
-RECEIPT_BYTES_MAX = 4 * 1024 * 1024
+FORMAT = "alliance-receipt/3"
+RECEIPT_BYTES_MAX = 1024 * 1024
+"""Room for the largest command in base64, and for a vote of every member of the largest alliance."""
+
+ACCEPTED = "ACCEPTED"
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_PADDING, _DIGEST = PKCS1v15(), hashes.SHA256()
 
 
 @dataclass(frozen=True)
@@ -36,15 +54,20 @@ class Receipt:
     """The proof that one command is at one place of the alliance's log. Check it with ``verify``.
 
     ``slot``, ``position`` (of the submission in the slot's batch) and ``command_index`` (within the
-    submission) order all commands of the alliance.
+    submission) order all commands of the alliance. ``client_id``, ``client_seq`` and ``client_signature`` are
+    those of the submission. ``votes`` are members' own signatures beside the quorum's, if there are any.
     """
 
     context: Context
     certificate: DecisionCertificate
     placement: Placement
-    submission: Submission = field(repr=False)
-    command_index: int
+    client_id: bytes
+    client_seq: int
+    client_signature: bytes = field(repr=False)
+    command: bytes = field(repr=False)
+    proof: CommandProof = field(repr=False)
     key_fingerprint: str
+    votes: tuple[Vote, ...] = ()
 
     @property
     def slot(self) -> int:
@@ -55,16 +78,16 @@ class Receipt:
         return self.placement.index
 
     @property
+    def command_index(self) -> int:
+        return self.proof.command_index
+
+    @property
     def time_ms(self) -> int:
         """The slot's time stamp, in milliseconds since 1970: the leader's clock, within the members' drift.
 
         The agreed time of the slot is the highest stamp up to it.
         """
         return self.placement.time_ms
-
-    @cached_property
-    def command(self) -> bytes:
-        return self.submission.commands()[self.command_index]
 
     @property
     def message(self) -> bytes:
@@ -76,29 +99,36 @@ class Receipt:
         """The quorum's RSA signature (PKCS#1 v1.5, SHA-256) on ``message``."""
         return self.certificate.signature
 
-    def verify(self, key: RSAPublicKey) -> None:
-        """Raises InvalidReceipt unless a quorum of the key's alliance ordered the command where it says."""
+    def verify(self, key: RSAPublicKey, identities: Sequence[Ed25519PublicKey] | None = None) -> None:
+        """Raises InvalidReceipt unless a quorum of the key's alliance ordered the command where it says.
+
+        ``identities`` are the keys of the members of the receipt's epoch, in order. With them the votes are
+        checked as well: each that is there must be right. Whether they are enough is for the caller to say:
+        f + 1 are more than f liars make.
+        """
         if key_fingerprint(key) != self.key_fingerprint:
             raise InvalidReceipt(
                 f"the receipt is of another alliance: its key begins {self.key_fingerprint[:16]}, the given"
                 f" key {key_fingerprint(key)[:16]}; take the public.pem of the alliance that issued it"
             )
         try:
-            key.verify(self.signature, self.message, PKCS1v15(), hashes.SHA256())
+            key.verify(self.signature, self.message, _PADDING, _DIGEST)
         except InvalidSignature:
             raise InvalidReceipt(
                 "the signature does not fit: the receipt was altered, or was never issued by this alliance"
             ) from None
         self.verify_placement()
+        if identities is not None:
+            verify_votes(self.votes, self.certificate.statement, self.context, identities)
 
     def verify_placement(self) -> None:
         """The Merkle part alone: the command is under the certificate's root. Raises InvalidReceipt."""
         try:
-            root = self.placement.root(self.submission, self.certificate.slot)
+            body = self.proof.body_digest(self.command)
+            header = SubmissionHeader(self.client_id, self.client_seq, body, self.client_signature)
         except ValueError as error:
             raise InvalidReceipt(f"a Merkle path of the receipt is broken: {error}") from None
-        if root != self.certificate.root:
-            raise InvalidReceipt("the command is not in the log that was signed: the receipt was altered")
+        require_placed(header, self.placement, self.certificate)
 
     # -- JSON ----------------------------------------------------------------------------------------
 
@@ -106,19 +136,29 @@ class Receipt:
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        table = {
             "format": FORMAT,
             "alliance_id": self.context.alliance_id.hex(),
-            "epoch": self.context.epoch,
             "key_fingerprint": self.key_fingerprint,
-            "view": self.certificate.view,
-            "certified_slot": self.certificate.slot,
-            "root": self.certificate.root.hex(),
-            "signature": self.signature.hex(),
+            "certificate": {
+                "tag": ACCEPTED,
+                "epoch": self.context.epoch,
+                "view": self.certificate.view,
+                "slot": self.certificate.slot,
+                "root": self.certificate.root.hex(),
+                "signature": base64(self.signature),
+            },
             **write_placement(self.placement),
-            "submission": self.submission.encoded.hex(),
-            "command_index": self.command_index,
+            "client_id": self.client_id.hex(),
+            "client_seq": self.client_seq,
+            "client_signature": base64(self.client_signature),
+            "command_count": self.proof.command_count,
+            "command_index": self.proof.command_index,
+            "command_group": hash_string(self.proof.group),
+            "command_path": hash_string(self.proof.path),
+            "command": base64(self.command),
         }
+        return table | {"votes": write_votes(self.votes)} if self.votes else table
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Receipt:
@@ -129,53 +169,96 @@ class Receipt:
             table = parse(text)
         except (ValueError, RecursionError):
             raise InvalidReceipt("this is no receipt, or a truncated one: it does not read as JSON") from None
-        if not isinstance(table, dict) or table.get("format") != FORMAT:
-            raise InvalidReceipt(f"this is no receipt: a receipt is a JSON object with the format '{FORMAT}'")
+        _require_format(table)
         try:
             receipt = cls._from_dict(table)
-        except (KeyError, TypeError, ValueError, InvalidSubmission, InvalidStatement) as error:
+        except (KeyError, TypeError, ValueError, InvalidStatement) as error:
             raise InvalidReceipt(f"a field of the receipt is missing or wrong: {error}") from None
-        if unknown := sorted(table.keys() - receipt.to_dict().keys()):
+        written = receipt.to_dict()
+        if unknown := sorted(table.keys() - written.keys()):
             raise InvalidReceipt(f"the receipt has a field that no receipt has: {unknown[0]!r:.40}")
+        if table != written:
+            raise InvalidReceipt("a part of the receipt has a field that no receipt has: it was altered")
         return receipt
 
     @classmethod
     def _from_dict(cls, table: dict[str, Any]) -> Receipt:
-        epoch = whole(table, "epoch")
-        statement = AcceptedStatement(
-            whole(table, "view"), whole(table, "certified_slot"), octets(table["root"])
-        )
-        placement = read_placement(table)
-        submission = Submission.decode(octets(table["submission"]))
-        command_index = whole(table, "command_index")
-        if command_index >= len(submission.commands()):
-            raise ValueError(f"no command {command_index} in the submission")
+        signed = table["certificate"]
+        if not isinstance(signed, dict) or signed.get("tag") != ACCEPTED:
+            raise ValueError(f"'certificate' is no object with the tag '{ACCEPTED}'")
+        epoch = whole(signed, "epoch")
+        statement = AcceptedStatement(whole(signed, "view"), whole(signed, "slot"), octets(signed["root"]))
+        client_id, client_signature = octets(table["client_id"]), packed(table["client_signature"])
+        if len(client_id) != 32 or len(client_signature) != SIGNATURE_BYTES:
+            raise ValueError("'client_id' or 'client_signature' has another length")
         fingerprint = table["key_fingerprint"]
         if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
             raise ValueError("'key_fingerprint' is not 64 hex digits")
         return cls(
             Context(octets(table["alliance_id"]), epoch),
-            DecisionCertificate(epoch, statement, octets(table["signature"])),
-            placement,
-            submission,
-            command_index,
+            DecisionCertificate(epoch, statement, packed(signed["signature"])),
+            read_placement(table),
+            client_id,
+            whole(table, "client_seq", 2**64),
+            client_signature,
+            packed(table["command"]),
+            CommandProof(
+                whole(table, "command_count"),
+                whole(table, "command_index"),
+                packed_hashes(table["command_group"]),
+                packed_hashes(table["command_path"]),
+            ),
             fingerprint,
+            read_votes(table["votes"]) if "votes" in table else (),
         )
 
 
-def receipts(first: Receipt) -> list[Receipt]:
-    """One for each command of the submission whose first command's receipt this is.
+def receipts(
+    context: Context,
+    certificate: DecisionCertificate,
+    placement: Placement,
+    submission: Submission,
+    key_fingerprint: str,
+) -> list[Receipt]:
+    """One for each command of a submission, in order.
 
-    They differ in one number, and a thousand are made at a time: so without the constructor, which sets the
+    They differ in two fields, and a thousand are made at a time: so without the constructor, which sets the
     fields of a frozen object one by one through a call.
     """
-    shared = {one.name: getattr(first, one.name) for one in fields(Receipt)}
+    commands = submission.commands()
+    proofs = command_proofs(commands)
+    owner = (submission.client_id, submission.client_seq, submission.signature)
+    first = Receipt(context, certificate, placement, *owner, commands[0], proofs[0], key_fingerprint)
     made = []
-    for command_index in range(first.submission.command_count):
+    for command, proof in zip(commands, proofs, strict=True):
         receipt = object.__new__(Receipt)
-        receipt.__dict__.update(shared, command_index=command_index)
+        receipt.__dict__.update(first.__dict__, command=command, proof=proof)
         made.append(receipt)
     return made
+
+
+def require_placed(header: SubmissionHeader, placement: Placement, certificate: DecisionCertificate) -> None:
+    """The submission of this header is where the placement says, under the certificate's root.
+
+    Raises InvalidReceipt.
+    """
+    try:
+        root = placement.root(header, certificate.slot)
+    except ValueError as error:
+        raise InvalidReceipt(f"a Merkle path of the receipt is broken: {error}") from None
+    if root != certificate.root:
+        raise InvalidReceipt("the command is not in the log that was signed: the receipt was altered")
+
+
+def _require_format(table: object) -> None:
+    said = table.get("format") if isinstance(table, dict) else None
+    if said in ("alliance-receipt/1", "alliance-receipt/2"):
+        raise InvalidReceipt(
+            f"a receipt of the format '{said}', which earlier versions of alliance wrote: this one reads"
+            f" '{FORMAT}' alone; check it with the version that wrote it"
+        )
+    if said != FORMAT:
+        raise InvalidReceipt(f"this is no receipt: a receipt is a JSON object with the format '{FORMAT}'")
 
 
 def key_fingerprint(key: RSAPublicKey) -> str:

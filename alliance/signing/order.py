@@ -115,7 +115,7 @@ def order_of(config: AllianceConfig, receipt: Receipt) -> Order:
         message = request.message(occasion)
     except (ValueError, OverflowError) as error:
         raise InvalidRequest(f"no document can be made of this request: {error}") from None
-    return Order(receipt.submission.client_id, occasion, request, message)
+    return Order(receipt.client_id, occasion, request, message)
 
 
 def _read(table: object) -> tuple[str, Request]:

@@ -157,12 +157,9 @@ class History:
         certified = self.certified_slot
         if proofs is None or (proofs.slot, proofs.certified_slot) != (slot, certified):
             # Kept for the others of the same batch: a tree for each of them would take quadratic time.
-            leaves = MerkleLog()
             batch = self.batch(slot)
-            for submission in batch.submissions:
-                leaves.append(submission.encoded)
             path = self._log.inclusion_proof(slot - 1, certified)
-            proofs = self._proofs = _SlotProofs(slot, certified, batch.time_ms, leaves, path)
+            proofs = self._proofs = _SlotProofs(slot, certified, batch.time_ms, batch.tree(), path)
         size = proofs.leaves.size
         path = proofs.leaves.inclusion_proof(index, size)
         return Placement(slot, index, size, proofs.time_ms, path, proofs.log_path)

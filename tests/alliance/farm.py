@@ -9,6 +9,7 @@ from pathlib import Path
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key, receipts
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from fab_paxos.effects import EntryRecord, ProvenRecord
@@ -31,6 +32,7 @@ from verifiable_log.client_windows import ClientWindows
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import EMPTY, Frontier, MerkleLog, slot_leaf
 from verifiable_log.ordering_state import Checkpoint, Snapshot
+from verifiable_log.placement import Placement
 
 PASSPHRASE = b"correct horse battery staple"
 MEMBERS = tuple(f"member-{number}" for number in range(1, 7))
@@ -158,6 +160,22 @@ class Chain:
     def election(self, suspected: int) -> QuorumCertificate:
         """The proof that ends a view."""
         return self.farm.certify(SuspectStatement(suspected))
+
+    def receipt(self, slot: int, position: int, command_index: int, certified: int) -> Receipt:
+        """That of a command, by the certificate of a slot at or after its own."""
+        batch = self.entries[slot - 1].batch
+        path = batch.tree().inclusion_proof(position, len(batch.submissions))
+        log_path = self.log.inclusion_proof(slot - 1, certified)
+        placement = Placement(slot, position, len(batch.submissions), batch.time_ms, path, log_path)
+        fingerprint = key_fingerprint(load_public_key(self.farm.config.key.to_pem()))
+        made = receipts(
+            self.farm.config.context,
+            self.decision(certified),
+            placement,
+            batch.submissions[position],
+            fingerprint,
+        )
+        return made[command_index]
 
     def frame(self, first: int, last: int, certified: int) -> LogFrame:
         batches = tuple(entry.batch for entry in self.entries[first - 1 : last])

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import warnings
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_a_genuine_receipt_is_proven(inside: Run, receipt: Path, key: Path) -> N
     assert (result.code, result.err) == (0, "")
     table = json.loads(receipt.read_text())
     assert result.text.startswith(rf'proven: "open\x1b the gate" is at slot {table["slot"]}, position')
-    assert f"up to slot {table['certified_slot']}" in result.text
+    assert f"up to slot {table['certificate']['slot']}" in result.text
     assert f"slot {table['slot']}, position {table['position']}, command 2;" in result.text
     assert len(result.text.splitlines()) == 1
     report = json.loads(inside("verify", "--key", key, receipt, "-o", "json").text)
@@ -63,6 +64,19 @@ def test_a_genuine_receipt_is_proven(inside: Run, receipt: Path, key: Path) -> N
         table["position"],
         2,
     )
+
+
+def test_votes_that_are_not_checked_are_said_to_be(
+    inside: Run, receipt: Path, key: Path, tmp_path: Path
+) -> None:
+    """Anybody can write them beside a genuine receipt; who reads `proven` is not to take them for it."""
+    path = tmp_path / "r.json"
+    votes = [{"member": 0, "signature": b64encode(bytes(64)).decode()}]
+    path.write_text(json.dumps({**json.loads(receipt.read_text()), "votes": votes}))
+    result = inside("verify", "--key", key, path)
+    assert result.code == 0
+    assert result.text.startswith("proven: ")
+    assert "votes of members as well, which were not checked" in result.error
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
@@ -157,6 +171,7 @@ def test_a_truncated_receipt(inside: Run, receipt: Path, key: Path, tmp_path: Pa
         b"[" * 100_000,
         b'{"format": "alliance-receipt/99"}',
         b'{"format": "alliance-receipt/2"}',
+        b'{"format": "alliance-receipt/3"}',
         b" " * (5 * 1024 * 1024),
     ],
 )
@@ -176,22 +191,31 @@ def _changed(table: dict[str, Any], field: str) -> list[Any]:
     if isinstance(value, int):
         wrong += [value + 1, 2**80]
     elif isinstance(value, str):
-        wrong += [value[:-2], value + "00", value[:-1] + ("1" if value[-1] == "0" else "0")]
+        wrong += [
+            value[:-2],
+            value + "00",
+            value + 43 * "A" + "=",
+            ("1" if value[:1] != "1" else "2") + value[1:],
+        ]
     else:
-        wrong = [value[:-1], ["00" * 32], [1], "x", None] if value else [["00" * 32], [1], None]
+        wrong += [value | {name: other} for name in value for other in _changed(value, name)]
+        wrong += [{kept: value[kept] for kept in value if kept != name} for name in value]
+        wrong.append(value | {"note": 1})
     return [other for other in wrong if other != value]
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        *("format", "alliance_id", "epoch", "key_fingerprint", "view", "certified_slot", "root", "signature"),
-        *("slot", "position", "batch_size", "time_ms", "batch_path", "log_path", "submission"),
-        "command_index",
-    ],
+FIELDS = (
+    *("format", "alliance_id", "key_fingerprint", "certificate"),
+    *("slot", "position", "batch_size", "time_ms", "batch_path", "log_path"),
+    *("client_id", "client_seq", "client_signature"),
+    *("command_count", "command_index", "command_group", "command_path", "command"),
 )
+
+
+@pytest.mark.parametrize("field", FIELDS)
 def test_every_field_matters(inside: Run, receipt: Path, key: Path, tmp_path: Path, field: str) -> None:
     table = json.loads(receipt.read_text())
+    assert len(table) == len(FIELDS)
     path = tmp_path / "r.json"
     for value in _changed(table, field):
         path.write_text(json.dumps({**table, field: value}))

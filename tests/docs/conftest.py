@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import shoup_rsa
-from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key, receipts
 from quorum import AcceptedStatement, Context, DecisionCertificate, Endorsement, combine
 from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
 from verifiable_log import Batch, Submission, UnsignedSubmission
@@ -24,6 +24,9 @@ VIEW = 0
 TIME_MS = 1_800_000_000_000
 SIZES = (1, 3, 5, 1, 2, 7, 1)
 """Submissions in the batch of each slot: perfect trees, ragged ones, and those of a single leaf."""
+
+CROWDED = (6, 5)
+"""The slot and position of a submission of three groups of commands."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,9 @@ def make_archive(dealing: shoup_rsa.Dealing, name: bytes) -> Archive:
     certificate = DecisionCertificate.of(combine(scheme, endorsements))
     pem = dealing.public_key.to_pem()
     fingerprint = key_fingerprint(load_public_key(pem))
-    receipts = []
+    made = []
     for slot, batch in enumerate(batches, 1):
-        leaves = MerkleLog()
-        for submission in batch.submissions:
-            leaves.append(submission.encoded)
+        leaves = batch.tree()
         for position, submission in enumerate(batch.submissions):
             placement = Placement(
                 slot,
@@ -77,17 +78,14 @@ def make_archive(dealing: shoup_rsa.Dealing, name: bytes) -> Archive:
                 leaves.inclusion_proof(position, leaves.size),
                 log.inclusion_proof(slot - 1, log.size),
             )
-            receipts += [
-                Receipt(context, certificate, placement, submission, index, fingerprint)
-                for index in range(len(submission.commands()))
-            ]
-    return Archive(pem, tuple(receipts))
+            made += receipts(context, certificate, placement, submission, fingerprint)
+    return Archive(pem, tuple(made))
 
 
 def _submission(client: Ed25519PrivateKey, context: Context, slot: int, position: int) -> Submission:
-    """One to three commands, the first of them empty or not plain text now and then."""
-    commands = [f"slot {slot}, submission {position}, command {index}".encode() for index in range(3)]
-    commands = commands[: 1 + (slot + position) % 3]
+    """One to three commands or twenty, the first of them empty or not plain text now and then."""
+    count = 20 if (slot, position) == CROWDED else 1 + (slot + position) % 3
+    commands = [f"slot {slot}, submission {position}, command {index}".encode() for index in range(count)]
     if slot == 4:
         commands[0] = b""
     if slot == 5:

@@ -159,6 +159,8 @@ def test_the_fields_of_a_receipt_are_those_of_the_code(archive: Archive) -> None
     written = [row[0] for row in table(RECEIPTS, "field", "content")]
     receipt = archive.at(3, 4)
     assert written == list(receipt.to_dict())
+    signed = [row[0] for row in table(RECEIPTS, "field of the certificate", "content")]
+    assert signed == list(receipt.to_dict()["certificate"])
     assert len(receipt.to_json()) < RECEIPT_BYTES_MAX
     assert Receipt.from_json(receipt.to_json()).to_dict() == receipt.to_dict()
 
@@ -167,6 +169,7 @@ def test_the_signed_message_is_laid_out_as_stated(archive: Archive) -> None:
     rows = next(t for t in documents.tables(RECEIPTS) if t[0] == ["bytes", "content"])[1:]
     receipt = archive.at(3, 4)
     fields: dict[str, Any] = receipt.to_dict()
+    fields |= {f"{name} of the certificate": value for name, value in fields["certificate"].items()}
     expected = b""
     for length, content in rows:
         name = content.partition(",")[0]

@@ -10,10 +10,9 @@ from dataclasses import replace
 import pytest
 
 from alliance.config.file import ATTESTATION, AllianceConfig
-from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import Receipt
 from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
 from tests.alliance.farm import Chain, Farm
-from verifiable_log.placement import Placement
 
 __all__ = ["_runner", "chain", "cheap_scrypt", "farm", "run"]
 
@@ -36,11 +35,7 @@ class Registry:
         farm, chain = self.chain.farm, self.chain
         submission = farm.submission(len(chain.entries) + 1, command, client=client)
         entry = chain.add(submission)
-        path = chain.log.inclusion_proof(entry.slot - 1, entry.slot)
-        placement = Placement(entry.slot, 0, 1, entry.batch.time_ms, (), path)
-        fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
-        certificate = chain.decision(entry.slot)
-        return Receipt(farm.config.context, certificate, placement, submission, 0, fingerprint)
+        return chain.receipt(entry.slot, 0, 0, entry.slot)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_only_what_the_alliance_has_ordered(desk: Desk, config: AllianceConfig, 
     receipt = registry.receipt(to_command("tokens", token()))
     other = registry.receipt(to_command("tokens", token(subject="anna")))
     for forged in (
-        replace(receipt, submission=other.submission),
+        replace(receipt, command=other.command),
         replace(receipt, placement=replace(receipt.placement, time_ms=receipt.placement.time_ms + 1)),
         replace(receipt, placement=replace(receipt.placement, slot=2)),
     ):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,9 +79,9 @@ class Proofs:
     async def tampered(self) -> None:
         """An altered receipt and an altered message are refused. Raises PartFailed."""
         table = json.loads(self._receipt.read_bytes())
-        submission = bytearray.fromhex(table["submission"])
-        submission[-65] ^= 1  # the last byte of the last command: its signature, of 64 bytes, follows
-        table["submission"] = submission.hex()
+        command = bytearray(b64decode(table["command"]))
+        command[-1] ^= 1
+        table["command"] = b64encode(command).decode()
         forged = self._receipt.with_name("forged.json")
         forged.write_text(json.dumps(table), "utf-8")
         code, said = await alliance("verify", "--key", str(self._key), str(forged))

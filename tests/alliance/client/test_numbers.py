@@ -53,9 +53,9 @@ def test_a_program_that_was_overtaken_by_many_others_goes_on(
             others_went_on(office, farm, last)
             (tmp_path / FILE).write_bytes(b"%020d\n" % (last + 1))
             receipt = await client.propose(b"again")
-            assert (receipt.command, receipt.submission.client_seq) == (b"again", last + 1)
+            assert (receipt.command, receipt.client_seq) == (b"again", last + 1)
             receipts = [receipt async for receipt in client.propose_all([b"x", b"y"])]
-            assert [receipt.submission.client_seq for receipt in receipts] == 2 * [last + 2]
+            assert [receipt.client_seq for receipt in receipts] == 2 * [last + 2]
 
     run(scenario())
     assert sum(b"again" in entry.batch.submissions[0].commands() for entry in office.chain.entries) == 1
@@ -93,7 +93,7 @@ def test_a_file_that_fell_behind_catches_up(
         async with connected(farm, tmp_path, {0: office, 1: refuser(farm, reason)}) as client:
             receipt = await client.propose(b"one")
             assert receipt.command == b"one"
-            assert receipt.submission.client_seq < 4 * (ahead + CLIENT_WINDOW)
+            assert receipt.client_seq < 4 * (ahead + CLIENT_WINDOW)
 
     run(scenario())
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alliance.pb import client_pb2 as pb
-from alliance.proofs.receipt import Receipt
+from alliance.proofs.receipt import require_placed
 from alliance.server import sessions
 from alliance.server.sessions import Session, Sessions, refusal
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
@@ -58,8 +58,7 @@ class Desk:
                         tuple(place.log_path),
                     )
                     certificate = DecisionCertificate.of(decode_certificate(outcomes.certificate))
-                    context = self.farm.config.context
-                    Receipt(context, certificate, placement, submission, 0, "").verify_placement()
+                    require_placed(submission.header(), placement, certificate)
                     found.append(placement)
         return found
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 import pytest
 
 from alliance.errors import JournalError
-from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import key_fingerprint, load_public_key, receipts, require_placed
 from alliance.storage import history as module
 from fab_paxos.effects import SnapshotRecord
 from quorum import DecisionCertificate
@@ -147,10 +147,9 @@ def test_every_placement_makes_a_valid_receipt(farm: Farm, chain: Chain, told: T
             assert told.history.locate(submission, entry.slot) == index
             placement = told.history.placement(entry.slot, index)
             assert (placement.slot, placement.index) == (entry.slot, index)
-            receipt = Receipt(
-                farm.config.context, certificate, placement, submission, 0, key_fingerprint(key)
-            )
-            receipt.verify(key)
+            context, fingerprint = farm.config.context, key_fingerprint(key)
+            for receipt in receipts(context, certificate, placement, submission, fingerprint):
+                receipt.verify(key)
 
 
 def test_a_placement_is_for_the_newest_certificate(farm: Farm, chain: Chain, told: Told) -> None:
@@ -164,7 +163,7 @@ def test_a_placement_is_for_the_newest_certificate(farm: Farm, chain: Chain, tol
     assert at_three != at_six
     for placement, slot in ((at_three, 3), (at_six, 6)):
         submission = chain.entries[1].batch.submissions[0]
-        Receipt(farm.config.context, chain.decision(slot), placement, submission, 0, "").verify_placement()
+        require_placed(submission.header(), placement, chain.decision(slot))
 
 
 def test_the_placements_of_a_batch_share_one_tree(
@@ -180,7 +179,7 @@ def test_the_placements_of_a_batch_share_one_tree(
             built.append(data)
             super().append(data)
 
-    monkeypatch.setattr(module, "MerkleLog", Counted)
+    monkeypatch.setattr("verifiable_log.batch.MerkleLog", Counted)
     placements = [told.history.placement(1, index) for index in range(30)]
     assert len(built) == 30
     assert len({placement.batch_path for placement in placements}) == 30

@@ -17,7 +17,7 @@ import shoup_rsa
 from alliance.errors import InvalidReceipt
 from alliance.keys import ceremony
 from alliance.pb import peer_pb2 as pb
-from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import Receipt, load_public_key
 from alliance.server.gate import Gate, Rejected
 from alliance.storage.journal_records import Position, Starts
 from alliance.wire import peer_messages
@@ -27,7 +27,7 @@ from alliance.wire.log_frames import decode_frame, encode_frame
 from fab_paxos.messages import Offer, StatePart
 from fab_paxos.state_transfer import Transfer
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
-from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, TIME_MS, Chain, Farm
+from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, settings
 from tests.campaigns.fuzz import journal_targets as stored
 from tests.campaigns.fuzz import signing_targets as signing
@@ -37,10 +37,9 @@ from tests.campaigns.fuzz.mutate import Mutator, of_bytes, of_json, of_message
 from tests.worlds.founding import found
 from tests.worlds.require import require
 from verifiable_log import InvalidSubmission, Submission, UnsignedSubmission
-from verifiable_log.merkle import EMPTY, MerkleLog, slot_leaf
+from verifiable_log.merkle import EMPTY, slot_leaf
 from verifiable_log.merkle_proofs import root_from_cover
 from verifiable_log.merkle_tree import ProofError
-from verifiable_log.placement import Placement
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
         peer_messages.encode(message) for setting in every for message in exemplars.make(setting).values()
     ]
     ours = [m for s in every if s.context is None for m in exemplars.make(s).values()]
-    receipts = [_receipt(farm, chain, slot) for slot in (1, 5, 12)]
+    receipts = [chain.receipt(slot, 0, 1, 12) for slot in (1, 5, 12)]
     moving = [peer_messages.encode(exemplars.make(s)[k]) for s in every for k in ("offer", "state_part")]
     handshake = HandshakeTarget(farm, farm.folder)
     return [
@@ -177,16 +176,6 @@ class _FrameTarget:
         digests = [batch.digest for batch in frame.batches]
         require(not proven or digests == self._digests[: len(digests)], "another log is believed")
         return True
-
-
-def _receipt(farm: Farm, chain: Chain, slot: int) -> Receipt:
-    (submission,) = chain.entries[slot - 1].batch.submissions
-    certified = len(chain.entries)
-    leaves = MerkleLog()
-    leaves.append(submission.encoded)
-    placement = Placement(slot, 0, 1, TIME_MS + slot, (), chain.log.inclusion_proof(slot - 1, certified))
-    fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
-    return Receipt(farm.config.context, chain.decision(certified), placement, submission, 1, fingerprint)
 
 
 class _ReceiptTarget:

@@ -146,7 +146,10 @@ FINDERS: dict[str, Finder] = {
     "quorum tests": partial(pytest_on, "tests/quorum"),
     "signer tests": partial(pytest_on, "tests/alliance/server/test_signer.py"),
     "receipt tests": partial(
-        pytest_on, "tests/alliance/proofs/test_receipt.py", "tests/verifiable_log/test_merkle.py"
+        pytest_on,
+        "tests/alliance/proofs/test_receipt.py",
+        "tests/verifiable_log/test_merkle.py",
+        "tests/verifiable_log/test_command_tree.py",
     ),
     "journal tests": partial(
         pytest_on,
