@@ -6,16 +6,17 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from alliance.cli import passphrase
-from alliance.cli.clients import open_client, unlock
+from alliance.cli.clients import unlock
+from alliance.cli.named import Named
+from alliance.cli.ordering import Outcome, Work
 from alliance.cli.output import (
     ClientFolder,
     Force,
@@ -30,29 +31,38 @@ from alliance.cli.output import (
     reporting,
     say,
     shown,
-    talk,
     talker,
     write_file,
 )
-from alliance.cli.unresolved import Unresolved
-from alliance.errors import AllianceError, ConfigError, NotReported, SubmissionRefused, Unreachable
-
-if TYPE_CHECKING:
-    from alliance.client import Client
-    from alliance.proofs.receipt import Receipt
-    from verifiable_log import Submission
+from alliance.errors import AllianceError, ConfigError, NotReported
 
 EPILOG = lesson(
     """
     alliance propose farm/clients/client-1 'open the gate' --receipt receipt.json
     alliance propose farm/clients/client-1 --file orders.txt
     generate-orders | alliance propose farm/clients/client-1 - -o json
+    alliance propose farm/clients/client-1 'pay 12' --id order-4711
     alliance propose farm/clients/client-1 --resume
     """,
     "0 all are ordered  ·  2 wrong usage, folder, key, or a command over the size limit: nothing was sent  ·"
     "  3 unknown: --resume asks again  ·  5 no server reachable  ·  6 refused by the servers"
     "  ·  9 all are ordered, but the report or the receipt could not be written: the error says where",
 )
+Name = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="KEY",
+        help="A name for the one command: it is ordered once, however often this is typed.",
+        show_default=False,
+    ),
+]
+ReceiptFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--receipt", metavar="R.json", help="Write the receipt of the last command here.", show_default=False
+    ),
+]
 LISTED_MAX = 10
 BAR_COMMANDS = 1024
 """From more than one submission's worth of commands on, there is something to watch."""
@@ -60,25 +70,6 @@ BAR_COMMANDS = 1024
 
 def register(app: typer.Typer) -> None:
     app.command("propose", help=prose(propose), epilog=EPILOG)(propose)
-
-
-@dataclass
-class Outcome:
-    """What is certain so far."""
-
-    total: int
-    places: list[tuple[int, int, int]] = field(default_factory=list)
-    times_ms: list[int] = field(default_factory=list)
-    last: Receipt | None = None
-
-    def add(self, receipt: Receipt) -> None:
-        self.times_ms.append(receipt.time_ms)
-        self.places.append((receipt.slot, receipt.position, receipt.command_index))
-        self.last = receipt
-
-    def slots(self) -> str:
-        first, last = self.places[0][0], self.places[-1][0]
-        return f"slot {first}" if first == last else f"slots {first} to {last}"
 
 
 def propose(
@@ -95,21 +86,14 @@ def propose(
             "--file", "-f", metavar="F", help="One command per line; - is standard input.", show_default=False
         ),
     ] = None,
-    receipt: Annotated[
-        Path | None,
-        typer.Option(
-            "--receipt",
-            metavar="R.json",
-            help="Write the receipt of the last command here.",
-            show_default=False,
-        ),
-    ] = None,
+    receipt: ReceiptFile = None,
     timeout: Annotated[
         float,
         typer.Option(
             "--timeout", min=0.1, metavar="S", help="Seconds to wait for the proof, for every 1,024 commands."
         ),
     ] = 30.0,
+    name: Name = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Ask again for what had no outcome; nothing is ordered twice.")
     ] = False,
@@ -126,19 +110,29 @@ def propose(
     command (of the only one, if there is one) is kept: it proves that command to anybody who has public.pem.
     What ended without an outcome (exit code 3, a kill, a power cut) is kept in DIR: --resume asks again for
     it, and nothing is ordered twice.
+
+    With --id KEY (an order number, say) the same command may be typed again after anything: in one folder,
+    a KEY always stands for the same submission, and so for the same place and receipt. With another command
+    it is an error. The newest 1,024 KEYs of a folder are kept; an older one would be ordered anew.
     """
     _check_folder(folder, values or [], file)
     if receipt is not None:
         check_writable(receipt, force=force)
     if resume and (values or file is not None):
         raise ConfigError("commands and --resume together: it asks for commands that were sent already")
-    commands = None if resume else _commands(values or [], file)
-    secret = unlock(folder, passphrase_file)
-    work = _Work(folder, secret, commands, timeout)
+    if resume and name is not None:
+        raise ConfigError("--id and --resume together: type the command with its --id, or --resume alone")
+    begin = time.monotonic()
+    commands = [] if resume else _commands(values or [], file)
+    named, known = _named(folder, name, commands)
+    if known is not None:
+        _finish(known, receipt, output, time.monotonic() - begin)
+        return
+    work = Work(folder, unlock(folder, passphrase_file), timeout, named=named)
     begin = time.monotonic()
     try:
-        with _progress(work.outcome.total) as advance:
-            asyncio.run(work.run(advance))
+        with _progress(len(commands)) as advance:
+            asyncio.run(work.ask_again(advance) if resume else work.propose(commands, advance))
     except (AllianceError, KeyboardInterrupt) as error:
         if work.outcome.places:
             with suppress(NotReported):  # the line on standard error says as much
@@ -147,63 +141,19 @@ def propose(
     _finish(work.outcome, receipt, output, time.monotonic() - begin)
 
 
-class _Work:
-    """Submissions on their way, one after the other, each kept in the folder until its outcome is known."""
-
-    def __init__(self, folder: Path, secret: bytes, commands: Sequence[bytes] | None, timeout: float) -> None:
-        """``commands`` are new ones; with None it is about those that are without an outcome."""
-        self._folder = folder
-        self._secret = secret
-        self._timeout = timeout
-        self._commands = commands
-        self._unresolved = Unresolved(folder)
-        self._kept = self._unresolved.all() if commands is None else []
-        total = sum(submission.command_count for submission in self._kept)
-        self.outcome = Outcome(total if commands is None else len(commands))
-        self._open = False
-
-    async def run(self, advance: Callable[[int], None]) -> None:
-        async with await open_client(self._folder, self._secret) as client:
-            for submission in self._submissions(client):
-                self._open = True
-                try:
-                    receipts = await client.resume(submission, self._timeout)
-                except (SubmissionRefused, Unreachable) as error:
-                    # A new one that reached nobody is not ordered; an old one may have been when it was sent.
-                    if self._commands is not None or isinstance(error, SubmissionRefused):
-                        self._resolve(submission)
-                    raise
-                self._resolve(submission)
-                for receipt in receipts:
-                    self.outcome.add(receipt)
-                advance(len(self.outcome.places))
-
-    def _submissions(self, client: Client) -> Iterator[Submission]:
-        from alliance.client.proposals import chunks
-
-        yield from self._kept
-        for chunk in chunks(self._commands or ()):
-            submission = client.sign(chunk)
-            self._unresolved.keep(submission)
-            yield submission
-
-    def _resolve(self, submission: Submission) -> None:
-        self._unresolved.forget(submission)
-        self._open = False
-
-    def told(self, error: AllianceError | KeyboardInterrupt) -> BaseException:
-        """The error, with what is certain nevertheless and what to type to ask for the rest."""
-        again = f"ask again, without ordering it twice: {self._unresolved.command()}" if self._open else ""
-        if isinstance(error, KeyboardInterrupt):
-            if again:
-                talk(f"one submission has no outcome yet; {again}")
-            return error
-        text = f"{error}; {again}" if again else str(error)
-        if self.outcome.places:
-            certain = f"{len(self.outcome.places):,} of {plural(self.outcome.total, 'command')} are certain"
-            text = f"{certain}, in {self.outcome.slots()}; of the next one: {text}"
-        error.args = (text,)  # the same error: it carries more than its text
-        return error
+def _named(folder: Path, name: str | None, commands: list[bytes]) -> tuple[Named | None, Outcome | None]:
+    """What ``--id`` stands for, and what came of it, if that is known. Raises ConfigError."""
+    if name is None:
+        return None, None
+    if len(commands) != 1:
+        raise ConfigError(f"--id names one command, not {len(commands):,}: propose the others apart")
+    named = Named(folder, name)
+    receipt = named.receipt(commands[0])
+    if receipt is None:
+        return named, None
+    outcome = Outcome(1)
+    outcome.add(receipt)
+    return named, outcome
 
 
 def _check_folder(folder: Path, values: list[str], file: str | None) -> None:

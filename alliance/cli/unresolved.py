@@ -7,6 +7,7 @@ when the process is killed. Sent again under its number it is ordered at most on
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,16 @@ class Unresolved:
         self._folder = home / FOLDER
 
     def keep(self, submission: Submission) -> None:
-        """Raises ConfigError: then it must not be sent."""
+        """Also one that is kept already. Raises ConfigError: then it must not be sent."""
         from alliance.errors import ConfigError
         from alliance.keys.files import sync, write_private
 
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
+            with suppress(FileNotFoundError):
+                if self._file(submission).read_bytes() == submission.encoded:
+                    return
+                self.forget(submission)
             write_private(self._file(submission), submission.encoded)
             for folder in (self._folder, self._home):
                 sync(folder)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from alliance.cli import propose
+from alliance.cli import ordering
 from alliance.cli.output import utc
 from alliance.cli.unresolved import Unresolved
 from alliance.client import proposals
@@ -310,7 +310,7 @@ def with_client(monkeypatch: pytest.MonkeyPatch) -> Callable[[_Stub], _Stub]:
         async def opened(*_: object) -> _Stub:
             return stub
 
-        monkeypatch.setattr(propose, "open_client", opened)
+        monkeypatch.setattr(ordering, "open_client", opened)
         monkeypatch.setattr(proposals, "CHUNK_COMMANDS", 1)
         return stub
 
