@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 import alliance.pb
 from alliance.execution.service import ApplicationService
 from alliance.net import guard
-from alliance.net.channels import open_channel
+from alliance.net.channels import GREETING, open_channel
 from alliance.pb import application_pb2_grpc, signing_pb2_grpc
 from alliance.server.peers import EXCHANGE
 from alliance.signing.member import SigningService
@@ -74,7 +74,7 @@ def office(tmp_path: Path, chain: Chain) -> Iterator[Office]:
 async def end_of(channel: grpc.aio.Channel, path: str, kind: str, request: bytes) -> tuple[Any, str]:
     """The status with which the call ends, and its text. ``request`` is sent as it is."""
     start: Any = getattr(channel, kind)(path)
-    call = start(request) if kind.startswith("unary") else start()
+    call = start(request, metadata=GREETING) if kind.startswith("unary") else start(metadata=GREETING)
     with suppress(grpc.aio.AioRpcError):
         if kind.startswith("stream"):
             await call.write(request)
