@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from alliance.client import MemberStatus
     from alliance.config.file import AllianceConfig
+    from alliance.config.membership import Membership
 
 EPILOG = lesson(
     """
@@ -49,13 +50,14 @@ def status(
     far as the member saw, did what a correct party does not, and how many files of evidence it keeps in its
     folder 'evidence'. What is shown is what the members say, a faulty one may lie.
     """
-    config, members = asyncio.run(_ask(folder, unlock(folder, passphrase_file)))
+    config, membership, members = asyncio.run(_ask(folder, unlock(folder, passphrase_file)))
     reachable, needed = sum(member.reachable for member in members), config.system.decision
     if output is Format.JSON:
         emit(
             {
                 "alliance": config.name,
                 "alliance_id": config.alliance_id.hex(),
+                "newest_membership": membership._asdict(),
                 "reachable": reachable,
                 "needed": needed,
                 "ok": reachable >= needed,
@@ -74,9 +76,10 @@ def status(
         )
 
 
-async def _ask(folder: Path, secret: bytes) -> tuple[AllianceConfig, list[MemberStatus]]:
+async def _ask(folder: Path, secret: bytes) -> tuple[AllianceConfig, Membership, list[MemberStatus]]:
     async with await open_client(folder, secret) as client:
-        return client.config, await client.status()
+        members = await client.status()
+        return client.config, client.newest_membership, members
 
 
 def _accused(member: MemberStatus) -> str:

@@ -29,6 +29,7 @@ from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
 from alliance.config import file as config_file
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Answer, Membership
 from alliance.errors import Unreachable
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
@@ -51,6 +52,9 @@ class MemberStatus:
     reachable: bool
     problem: str = ""
     version: str = ""
+    epoch: int = 0
+    revision: int = 0
+    """Of the membership that it is in."""
     view: int = 0
     leader: str = ""
     accepted: int = 0
@@ -75,6 +79,7 @@ class Client:
         self.config = config
         self.public_key = load_public_key(config.key.to_pem())
         self.credentials = credentials
+        self.newest_membership = config.membership
         self._channels = Channels(credentials)
         self._fingerprint = key_fingerprint(self.public_key)
         self._submitter = Submitter(
@@ -110,6 +115,10 @@ class Client:
         """The channel to a member, opened when first used."""
         self.life.require()
         return self._channels.to(self.config.members[member])
+
+    def heard(self, answer: Answer) -> None:
+        """Keeps the highest epoch and revision that any answer has named. Not proven: a liar names any."""
+        self.newest_membership = max(self.newest_membership, Membership.of(answer))
 
     # -- proposing -----------------------------------------------------------------------------------
 
@@ -214,6 +223,7 @@ class Client:
                 False,
                 "it answers in an unknown form: another program?",
             )
+        self.heard(reply)
         names = {other.name for other in self.config.members}
         parties = names | {client.name for client in self.config.clients}
         return MemberStatus(
@@ -221,6 +231,8 @@ class Client:
             address=who.address,
             reachable=True,
             version=one_line(reply.version),
+            epoch=reply.epoch,
+            revision=reply.revision,
             view=reply.view,
             leader=reply.leader if reply.leader in names else "",
             accepted=reply.accepted,

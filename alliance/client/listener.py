@@ -242,6 +242,7 @@ class Listener:
 
     def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Frame, list[tuple[int, Batch]]]:
         """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""
+        self._channels.heard(wire)
         frame = decode_frame(wire)
         if frame.first_slot != self._next:
             raise ServerLied(f"the frame does not begin at slot {self._next}")

@@ -22,6 +22,7 @@ from alliance.client.race import NobodyServes, first_established
 from alliance.client.sequence import Sequence
 from alliance.client.server_choice import ServerChoice
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Answer
 from alliance.errors import (
     InvalidReceipt,
     OutcomeUnknown,
@@ -62,6 +63,7 @@ PAUSE_SECONDS = 0.5
 
 class Channels(Protocol):
     def channel(self, member: int) -> grpc.aio.Channel: ...
+    def heard(self, answer: Answer) -> None: ...
 
 
 class Submitter:
@@ -275,6 +277,7 @@ class Submitter:
         raise _TryNext("the server closed the stream")
 
     def _take(self, member: int, outcomes: pb.Outcomes) -> None:
+        self._channels.heard(outcomes)
         certificate: DecisionCertificate | None = None
         slow = False
         for outcome in outcomes.outcomes:

@@ -16,6 +16,7 @@ from typing import Any
 
 from alliance.config.fields import only, suggest, tables, value
 from alliance.config.founding import AGREEMENT, KEYS_MAX, FoundingMember, FoundingRecord, distinct
+from alliance.config.membership import Membership
 from alliance.config.parties import Member, Party, party_lines, read_client, read_member, read_name
 from alliance.config.timing import DEFAULT_TIMING, Timing
 from alliance.errors import ConfigError
@@ -65,6 +66,11 @@ class AllianceConfig:
     @property
     def context(self) -> Context:
         return Context(self.alliance_id, self.epoch)
+
+    @property
+    def membership(self) -> Membership:
+        """As answers to clients name it."""
+        return Membership(self.epoch, self.revision)
 
     @property
     def scheme(self) -> ThresholdRsaScheme:

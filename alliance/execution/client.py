@@ -229,6 +229,8 @@ class _Collection:
             said: pb.SignedOutcome | None = await call(request)
         except grpc.aio.AioRpcError:
             return False
+        if said is not None:
+            self._client.consensus.heard(said)
         outcome = self._outcome(said) if said is not None else None
         if said is None or outcome is None or not 0 < len(said.share) <= SHARE_BYTES_MAX:
             return False

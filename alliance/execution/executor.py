@@ -19,6 +19,7 @@ import grpc.aio
 from alliance.client.listener import Listener
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION, AllianceConfig
+from alliance.config.membership import Answer
 from alliance.errors import PortTaken, StateDiverged, StateError, Unreachable
 from alliance.execution.machine import StateMachine, require_name
 from alliance.execution.outcome import Outcome
@@ -138,6 +139,9 @@ class Executor:
     def channel(self, member: int) -> grpc.aio.Channel:
         """To a consensus server; the listener asks this member's own first."""
         return self._channels.to(self._config.members[member])
+
+    def heard(self, answer: Answer) -> None:
+        """Nothing: the operator hears of another membership from the member's own server."""
 
     # -- executing -----------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ class ApplicationService:
 
     def __init__(self, config: AllianceConfig, application: str, runner: Runner, attester: Attester) -> None:
         self._identities = Identities(config)
+        self._membership = config.membership
         self._application = application
         self._runner = runner
         self._attester = attester
@@ -56,7 +57,7 @@ class ApplicationService:
         share = await self._attester.attest(outcome, proven=request.proven)
         if share is None:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another answer was signed before")
-        return pb.SignedOutcome(
+        answer = pb.SignedOutcome(
             status=outcome.status,
             time_ms=outcome.time_ms,
             command_digest=outcome.command_digest,
@@ -66,6 +67,7 @@ class ApplicationService:
             count=outcome.count,
             path=outcome.path,
         )
+        return self._membership.named_in(answer)
 
     async def Digests(self, request: pb.DigestsRequest, context: Context) -> pb.StateDigests:  # noqa: N802
         if self._identities.known(context) is None:

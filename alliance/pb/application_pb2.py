@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61lliance/pb/application.proto\x12\x0b\x61lliance.v1\"l\n\x0cReplyRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x12\n\nclient_seq\x18\x03 \x01(\x04\x12\x15\n\rcommand_index\x18\x04 \x01(\r\x12\x0e\n\x06proven\x18\x05 \x01(\x08\"\x93\x01\n\rSignedOutcome\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x16\n\x0e\x63ommand_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\r\n\x05share\x18\x05 \x01(\x0c\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\r\n\x05\x63ount\x18\x07 \x01(\r\x12\x0c\n\x04path\x18\x08 \x03(\x0c\"%\n\x0e\x44igestsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"+\n\x0bStateDigest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"K\n\x0cStateDigests\x12\x10\n\x08\x65xecuted\x18\x01 \x01(\x04\x12)\n\x07\x64igests\x18\x02 \x03(\x0b\x32\x18.alliance.v1.StateDigest2\x90\x01\n\x0b\x41pplication\x12>\n\x05Reply\x12\x19.alliance.v1.ReplyRequest\x1a\x1a.alliance.v1.SignedOutcome\x12\x41\n\x07\x44igests\x12\x1b.alliance.v1.DigestsRequest\x1a\x19.alliance.v1.StateDigestsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61lliance/pb/application.proto\x12\x0b\x61lliance.v1\"l\n\x0cReplyRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x12\n\nclient_seq\x18\x03 \x01(\x04\x12\x15\n\rcommand_index\x18\x04 \x01(\r\x12\x0e\n\x06proven\x18\x05 \x01(\x08\"\xb4\x01\n\rSignedOutcome\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x16\n\x0e\x63ommand_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\r\n\x05share\x18\x05 \x01(\x0c\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\r\n\x05\x63ount\x18\x07 \x01(\r\x12\x0c\n\x04path\x18\x08 \x03(\x0c\x12\r\n\x05\x65poch\x18\t \x01(\x04\x12\x10\n\x08revision\x18\n \x01(\x04\"%\n\x0e\x44igestsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"+\n\x0bStateDigest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"K\n\x0cStateDigests\x12\x10\n\x08\x65xecuted\x18\x01 \x01(\x04\x12)\n\x07\x64igests\x18\x02 \x03(\x0b\x32\x18.alliance.v1.StateDigest2\x90\x01\n\x0b\x41pplication\x12>\n\x05Reply\x12\x19.alliance.v1.ReplyRequest\x1a\x1a.alliance.v1.SignedOutcome\x12\x41\n\x07\x44igests\x12\x1b.alliance.v1.DigestsRequest\x1a\x19.alliance.v1.StateDigestsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPLYREQUEST']._serialized_start=46
   _globals['_REPLYREQUEST']._serialized_end=154
   _globals['_SIGNEDOUTCOME']._serialized_start=157
-  _globals['_SIGNEDOUTCOME']._serialized_end=304
-  _globals['_DIGESTSREQUEST']._serialized_start=306
-  _globals['_DIGESTSREQUEST']._serialized_end=343
-  _globals['_STATEDIGEST']._serialized_start=345
-  _globals['_STATEDIGEST']._serialized_end=388
-  _globals['_STATEDIGESTS']._serialized_start=390
-  _globals['_STATEDIGESTS']._serialized_end=465
-  _globals['_APPLICATION']._serialized_start=468
-  _globals['_APPLICATION']._serialized_end=612
+  _globals['_SIGNEDOUTCOME']._serialized_end=337
+  _globals['_DIGESTSREQUEST']._serialized_start=339
+  _globals['_DIGESTSREQUEST']._serialized_end=376
+  _globals['_STATEDIGEST']._serialized_start=378
+  _globals['_STATEDIGEST']._serialized_end=421
+  _globals['_STATEDIGESTS']._serialized_start=423
+  _globals['_STATEDIGESTS']._serialized_end=498
+  _globals['_APPLICATION']._serialized_start=501
+  _globals['_APPLICATION']._serialized_end=645
 # @@protoc_insertion_point(module_scope)

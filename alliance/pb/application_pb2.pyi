@@ -21,7 +21,7 @@ class ReplyRequest(_message.Message):
     def __init__(self, application: _Optional[str] = ..., slot: _Optional[int] = ..., client_seq: _Optional[int] = ..., command_index: _Optional[int] = ..., proven: bool = ...) -> None: ...
 
 class SignedOutcome(_message.Message):
-    __slots__ = ("status", "time_ms", "command_digest", "payload", "share", "rank", "count", "path")
+    __slots__ = ("status", "time_ms", "command_digest", "payload", "share", "rank", "count", "path", "epoch", "revision")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     COMMAND_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +30,8 @@ class SignedOutcome(_message.Message):
     RANK_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     status: int
     time_ms: int
     command_digest: bytes
@@ -38,7 +40,9 @@ class SignedOutcome(_message.Message):
     rank: int
     count: int
     path: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, status: _Optional[int] = ..., time_ms: _Optional[int] = ..., command_digest: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., share: _Optional[bytes] = ..., rank: _Optional[int] = ..., count: _Optional[int] = ..., path: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    epoch: int
+    revision: int
+    def __init__(self, status: _Optional[int] = ..., time_ms: _Optional[int] = ..., command_digest: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., share: _Optional[bytes] = ..., rank: _Optional[int] = ..., count: _Optional[int] = ..., path: _Optional[_Iterable[bytes]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class DigestsRequest(_message.Message):
     __slots__ = ("application",)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from alliance.pb import peer_pb2 as alliance_dot_pb_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61lliance/pb/client.proto\x12\x0b\x61lliance.v1\x1a\x16\x61lliance/pb/peer.proto\"\"\n\x0bSubmissions\x12\x13\n\x0bsubmissions\x18\x01 \x03(\x0c\"s\n\tPlacement\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x12\n\nbatch_size\x18\x03 \x01(\x04\x12\x12\n\nbatch_path\x18\x04 \x03(\x0c\x12\x10\n\x08log_path\x18\x05 \x03(\x0c\x12\x0f\n\x07time_ms\x18\x06 \x01(\x04\"\xa1\x01\n\x07Refusal\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.alliance.v1.Refusal.Reason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"Y\n\x06Reason\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0c\n\x08\x43ONFLICT\x10\x01\x12\x0b\n\x07\x45XPIRED\x10\x02\x12\x08\n\x04\x42USY\x10\x03\x12\x0b\n\x07INVALID\x10\x04\x12\x0c\n\x08UNPROVEN\x10\x05\"}\n\x07Outcome\x12\x12\n\nclient_seq\x18\x01 \x01(\x04\x12+\n\tplacement\x18\x02 \x01(\x0b\x32\x16.alliance.v1.PlacementH\x00\x12\'\n\x07refusal\x18\x03 \x01(\x0b\x32\x14.alliance.v1.RefusalH\x00\x42\x08\n\x06result\"a\n\x08Outcomes\x12-\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x18.alliance.v1.Certificate\x12&\n\x08outcomes\x18\x02 \x03(\x0b\x32\x14.alliance.v1.Outcome\"#\n\rListenRequest\x12\x12\n\nfirst_slot\x18\x01 \x01(\x04\"\x0f\n\rStatusRequest\"N\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08rejected\x18\x03 \x01(\x04\x12\r\n\x05\x61larm\x18\x08 \x01(\t\"*\n\x08\x45vidence\x12\x0f\n\x07\x63ulprit\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\"6\n\x07Offence\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05times\x18\x03 \x01(\x04\"\xa1\x02\n\x0bStatusReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04view\x18\x03 \x01(\x04\x12\x0e\n\x06leader\x18\x04 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x04\x12\x0f\n\x07\x64\x65\x63ided\x18\x06 \x01(\x04\x12\x11\n\tcertified\x18\x07 \x01(\x04\x12\x16\n\x0euptime_seconds\x18\x08 \x01(\x01\x12&\n\x05peers\x18\t \x03(\x0b\x32\x17.alliance.v1.PeerStatus\x12\x0e\n\x06\x62lamed\x18\n \x03(\t\x12\'\n\x08\x65vidence\x18\x0b \x03(\x0b\x32\x15.alliance.v1.Evidence\x12&\n\x08offences\x18\x0c \x03(\x0b\x32\x14.alliance.v1.Offence\"\x11\n\x0fStepDownRequest\":\n\rStepDownReply\x12\x0b\n\x03led\x18\x01 \x01(\x08\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\x0c\n\x04view\x18\x03 \x01(\x04\x32\x8c\x02\n\x06\x43lient\x12=\n\x06Submit\x12\x18.alliance.v1.Submissions\x1a\x15.alliance.v1.Outcomes(\x01\x30\x01\x12=\n\x06Listen\x12\x1a.alliance.v1.ListenRequest\x1a\x15.alliance.v1.LogFrame0\x01\x12>\n\x06Status\x12\x1a.alliance.v1.StatusRequest\x1a\x18.alliance.v1.StatusReply\x12\x44\n\x08StepDown\x12\x1c.alliance.v1.StepDownRequest\x1a\x1a.alliance.v1.StepDownReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x61lliance/pb/client.proto\x12\x0b\x61lliance.v1\x1a\x16\x61lliance/pb/peer.proto\"\"\n\x0bSubmissions\x12\x13\n\x0bsubmissions\x18\x01 \x03(\x0c\"s\n\tPlacement\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x12\n\nbatch_size\x18\x03 \x01(\x04\x12\x12\n\nbatch_path\x18\x04 \x03(\x0c\x12\x10\n\x08log_path\x18\x05 \x03(\x0c\x12\x0f\n\x07time_ms\x18\x06 \x01(\x04\"\xa1\x01\n\x07Refusal\x12+\n\x06reason\x18\x01 \x01(\x0e\x32\x1b.alliance.v1.Refusal.Reason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"Y\n\x06Reason\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0c\n\x08\x43ONFLICT\x10\x01\x12\x0b\n\x07\x45XPIRED\x10\x02\x12\x08\n\x04\x42USY\x10\x03\x12\x0b\n\x07INVALID\x10\x04\x12\x0c\n\x08UNPROVEN\x10\x05\"}\n\x07Outcome\x12\x12\n\nclient_seq\x18\x01 \x01(\x04\x12+\n\tplacement\x18\x02 \x01(\x0b\x32\x16.alliance.v1.PlacementH\x00\x12\'\n\x07refusal\x18\x03 \x01(\x0b\x32\x14.alliance.v1.RefusalH\x00\x42\x08\n\x06result\"\x82\x01\n\x08Outcomes\x12-\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32\x18.alliance.v1.Certificate\x12&\n\x08outcomes\x18\x02 \x03(\x0b\x32\x14.alliance.v1.Outcome\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x10\n\x08revision\x18\x04 \x01(\x04\"#\n\rListenRequest\x12\x12\n\nfirst_slot\x18\x01 \x01(\x04\"\x0f\n\rStatusRequest\"N\n\nPeerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x10\n\x08rejected\x18\x03 \x01(\x04\x12\r\n\x05\x61larm\x18\x08 \x01(\t\"*\n\x08\x45vidence\x12\x0f\n\x07\x63ulprit\x18\x01 \x01(\t\x12\r\n\x05\x66iles\x18\x02 \x01(\x04\"6\n\x07Offence\x12\x0e\n\x06member\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05times\x18\x03 \x01(\x04\"\xc2\x02\n\x0bStatusReply\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04view\x18\x03 \x01(\x04\x12\x0e\n\x06leader\x18\x04 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x04\x12\x0f\n\x07\x64\x65\x63ided\x18\x06 \x01(\x04\x12\x11\n\tcertified\x18\x07 \x01(\x04\x12\x16\n\x0euptime_seconds\x18\x08 \x01(\x01\x12&\n\x05peers\x18\t \x03(\x0b\x32\x17.alliance.v1.PeerStatus\x12\x0e\n\x06\x62lamed\x18\n \x03(\t\x12\'\n\x08\x65vidence\x18\x0b \x03(\x0b\x32\x15.alliance.v1.Evidence\x12&\n\x08offences\x18\x0c \x03(\x0b\x32\x14.alliance.v1.Offence\x12\r\n\x05\x65poch\x18\x0e \x01(\x04\x12\x10\n\x08revision\x18\x0f \x01(\x04\"\x11\n\x0fStepDownRequest\":\n\rStepDownReply\x12\x0b\n\x03led\x18\x01 \x01(\x08\x12\x0e\n\x06leader\x18\x02 \x01(\t\x12\x0c\n\x04view\x18\x03 \x01(\x04\x32\x8c\x02\n\x06\x43lient\x12=\n\x06Submit\x12\x18.alliance.v1.Submissions\x1a\x15.alliance.v1.Outcomes(\x01\x30\x01\x12=\n\x06Listen\x12\x1a.alliance.v1.ListenRequest\x1a\x15.alliance.v1.LogFrame0\x01\x12>\n\x06Status\x12\x1a.alliance.v1.StatusRequest\x1a\x18.alliance.v1.StatusReply\x12\x44\n\x08StepDown\x12\x1c.alliance.v1.StepDownRequest\x1a\x1a.alliance.v1.StepDownReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,24 +42,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSAL_REASON']._serialized_end=380
   _globals['_OUTCOME']._serialized_start=382
   _globals['_OUTCOME']._serialized_end=507
-  _globals['_OUTCOMES']._serialized_start=509
-  _globals['_OUTCOMES']._serialized_end=606
-  _globals['_LISTENREQUEST']._serialized_start=608
-  _globals['_LISTENREQUEST']._serialized_end=643
-  _globals['_STATUSREQUEST']._serialized_start=645
-  _globals['_STATUSREQUEST']._serialized_end=660
-  _globals['_PEERSTATUS']._serialized_start=662
-  _globals['_PEERSTATUS']._serialized_end=740
-  _globals['_EVIDENCE']._serialized_start=742
-  _globals['_EVIDENCE']._serialized_end=784
-  _globals['_OFFENCE']._serialized_start=786
-  _globals['_OFFENCE']._serialized_end=840
-  _globals['_STATUSREPLY']._serialized_start=843
-  _globals['_STATUSREPLY']._serialized_end=1132
-  _globals['_STEPDOWNREQUEST']._serialized_start=1134
-  _globals['_STEPDOWNREQUEST']._serialized_end=1151
-  _globals['_STEPDOWNREPLY']._serialized_start=1153
-  _globals['_STEPDOWNREPLY']._serialized_end=1211
-  _globals['_CLIENT']._serialized_start=1214
-  _globals['_CLIENT']._serialized_end=1482
+  _globals['_OUTCOMES']._serialized_start=510
+  _globals['_OUTCOMES']._serialized_end=640
+  _globals['_LISTENREQUEST']._serialized_start=642
+  _globals['_LISTENREQUEST']._serialized_end=677
+  _globals['_STATUSREQUEST']._serialized_start=679
+  _globals['_STATUSREQUEST']._serialized_end=694
+  _globals['_PEERSTATUS']._serialized_start=696
+  _globals['_PEERSTATUS']._serialized_end=774
+  _globals['_EVIDENCE']._serialized_start=776
+  _globals['_EVIDENCE']._serialized_end=818
+  _globals['_OFFENCE']._serialized_start=820
+  _globals['_OFFENCE']._serialized_end=874
+  _globals['_STATUSREPLY']._serialized_start=877
+  _globals['_STATUSREPLY']._serialized_end=1199
+  _globals['_STEPDOWNREQUEST']._serialized_start=1201
+  _globals['_STEPDOWNREQUEST']._serialized_end=1218
+  _globals['_STEPDOWNREPLY']._serialized_start=1220
+  _globals['_STEPDOWNREPLY']._serialized_end=1278
+  _globals['_CLIENT']._serialized_start=1281
+  _globals['_CLIENT']._serialized_end=1549
 # @@protoc_insertion_point(module_scope)

@@ -35,18 +35,22 @@ class Batch(_message.Message):
     def __init__(self, submissions: _Optional[_Iterable[bytes]] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class LogFrame(_message.Message):
-    __slots__ = ("first_slot", "batches", "certificate", "cover", "peaks")
+    __slots__ = ("first_slot", "batches", "certificate", "cover", "peaks", "epoch", "revision")
     FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     COVER_FIELD_NUMBER: _ClassVar[int]
     PEAKS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     first_slot: int
     batches: _containers.RepeatedCompositeFieldContainer[Batch]
     certificate: Certificate
     cover: _containers.RepeatedScalarFieldContainer[bytes]
     peaks: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, first_slot: _Optional[int] = ..., batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., cover: _Optional[_Iterable[bytes]] = ..., peaks: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    epoch: int
+    revision: int
+    def __init__(self, first_slot: _Optional[int] = ..., batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., cover: _Optional[_Iterable[bytes]] = ..., peaks: _Optional[_Iterable[bytes]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class Propose(_message.Message):
     __slots__ = ("view", "slot", "root", "batch", "signature")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61lliance/pb/signing.proto\x12\x0b\x61lliance.v1\"\x1f\n\x0cShareRequest\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\"<\n\nShareReply\x12\r\n\x05share\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0f\n\x07refusal\x18\x03 \x01(\t2F\n\x07Signing\x12;\n\x05Share\x12\x19.alliance.v1.ShareRequest\x1a\x17.alliance.v1.ShareReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61lliance/pb/signing.proto\x12\x0b\x61lliance.v1\"\x1f\n\x0cShareRequest\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\"]\n\nShareReply\x12\r\n\x05share\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\x12\x10\n\x08revision\x18\x05 \x01(\x04\x32\x46\n\x07Signing\x12;\n\x05Share\x12\x19.alliance.v1.ShareRequest\x1a\x17.alliance.v1.ShareReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHAREREQUEST']._serialized_start=42
   _globals['_SHAREREQUEST']._serialized_end=73
   _globals['_SHAREREPLY']._serialized_start=75
-  _globals['_SHAREREPLY']._serialized_end=135
-  _globals['_SIGNING']._serialized_start=137
-  _globals['_SIGNING']._serialized_end=207
+  _globals['_SHAREREPLY']._serialized_end=168
+  _globals['_SIGNING']._serialized_start=170
+  _globals['_SIGNING']._serialized_end=240
 # @@protoc_insertion_point(module_scope)

@@ -11,11 +11,15 @@ class ShareRequest(_message.Message):
     def __init__(self, receipt: _Optional[bytes] = ...) -> None: ...
 
 class ShareReply(_message.Message):
-    __slots__ = ("share", "digest", "refusal")
+    __slots__ = ("share", "digest", "refusal", "epoch", "revision")
     SHARE_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     share: bytes
     digest: bytes
     refusal: str
-    def __init__(self, share: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., refusal: _Optional[str] = ...) -> None: ...
+    epoch: int
+    revision: int
+    def __init__(self, share: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., refusal: _Optional[str] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...

@@ -81,6 +81,7 @@ class ClientService:
         self._leadership = leadership
         self._members = config.members
         self._identities = Identities(config)
+        self._membership = config.membership
         self._streams = 0
 
     def start(self) -> None:
@@ -130,7 +131,7 @@ class ClientService:
     async def _answer(self, session: Session, context: Context) -> None:
         while True:
             for outcomes in await session.take():
-                await context.write(outcomes)
+                await context.write(self._membership.named_in(outcomes))
 
     async def Listen(self, request: pb.ListenRequest, context: Context) -> None:  # noqa: N802
         if not 1 <= request.first_slot <= SLOT_MAX:
@@ -148,7 +149,7 @@ class ClientService:
                 except Pruned as error:
                     await context.abort(grpc.StatusCode.OUT_OF_RANGE, str(error))
                 peaks = self._history.peaks(slot - 1) if first else ()
-                await context.write(encode_frame(frame, peaks))
+                await context.write(self._membership.named_in(encode_frame(frame, peaks)))
                 slot, first = slot + len(frame.batches), False
         except JournalError as error:  # what it cannot read back it must not vote on
             self._failure.failed(error)

@@ -34,11 +34,13 @@ class StatusSource:
 
     def reply(self) -> pb.StatusReply:
         status = self._engine.status
-        members = self._config.members
+        members, membership = self._config.members, self._config.membership
         return pb.StatusReply(
             name=members[self._me].name,
             version=VERSION,
             view=status.view,
+            epoch=membership.epoch,
+            revision=membership.revision,
             leader=members[self._config.system.leader(status.view)].name,
             accepted=status.accepted,
             decided=status.decided,

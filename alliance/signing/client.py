@@ -136,6 +136,8 @@ class _Collection:
         while True:
             try:
                 said = await call(self._question)
+                if said is not None:
+                    self._client.consensus.heard(said)
                 break
             except grpc.aio.AioRpcError as error:
                 problem = f"{error.code().name.lower()}: {error.details() or 'without a reason'}"

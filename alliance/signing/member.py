@@ -42,6 +42,7 @@ class SigningService:
 
     def __init__(self, config: AllianceConfig, desk: Desk, now: Callable[[], float] = time.time) -> None:
         self._identities = Identities(config)
+        self._membership = config.membership
         self._desk = desk
         self._now = now
         self._waiting: Counter[bytes] = Counter()
@@ -69,12 +70,12 @@ class SigningService:
         except Refused as refusal:
             why = one_line(str(refusal))
             log.warning("refused to %s: %s", client.name, why)
-            return pb.ShareReply(refusal=why)
+            return self._membership.named_in(pb.ShareReply(refusal=why))
         share = self._desk.share(order)
         where = order.occasion
         said = one_line(order.request.summary)
         log.info("signs for %s with '%s', number %d: %s", client.name, where.purpose, where.number, said)
-        return pb.ShareReply(share=share, digest=order.digest)
+        return self._membership.named_in(pb.ShareReply(share=share, digest=order.digest))
 
 
 async def serve(

@@ -218,8 +218,8 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
         case "fetch":
             return Fetch(checked_slot(wire.fetch.first_slot))
         case "log_frame":
-            if wire.log_frame.peaks:
-                raise Malformed("a frame between members with the peaks that only listeners need")
+            if wire.log_frame.peaks or wire.log_frame.epoch or wire.log_frame.revision:
+                raise Malformed("a frame between members with what only listeners need")
             return decode_frame(wire.log_frame)
         case "forward":
             forwarded = some("submissions forwarded", wire.forward.submissions, BATCH_SUBMISSIONS_MAX)

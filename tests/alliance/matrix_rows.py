@@ -76,6 +76,8 @@ log_frame.certificate.signature | certificate: alliance changed cut epoch longer
 log_frame.cover | form: cut empty huge longer | ignored: changed dropped empty old reversed slot twice zeros
     | limit: many
 log_frame.peaks | form: changed cut empty huge longer zeros
+log_frame.epoch | form: largest more
+log_frame.revision | form: largest more
 forward | client: alliance | form: empty | ignored: old slot
 forward.submissions | client: alliance changed | form: changed cut empty longer zeros
     | ignored: dropped old reversed slot twice | limit: huge many

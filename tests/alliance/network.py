@@ -14,6 +14,7 @@ from typing import Any
 import grpc.aio
 
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Answer, Membership
 from alliance.errors import AllianceError
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
@@ -204,6 +205,7 @@ class Doors:
         self._mine = mine or farm.clients[0]
         self._ports = ports
         self._channels: dict[int, grpc.aio.Channel] = {}
+        self.memberships: list[Membership] = []  # that answers named
 
     @property
     def dead_port(self) -> int:
@@ -214,6 +216,9 @@ class Doors:
             port = self._ports.get(member, self.dead_port)
             self._channels[member] = open_channel(at(self._farm.config, member, port), self._mine)
         return self._channels[member]
+
+    def heard(self, answer: Answer) -> None:
+        self.memberships.append(Membership.of(answer))
 
     async def __aenter__(self) -> Doors:
         return self

@@ -12,6 +12,7 @@ import pytest
 
 from alliance.client import listener
 from alliance.config.file import ATTESTATION
+from alliance.config.membership import Membership
 from alliance.errors import ConfigError, StateDiverged, Unreachable
 from alliance.execution import (
     Command,
@@ -62,6 +63,7 @@ def test_replies_are_certified_and_refusals_too(farm: Farm, tmp_path: Path, offi
         async with Stage.set(farm, tmp_path, office) as stage:
             two = [stage.executor(member, Store()) for member in (0, 3)]
             async with stage.running(*two), stage.client() as client, stage.client(1) as other:
+                two[1]._service._membership = Membership(0, 7)
                 first = await client.execute(setting("colour", "green"))
                 second = await client.execute(setting("colour", "red"))
                 asked = await other.read(GET, at_least=second.slot)
@@ -90,6 +92,7 @@ def test_replies_are_certified_and_refusals_too(farm: Farm, tmp_path: Path, offi
                 with pytest.raises(CommandRefused, match="this is not UTF-8"):
                     await client.read(b"\xff")
                 assert (await client.read(GET)).payload == b'"red"'
+                assert client.consensus.newest_membership == (0, 7)
 
     run(scenario())
 

@@ -18,6 +18,7 @@ import pytest
 from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Membership
 from alliance.errors import ConfigError, Unreachable
 from alliance.net.channels import Channels
 from alliance.pb import signing_pb2 as pb
@@ -94,6 +95,11 @@ def of_others(reply: pb.ShareReply) -> pb.ShareReply:
     return pb.ShareReply(share=reply.share, digest=bytes(32))
 
 
+def newer(reply: pb.ShareReply) -> pb.ShareReply:
+    assert not reply.revision
+    return Membership(0, 5).named_in(reply)
+
+
 def rude(reply: pb.ShareReply) -> pb.ShareReply:
     return pb.ShareReply(refusal="\x1b[31mno\n" + "x" * 1000)
 
@@ -125,6 +131,15 @@ def test_enough_members_agree_and_the_others_do_not_matter(town: Town, receipt: 
         options: Any = {"verify_iat": False, "verify_exp": False, "verify_aud": False}
         claims = jwt.decode(signed.document.decode(), key, ["RS256"], options=options)
         assert claims["sub"] == "deploy/gate"
+
+    run(scenario())
+
+
+def test_what_the_desks_say_of_the_membership_is_kept(town: Town, receipt: Receipt, run: Run) -> None:
+    async def scenario() -> None:
+        async with town.client(GOOD, (TOKENS, newer)) as client:
+            await client.collect(receipt)
+            assert client.consensus.newest_membership == (0, 5)
 
     run(scenario())
 
