@@ -52,6 +52,7 @@ from examples.lock_service.operations import (
 )
 from examples.lock_service.releases import Releases
 from examples.lock_service.ticket import APPLICATION, Ticket
+from examples.lock_service.withdrawals import Withdrawals
 
 TTL_SECONDS = 30.0
 ASK_SECONDS_MIN, ASK_SECONDS_MAX = 0.2, 5.0
@@ -115,7 +116,9 @@ class LockClient:
         self._view_change: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._claims: set[str] = set()
-        self._going: dict[str, asyncio.Task[None]] = {}
+        self._withdrawals = Withdrawals(
+            client, self._say_release, self._claims.discard, self._give_up, ttl_seconds
+        )
 
     async def __aenter__(self) -> LockClient:
         return self
@@ -133,7 +136,7 @@ class LockClient:
             if not self.lost.is_set():
                 with suppress(AllianceError):
                     await self._say(Close(self._session), END_SECONDS)
-        await asyncio.gather(*self._going.values(), return_exceptions=True)
+        await self._withdrawals.close()
         await self._releases.close()
         await self._client.close()
 
@@ -151,53 +154,55 @@ class LockClient:
         try:
             yield held
         except BaseException:
-            self._let_go_later(name)
+            self._withdrawals.begin(name)
             raise
         await self.release(held)
 
     async def acquire(self, name: str, *, shared: bool = False, wait: float | None = None) -> Held:
         """Waits for the lock, ``wait`` seconds of agreed time at most (0 tries; None: up to a day).
 
-        Raises LockTaken, LockRefused, LeaseLost, and what ``ExecutionClient.execute`` raises; then nothing is
-        held or waited for, or will not be for longer than the lease.
+        Raises LockTaken, LockRefused, LeaseLost, and what ``ExecutionClient.execute`` raises; then, and when
+        it is cancelled, nothing is held or waited for, or will not be for longer than the lease.
         """
         wait_ms = WAIT_MS_MAX if wait is None else min(max(0, round(wait * 1000)), WAIT_MS_MAX)
         mode = Mode.SHARED if shared else Mode.EXCLUSIVE
-        operation: Operation = Acquire(self._session, mode, wait_ms, name)
+        operation = Acquire(self._session, mode, wait_ms, name)
         _check(operation)
-        if name in self._going:
-            await asyncio.shield(self._going[name])
+        await self._withdrawals.wait(name)
         if name in self._claims:
             raise LockRefused(f"this session has '{name}' already, or waits for it")
         self._claims.add(name)
+        claim: asyncio.Task[_Said] | None = None
         try:
             await self._begin()
+            claim = asyncio.create_task(self._say(operation))
+            said = await asyncio.shield(claim)
             while True:
-                said = await self._say(operation)
                 match said.answer:
                     case Grant(_, granted, token):
                         return Held(name, granted, token, Ticket(said.reply, said.command))
                     case Queued(_, _, _, next_ms, now_ms):
                         seconds = min(max(ASK_SECONDS_MIN, (next_ms - now_ms) / 1000), ASK_SECONDS_MAX)
                         await self._releases.wait(name, said.reply.slot, seconds)
-                        operation = Ask(self._session, name)
+                        said = await self._say(Ask(self._session, name))
                     case Refused(Reason.TAKEN | Reason.NOT_HELD):
                         raise LockTaken(f"others hold '{name}', or are before you: wait longer")
                     case answer:
                         self._refused(answer)
-        except LockTaken:
-            self._claims.discard(name)
-            raise
-        except BaseException:
-            self._let_go_later(name)
+        except BaseException as error:
+            if claim is None or isinstance(error, LockTaken):
+                self._claims.discard(name)
+            else:
+                self._withdrawals.begin(name, claim)
             raise
 
     async def release(self, held: Held) -> None:
         """Lets go of the lock. Raises LeaseLost if it was lost before, and as ``ExecutionClient.execute``."""
+        saying = asyncio.create_task(self._say(Release(self._session, held.token, held.name)))
         try:
-            said = await self._say(Release(self._session, held.token, held.name))
+            said = await asyncio.shield(saying)
         except BaseException:
-            self._let_go_later(held.name)
+            self._withdrawals.begin(held.name, saying)
             raise
         self._claims.discard(held.name)
         if not isinstance(said.answer, Done):
@@ -215,14 +220,13 @@ class LockClient:
                 return views
 
     async def let_go(self, name: str) -> None:
-        """Releases, if it can, whatever we have of it: the lock, or a place in its queue."""
-        with suppress(AllianceError):
-            await self._say(Release(self._session, 0, name), END_SECONDS)
-        self._claims.discard(name)
+        """Lets go of whatever we have of it: the lock, or a place in its queue. What takes longer than a
+        moment goes on in the background, until it is certain or the session is over."""
+        self._withdrawals.begin(name)
+        await self._withdrawals.wait(name, END_SECONDS)
 
-    def _let_go_later(self, name: str) -> None:
-        self._going[name] = asyncio.create_task(self.let_go(name))
-        self._going[name].add_done_callback(lambda _: self._going.pop(name))
+    async def _say_release(self, name: str) -> None:
+        await self._say(Release(self._session, 0, name), END_SECONDS)
 
     # -- the session ---------------------------------------------------------------------------------
 
@@ -243,6 +247,12 @@ class LockClient:
         if not isinstance(said.answer, Lease):
             self._refused(said.answer)
         self._renewing = asyncio.create_task(self._renew(sent))
+
+    def _give_up(self) -> None:
+        """The session is not renewed any more."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        self.lost.set()
 
     async def _renew(self, sent: float) -> None:
         """Every third of the lease. It counts from when a renewal was sent: no later can it have begun."""
