@@ -71,8 +71,13 @@ def specimen(secret: RSAPrivateKey, commands: int, command_bytes: int = COMMAND_
     statement = AcceptedStatement(3, SLOTS, placement.root(whole.header(), SLOTS))
     signature = secret.sign(statement.encode(CONTEXT), PKCS1v15(), hashes.SHA256())
     key = secret.public_key()
-    certificate = DecisionCertificate(CONTEXT.epoch, statement, signature)
-    made = receipts(CONTEXT, certificate, placement, whole, key_fingerprint(key))
+    made = receipts(
+        CONTEXT.alliance_id,
+        DecisionCertificate(CONTEXT.epoch, statement, signature),
+        placement,
+        whole,
+        key_fingerprint(key),
+    )
     return Specimen(made[commands // 2], key)
 
 

@@ -105,7 +105,8 @@ class _Frame:
             inclusion_from_cover(tree, slot - 1, self._certificate.slot, frame.cover),
         )
         submission = batch.submissions[position]
-        return receipts(self._config.context, self._certificate, placement, submission, self._fingerprint)
+        alliance_id = self._config.alliance_id
+        return receipts(alliance_id, self._certificate, placement, submission, self._fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ class Submitter:
                 pending.outcome.cancel()
                 if self._pending.get(submission.client_seq) is pending:
                     del self._pending[submission.client_seq]
-        return receipts(self._context, certificate, placement, submission, self._key_fingerprint)
+        return receipts(self._context.alliance_id, certificate, placement, submission, self._key_fingerprint)
 
     async def close(self) -> None:
         """Ends the stream, and leaves nothing of it to the garbage collector: see ``until_first``."""

@@ -58,7 +58,7 @@ class Receipt:
     those of the submission. ``votes`` are members' own signatures beside the quorum's, if there are any.
     """
 
-    context: Context
+    alliance_id: bytes
     certificate: DecisionCertificate
     placement: Placement
     client_id: bytes
@@ -68,6 +68,11 @@ class Receipt:
     proof: CommandProof = field(repr=False)
     key_fingerprint: str
     votes: tuple[Vote, ...] = ()
+
+    @property
+    def context(self) -> Context:
+        """The alliance, and the epoch whose members certified the command."""
+        return Context(self.alliance_id, self.certificate.epoch)
 
     @property
     def slot(self) -> int:
@@ -138,11 +143,11 @@ class Receipt:
     def to_dict(self) -> dict[str, Any]:
         table = {
             "format": FORMAT,
-            "alliance_id": self.context.alliance_id.hex(),
+            "alliance_id": self.alliance_id.hex(),
             "key_fingerprint": self.key_fingerprint,
             "certificate": {
                 "tag": ACCEPTED,
-                "epoch": self.context.epoch,
+                "epoch": self.certificate.epoch,
                 "view": self.certificate.view,
                 "slot": self.certificate.slot,
                 "root": self.certificate.root.hex(),
@@ -186,16 +191,17 @@ class Receipt:
         signed = table["certificate"]
         if not isinstance(signed, dict) or signed.get("tag") != ACCEPTED:
             raise ValueError(f"'certificate' is no object with the tag '{ACCEPTED}'")
-        epoch = whole(signed, "epoch")
         statement = AcceptedStatement(whole(signed, "view"), whole(signed, "slot"), octets(signed["root"]))
+        alliance_id, epoch = octets(table["alliance_id"]), whole(signed, "epoch")
         client_id, client_signature = octets(table["client_id"]), packed(table["client_signature"])
-        if len(client_id) != 32 or len(client_signature) != SIGNATURE_BYTES:
-            raise ValueError("'client_id' or 'client_signature' has another length")
+        sizes = (len(alliance_id), len(client_id), len(client_signature))
+        if sizes != (32, 32, SIGNATURE_BYTES):
+            raise ValueError("'alliance_id', 'client_id' or 'client_signature' has another length")
         fingerprint = table["key_fingerprint"]
         if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
             raise ValueError("'key_fingerprint' is not 64 hex digits")
         return cls(
-            Context(octets(table["alliance_id"]), epoch),
+            alliance_id,
             DecisionCertificate(epoch, statement, packed(signed["signature"])),
             read_placement(table),
             client_id,
@@ -214,7 +220,7 @@ class Receipt:
 
 
 def receipts(
-    context: Context,
+    alliance_id: bytes,
     certificate: DecisionCertificate,
     placement: Placement,
     submission: Submission,
@@ -228,7 +234,7 @@ def receipts(
     commands = submission.commands()
     proofs = command_proofs(commands)
     owner = (submission.client_id, submission.client_seq, submission.signature)
-    first = Receipt(context, certificate, placement, *owner, commands[0], proofs[0], key_fingerprint)
+    first = Receipt(alliance_id, certificate, placement, *owner, commands[0], proofs[0], key_fingerprint)
     made = []
     for command, proof in zip(commands, proofs, strict=True):
         receipt = object.__new__(Receipt)

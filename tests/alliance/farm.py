@@ -169,7 +169,7 @@ class Chain:
         placement = Placement(slot, position, len(batch.submissions), batch.time_ms, path, log_path)
         fingerprint = key_fingerprint(load_public_key(self.farm.config.key.to_pem()))
         made = receipts(
-            self.farm.config.context,
+            self.farm.config.alliance_id,
             self.decision(certified),
             placement,
             batch.submissions[position],

@@ -78,7 +78,7 @@ def make_archive(dealing: shoup_rsa.Dealing, name: bytes) -> Archive:
                 leaves.inclusion_proof(position, leaves.size),
                 log.inclusion_proof(slot - 1, log.size),
             )
-            made += receipts(context, certificate, placement, submission, fingerprint)
+            made += receipts(context.alliance_id, certificate, placement, submission, fingerprint)
     return Archive(pem, tuple(made))
 
 

@@ -21,6 +21,7 @@ from alliance.errors import InvalidReceipt
 from alliance.proofs.receipt import Receipt, load_public_key
 from tests.docs.conftest import CROWDED, SCRIPT, SIZES, Archive, make_archive
 
+FROZEN = Path(__file__).parent / "frozen"
 LINES_MAX = 90
 USAGE = "not verified: usage: python verify_receipt.py public.pem receipt.json\n"
 Table = dict[str, Any]
@@ -121,6 +122,15 @@ def test_run_as_a_program_it_prints_place_and_command(archive: Archive, tmp_path
     assert done.stdout == "verified: slot 3, position 2, command 1: b'slot 3, submission 2, command 1'\n"
 
 
+def test_a_receipt_of_long_ago_verifies(archive: Archive, script: Callable[[bytes, Table], str]) -> None:
+    """The format is frozen: this one was written when it was made, and is written to the same bytes today."""
+    pem, text = (FROZEN / "public.pem").read_bytes(), (FROZEN / "receipt.json").read_text()
+    place = "slot 6, position 5, command 9"
+    assert script(pem, json.loads(text)) == f"verified: {place}: b'slot 6, submission 5, command 9'"
+    Receipt.from_json(text).verify(load_public_key(pem))
+    assert (archive.public_pem, archive.at(*CROWDED, 9).to_json()) == (pem, text)
+
+
 # -- what is not true fails --------------------------------------------------------------------------
 
 
@@ -219,9 +229,9 @@ def test_no_other_place_fits_a_receipt(archive: Archive, script: Callable[[bytes
 
 def test_no_other_command_fits_a_receipt(archive: Archive, script: Callable[[bytes, Table], str]) -> None:
     """Number and count of the commands together, as with the batch."""
-    for index in (0, 7, 8, 15, 16, 19):
+    for index in (0, 8, 19):
         table = archive.at(*CROWDED, index).to_dict()
-        for count in range(1, 30):
+        for count in (12, 16, 17, 19, 20, 21, 24):
             for other in range(count):
                 changed = {**table, "command_index": other, "command_count": count}
                 same = (other, count) == (index, 20)

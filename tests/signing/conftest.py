@@ -31,11 +31,12 @@ class Registry:
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
 
-    def receipt(self, command: bytes, client: int = 0) -> Receipt:
+    def receipt(self, command: bytes, client: int = 0, before: tuple[bytes, ...] = ()) -> Receipt:
+        """That of the command, which was submitted after others, if there are any."""
         farm, chain = self.chain.farm, self.chain
-        submission = farm.submission(len(chain.entries) + 1, command, client=client)
+        submission = farm.submission(len(chain.entries) + 1, *before, command, client=client)
         entry = chain.add(submission)
-        return chain.receipt(entry.slot, 0, 0, entry.slot)
+        return chain.receipt(entry.slot, 0, len(before), entry.slot)
 
 
 @pytest.fixture

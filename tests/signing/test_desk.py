@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -67,6 +68,15 @@ def test_only_who_asked_gets_shares(desk: Desk, config: AllianceConfig, registry
     receipt = registry.receipt(to_command("web", certificate()))
     desk.judge(receipt.to_json().encode(), config.clients[0], NOW)
     assert refusal(desk, config, receipt, client=1).startswith("another client asked for this")
+
+
+def test_a_request_is_judged_by_itself(desk: Desk, config: AllianceConfig, registry: Registry) -> None:
+    """Beside other commands of its submission, which the desk does not see: the receipt holds no other."""
+    before = tuple(b"not for the desk's eyes %d" % number for number in range(10))
+    receipt = registry.receipt(to_command("tokens", token()), before=before)
+    order = desk.judge(receipt.to_json().encode(), config.clients[0], NOW)
+    assert (order.occasion.command_index, order.request) == (10, token())
+    assert not any(b64encode(command)[:20].decode() in receipt.to_json() for command in before)
 
 
 def test_only_what_was_ordered_lately(desk: Desk, config: AllianceConfig, registry: Registry) -> None:

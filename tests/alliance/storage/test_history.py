@@ -147,8 +147,8 @@ def test_every_placement_makes_a_valid_receipt(farm: Farm, chain: Chain, told: T
             assert told.history.locate(submission, entry.slot) == index
             placement = told.history.placement(entry.slot, index)
             assert (placement.slot, placement.index) == (entry.slot, index)
-            context, fingerprint = farm.config.context, key_fingerprint(key)
-            for receipt in receipts(context, certificate, placement, submission, fingerprint):
+            alliance_id, fingerprint = farm.config.alliance_id, key_fingerprint(key)
+            for receipt in receipts(alliance_id, certificate, placement, submission, fingerprint):
                 receipt.verify(key)
 
 
