@@ -2,9 +2,10 @@
 
 Every start has a number, which its journal raises, and a random session. A member votes only when n - f
 members (itself included) have made its greeting, signed with both, durable in their journals. Before it
-greets, each of them shows it what they hold of it: its newest greeting, and its furthest vote. If its own
-journal does not know one of these, then its disk was rolled back, or a copy of it runs elsewhere, and it
-stops. Only statements under the member's own signature count, so no peer can make a correct member stop.
+greets, each of them shows it what they hold of it: its newest greeting, and its furthest proposal and vote.
+If its own journal does not know one of these, then its disk was rolled back, or a copy of it runs
+elsewhere, and it stops. Only statements under the member's own signature count, so no peer can make a correct
+member stop.
 
 Any two sets of n - f members share a correct one besides the member itself. Therefore of any two starts that
 came to vote, the journal of one knows the other: docs/concepts/protocol.md, section 8, gives the argument.
@@ -29,14 +30,14 @@ from alliance.pb import peer_pb2 as pb
 from alliance.server.latest_statements import LatestStatements, SignedStatement, place
 from alliance.storage.journal import Journal
 from alliance.storage.journal_records import SESSION_BYTES
-from alliance.wire.bounds import SIGNATURE_BYTES, Malformed
+from alliance.wire.bounds import Malformed
 from alliance.wire.envelope import require_match
-from quorum import GreetingStatement, InvalidStatement
+from quorum import GreetingStatement, ProposeStatement
 
 HANDSHAKE_SECONDS = 5.0
 FAREWELL_SECONDS = 0.5
-STATEMENTS_MAX = 2
-"""What a peer shows: a greeting and a vote. Each costs a verification."""
+STATEMENTS_MAX = 3
+"""What a peer shows: a greeting, a proposal and a vote. Each costs a verification."""
 
 Read = Callable[[], Awaitable[object]]
 Write = Callable[[bytes], Awaitable[object]]
@@ -64,6 +65,7 @@ class Incarnation:
         self._journal = journal
         self._latest = latest
         self._session = secrets.token_bytes(SESSION_BYTES)
+        self._recall()
         self._held = {peer: self._kept(peer) for peer in range(len(config.members)) if peer != me}
         self._known_by = {me}
         self.settled = asyncio.Event()
@@ -110,7 +112,8 @@ class Incarnation:
                 what = f"its start number {said.incarnation}"
             else:
                 known = place(said) <= self._journal.furthest
-                what = "its vote in view {}, slot {}".format(*place(said))
+                kind = "proposal" if isinstance(said, ProposeStatement) else "vote"
+                what = f"its {kind} in view {place(said)[0]}, slot {place(said)[1]}"
             if not known:
                 raise IdentityConflict(
                     f"{self._config.members[peer].name} shows, signed by this member, {what}, of which the"
@@ -127,8 +130,9 @@ class Incarnation:
     # -- peers, as this member remembers them --------------------------------------------------------
 
     def _memory_of(self, peer: int) -> pb.Memory:
-        held = (self._held[peer], self._latest.furthest(peer))
-        return pb.Memory(statements=[statement.encode() for statement in held if statement is not None])
+        greeting = self._held[peer]
+        held = [*([greeting] if greeting is not None else []), *self._latest.furthest(peer)]
+        return pb.Memory(statements=[statement.encode() for statement in held])
 
     def _take(self, peer: int, shown: SignedStatement | None, came: SignedStatement) -> None:
         """Makes a greeting durable if it is newer than the held one, which must be the one that was shown."""
@@ -150,21 +154,22 @@ class Incarnation:
                     f" {held.statement.incarnation} was seen: its disk was rolled back, or two machines have"
                     " its identity"
                 )
-        self._journal.keep(_key(peer), greeting.fields() + came.signature)
+        self._journal.keep(_key(peer), came.pack())
         self._held[peer] = came
 
     def _kept(self, peer: int) -> SignedStatement | None:
         """Raises JournalError when what was kept is no greeting."""
         kept = self._journal.kept(_key(peer))
-        if kept is None:
-            return None
-        wire = pb.SignedStatement(
-            tag=GreetingStatement.TAG, fields=kept[:-SIGNATURE_BYTES], signature=kept[-SIGNATURE_BYTES:]
-        )
         try:
-            return SignedStatement.decode(wire)
-        except (Malformed, InvalidStatement) as error:
+            return SignedStatement.unpack(kept) if kept is not None else None
+        except ValueError as error:
             raise self._journal.damaged(f"its {_key(peer)}: {error}") from None
+
+    def _recall(self) -> None:
+        try:
+            self._latest.recall(self._journal.kept)
+        except ValueError as error:
+            raise self._journal.damaged(f"what it heard of others: {error}") from None
 
 
 async def farewell(read: Read, write: Write, conflict: IdentityConflict, epoch: int) -> None:

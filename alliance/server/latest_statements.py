@@ -1,11 +1,14 @@
-"""What members sign with their own keys, remembered for them: the furthest statement of each.
+"""What members sign with their own keys, remembered for them: each one's furthest proposal and furthest vote.
 
 A member whose disk was rolled back does not know what it said last. Its peers do, and tell it
-(``incarnation``).
+(``incarnation``), also when all lost power together: with each of its own records a peer makes durable what
+it has heard so far, in the same transaction. So whoever has voted for a proposal, or acted on a vote with
+anything that it had to write down, holds it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -45,6 +48,16 @@ class SignedStatement:
         except InvalidStatement as error:
             raise Malformed(str(error)) from None
 
+    def pack(self) -> bytes:
+        """``tag u8 | fields | signature``, for the journal."""
+        return bytes([self.statement.TAG]) + self.statement.fields() + self.signature
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> SignedStatement:
+        """Raises ValueError."""
+        tag, fields, signature = packed[:1], packed[1:-SIGNATURE_BYTES], packed[-SIGNATURE_BYTES:]
+        return cls(decode_individual(int.from_bytes(tag), fields), signature)
+
     def verify(self, key: Ed25519PublicKey, context: Context) -> None:
         """Raises Malformed when this key's holder did not sign it."""
         try:
@@ -61,18 +74,41 @@ def place(statement: IndividualStatement) -> tuple[int, int]:
 
 
 class LatestStatements:
-    """One statement for each member, whatever comes: memory stays flat."""
+    """Two statements for each member, whatever comes: memory stays flat."""
 
     def __init__(self, member_count: int) -> None:
-        self._places = [(0, 0)] * member_count
-        self._latest: list[SignedStatement | None] = [None] * member_count
+        self._member_count = member_count
+        self._latest: dict[str, SignedStatement] = {}
+        self._news: dict[str, bytes] = {}
+
+    def recall(self, kept: Callable[[str], bytes | None]) -> None:
+        """Goes on from the journal's notes. Raises ValueError when one is no statement."""
+        for member in range(self._member_count):
+            for kind in _KINDS:
+                if (note := kept(_key(kind, member))) is not None:
+                    self._latest[_key(kind, member)] = SignedStatement.unpack(note)
 
     def note(self, member: int, statement: IndividualStatement, signature: bytes) -> None:
         """A statement whose signature is verified. Kept if it lies further than all before it."""
-        where = place(statement)
-        if where > self._places[member]:
-            self._places[member] = where
-            self._latest[member] = SignedStatement(statement, signature)
+        key = _key("proposal" if isinstance(statement, ProposeStatement) else "vote", member)
+        held = self._latest.get(key)
+        if held is None or place(statement) > place(held.statement):
+            self._latest[key] = signed = SignedStatement(statement, signature)
+            self._news[key] = signed.pack()
 
-    def furthest(self, member: int) -> SignedStatement | None:
-        return self._latest[member]
+    def take_news(self) -> dict[str, bytes]:
+        """The journal's notes of what was heard since this was last called."""
+        news, self._news = self._news, {}
+        return news
+
+    def furthest(self, member: int) -> list[SignedStatement]:
+        """At most one proposal and one vote, or other statement that is no proposal."""
+        keys = [_key(kind, member) for kind in _KINDS]
+        return [self._latest[key] for key in keys if key in self._latest]
+
+
+_KINDS = ("proposal", "vote")
+
+
+def _key(kind: str, member: int) -> str:
+    return f"{kind} of member {member + 1}"

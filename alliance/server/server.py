@@ -101,6 +101,7 @@ class Server:
             self._signer,
             self._log,
             self._evidence,
+            self._gate.latest,
         )
         self._driver = Driver(self._engine, self._world, inbox=self._inbox)
         self._leadership = Leadership(config, me, self._engine, self._inbox, self._peers.links)

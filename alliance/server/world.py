@@ -13,6 +13,7 @@ from alliance.config.file import AllianceConfig
 from alliance.evidence.folder import EvidenceFolder
 from alliance.server.driver import Inbox
 from alliance.server.gate import Seal
+from alliance.server.latest_statements import LatestStatements
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Peers
 from alliance.server.sessions import Sessions
@@ -45,6 +46,7 @@ class ServerWorld:
     signer: Signer
     log: MemberLog
     evidence: EvidenceFolder
+    heard: LatestStatements
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -53,7 +55,7 @@ class ServerWorld:
             timer.cancel()
 
     def persist(self, records: Sequence[Record]) -> None:
-        self.journal.append(records)
+        self.journal.append(records, self.heard.take_news())
         entered = [record.view for record in records if isinstance(record, ViewRecord)]
         if entered:
             self.log.leads(entered[-1], self.config.system.leader(entered[-1]))

@@ -2,8 +2,10 @@
 
 ``append`` returns when everything is durable; if it cannot be made durable it raises, and the process
 must end without having said anything. Every row carries a digest of all that it says, every root is checked
-against the Merkle log, and the last slot is written down apart from the entries, so that damage anywhere is
-found. A torn last transaction is dropped by SQLite, whose WAL is checksummed.
+against the Merkle log, and the last slot is written down apart from the entries, so that damage anywhere in
+the database is found. Damage of the WAL, which SQLite would pass over, is found before it opens the files
+(``journal_files``), and what they lack at their end by the mark beside them (``journal_marker``). Only the
+last transaction may be torn, if nobody was told of it: SQLite drops it.
 
 ``journal_replay`` reads it when the member starts.
 """
@@ -11,14 +13,17 @@ found. A torn last transaction is dropped by SQLite, whose WAL is checksummed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from alliance.errors import JournalError
-from alliance.storage.journal_marker import Marker
+from alliance.storage.journal_files import PAGE_SIZE, Presence, examine
+from alliance.storage.journal_marker import NEW_IDENTITY, Mark, Reached
 from alliance.storage.journal_records import (
+    COMMITS,
     DAMAGE,
     ENTRIES,
     ITEM_KEY_BYTES,
@@ -51,12 +56,14 @@ from verifiable_log.batch import Batch
 from verifiable_log.merkle import Frontier
 from verifiable_log.ordering_state import Checkpoint
 
-FORMAT = 3
+FORMAT = 4
+ENGINE = b"fab_paxos"
 _SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
     ENTRIES,
     STATE_ITEMS,
 )
+_COMMITS = struct.Struct(">Q")
 
 
 class Journal:
@@ -65,26 +72,46 @@ class Journal:
     def __init__(self, path: Path, alliance_id: bytes, member: str) -> None:
         """Opens or creates the file. Raises JournalError when it is another member's, in use, or damaged."""
         self.path = path
+        self._wal = path.with_name(path.name + "-wal")
         self._failed = False
-        self._marker = Marker(path)
         self._written: set[tuple[bytes, bytes]] = set()  # items of the state, and the places beside them
         self.pruned = 0  # entries up to this slot are gone
         try:
-            self._marker.check_files()
-            path.touch(0o600)
-            self._db = sqlite3.connect(path, timeout=1.0, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
+            self._mark = Mark(path, alliance_id + member.encode())
+        except OSError as error:
             raise self._unopened(error) from None
         try:
+            self._open(alliance_id, member)
+        except BaseException:
+            self._mark.close()
+            raise
+
+    def _open(self, alliance_id: bytes, member: str) -> None:
+        """Nothing is written before the files and the mark are found good."""
+        try:
+            self._mark.check_files()
+            self._mark.check_commits(examine(self.path, self._wal).commits)
+            if self._mark.reached is None:
+                self._mark.create()
+            self.path.touch(0o600)
+        except OSError as error:
+            raise self._unopened(error) from None
+        except DAMAGE as error:
+            raise self.damaged(str(error)) from None
+        self._db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)
+        try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute(f"PRAGMA page_size={PAGE_SIZE}")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA wal_autocheckpoint=4000")
             self._db.execute("BEGIN EXCLUSIVE")
-            self._claim(alliance_id, member)
-            self._marker.check_starts(self._starts.newest)
+            fresh = self._claim(alliance_id, member)
+            self._mark.check(self._reached)
             self._db.execute("COMMIT")
-            self._marker.touch()  # a member that loses its journal from now on is not a new one
+            self._presence = Presence(self.path, self._wal, self._mark.path)
+            if fresh:
+                self._mark.write(self._reached)
         except BaseException as error:
             self._db.close()
             if isinstance(error, sqlite3.OperationalError | OSError):
@@ -98,27 +125,39 @@ class Journal:
             return JournalError(f"{self.path} is in use by another process: is this member already running?")
         return JournalError(f"{self.path} cannot be opened: {error}; check the folder's owner and space")
 
-    def _claim(self, alliance_id: bytes, member: str) -> None:
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+    def _claim(self, alliance_id: bytes, member: str) -> bool:
+        """Whether it is a new file. Reads what a member goes on from."""
+        fresh = not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        if fresh:
             # A new file has one page by now. A larger one has lost its tables: not to be taken for new.
             pages = self._db.execute("PRAGMA page_count").fetchone()[0]
-            if self._marker.starts is not None or pages > 1:
+            if pages > 1 or (self._mark.reached is not None and self._mark.reached.commits):
                 raise ValueError("its tables are gone")
             for statement in _SCHEMA:
                 self._db.execute(statement)
             self._write_note("format", str(FORMAT).encode())
+            self._write_note("engine", ENGINE)
             self._write_note("alliance", alliance_id)
             self._write_note("member", member.encode())
             self._write_note("position", Position().pack())
             self._write_note("starts", Starts().pack())
+            self._write_note(COMMITS, _COMMITS.pack(1))
         if self._read_note("format") != str(FORMAT).encode():
             raise JournalError(f"{self.path} has another format than this version writes ({FORMAT})")
+        if self._read_note("engine") != ENGINE:
+            raise JournalError(f"{self.path} is the journal of another engine than {ENGINE.decode()}")
         if self._read_note("alliance") != alliance_id:
             raise JournalError(f"{self.path} is the journal of another alliance: do not mix their folders")
         if self._read_note("member") != member.encode():
             raise JournalError(f"{self.path} is the journal of another member: do not mix their folders")
         self._position = Position.unpack(self._read_note("position"))
         self._starts = Starts.unpack(self._read_note("starts"))
+        (self._commits,) = _COMMITS.unpack(self._read_note(COMMITS) or b"")
+        return fresh
+
+    @property
+    def _reached(self) -> Reached:
+        return Reached(self._starts.newest, self._commits, self._position.furthest)
 
     # -- writing -------------------------------------------------------------------------------------
 
@@ -128,29 +167,32 @@ class Journal:
         First everything is moved from the WAL into the file, and synced: what an earlier process could not
         sync may be in memory only, and nothing more is to be built upon it.
         """
-        starts = self._starts.next(session)
         with self._durably():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._presence.forget_sizes()
             self._db.execute("BEGIN IMMEDIATE")
-            self._write_note("starts", starts.pack())
+            self._starts = self._starts.next(session)
+            self._write_note("starts", self._starts.pack())
         try:
-            self._marker.write(starts.newest)
+            self._mark.sync()
         except OSError as error:
-            raise self._unopened(error) from None
-        self._starts = starts
-        return starts.newest
+            raise self._unwritten(error) from None
+        return self._starts.newest
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Makes the records durable, all or none. Raises JournalError: then nothing may leave, ever again."""
+    def append(self, records: Sequence[Record], notes: Mapping[str, bytes] | None = None) -> None:
+        """Makes the records durable, all or none. Raises JournalError: then nothing may leave, ever again.
+
+        ``notes`` go with them; without records they are not worth a write.
+        """
         if not records:
             return
-        position = self._position
         with self._durably():
             self._db.execute("BEGIN IMMEDIATE")
             for record in records:
-                position = self._write(record, position)
-            self._write_note("position", position.pack())
-        self._position = position
+                self._position = self._write(record, self._position)
+            self._write_note("position", self._position.pack())
+            for key, value in (notes or {}).items():
+                self._write_note(key, value)
 
     def keep(self, key: str, value: bytes) -> None:
         """Makes a note durable; it replaces the one of the same key. Raises JournalError."""
@@ -161,18 +203,33 @@ class Journal:
     @contextmanager
     def _durably(self) -> Iterator[None]:
         """Commits what is written inside. An error is the last thing that happens to this journal."""
+        if self._failed:
+            raise self._unwritten(sqlite3.Error("an earlier write failed"))
+        self._failed = True
         try:
-            if self._failed:
-                raise sqlite3.Error("an earlier write failed")
-            self._failed = True
             yield
+            self._write_note(COMMITS, _COMMITS.pack(self._commits + 1))
             self._db.execute("COMMIT")
-            self._failed = False
-        except sqlite3.Error as error:
-            raise JournalError(
-                f"{self.path} cannot be written ({error}); this member stops before it says anything that it"
-                " might forget: free space or replace the disk, then start it again"
-            ) from None
+            self._commits += 1
+            self.check_presence()  # what is written to a file that has no name any more will not be found
+            self._mark.write(self._reached)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unwritten(error) from None
+        self._failed = False
+
+    def _unwritten(self, error: Exception) -> JournalError:
+        return JournalError(
+            f"{self.path} cannot be written ({error}); this member stops before it says anything that it"
+            " might forget: free space or replace the disk, then start it again"
+        )
+
+    def check_presence(self) -> None:
+        """Raises JournalError when a file of this journal was taken away or replaced while it is open."""
+        try:
+            self._presence.check()
+        except JournalError:
+            self._failed = True
+            raise
 
     def _write(self, record: Record, position: Position) -> Position:
         match record:
@@ -223,8 +280,12 @@ class Journal:
             self._write_base(frontier)
 
     def close(self) -> None:
-        with suppress(sqlite3.Error):  # a disk that fails now takes nothing away that was acknowledged
+        with suppress(
+            sqlite3.Error, OSError
+        ):  # a disk that fails now takes nothing away that was acknowledged
+            self._mark.sync()
             self._db.close()
+        self._mark.close()
 
     # -- what is remembered of starts and votes ------------------------------------------------------
 
@@ -285,6 +346,6 @@ class Journal:
         """The error for a journal whose records do not fit together."""
         short = " ".join(detail.split())[:200]
         return JournalError(
-            f"{self.path} is damaged: {short}; this member must not vote on it: restore the whole disk or ask"
-            " the alliance for a new identity"
+            f"{self.path} is damaged: {short}; this member must not vote on it: put the newest files back,"
+            f" all of them; {NEW_IDENTITY}"
         )

@@ -28,6 +28,8 @@ from verifiable_log.submission import InvalidSubmission, Submission
 DAMAGE = (sqlite3.DatabaseError, InvalidSubmission, struct.error, ValueError, TypeError)
 """What reading altered rows may raise."""
 
+COMMITS = "commits"
+"""The note that counts the journal's writes: 8 bytes, in each of them one more."""
 SESSION_BYTES = 32
 STARTS_KEPT = 1024
 """So many of its latest starts a member can tell from those of a copy of itself."""
@@ -41,7 +43,8 @@ class Position:
     ``beyond`` a newer one, ``election`` what moved this member into ``view``. ``new_view`` is the digest of
     the NewView it keeps to in that view; up to ``muted_up_to`` it says nothing there any more.
     ``said_view`` and ``said_slot`` are the furthest entry that was ever journalled, also if it was cut later:
-    no vote of this member on a later one can have left.
+    no vote of this member on a later one can have left. ``epoch`` is the set of members that it serves in,
+    which began at slot ``start``.
     """
 
     proven: int = 0
@@ -50,6 +53,8 @@ class Position:
     said_view: int = 0
     said_slot: int = 0
     muted_up_to: int = 0
+    epoch: int = 0
+    start: int = 0
     certificate: bytes = b""
     beyond: bytes = b""
     election: bytes = b""
@@ -67,7 +72,7 @@ class Position:
 
     def pack(self) -> bytes:
         numbers = (self.proven, self.last, self.view, self.said_view, self.said_slot, self.muted_up_to)
-        parts = [struct.pack(">6Q", *numbers)]
+        parts = [struct.pack(">8Q", *numbers, self.epoch, self.start)]
         for blob in (self.certificate, self.beyond, self.election, self.new_view):
             parts += [struct.pack(">I", len(blob)), blob]
         return b"".join(parts)
@@ -77,8 +82,8 @@ class Position:
         """Raises ValueError or struct.error."""
         if data is None:
             raise ValueError("its position is gone")
-        numbers = struct.unpack_from(">6Q", data)
-        place, blobs = 48, []
+        numbers = struct.unpack_from(">8Q", data)
+        place, blobs = 64, []
         for _ in range(4):
             (length,) = struct.unpack_from(">I", data, place)
             blobs.append(data[place + 4 : place + 4 + length])

@@ -48,7 +48,7 @@ class Amnesiac(Adversary):
 
 
 class RottenDisk(Adversary):
-    """Its real journal's bits flip while it is down: it must refuse to start, or come back as it once was."""
+    """Its real journal's bits flip while it is down: it must refuse to start, or come back as it was."""
 
     def equip(self) -> None:
         disk = self.world.journal_disk(self.me)
@@ -56,7 +56,6 @@ class RottenDisk(Adversary):
         self.puppet.disk.close()
         self.puppet.disk = disk
         disk.restore()
-        disk.remember()
 
     def act(self) -> None:
         disk = self.puppet.disk

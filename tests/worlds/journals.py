@@ -3,8 +3,9 @@
 SQLite promises: what a COMMIT covers is in the write-ahead log and synced before it returns; pages move to
 the main file later, and only from a synced log. So a crash within an append leaves any mixture of the old
 log and the new one, sector by sector, cut anywhere; and if the append moved pages, any mixture of the old
-and the new main file, with the whole new log beside it. Such files are made here, and the journal must come
-back from them with everything that it acknowledged, and the torn append whole or not at all.
+and the new main file, with the whole new log beside it. The mark is written afterwards. Such files are made
+here, and the journal must come back from them with everything that it acknowledged, and the torn append whole
+or not at all. From files that something else altered it comes back as it was, or not at all.
 """
 
 from __future__ import annotations
@@ -38,21 +39,21 @@ CHECKPOINT_PAGES = 8
 
 @dataclass(frozen=True)
 class Files:
-    """The main file and the write-ahead log."""
+    """The main file, the write-ahead log, and the mark beside them; None: it is gone."""
 
-    main: bytes
-    log: bytes
+    main: bytes | None
+    log: bytes | None
+    mark: bytes | None
 
     @classmethod
     def of(cls, path: Path) -> Files:
-        log = log_of(path)
-        return cls(path.read_bytes(), log.read_bytes() if log.exists() else b"")
+        return cls(*(file.read_bytes() if file.exists() else None for file in files_of(path)))
 
     def put(self, path: Path) -> None:
-        path.write_bytes(self.main)
-        log_of(path).unlink(missing_ok=True)
-        if self.log:
-            log_of(path).write_bytes(self.log)
+        for file, content in zip(files_of(path), (self.main, self.log, self.mark), strict=True):
+            file.unlink(missing_ok=True)
+            if content is not None:
+                file.write_bytes(content)
 
 
 class JournalDisk(Disk):
@@ -68,7 +69,6 @@ class JournalDisk(Disk):
         self._journal: Journal | None = None
         self._left: Files | None = None  # what the crash left, if it is not what is there
         self._torn: Callable[[], None] | None = None  # what the crash may have let happen, or not
-        self._past: list[Disk] | None = None  # what the model was, for one whose journal will be damaged
 
     @property
     def journal(self) -> Journal:
@@ -103,8 +103,6 @@ class JournalDisk(Disk):
             require(self.damaged, f"a healthy journal cannot be written: {error}")
             raise Crash from None  # what the driver's contract demands: the process ends
         super().write(records)
-        if self._past is not None:
-            self._past.append(self.image())
 
     def tear(self, records: Sequence[Record]) -> None:
         self._tear(lambda: self.journal.append(records), lambda: super(JournalDisk, self).write(records))
@@ -145,8 +143,6 @@ class JournalDisk(Disk):
             require(self.damaged, f"a healthy journal cannot be pruned: {error}")
             raise Crash from None
         super().prune(slot)
-        if self._past is not None:
-            self._past.append(self.image())
 
     def offer(self, checkpoint: Checkpoint) -> Offer:
         offer, written = self._history.offer(checkpoint), super().offer(checkpoint)
@@ -179,12 +175,7 @@ class JournalDisk(Disk):
             torn()
             if _same(state, super().restore()):
                 return state
-        require(self.damaged, "the journal came back with another state than it acknowledged")
-        for older in reversed(self._past or ()):
-            if _same(state, older.restore()):  # set back in time: amnesia, and this member's fault
-                self.adopt(older)
-                return state
-        raise AssertionError("a damaged journal came back as something that it never was")
+        raise AssertionError("the journal came back with another state than it acknowledged")
 
     # -- by hand -------------------------------------------------------------------------------------
 
@@ -195,44 +186,42 @@ class JournalDisk(Disk):
     def left_with(self, files: Files, torn_records: Sequence[Record]) -> None:
         """A crash while ``torn_records`` were written left these files."""
         files.put(self.path)
-        self.path.with_suffix(".started").unlink(missing_ok=True)  # that of a later start
         self._torn = lambda: super(JournalDisk, self).write(torn_records)
 
     # -- damage --------------------------------------------------------------------------------------
-
-    def remember(self) -> None:
-        """From now on it is known what the journal ever held."""
-        self._past = [self.image()]
 
     def flip(self, bits: int) -> None:
         """After a crash: so many bits of the files change."""
         self.damaged = True
         files = Files.of(self.path)
-        main, log = bytearray(files.main), bytearray(files.log)
+        main, log, mark = (bytearray(content or b"") for content in (files.main, files.log, files.mark))
         for _ in range(bits):
-            victim = log if log and self._dice.random() < 0.5 else main
+            victim = self._dice.choice([file for file in (main, main, log, log, mark) if file])
             victim[self._dice.randrange(len(victim))] ^= 1 << self._dice.randrange(8)
-        Files(bytes(main), bytes(log)).put(self.path)
+        Files(bytes(main), bytes(log) if files.log is not None else None, bytes(mark)).put(self.path)
 
 
 def torn(before: Files, after: Files, dice: Random) -> Files:
     """What a crash may leave between two states of the files, both of them synced."""
-    if before.main != after.main and dice.random() < 0.5:
-        return Files(mixed(before.main, after.main, dice), after.log)
+    main, log = before.main or b"", before.log or b""
+    later_main, later_log = after.main or b"", after.log or b""
+    if main != later_main and dice.random() < 0.5:
+        return Files(mixed(main, later_main, dice), later_log, before.mark)
     match dice.randrange(4):
         case 0:
-            return Files(before.main, _cut(before.log, after.log, dice))
+            return Files(main, _cut(log, later_log, dice), before.mark)
         case 1:
-            return Files(before.main, mixed_log(before.log, after.log, dice))
+            return Files(main, mixed_log(log, later_log, dice), before.mark)
         case 2:  # the file has grown, but not its content
-            tail = len(after.log) - len(before.log)
-            return Files(before.main, before.log + bytes(max(tail, 0)))
+            return Files(main, log + bytes(max(len(later_log) - len(log), 0)), before.mark)
         case _:
-            return Files(before.main, after.log) if before.main == after.main else after
+            return Files(later_main, later_log, before.mark)
 
 
 def _cut(old: bytes, new: bytes, dice: Random) -> bytes:
     begin = differs(old, new)
+    if begin < LOG_HEADER_BYTES <= len(old):  # it begins anew: its header is a part of one sector
+        begin = LOG_HEADER_BYTES
     return cut_at(old, new, dice.randrange(begin, max(len(new), begin) + 1))
 
 
@@ -268,5 +257,6 @@ def _same(state: RestoredState, other: RestoredState) -> bool:
     return all(getattr(state, name) == getattr(other, name) for name in names)
 
 
-def log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
+def files_of(path: Path) -> tuple[Path, Path, Path]:
+    """Where the journal has its main file, its log and its mark."""
+    return path, path.with_name(path.name + "-wal"), path.with_suffix(".started")

@@ -19,7 +19,7 @@ from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.wire.bounds import Malformed
 from alliance.wire.envelope import Mismatch
-from quorum import Context, GreetingStatement, VoteStatement
+from quorum import Context, GreetingStatement, ProposeStatement, VoteStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
 from tests.alliance.links import step
@@ -120,11 +120,12 @@ class Hand:
         context: Context | None = None,
         known: bool = True,
     ) -> dict[str, bytes]:
-        """The frames of a handshake in which the peer remembers this start of ours, and a word."""
+        """The frames of a handshake in which the peer remembers this start of ours, a proposal and a vote."""
         me = ME if author == PEER else author
         first = GreetingStatement(me, PEER, 1, (b"a" if known else b"b") * 32)
-        word = VoteStatement(0, 0 if known else 9, bytes(32))
-        memory = [self._signed(me, statement, context).encode() for statement in (first, word)]
+        slot = 0 if known else 9
+        said = (first, ProposeStatement(0, slot, bytes(32), bytes(32)), VoteStatement(0, slot, bytes(32)))
+        memory = [self._signed(me, statement, context).encode() for statement in said]
         greeting = self._greeting(author, to, number, context).encode()
         return {
             "memory": step(memory=pb.Memory(statements=memory)),

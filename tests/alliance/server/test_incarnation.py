@@ -26,7 +26,15 @@ from alliance.storage.journal_records import STARTS_KEPT, Starts
 from alliance.wire.bounds import Malformed
 from fab_paxos.effects import EntryRecord, TruncateRecord, ViewRecord
 from fab_paxos.messages import Message, NewView, Propose, Report
-from quorum import Context, GreetingStatement, IndividualStatement, QuorumSystem, VoteStatement
+from quorum import (
+    Context,
+    GreetingStatement,
+    IndividualStatement,
+    ProposeStatement,
+    QuorumSystem,
+    ReportStatement,
+    VoteStatement,
+)
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.links import greeting, step
@@ -44,7 +52,11 @@ class Member:
         name = farm.config.members[index].name
         self.journal = Journal(disk / "journal.sqlite", farm.config.alliance_id, name)
         key = farm.members[index].signing_key
-        self.incarnation = Incarnation(farm.config, index, key, self.journal, self.latest)
+        try:
+            self.incarnation = Incarnation(farm.config, index, key, self.journal, self.latest)
+        except JournalError:
+            self.journal.close()
+            raise
 
     @property
     def settled(self) -> bool:
@@ -296,8 +308,7 @@ def said(farm: Farm, message: Message) -> SignedStatement:
     """This message as member 6 signs it and a peer's gate remembers it."""
     gate, seal = Gate(farm.config), Seal(farm.config, ME, farm.members[ME].signing_key)
     gate.admit(ME, seal.close(message))
-    word = gate.latest.furthest(ME)
-    assert word is not None
+    (word,) = gate.latest.furthest(ME)
     return word
 
 
@@ -326,7 +337,7 @@ def test_what_a_peer_heard_and_the_journal_does_not_know_is_a_conflict(
                 with pytest.raises(NotServed):
                     await hear(me, shows(known))
             for unknown in (vote(0, 4), vote(1, 1), proposed, reported, opened):
-                with pytest.raises(IdentityConflict, match="its vote in view"):
+                with pytest.raises(IdentityConflict, match=r"its (vote|proposal) in view"):
                     await hear(me, shows(unknown))
             me.journal.append([ViewRecord(4, long_chain.election(3))])
             for known in (reported, vote(0, 4)):
@@ -363,6 +374,72 @@ def test_the_furthest_word_of_each_member_is_shown_to_it(farm: Farm, tmp_path: P
     run(scenario())
 
 
+def test_what_was_heard_outlives_lost_power(farm: Farm, long_chain: Chain, tmp_path: Path, run: Run) -> None:
+    """All lose power at once. A peer wrote down with its own vote what it voted for: so it still shows it to
+    the leader, whose disk has lost it and whose mark is as old."""
+    entry = long_chain.entries[0]
+    leader, key = 0, farm.members[0].signing_key
+
+    async def scenario() -> None:
+        with started(farm, leader, tmp_path / "leader"):
+            pass
+        shutil.copytree(tmp_path / "leader", tmp_path / "robbed")
+        with (
+            started(farm, PEER + 1, tmp_path / "peer") as peer,
+            started(farm, leader, tmp_path / "leader") as one,
+        ):
+            one.journal.append([EntryRecord(entry)])
+            gate = Gate(farm.config)
+            peer.incarnation._latest = gate.latest
+            proposal = Propose(entry.view, entry.slot, entry.batch, entry.root)
+            gate.admit(leader, Seal(farm.config, leader, key).close(proposal))
+            peer.journal.append([EntryRecord(entry)], gate.latest.take_news())
+            assert gate.latest.take_news() == {}
+        for disk in ("robbed", "leader"):
+            with (
+                started(farm, PEER + 1, tmp_path / "peer") as peer,
+                started(farm, leader, tmp_path / disk) as one,
+            ):
+                mine, _ = await meet(one, peer)
+            if disk == "leader":
+                assert mine is None
+            else:
+                assert isinstance(mine, IdentityConflict)
+                assert "its proposal in view 0, slot 1" in str(mine)
+
+    run(scenario())
+
+
+def test_the_furthest_proposal_and_vote_are_kept_apart(farm: Farm, long_chain: Chain, tmp_path: Path) -> None:
+    """A vote that lies further does not take the proposal's place, and what lies less far takes nothing's."""
+    path = tmp_path / "journal.sqlite"
+    journal = Journal(path, farm.config.alliance_id, "member-1")
+    latest = LatestStatements(6)
+    proposals = [ProposeStatement(0, slot, b"d" * 32, b"r" * 32) for slot in (2, 3, 1)]
+    votes = [VoteStatement(1, slot, b"r" * 32) for slot in (5, 4)]
+    for statement in (*proposals, *votes, ReportStatement(1, b"b" * 32)):
+        latest.note(3, statement, b"s" * 64)
+    assert [signed.statement for signed in latest.furthest(3)] == [proposals[1], votes[0]]
+    assert latest.furthest(2) == []
+    news = latest.take_news()
+    assert set(news) == {"proposal of member 4", "vote of member 4"}
+    journal.append([EntryRecord(long_chain.entries[0])], news)
+    journal.close()
+    journal = Journal(path, farm.config.alliance_id, "member-1")
+    again = LatestStatements(6)
+    again.recall(journal.kept)
+    assert again.furthest(3) == latest.furthest(3)
+    journal.close()
+
+
+@pytest.mark.parametrize("note", [b"", b"\x41", b"\xff" * 150])
+def test_a_note_of_what_was_heard_that_is_none_is_damage(farm: Farm, tmp_path: Path, note: bytes) -> None:
+    with started(farm, ME, tmp_path / "me") as me:
+        me.journal.keep("vote of member 1", note)
+    with pytest.raises(JournalError, match="is damaged: what it heard of others"):
+        Member(farm, ME, tmp_path / "me")
+
+
 # -- liars -------------------------------------------------------------------------------------------
 
 
@@ -388,7 +465,7 @@ def _lies(farm: Farm, me: Member) -> dict[str, bytes]:
         "of no signature": step(
             memory=pb.Memory(statements=[pb.SignedStatement(tag=0x41, fields=bytes(48))])
         ),
-        "too many": shows(genuine, genuine, genuine),
+        "too many": shows(genuine, genuine, genuine, genuine),
         "junk": b"\xff\xff\xff",
         "nothing": step(),
         "another step": WELCOME,

@@ -414,7 +414,8 @@ def test_of_two_machines_with_one_identity_one_stops_and_its_peer_alarms(
 
     async def scenario() -> None:
         Side(farm, HIGH, journal=journal).journal.close()
-        shutil.copy(journal, tmp_path / "copy.sqlite")
+        for suffix in (".sqlite", ".started"):
+            shutil.copy(journal.with_suffix(suffix), tmp_path / f"copy{suffix}")
         low = Side(farm, LOW)
         async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors:
             high = Side(farm, HIGH, {LOW: port}, doors.dead_port, journal)

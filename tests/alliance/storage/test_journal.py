@@ -15,6 +15,7 @@ import pytest
 
 from alliance.errors import JournalError
 from alliance.storage.journal import Journal
+from alliance.storage.journal_marker import Mark
 from alliance.storage.journal_records import pack_batch, unpack_batch
 from alliance.storage.journal_replay import Replayed
 from fab_paxos.effects import (
@@ -78,6 +79,31 @@ def opened(path: Path, farm: Farm) -> Iterator[Journal]:
         yield journal
     finally:
         journal.close()
+
+
+def wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def mark_of(path: Path) -> Path:
+    return path.with_suffix(".started")
+
+
+def new_mark(folder: Path, farm: Farm) -> bytes:
+    """What a member's folder holds just before its journal."""
+    mark = Mark(folder / "new.sqlite", farm.config.alliance_id + ME.encode())
+    mark.create()
+    mark.close()
+    return mark.path.read_bytes()
+
+
+def refused_untouched(path: Path, farm: Farm, says: str) -> None:
+    """With the same error again and again: nothing is written, so that nothing makes it worse."""
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()}
+    for _ in range(2):
+        with pytest.raises(JournalError, match=says):
+            replayed(path, farm)
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir() if file.is_file()} == before
 
 
 def replayed(path: Path, farm: Farm) -> Memory:
@@ -234,9 +260,9 @@ def test_batches_are_read_back_in_order(farm: Farm, long_chain: Chain, path: Pat
 
 def test_appending_nothing_writes_nothing(farm: Farm, path: Path) -> None:
     with opened(path, farm) as journal:
-        before = path.with_name(path.name + "-wal").stat().st_size
+        before = wal_of(path).stat().st_size
         journal.append([])
-        assert path.with_name(path.name + "-wal").stat().st_size == before
+        assert wal_of(path).stat().st_size == before
 
 
 def test_every_append_is_synced(farm: Farm, path: Path) -> None:
@@ -260,40 +286,49 @@ def test_batches_are_packed_reversibly(farm: Farm) -> None:
 def test_a_kill_at_any_point_leaves_a_prefix(
     farm: Farm, long_chain: Chain, path: Path, tmp_path: Path
 ) -> None:
-    """The WAL is cut anywhere, as a torn write would: what was acknowledged before the cut is there."""
+    """The WAL is cut anywhere, as a torn write would: what was acknowledged before the cut is there. If more
+    was acknowledged, the mark knows it."""
     appends = long_script(long_chain)
-    wal = path.with_name(path.name + "-wal")
-    sizes = []
+    wal, mark = wal_of(path), mark_of(path)
+    states = [(0, new_mark(tmp_path, farm))]  # sizes of the WAL, and the marks that were written behind them
     with opened(path, farm) as journal:
-        sizes.append(wal.stat().st_size)
+        states.append((wal.stat().st_size, mark.read_bytes()))
         for append in appends:
             journal.append(append)
-            sizes.append(wal.stat().st_size)
+            states.append((wal.stat().st_size, mark.read_bytes()))
         main_file, log = path.read_bytes(), wal.read_bytes()
     twins = [expected(appends[:count], long_chain) for count in range(len(appends) + 1)]
-    cuts = {size + step for size in sizes for step in (-4096, -100, -1, 0, 1, 24, 4000)}
-    cuts |= set(range(0, len(log), 1777))
-    copy = tmp_path / "copy"
-    copy.mkdir()
+    cuts = {size + step for size, _ in states for step in (-4096, -100, -1, 0, 1, 24, 4000)}
+    cuts |= set(range(0, len(log), 3777))
+    victim = tmp_path / "copy" / "journal.sqlite"
+    victim.parent.mkdir()
     for cut in sorted(cut for cut in cuts if 0 <= cut <= len(log)):
-        victim = copy / f"{cut}.sqlite"
-        victim.write_bytes(main_file)
-        victim.with_name(victim.name + "-wal").write_bytes(log[:cut])
-        acknowledged = sum(size <= cut for size in sizes)
-        memory = replayed(victim, farm)
-        # Before the first commit there is not even a schema: a new, empty journal.
-        assert same(memory, twins[max(acknowledged - 1, 0)]), f"cut at {cut}"
-    shutil.rmtree(copy)
+        known = sum(size <= cut for size, _ in states) - 1
+        for later in (known, known + 1, len(states) - 1):
+            if later >= len(states):
+                continue
+            for old in victim.parent.iterdir():
+                old.unlink()
+            victim.write_bytes(main_file)
+            wal_of(victim).write_bytes(log[:cut])
+            mark_of(victim).write_bytes(states[later][1])
+            if later == known:
+                # Before the first commit there is not even a schema: a new, empty journal.
+                assert same(replayed(victim, farm), twins[max(known - 1, 0)]), f"cut at {cut}"
+            else:
+                refused_untouched(victim, farm, "is missing or cut|tables are gone")
 
 
 def test_writing_goes_on_after_a_torn_tail(farm: Farm, long_chain: Chain, path: Path, tmp_path: Path) -> None:
-    wal = path.with_name(path.name + "-wal")
+    wal = wal_of(path)
     with opened(path, farm) as journal:
         journal.append([EntryRecord(long_chain.entries[0])])
+        mark = mark_of(path).read_bytes()
         journal.append([EntryRecord(long_chain.entries[1])])
         victim = tmp_path / "victim.sqlite"
         shutil.copy(path, victim)
-        victim.with_name(victim.name + "-wal").write_bytes(wal.read_bytes()[:-1])
+        wal_of(victim).write_bytes(wal.read_bytes()[:-1])
+        mark_of(victim).write_bytes(mark)
     with opened(victim, farm) as journal:
         assert len(journal.replay().state.entries) == 1
         journal.append([EntryRecord(long_chain.entries[1]), EntryRecord(long_chain.entries[2])])
@@ -376,7 +411,7 @@ def full(path: Path, farm: Farm, chain: Chain) -> Memory:
     with opened(path, farm) as journal:
         for append in script(chain):
             journal.append(append)
-    assert not path.with_name(path.name + "-wal").exists()
+    assert not wal_of(path).exists()
     return replayed(path, farm)
 
 
@@ -394,6 +429,7 @@ def test_a_flipped_bit_is_refused_or_harmless(
     places += [(100 + byte, bit) for byte in range(12) for bit in range(8)]
     refused = 0
     victim = tmp_path / "victim.sqlite"
+    shutil.copy(mark_of(path), mark_of(victim))
     for at, bit in places:
         mutant = bytearray(data)
         mutant[at] ^= 1 << bit

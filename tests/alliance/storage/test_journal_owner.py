@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from alliance.errors import JournalError
 from alliance.storage.journal import Journal
+from alliance.storage.journal_marker import BLOCK_BYTES, SECTOR_BYTES
 from fab_paxos.effects import EntryRecord, TruncateRecord, ViewRecord
 from tests.alliance.farm import MEMBERS, Chain, Farm
-from tests.alliance.storage.test_journal import ME, opened
+from tests.alliance.storage.test_journal import ME, mark_of, new_mark, opened, refused_untouched, wal_of
 
 
 @pytest.fixture
@@ -40,12 +42,21 @@ def test_a_second_opener_is_refused(farm: Farm, path: Path) -> None:
 
 def test_what_is_no_journal_is_refused(farm: Farm, path: Path, tmp_path: Path) -> None:
     path.write_bytes(b"The journal was eaten by the dog. " * 200)
+    with pytest.raises(JournalError, match=r"journal\.started is gone, but journal\.sqlite is here"):
+        Journal(path, farm.config.alliance_id, ME)
+    mark_of(path).write_bytes(new_mark(tmp_path, farm))
     with pytest.raises(JournalError, match="damaged"):
         Journal(path, farm.config.alliance_id, ME)
     with pytest.raises(JournalError, match="cannot be opened"):
         Journal(tmp_path / "no such folder" / "journal.sqlite", farm.config.alliance_id, ME)
+    mark_of(path).unlink()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(JournalError, match=r"journal\.started is gone"):
+        Journal(path, farm.config.alliance_id, ME)
+    mark_of(path).write_bytes(new_mark(tmp_path, farm))
     with pytest.raises(JournalError, match="cannot be opened"):
-        Journal(tmp_path, farm.config.alliance_id, ME)
+        Journal(path, farm.config.alliance_id, ME)
 
 
 def test_only_the_owner_reads_it(farm: Farm, long_chain: Chain, path: Path) -> None:
@@ -75,7 +86,7 @@ def test_a_lost_journal_is_not_taken_for_a_new_one(
         case _:
             path.write_bytes(fresh.read_bytes())
     for _ in range(2):
-        with pytest.raises(JournalError, match=r"is gone|are gone"):
+        with pytest.raises(JournalError, match=r"is gone|knows 0 writes"):
             Journal(path, farm.config.alliance_id, ME)
 
 
@@ -122,7 +133,7 @@ def killed(farm: Farm, long_chain: Chain, path: Path, tmp_path: Path) -> dict[st
     with opened(path, farm) as journal:
         journal.begin(b"1" * 32)
         journal.append([EntryRecord(long_chain.entries[0])])
-    old = path.read_bytes()
+    old, older = path.read_bytes(), mark_of(path).read_bytes()
     with opened(path, farm) as journal:
         journal.begin(b"2" * 32)
         journal.append([EntryRecord(long_chain.entries[1])])
@@ -130,51 +141,133 @@ def killed(farm: Farm, long_chain: Chain, path: Path, tmp_path: Path) -> dict[st
     assert set(files) == {"journal.sqlite", "journal.sqlite-wal", "journal.started"}
     for name in files:
         (path.parent / name).unlink(missing_ok=True)
-    return {**files, "old": old}
+    return {**files, "old": old, "older": older}
 
 
 @pytest.mark.parametrize(
     ("left", "says"),
     [
         ("journal.sqlite journal.sqlite-wal journal.started", None),
-        ("journal.sqlite journal.sqlite-wal", None),
+        ("journal.sqlite journal.sqlite-wal", "journal.started is gone, but journal.sqlite is here"),
+        ("journal.sqlite", "journal.started is gone, but journal.sqlite is here"),
         ("journal.sqlite journal.started", "-wal is missing"),
         ("journal.sqlite-wal journal.started", "is gone, but this member has run before"),
-        ("journal.sqlite-wal", "is gone, but its journal.sqlite-wal is here"),
+        ("journal.sqlite-wal", "journal.started is gone, but journal.sqlite-wal is here"),
         ("journal.started", "is gone, but this member has run before"),
         ("old journal.started", "it is an old one"),
+        ("journal.sqlite journal.sqlite-wal older", None),
+        ("old older", None),
     ],
 )
 def test_parts_of_a_journal(
     farm: Farm, path: Path, killed: dict[str, bytes], left: str, says: str | None
 ) -> None:
-    """A copy of a part is no journal; the marker is only a help, and the journal is the truth."""
+    """A copy of a part is no journal. With an older mark it is one: what that lacks, the peers know."""
+    names = {"old": "journal.sqlite", "older": "journal.started"}
     for name in left.split():
-        (path.parent / name.replace("old", "journal.sqlite")).write_bytes(killed[name])
+        (path.parent / names.get(name, name)).write_bytes(killed[name])
     if says is None:
         with opened(path, farm) as journal:
-            assert len(journal.replay().state.entries) == 2
-            assert journal.begin(b"3" * 32) == 3
+            whole = "old" not in left.split()
+            assert len(journal.replay().state.entries) == 1 + whole
+            assert journal.begin(b"3" * 32) == 2 + whole
     else:
-        for _ in range(2):
-            with pytest.raises(JournalError, match=says):
-                Journal(path, farm.config.alliance_id, ME)
+        refused_untouched(path, farm, says)
 
 
-@pytest.mark.parametrize("line", [b"", b"0000", b"one\n", b"\xff" * 21])
-def test_a_torn_marker_says_only_that_the_member_has_run(farm: Farm, path: Path, line: bytes) -> None:
+@pytest.mark.parametrize("older", [False, True], ids=["the newest record", "the one before"])
+@pytest.mark.parametrize("damage", [b"", b"0000", b"one\n", b"\xff" * 600, bytes(600)])
+def test_a_torn_or_rotten_mark(
+    farm: Farm, path: Path, killed: dict[str, bytes], damage: bytes, older: bool
+) -> None:
+    """One of its records is enough; each is there twice, in a sector of its own."""
+    for name in ("journal.sqlite", "journal.sqlite-wal"):
+        (path.parent / name).write_bytes(killed[name])
+    mark, good = mark_of(path), killed["journal.started"]
+    newest = BLOCK_BYTES * (_commits(good, BLOCK_BYTES) > _commits(good, 0))
+    place = BLOCK_BYTES - newest if older else newest
+    mark.write_bytes(good[:place] + damage + good[place + len(damage) :])
     with opened(path, farm) as journal:
+        assert journal.begin(b"3" * 32) == 3
+    for length in (1, 99, SECTOR_BYTES):
+        rotten = bytearray(good)
+        for at in (0, BLOCK_BYTES):
+            rotten[at : at + length] = b"\xff" * length
+        mark.write_bytes(rotten)
+        with opened(path, farm):
+            pass
+        for at in (SECTOR_BYTES, BLOCK_BYTES + SECTOR_BYTES):
+            rotten[at] ^= 1
+        mark.write_bytes(rotten)
+        refused_untouched(path, farm, "journal.started is damaged")
+
+
+def _commits(mark: bytes, block: int) -> int:
+    return int.from_bytes(mark[block + 8 : block + 16])
+
+
+def test_the_mark_is_never_ahead_and_at_most_one_write_behind(
+    farm: Farm, long_chain: Chain, path: Path
+) -> None:
+    """At each COMMIT it still says what was said before; when the write returns, it is there."""
+    with opened(path, farm) as journal:
+        marks: list[int] = []
+        journal._db.set_trace_callback(
+            lambda statement: marks.append(_newest(path)) if statement == "COMMIT" else None
+        )
         journal.begin(b"1" * 32)
-    marker = path.with_suffix(".started")
-    assert marker.read_bytes() == b"%020d\n" % 1
-    marker.write_bytes(line)
+        for count, entry in enumerate(long_chain.entries[:5], 3):
+            journal.append([EntryRecord(entry)])
+            assert _newest(path) == count
+        journal.keep("x", b"y")
+        assert marks == [1, 2, 3, 4, 5, 6, 7]
+        assert _newest(path) == 8
+
+
+def _newest(path: Path) -> int:
+    data = mark_of(path).read_bytes()
+    return max(_commits(data, 0), _commits(data, BLOCK_BYTES))
+
+
+def test_a_mark_of_another_version_is_refused(farm: Farm, path: Path) -> None:
+    mark_of(path).write_bytes(b"%020d\n" % 7)
+    refused_untouched(path, farm, "is of an older version")
+
+
+@pytest.mark.parametrize("change", ["removed", "renamed", "replaced", "cut"])
+@pytest.mark.parametrize("suffix", ["", "-wal", ".started"])
+def test_files_that_are_taken_away_while_it_is_open(
+    farm: Farm, long_chain: Chain, path: Path, change: str, suffix: str
+) -> None:
+    file = {"": path, "-wal": wal_of(path), ".started": mark_of(path)}[suffix]
     with opened(path, farm) as journal:
-        assert journal.begin(b"2" * 32) == 2
-    assert marker.read_bytes()[:21] == b"%020d\n" % 2
-    marker.write_bytes(line)
-    path.unlink()
-    with pytest.raises(JournalError, match="is gone"):
-        Journal(path, farm.config.alliance_id, ME)
+        journal.append([EntryRecord(long_chain.entries[0])])
+        journal.check_presence()
+        match change:
+            case "removed":
+                file.unlink()
+            case "renamed":
+                file.rename(path.parent / "elsewhere")
+            case "cut":
+                os.truncate(file, 100)
+            case _:
+                content = file.read_bytes()
+                file.unlink()
+                file.write_bytes(content)
+        with pytest.raises(JournalError, match="while this member ran"):
+            journal.check_presence()
+        with pytest.raises(JournalError):
+            journal.append([EntryRecord(long_chain.entries[1])])
+
+
+def test_an_append_to_a_file_without_a_name_is_not_acknowledged(
+    farm: Farm, long_chain: Chain, path: Path
+) -> None:
+    """Nobody looked before it: it looks itself."""
+    with opened(path, farm) as journal:
+        path.unlink()
+        with pytest.raises(JournalError, match="removed, renamed or replaced"):
+            journal.append([EntryRecord(long_chain.entries[0])])
 
 
 def test_looking_at_a_killed_members_journal_does_no_harm(

@@ -156,6 +156,7 @@ FINDERS: dict[str, Finder] = {
         "tests/alliance/server/test_driver.py",
         "tests/alliance/storage/test_journal.py",
         "tests/alliance/storage/test_journal_owner.py",
+        "tests/alliance/storage/test_journal_files.py",
     ),
     "starts tests": partial(pytest_on, "tests/alliance/server/test_incarnation.py"),
     "evidence tests": partial(

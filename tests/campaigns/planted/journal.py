@@ -8,7 +8,9 @@ _J = "alliance.storage.journal:Journal"
 _REPLAY = "alliance.storage.journal_replay:"
 _ROWS = "alliance.storage.journal_records:"
 _I = "alliance.server.incarnation:Incarnation"
-_MARKER = "alliance.storage.journal_marker:Marker"
+_MARK = "alliance.storage.journal_marker:Mark"
+_FILES = "alliance.storage.journal_files:"
+_LATEST = "alliance.server.latest_statements:LatestStatements"
 
 
 def _bug(name: str, *edits: Edit, harmless: str = "") -> Bug:
@@ -43,13 +45,14 @@ WRITING = [
         "an entry may be put off",
         at("alliance.server.driver:_needs_the_journal", "return not lazily", "return False"),
     ),
-    _bug("commits are not synced", at(f"{_J}.__init__", "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF")),
+    _bug("commits are not synced", at(f"{_J}._open", "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF")),
     _bug(
         "half a group of records may survive",
         at(
             f"{_J}.append",
-            "position = self._write(record, position)",
-            'position = self._write(record, position); self._db.execute("COMMIT"); self._db.execute("BEGIN")',
+            "self._position = self._write(record, self._position)",
+            "self._position = self._write(record, self._position)\n"
+            '            self._db.execute("COMMIT"); self._db.execute("BEGIN")',
         ),
     ),
     _bug(
@@ -58,7 +61,7 @@ WRITING = [
     ),
     _bug(
         "the position is not written",
-        at(f"{_J}.append", 'self._write_note("position", position.pack())', "pass"),
+        at(f"{_J}.append", 'self._write_note("position", self._position.pack())', "pass"),
     ),
     _bug("an entry that is replaced stays", at(f"{_J}._write", "INSERT OR REPLACE", "INSERT OR IGNORE")),
     _bug(
@@ -145,9 +148,35 @@ READING = [
     ),
     _bug(
         "a lost journal is taken for a new one",
-        at(f"{_MARKER}.check_files", "if self.starts is not None:", "if False:"),
-        at(f"{_MARKER}.check_starts", "if known < starts:", "if False:"),
-        at(f"{_J}._claim", "self._marker.starts is not None or pages > 1", "False"),
+        at(f"{_MARK}.check_files", "self.reached is not None and self.reached.commits", "False"),
+        at(f"{_MARK}.check_commits", "self.reached is not None and known < self.reached.commits", "False"),
+        at(f"{_MARK}.check", "self.reached is not None and not known.covers(self.reached)", "False"),
+        at(
+            f"{_J}._claim",
+            "pages > 1 or (self._mark.reached is not None and self._mark.reached.commits)",
+            "False",
+        ),
+    ),
+    _bug(
+        "damage in the WAL is taken for a torn tail",
+        at(f"{_FILES}_read_frames", "if behind is not None:", "if False:"),
+    ),
+    _bug(
+        "a bad frame of the WAL goes unnoticed beside a good one",
+        at(f"{_FILES}_good_frames", "range(first, high, 2)", "range(first, high, 3)"),
+    ),
+    _bug(
+        "a WAL whose header is damaged is taken for an empty one",
+        at(f"{_FILES}_read_wal", 'if any(part.strip(b"\\0")', 'if False and any(part.strip(b"\\0")'),
+    ),
+    _bug(
+        "pages that are in no file are not missed",
+        at(f"{_FILES}_check_main", "if missing:", "if False:"),
+        harmless="SQLite does not open a main file that is shorter than it says",
+    ),
+    _bug(
+        "a member without its mark goes on",
+        at(f"{_MARK}.check_files", "self.reached is None and (here or wal.exists())", "False"),
     ),
     _bug(
         "another member's journal is taken",
@@ -158,11 +187,40 @@ READING = [
 STARTS = [
     _start(
         "an older journal passes for the newest",
-        at(f"{_MARKER}.check_starts", "if known < starts:", "if False:"),
+        at(f"{_MARK}.check_commits", "self.reached is not None and known < self.reached.commits", "False"),
+        at(f"{_MARK}.check", "self.reached is not None and not known.covers(self.reached)", "False"),
+    ),
+    _start(
+        "the mark is not written",
+        at(f"{_J}._durably", "self._mark.write(self._reached)", "pass"),
+    ),
+    _start(
+        "the mark is written before the journal",
+        at(
+            f"{_J}._durably",
+            'self._db.execute("COMMIT")\n        self._commits += 1',
+            'self._commits += 1; self._mark.write(self._reached)\n        self._db.execute("COMMIT")',
+        ),
+    ),
+    _start(
+        "both records of the mark are written in one place",
+        at(f"{_MARK}.write", "reached.commits % 2 * BLOCK_BYTES", "0"),
+    ),
+    _start(
+        "a journal without a name is written on",
+        at(f"{_J}._durably", "self.check_presence()", "pass"),
+    ),
+    _start(
+        "what was heard is not made durable",
+        at(f"{_J}.append", "for key, value in (notes or {}).items():", "for key, value in ():"),
+    ),
+    _start(
+        "a vote takes the place of a proposal that was heard",
+        at(f"{_LATEST}.note", "isinstance(statement, ProposeStatement)", "False"),
     ),
     _start(
         "a start is not counted",
-        at(f"{_J}.begin", 'self._write_note("starts", starts.pack())', "pass"),
+        at(f"{_J}.begin", 'self._write_note("starts", self._starts.pack())', "pass"),
     ),
     _start(
         "any session passes for one of this journal",
@@ -208,7 +266,7 @@ STARTS = [
     ),
     _start(
         "a greeting is not made durable",
-        at(f"{_I}._take", "self._journal.keep(_key(peer), greeting.fields() + came.signature)", "pass"),
+        at(f"{_I}._take", "self._journal.keep(_key(peer), came.pack())", "pass"),
     ),
     _start(
         "a member votes before enough peers know of its start",

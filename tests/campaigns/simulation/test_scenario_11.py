@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,16 @@ from fab_paxos.messages import Status
 from tests.worlds import journals
 from tests.worlds.checkers import lacking
 from tests.worlds.cluster import submission
-from tests.worlds.journals import SECTOR, Files, JournalDisk, cut_at, differs, mixed, mixed_log
+from tests.worlds.journals import (
+    LOG_HEADER_BYTES,
+    SECTOR,
+    Files,
+    JournalDisk,
+    cut_at,
+    differs,
+    mixed,
+    mixed_log,
+)
 from tests.worlds.member import Member
 from tests.worlds.timed import MILLISECOND, SECOND, TimedWorld
 
@@ -120,13 +129,16 @@ def test_11_torn_tail(tmp_path: Path) -> None:
     appends = _appends(tmp_path)
     assert any(before.main != after.main for before, after, _ in appends), "pages were moved, too"
     for number, (before, after, _) in enumerate(appends):
-        states = [before.main] if before.main == after.main else [before.main, after.main]
-        written = range(differs(before.log, after.log), len(after.log) + 1)
+        main, log, mark = before.main or b"", before.log or b"", before.mark
+        later_main, later_log = after.main or b"", after.log or b""
+        # A log that begins anew: its header is a part of one sector, and so is there or not.
+        first = differs(log, later_log)
+        written = range(first if first >= LOG_HEADER_BYTES else LOG_HEADER_BYTES, len(later_log) + 1)
         cuts = {*written[:: 2 * SECTOR - 1], *written[:3], *written[-3:]}
-        torn = [Files(states[0], cut_at(before.log, after.log, cut)) for cut in sorted(cuts)]
-        torn += [Files(states[0], mixed_log(before.log, after.log, dice)) for _ in range(4)]
-        if len(states) == 2:
-            torn += [Files(mixed(*states, dice), after.log) for _ in range(8)]
+        torn = [Files(main, cut_at(log, later_log, cut), mark) for cut in sorted(cuts)]
+        torn += [Files(main, mixed_log(log, later_log, dice), mark) for _ in range(4)]
+        if main != later_main:
+            torn += [Files(mixed(main, later_main, dice), later_log, mark) for _ in range(8)]
         for files in torn:
             disk = _twin(tmp_path / "torn", [records for _, _, records in appends[: number + 1]], files)
             disk.restore()  # raises when it is neither
@@ -148,7 +160,7 @@ def _twin(folder: Path, appends: Sequence[Sequence[Record]], files: Files) -> Jo
 class _Hasty(Journal):
     """A planted bug: each record in a transaction of its own."""
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], notes: Mapping[str, bytes] | None = None) -> None:
         for record in records:
             super().append([record])
 
@@ -158,7 +170,7 @@ class _Forgetful(Journal):
 
     _waiting: Sequence[Record] = ()
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], notes: Mapping[str, bytes] | None = None) -> None:
         waiting, self._waiting = self._waiting, records
         super().append(waiting)
 

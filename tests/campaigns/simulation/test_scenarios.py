@@ -331,7 +331,7 @@ def test_10_a_far_flag_does_not_delay_certificates() -> None:
 
 def test_12_a_rolled_back_disk_counts_as_a_fault() -> None:
     """ "rolled-back disk counts as a fault": f of them harm nobody. So does one whose bits flipped: its
-    journal refuses, or comes back as it once was, never as anything else."""
+    journal refuses, or comes back as it was, never as anything else."""
     refusals = 0
     for seed in range(20):
         campaign(seed, "amnesiac")
