@@ -71,8 +71,7 @@ class Journal:
 
     def __init__(self, path: Path, alliance_id: bytes, member: str) -> None:
         """Opens or creates the file. Raises JournalError when it is another member's, in use, or damaged."""
-        self.path = path
-        self._wal = path.with_name(path.name + "-wal")
+        self.path, self._wal = path, path.with_name(path.name + "-wal")
         self._failed = False
         self._written: set[tuple[bytes, bytes]] = set()  # items of the state, and the places beside them
         self.pruned = 0  # entries up to this slot are gone
