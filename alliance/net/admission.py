@@ -44,9 +44,10 @@ ROOM_SECONDS = 0.02
 ENDLESS = frozenset({"/alliance.v1.Peer/Exchange"})
 """Streams that may be silent: their ends have heartbeats of their own."""
 
+CONNECTIONS_PART = 0.7
+"""So much of its file descriptors a process gives to those who connect; the rest is for files and peers."""
+
 OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
-    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
     ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_SECONDS)),
     ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
     # It would let the other end's speed raise the window, to 8 MiB and more for each call.
@@ -76,8 +77,14 @@ class Admission(grpc.aio.ServerInterceptor):
 
         It may have as many descriptors as the system allows.
         """
-        descriptors.raise_limit()
-        return grpc.aio.server(options=[*SERVER_OPTIONS, *OPTIONS], interceptors=[self, RequestGuard()])
+        connections = min(CONNECTIONS_MAX, int(descriptors.raise_limit() * CONNECTIONS_PART))
+        options = [
+            *SERVER_OPTIONS,
+            *OPTIONS,
+            ("grpc.max_allowed_incoming_connections", connections),
+            ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
+        ]
+        return grpc.aio.server(options=options, interceptors=[self, RequestGuard()])
 
     def start(self, address: str | int) -> None:
         """Watches the connections at this address, a port or host:port, from now on."""
@@ -189,7 +196,8 @@ class Metered:
             async with asyncio.timeout(TAKEN_SECONDS):
                 await self._context.write(data)
         except TimeoutError:
-            raise Refused(f"an answer was not taken within {TAKEN_SECONDS:g} s") from None
+            # The status could not be told either: it would wait behind the answer. A reset takes no window.
+            raise asyncio.CancelledError from None
         finally:
             self._call.leaves(0)
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
 
-CONNECTIONS_MAX = 1024
+CONNECTIONS_MAX = 2048
 """Connections of one process, those of strangers included: one that is silent costs some 40 KB."""
 
-STRANGERS_PER_ADDRESS_MAX = 64
+STRANGERS_PER_ADDRESS_MAX = 128
 """Connections of one address that nobody of the alliance has shown to be its own. The oldest are closed."""
 
 HANDSHAKE_SECONDS = 5.0
@@ -102,6 +102,7 @@ class Connection:
     key: str
     opened: float
     holder: Holder | None = None
+    seen: bool = False
     calls: int = 0
     allowance: int = SLACK_BYTES
     buffered: float = 0.0
@@ -117,8 +118,12 @@ class Connection:
         return self.key.rpartition(":")[0]
 
     @property
+    def arrived(self) -> int:
+        return int(self.buffered) + self.handled
+
+    @property
     def in_flight(self) -> int:
-        return int(self.buffered) + self.handled + self.leaving
+        return self.arrived + self.leaving
 
 
 class Refused(Exception):
@@ -254,8 +259,8 @@ class Budget:
         with self.lock:
             for key in self._connections.keys() - keys:
                 gone = self._connections[key]
-                if gone.calls or now - gone.opened < 1.0:
-                    continue  # its calls end first; or it is newer than the look that did not see it
+                if gone.calls or (not gone.seen and now - gone.opened < 1.0):
+                    continue  # its calls end first; or the look was before it came
                 del self._connections[key]
                 if gone.holder is not None:
                     gone.holder.connections.pop(key, None)
@@ -263,6 +268,8 @@ class Budget:
                         self._holders.pop(gone.holder.name, None)
             for key in keys - self._connections.keys():
                 self._connections[key] = Connection(key, now)
+            for key in keys:
+                self._connections[key].seen = True
 
     def measured(self, key: str, received: int, sent: int) -> None:
         """So many bytes have come in and gone out on a connection since it was opened."""
@@ -308,9 +315,12 @@ class Budget:
     def _greedy(self) -> list[tuple[str, str]]:
         found: dict[str, str] = {}
         for connection in self._connections.values():
-            most = min(connection.allowance, CONNECTION_BYTES_MAX)
-            if connection.in_flight > most:
-                found[connection.key] = f"{connection.in_flight} bytes of it are in flight, of {most}"
+            if connection.arrived > connection.allowance:
+                what = f"{connection.arrived} bytes have come in, and its calls take {connection.allowance}"
+                found[connection.key] = what
+            elif connection.in_flight > CONNECTION_BYTES_MAX:
+                what = f"{connection.in_flight} bytes of it are in flight, of {CONNECTION_BYTES_MAX}"
+                found[connection.key] = what
         for holder in self._holders.values():
             if holder.in_flight > holder.bytes_max:
                 why = f"{holder.in_flight} bytes of {holder.name} are in flight, of {holder.bytes_max}"

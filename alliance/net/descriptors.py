@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 FEW = 0.8
 """With more than this part of them in use, it is time to say so."""
+
+UNBOUNDED = 2**31
 
 try:
     import resource
@@ -14,8 +17,9 @@ except ImportError:  # not a Unix
 
 
 def limit() -> int:
-    """How many there may be; 0 where nobody says."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else 0
+    """How many there may be; no bound where nobody says."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else -1
+    return soft if 0 <= soft < UNBOUNDED else UNBOUNDED
 
 
 def in_use() -> int:
@@ -31,5 +35,6 @@ def raise_limit() -> int:
     if resource is not None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != hard:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            with contextlib.suppress(OSError, ValueError):  # some systems say there is no bound, and have one
+                resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return limit()

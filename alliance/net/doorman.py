@@ -24,7 +24,7 @@ log = logging.getLogger("alliance.net")
 LOOK_SECONDS = 0.05
 """What a sender can bring between two looks is not much more than it could at once: some megabytes."""
 
-SHARE_OF_TIME = 10
+SHARE_OF_TIME = 5
 """A look takes one part of so many of this thread's time at most: among many connections it is rarer."""
 
 LOG_SECONDS = 5.0

@@ -27,6 +27,9 @@ from verifiable_log.submission import InvalidSubmission
 
 SUBMISSIONS_PER_FRAME_MAX = 1024
 
+LISTEN_BYTES = 256 * 1024
+"""A frame for a listener ends with the batch that reaches this: who reads slowly holds no more than that."""
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -145,7 +148,7 @@ class ClientService:
             while True:
                 await self._history.wait_beyond(slot - 1)
                 try:
-                    frame = self._history.frame(slot)
+                    frame = self._history.frame(slot, LISTEN_BYTES)
                 except Pruned as error:
                     await context.abort(grpc.StatusCode.OUT_OF_RANGE, str(error))
                 peaks = self._history.peaks(slot - 1) if first else ()

@@ -105,8 +105,10 @@ class History:
         while max(self.certified_slot, self.pruned) <= slot:
             await self._news.wait()
 
-    def frame(self, first_slot: int) -> LogFrame:
+    def frame(self, first_slot: int, bytes_max: int | None = None) -> LogFrame:
         """Batches from ``first_slot``, certified here, as many as fit, with their proof.
+
+        The batch that reaches ``bytes_max``, or else FRAME_BYTES_MAX, is the last one.
 
         Raises Pruned when the slot is no longer here, and LookupError when it is not certified.
         """
@@ -117,18 +119,19 @@ class History:
         certificate = self._certificate
         if certificate is None or not 1 <= first_slot <= self.certified_slot:
             raise LookupError(f"slot {first_slot} is not certified yet")
+        bytes_max = FRAME_BYTES_MAX if bytes_max is None else bytes_max
         batches: list[Batch] = []
         size = 0
         last = min(self.certified_slot, first_slot + FRAME_SLOTS_MAX - 1)
         slot = first_slot
-        while slot <= last and size < FRAME_BYTES_MAX:
+        while slot <= last and size < bytes_max:
             batch = self._recent.get(slot)
             if batch is None:
                 for batch in self._journal.batches(slot, min(last, slot + 63)):
                     batches.append(batch)
                     size += _size(batch)
                     slot += 1
-                    if size >= FRAME_BYTES_MAX:
+                    if size >= bytes_max:
                         break
                 continue
             batches.append(batch)
