@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from fab_paxos.effects import Blame, Broadcast, Effect, EntryRecord, Offence, Persist
 from fab_paxos.evidence import BrokenLog, Repetition, TwoWords
 from fab_paxos.limits import WINDOW_SLOTS
@@ -10,6 +12,7 @@ from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import QuorumSystem
 from verifiable_log.batch import Entry
 from verifiable_log.client_windows import Freshness
+from verifiable_log.merkle import slot_leaf
 
 
 class Acceptor:
@@ -22,15 +25,22 @@ class Acceptor:
         self._drift_ms = drift_ms
         self.now_ms = 0
         self._ahead: dict[int, Propose] = {}
+        self._late: set[int] = set()  # of those, whose time stamps lay behind our clock when they came
+        self._vouched = 0  # late ones up to this slot were accepted by a correct member
         self._announced = log.tip
 
     def enter_view(self) -> None:
         """Proposals of the old view are void; whatever is accepted in the new one is news."""
         self._ahead.clear()
+        self._late.clear()
+        self._vouched = 0
         self._announced = self._log.base
 
-    def on_propose(self, propose: Propose, active: bool, out: list[Effect]) -> list[Entry]:
+    def on_propose(self, propose: Propose, arrived_ms: int, active: bool, out: list[Effect]) -> list[Entry]:
         """Takes a proposal of the current view; the entries that it let this member accept.
+
+        Its time stamp is compared to what our clock showed when it came. One that is ahead is as if it had
+        never come: it is fetched again, or the view ends. One behind waits until others vouch for it.
 
         Until the view's NewView is carried out (``active``) proposals wait.
 
@@ -42,8 +52,17 @@ class Acceptor:
             return []
         if propose.slot > self._log.base + WINDOW_SLOTS:
             return []
-        first = self._ahead.setdefault(propose.slot, propose)
-        if first.root != propose.root:
+        first = self._ahead.get(propose.slot)
+        if first is None:
+            ahead_ms = propose.batch.time_ms - arrived_ms
+            if ahead_ms > self._drift_ms:
+                leader = self._system.leader(propose.view)  # or our own clock is wrong
+                out.append(Blame(leader, Offence.STAMP_AHEAD, f"{propose.slot} is {ahead_ms / 1000:.1f} s"))
+                return []
+            if -ahead_ms > self._drift_ms:
+                self._late.add(propose.slot)
+            self._ahead[propose.slot] = propose
+        elif first.root != propose.root:
             self._blame_for_two(first, propose, out)
         return self.advance(out) if active else []
 
@@ -52,12 +71,43 @@ class Acceptor:
         accepted: list[Entry] = []
         for slot in [slot for slot in self._ahead if slot <= self._log.tip]:
             del self._ahead[slot]
-        while (following := self._ahead.pop(self._log.tip + 1, None)) is not None:
-            entry = self._accept(following, out)
+            self._late.discard(slot)
+        while (slot := self._log.tip + 1) in self._ahead and (
+            slot not in self._late or slot <= self._vouched
+        ):
+            self._late.discard(slot)
+            entry = self._accept(self._ahead.pop(slot), out)
             if entry is None:
                 break
             accepted.append(entry)
         return accepted
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a late proposal is next: if nobody vouches for it, the view must end."""
+        return self._log.tip + 1 in self._late
+
+    def vouched(self, voters: Callable[[int, bytes], Collection[int]]) -> bool:
+        """Whether the late proposal that is next may be accepted now: ``one_correct`` members have.
+
+        One of them is correct, and so the stamp was near to a correct clock when it came there. A vote for a
+        later slot counts if the proposals up to there lead from our log to what was voted for. The leader
+        has voted for its own proposals.
+        """
+        slot = self._log.tip + 1
+        if slot not in self._late or slot <= self._vouched:
+            return False
+        frontier = self._log.frontier(self._log.tip)
+        while (propose := self._ahead.get(slot)) is not None:
+            frontier = frontier.append(slot_leaf(slot, propose.batch.digest))
+            if frontier.root != propose.root:
+                return False
+            members = {self._system.leader(propose.view), *voters(slot, propose.root)}
+            if len(members) >= self._system.one_correct:
+                self._vouched = slot
+                return True
+            slot += 1
+        return False
 
     def announce(self, view: int, out: list[Effect]) -> None:
         """One cumulative Accepted for all that was accepted since the last one."""
@@ -84,12 +134,6 @@ class Acceptor:
 
     def _accept(self, propose: Propose, out: list[Effect]) -> Entry | None:
         leader = self._system.leader(propose.view)
-        ahead = propose.batch.time_ms - self.now_ms
-        if abs(ahead) > self._drift_ms:
-            # As if it had never come: it is fetched again, or the view ends. Either clock may be wrong.
-            offence = Offence.STAMP_AHEAD if ahead > 0 else Offence.STAMP_BEHIND
-            out.append(Blame(leader, offence, f"{propose.slot} is {abs(ahead) / 1000:.1f} s"))
-            return None
         frontier = self._log.next_frontier(propose.batch)
         if frontier.root != propose.root:
             out.append(Blame(leader, Offence.WRONG_ROOT, str(propose.slot), self._broken_log(propose)))

@@ -200,16 +200,23 @@ class AlreadyOrdered:
 
 
 class Offence(Enum):
-    """What a correct member does not do: in short, and how it is told with its detail, most often a slot."""
+    """What this member holds against another: in short, and as it is told with a detail, most often a slot.
+
+    Those that are ``certain`` no correct member can have done. With the others it is a suspicion: somebody
+    else may have brought it about, or this member's own clock is wrong.
+    """
 
     TWO_PROPOSALS = "two proposals", "{0} for slot {1}"
     TWO_VOTES = "two votes", "{0} for slot {1}"
     VOTE_AGAINST_OWN_PROPOSAL = "a vote against its own proposal", "{0} for slot {1}"
-    OTHER_LOG = "another log", "its log differs from ours at slot {1}: it lies, or the leader told it another"
+    OTHER_LOG = (
+        "another log",
+        "its log differs from ours at slot {1}: it lies, or the leader told it another",
+        False,
+    )
     WRONG_ROOT = "a wrong root", "the root proposed for slot {1} is not that of the log"
     REPETITION = "a repeated submission", "slot {1} repeats a submission"
-    STAMP_AHEAD = "a time stamp ahead", "the time stamp of slot {1} ahead of this member's clock"
-    STAMP_BEHIND = "a time stamp behind", "the time stamp of slot {1} behind this member's clock"
+    STAMP_AHEAD = "a time stamp ahead", "the time stamp of slot {1} ahead of this member's clock", False
     BAD_SHARE = "a bad signature share", "{0} on {1}"
     TWO_REPORTS = "two Reports", "{0} for view {1} that cannot both be true"
     TWO_NEW_VIEWS = "two NewViews", "{0} for view {1}"
@@ -225,8 +232,9 @@ class Offence(Enum):
         "a part of the state at slot {1} that is smaller than need be",
     )
 
-    def __init__(self, summary: str, text: str) -> None:
+    def __init__(self, summary: str, text: str, certain: bool = True) -> None:
         self.summary = summary
+        self.certain = certain
         self._text = text
 
     def told(self, detail: str) -> str:
@@ -236,10 +244,9 @@ class Offence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """A member did what a correct one does not do, as far as this member can tell.
+    """A member did what a correct one does not do, or may have done so: the ``offence`` says which.
 
-    With ``evidence`` anybody can tell. Without it, this is suspicion: nobody else can check it, or a third
-    one may have brought it about.
+    With ``evidence`` anybody can tell. Without it nobody else can check it.
     """
 
     member: int

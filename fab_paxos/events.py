@@ -35,10 +35,14 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A peer's message that passed the gate. ``sender`` is the identity of the channel."""
+    """A peer's message that passed the gate. ``sender`` is the identity of the channel.
+
+    ``arrived_ms`` is what this member's clock showed when it came, however long it waited here; None: now.
+    """
 
     sender: int
     message: Message
+    arrived_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

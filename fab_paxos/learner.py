@@ -77,6 +77,10 @@ class Learner:
             if accepted is not None:
                 self._count(member, accepted, out)
 
+    def voters(self, slot: int, root: bytes) -> list[int]:
+        """Who has voted for exactly this slot with this root, also above our own log."""
+        return [m for m, words in enumerate(self._words) if slot in words and words[slot].root == root]
+
     def replaced(self, slot: int) -> None:
         """Our log above ``slot`` was exchanged for another: who supported the old one says nothing of it."""
         self._support = [min(support, slot) for support in self._support]

@@ -75,7 +75,8 @@ class Status:
     """Where the sender stands; sent on the heartbeat and when a link comes up.
 
     ``active``: it has the NewView of its view, and so takes part. ``stable`` is its newest checkpoint's slot.
-    ``attended``: somebody waits beside it for proofs.
+    ``proofs_wanted``: somebody waits beside it for proofs. ``clock_ms``: what its clock shows, in
+    milliseconds since 1970; nothing that is decided depends on it.
     """
 
     view: int
@@ -85,6 +86,7 @@ class Status:
     active: bool = True
     stable: int = 0
     proofs_wanted: bool = True
+    clock_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,9 @@ class Replica:
         rooms = self.rooms
         out: list[Effect] = []
         match event:
+            case Received(sender, Propose() as propose, arrived_ms):
+                arrived_ms = rooms.acceptor.now_ms if arrived_ms is None else arrived_ms
+                decide.on_propose(rooms, sender, propose, arrived_ms, out)
             case Received(sender, message):
                 self._received(sender, message, out)
             case Drained():
@@ -131,8 +134,6 @@ class Replica:
         match message:
             case Accepted():
                 decide.on_accepted(rooms, sender, message, out)
-            case Propose():
-                decide.on_propose(rooms, sender, message, out)
             case Endorsed(endorsement):
                 self._endorsed(sender, endorsement, out)
             case CertifyRequest():

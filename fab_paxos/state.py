@@ -20,7 +20,7 @@ class EngineConfig:
     decided, before the leader is suspected of censorship. A leader serves its clients in turn, so even
     under load each gets something within a round; the default, 16 s, is a generous round.
     ``tenure_slots``: a leader is replaced after so many decided slots; None for no such cap.
-    ``drift_ms``: a proposal is taken only if its time stamp lies this near to the member's own clock.
+    ``drift_ms``: a proposal is taken without others' word only if its time stamp lies this near to the clock.
     ``retain_slots``: how much of the log is kept below the stable checkpoint; None for all of it.
     """
 

@@ -30,6 +30,7 @@ EPILOG = lesson(
     """,
     "0 enough members answer to decide  ·  2 folder, key or passphrase is wrong  ·  5 too few answer",
 )
+CLOCK_NOTED_MS = 1000
 WIDTH_UNBOUNDED = 400
 """In a pipe no line is broken."""
 
@@ -47,8 +48,9 @@ def status(
 
     'decided' is the newest slot a member knows the decision of, 'certified' the newest one that it can prove
     with the alliance's signature; a member that lags behind in them is catching up. 'blamed' names who, as
-    far as the member saw, did what a correct party does not, and how many files of evidence it keeps in its
-    folder 'evidence'. What is shown is what the members say, a faulty one may lie.
+    the member saw, did what no correct party does, and how many files of evidence it keeps in its folder
+    'evidence'. 'suspected' is who may have done so; or others led it there, or a clock is wrong. What is
+    shown is what the members say, a faulty one may lie.
     """
     config, membership, members = asyncio.run(_ask(folder, unlock(folder, passphrase_file)))
     reachable, needed = sum(member.reachable for member in members), config.system.decision
@@ -90,7 +92,18 @@ def _accused(member: MemberStatus) -> str:
 
 
 def _note(member: MemberStatus) -> str:
-    return "; ".join(filter(None, (_accused(member), *member.alarms))) if member.reachable else member.problem
+    if not member.reachable:
+        return member.problem
+    suspected = f"suspected: {', '.join(member.suspected)}" if member.suspected else ""
+    return "; ".join(filter(None, (_accused(member), suspected, _clock(member), *member.alarms)))
+
+
+def _clock(member: MemberStatus) -> str:
+    """By how much it differs, if that is worth a word."""
+    ahead = member.clock_ahead_ms
+    if ahead is None or abs(ahead) < CLOCK_NOTED_MS:
+        return ""
+    return f"its clock is {abs(ahead) / 1000:.1f} s {'ahead of' if ahead > 0 else 'behind'} the others'"
 
 
 def _table(members: list[MemberStatus]) -> None:

@@ -63,6 +63,11 @@ class MemberStatus:
     uptime_seconds: float = 0.0
     connected: tuple[str, ...] = ()
     blamed: tuple[str, ...] = ()
+    """Members that it saw do what no correct member does."""
+    suspected: tuple[str, ...] = ()
+    """Members that may have done such a thing; or others led them into it, or its own clock is wrong."""
+    clock_ahead_ms: int | None = None
+    """How far its clock is ahead of the median of the others', in milliseconds; None if it does not know."""
     alarms: tuple[str, ...] = ()
     """Members whose identity is in doubt, each with what was seen: an old disk, or two machines."""
     evidence: dict[str, int] = field(default_factory=dict)
@@ -241,6 +246,8 @@ class Client:
             uptime_seconds=reply.uptime_seconds,
             connected=tuple(peer.name for peer in reply.peers if peer.connected and peer.name in names),
             blamed=tuple(name for name in reply.blamed if name in names),
+            suspected=tuple(name for name in reply.suspected if name in names),
+            clock_ahead_ms=reply.clock_ahead_ms if reply.HasField("clock_ahead_ms") else None,
             alarms=tuple(
                 f"{peer.name}: {one_line(peer.alarm)}"
                 for peer in reply.peers

@@ -22,7 +22,8 @@ class Timing:
 
     ``view_timeout_seconds``: so long members wait for a step of their leader before they suspect it; it
     doubles while leaders fail in a row. ``heartbeat_seconds``: so often members compare how far they are.
-    ``clock_drift_seconds``: a member takes no proposal whose time stamp is further from its own clock.
+    ``clock_drift_seconds``: a member takes no proposal on its own account whose time stamp is further from
+    what its clock shows.
     ``tenure_slots``: a leader is replaced after so many decided slots, at least TENURE_MIN; None: never.
     """
 

@@ -105,7 +105,7 @@ class ProveShare(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., fields: _Optional[bytes] = ...) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("view", "accepted", "decided", "certified", "active", "stable", "no_proofs_wanted")
+    __slots__ = ("view", "accepted", "decided", "certified", "active", "stable", "no_proofs_wanted", "clock_ms")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     DECIDED_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,7 @@ class Status(_message.Message):
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     STABLE_FIELD_NUMBER: _ClassVar[int]
     NO_PROOFS_WANTED_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_MS_FIELD_NUMBER: _ClassVar[int]
     view: int
     accepted: int
     decided: int
@@ -120,7 +121,8 @@ class Status(_message.Message):
     active: bool
     stable: int
     no_proofs_wanted: bool
-    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ..., stable: _Optional[int] = ..., no_proofs_wanted: bool = ...) -> None: ...
+    clock_ms: int
+    def __init__(self, view: _Optional[int] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., active: bool = ..., stable: _Optional[int] = ..., no_proofs_wanted: bool = ..., clock_ms: _Optional[int] = ...) -> None: ...
 
 class Fetch(_message.Message):
     __slots__ = ("first_slot",)

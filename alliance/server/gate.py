@@ -94,8 +94,8 @@ class Gate:
         """How many messages were refused, by sender and cause: as many numbers at most as pairs."""
         return dict(self._counts)
 
-    def admit(self, sender: int, data: bytes) -> Received | Rejected:
-        """Everything that ``sender`` said, verified, or why not."""
+    def admit(self, sender: int, data: bytes, arrived_ms: int | None = None) -> Received | Rejected:
+        """Everything that ``sender`` said, verified, or why not. ``arrived_ms``: as in Received."""
         try:
             message = peer_messages.decode(sender, data)
             self._verify(sender, message)
@@ -105,7 +105,7 @@ class Gate:
             return self._refuse(sender, Cause.LIMIT, error)
         except Malformed as error:
             return self._refuse(sender, Cause.FORM, error)
-        return Received(sender, message)
+        return Received(sender, message, arrived_ms)
 
     def _refuse(self, sender: int, cause: Cause, error: Exception) -> Rejected:
         self._counts[sender, cause] += 1

@@ -16,7 +16,7 @@ class MemberLog:
     """At most one line per kind, member and second: a flood, of messages or of links, must not fill the disk.
 
     ``refused``: how many messages and frames of each member were; ``alarms``: why a link to it was refused;
-    ``offences``: for what, and how often, the engine has blamed whom.
+    ``offences``: for what, and how often, the engine has blamed or suspected whom.
     """
 
     def __init__(self, config: AllianceConfig) -> None:
@@ -56,6 +56,11 @@ class MemberLog:
         """Of something that a correct member does not do."""
         if self._is_due("accused", member):
             log.warning("%s: %s", self._name(member), text)
+
+    def suspect(self, member: int, text: str) -> None:
+        """Of something that somebody else may have brought about."""
+        if self._is_due("suspected", member):
+            log.warning("%s is suspected: %s", self._name(member), text)
 
     def _name(self, member: int) -> str:
         return self._config.members[member].name

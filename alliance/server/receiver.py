@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import time
+
 from alliance.errors import AllianceError
+from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate, Rejected
 from alliance.server.member_log import MemberLog
 from fab_paxos.events import PeerConnected
+from fab_paxos.messages import Status
 
 
 class PeerReceiver:
     """The links' ``Receiver``: whatever comes in passes the gate first."""
 
-    def __init__(self, gate: Gate, inbox: Inbox, log: MemberLog, failure: Failure) -> None:
+    def __init__(
+        self, gate: Gate, inbox: Inbox, log: MemberLog, clocks: PeerClocks, failure: Failure
+    ) -> None:
         self._gate = gate
+        self._clocks = clocks
         self._inbox = inbox
         self._log = log
         self._failure = failure
 
     def received(self, sender: int, data: bytes) -> None:
-        admitted = self._gate.admit(sender, data)
+        arrived_ms = round(1000 * time.time())
+        admitted = self._gate.admit(sender, data, arrived_ms)
         if isinstance(admitted, Rejected):
             self._log.rejected(sender, f"a message was refused: {admitted.reason}")
-        else:
-            self._inbox.post(admitted)
+            return
+        if isinstance(admitted.message, Status):
+            self._clocks.note(sender, admitted.message.clock_ms, arrived_ms)
+        self._inbox.post(admitted)
 
     def rejected_frame(self, sender: int, reason: str) -> None:
         self._log.rejected(sender, f"the link was closed: it sent {reason}")
@@ -34,6 +44,7 @@ class PeerReceiver:
         self._inbox.post(PeerConnected(peer))
 
     def lost(self, peer: int) -> None:
+        self._clocks.lost(peer)
         self._log.lost(peer)
 
     def mismatched(self, peer: int, reason: str) -> None:

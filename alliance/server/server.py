@@ -22,6 +22,7 @@ from alliance.net.admission import Admission
 from alliance.net.channels import Identities, bind, server_credentials
 from alliance.net.tasks import together
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
+from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Driver, Engine, Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate, Seal
@@ -82,10 +83,11 @@ class Server:
         self._inbox = Inbox()
         self._failure = Failure(self._inbox)
         self._log = MemberLog(config)
+        self._clocks = PeerClocks(config)
         self._gate = Gate(config)
         key = credentials.signing_key
         self._incarnation = Incarnation(config, me, key, self._journal, self._gate.latest)
-        self._receiver = PeerReceiver(self._gate, self._inbox, self._log, self._failure)
+        self._receiver = PeerReceiver(self._gate, self._inbox, self._log, self._clocks, self._failure)
         self._peers = Peers(config, me, credentials, self._incarnation, self._receiver)
         self._sessions = Sessions(self._history)
         self._signer = Signer(config.context, self._endorsed)
@@ -100,6 +102,7 @@ class Server:
             Seal(config, me, key),
             self._signer,
             self._log,
+            self._clocks,
             self._evidence,
             self._gate.latest,
         )
@@ -125,7 +128,7 @@ class Server:
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         links, counts = self._peers.links, self._evidence.counts
-        status = StatusSource(self._config, self._me, self._engine, links, self._log, counts)
+        status = StatusSource(self._config, self._me, self._engine, links, self._log, self._clocks, counts)
         client = ClientService(
             self._config,
             self._gate,

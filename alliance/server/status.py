@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from alliance.config.file import AllianceConfig
 from alliance.pb import client_pb2 as pb
+from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Engine
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link
@@ -21,6 +22,7 @@ class StatusSource:
         engine: Engine,
         links: Mapping[int, Link],
         log: MemberLog,
+        clocks: PeerClocks,
         evidence: Mapping[str, int],
     ) -> None:
         """``evidence``: how many files are kept against whom, by name."""
@@ -29,6 +31,7 @@ class StatusSource:
         self._engine = engine
         self._links = links
         self._log = log
+        self._clocks = clocks
         self._evidence = evidence
         self._started = time.monotonic()
 
@@ -55,7 +58,9 @@ class StatusSource:
                 )
                 for peer, link in self._links.items()
             ],
-            blamed=[members[member].name for member in sorted({member for member, _ in self._log.offences})],
+            blamed=self._names(certain=True),
+            suspected=self._names(certain=False),
+            clock_ahead_ms=self._clocks.ahead_ms,
             evidence=[
                 pb.Evidence(culprit=name, files=files) for name, files in sorted(self._evidence.items())
             ],
@@ -64,3 +69,8 @@ class StatusSource:
                 for (member, offence), times in self._log.offences.items()
             ],
         )
+
+    def _names(self, *, certain: bool) -> list[str]:
+        """Of members with an offence of this kind."""
+        found = {member for member, offence in self._log.offences if offence.certain is certain}
+        return [self._config.members[member].name for member in sorted(found)]

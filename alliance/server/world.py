@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from alliance.config.file import AllianceConfig
 from alliance.evidence.folder import EvidenceFolder
+from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Inbox
 from alliance.server.gate import Seal
 from alliance.server.latest_statements import LatestStatements
@@ -21,7 +22,7 @@ from alliance.server.signer import Signer
 from alliance.storage.history import History, Pruned
 from alliance.storage.journal import Journal
 from alliance.wire.log_frames import FRAME_BYTES_MAX
-from fab_paxos.effects import Blame, Record, ViewRecord
+from fab_paxos.effects import Blame, Offence, Record, Timer, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, TimerFired
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
@@ -30,6 +31,9 @@ from verifiable_log import Entry, Submission
 from verifiable_log.ordering_state import Checkpoint
 
 log = logging.getLogger("alliance.server")
+
+STANDSTILL_SHARE = 0.5
+"""A timer that is late by more than this part of its time tells about this process, not about the leader."""
 
 
 @dataclass(eq=False)
@@ -45,6 +49,7 @@ class ServerWorld:
     seal: Seal
     signer: Signer
     log: MemberLog
+    clocks: PeerClocks
     evidence: EvidenceFolder
     heard: LatestStatements
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
@@ -97,7 +102,21 @@ class ServerWorld:
         if name in self.timers:
             self.timers[name].cancel()
         loop = asyncio.get_running_loop()
-        self.timers[name] = loop.call_later(seconds, self.inbox.post, TimerFired(name))
+        if name is Timer.HEARTBEAT:
+            self.timers[name] = loop.call_later(seconds, self.inbox.post, TimerFired(name))
+        else:
+            self.timers[name] = loop.call_later(seconds, self._waited, name, seconds, loop.time() + seconds)
+
+    def _waited(self, name: StrEnum, seconds: float, due: float) -> None:
+        """The time for something to come is over, unless it was this process that stood still.
+
+        Then what came meanwhile is still to be read, and nobody is suspected for it: it waits once more.
+        """
+        loop, fired = asyncio.get_running_loop(), TimerFired(name)
+        if loop.time() - due > STANDSTILL_SHARE * seconds:
+            self.timers[name] = loop.call_later(seconds, self.inbox.post, fired)
+        else:
+            self.inbox.post(fired)
 
     # -- the decided log, and who waits for it -------------------------------------------------------
 
@@ -126,9 +145,13 @@ class ServerWorld:
     # -- who does what a correct party does not do ---------------------------------------------------
 
     def blame(self, blame: Blame) -> None:
+        if blame.offence is Offence.STAMP_AHEAD and self.clocks.is_wrong:
+            return  # the log says of this member's own clock already that it is the wrong one
         self.log.offences[blame.member, blame.offence] += 1
         name = self.config.members[blame.member].name
-        if blame.evidence is None or not self._keep(name, blame.reason, blame.evidence):
+        if not blame.offence.certain:
+            self.log.suspect(blame.member, blame.reason)
+        elif blame.evidence is None or not self._keep(name, blame.reason, blame.evidence):
             self.log.accuse(blame.member, blame.reason)
 
     def blame_client(self, evidence: TwoSubmissions) -> None:

@@ -67,6 +67,7 @@ from verifiable_log.limits import (
     STATE_ITEM_BYTES_MAX,
     STATE_ITEMS_MAX,
     STATE_PART_BYTES,
+    TIME_MS_MAX,
 )
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.submission import InvalidSubmission, Submission
@@ -139,6 +140,7 @@ def _status(status: Status) -> pb.Status:
         active=status.active,
         stable=status.stable,
         no_proofs_wanted=not status.proofs_wanted,
+        clock_ms=status.clock_ms,
     )
 
 
@@ -213,8 +215,10 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
             s = wire.status
             if not s.certified <= s.decided <= s.accepted <= SLOT_MAX or s.stable > s.decided:
                 raise Malformed("a status out of order")
+            if s.clock_ms > TIME_MS_MAX:
+                raise Malformed("a clock beyond all time stamps")
             freshness = (s.view, s.accepted, s.decided, s.certified, s.active, s.stable)
-            return Status(*freshness, proofs_wanted=not s.no_proofs_wanted)
+            return Status(*freshness, proofs_wanted=not s.no_proofs_wanted, clock_ms=s.clock_ms)
         case "fetch":
             return Fetch(checked_slot(wire.fetch.first_slot))
         case "log_frame":

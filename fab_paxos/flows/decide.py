@@ -24,14 +24,20 @@ def on_forward(rooms: Rooms, submissions: tuple[Submission, ...], out: list[Effe
         rooms.proposer.on_shared(submissions, out)
 
 
-def on_propose(rooms: Rooms, sender: int, propose: Propose, out: list[Effect]) -> None:
+def on_propose(rooms: Rooms, sender: int, propose: Propose, arrived_ms: int, out: list[Effect]) -> None:
     """The leader's proposal, from itself or from the member that was asked for it."""
     if propose.view != rooms.view or rooms.leading:
         return
-    entries = rooms.acceptor.on_propose(propose, rooms.view_change.active, out)
+    entries = rooms.acceptor.on_propose(propose, arrived_ms, rooms.view_change.active, out)
     on_proposed(rooms, entries, out)
     if entries:
         rooms.catch_up.progressed(sender, out)
+
+
+def on_vouched(rooms: Rooms, out: list[Effect]) -> None:
+    """At the end of a turn: a proposal that came here late, and that enough others have accepted."""
+    if rooms.view_change.active and rooms.acceptor.vouched(rooms.learner.voters):
+        on_proposed(rooms, rooms.acceptor.advance(out), out)
 
 
 def on_proposed(rooms: Rooms, entries: list[Entry], out: list[Effect]) -> None:

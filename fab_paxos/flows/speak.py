@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fab_paxos.effects import Broadcast, Effect, Send, SetTimer, Timer
 from fab_paxos.flows import change_view, decide, suspect
+from fab_paxos.messages import Status
 from fab_paxos.rooms import Rooms
 
 
@@ -24,6 +27,7 @@ def on_drained(rooms: Rooms, out: list[Effect]) -> None:
             rooms.acceptor.spoken_for(entries[-1].slot)
             decide.on_proposed(rooms, entries, out)
         rooms.certifier.request_certificate(out)
+    decide.on_vouched(rooms, out)
     rooms.acceptor.announce(view, out)
     rooms.certifier.endorse_wanted(out)
     suspect.watch(rooms, out)
@@ -32,7 +36,7 @@ def on_drained(rooms: Rooms, out: list[Effect]) -> None:
 def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
     """All that may have been lost is said again."""
     out.append(SetTimer(Timer.HEARTBEAT, rooms.config.heartbeat_seconds))
-    out.append(Broadcast(rooms.status))
+    out.append(Broadcast(_status(rooms)))
     rooms.leader_monitor.on_heartbeat()
     rooms.catch_up.on_heartbeat(out)
     rooms.certifier.repeat_request(out)
@@ -47,7 +51,7 @@ def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
 
 def on_connected(rooms: Rooms, peer: int, out: list[Effect]) -> None:
     """What was on its way to ``peer`` may be lost."""
-    out.append(Send(peer, rooms.status))
+    out.append(Send(peer, _status(rooms)))
     latest = rooms.acceptor.latest(rooms.view)
     if latest is not None:
         out.append(Send(peer, latest))
@@ -60,4 +64,9 @@ def on_connected(rooms: Rooms, peer: int, out: list[Effect]) -> None:
 def on_proofs_wanted(rooms: Rooms, proofs_wanted: bool, out: list[Effect]) -> None:
     """Others are told at once when somebody begins to wait here for proofs."""
     if rooms.recipients.note(rooms.me, proofs_wanted):
-        out.append(Broadcast(rooms.status))
+        out.append(Broadcast(_status(rooms)))
+
+
+def _status(rooms: Rooms) -> Status:
+    """What is told: also what our clock shows."""
+    return replace(rooms.status, clock_ms=rooms.acceptor.now_ms)

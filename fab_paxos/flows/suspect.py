@@ -38,7 +38,7 @@ def watch(rooms: Rooms, out: list[Effect]) -> None:
     if rooms.election.resigned:
         suspect(rooms, out)
     behind = rooms.log.tip > rooms.certifier.certified  # undecided, or decided and without its proof
-    due = not rooms.view_change.active or behind or rooms.proposer.waiting
+    due = not rooms.view_change.active or behind or rooms.proposer.waiting or rooms.acceptor.waiting
     rooms.view_timer.watch(due, _progress(rooms), rooms.log.decided, out)
     rooms.leader_monitor.watch(rooms.view_change.active and rooms.proposer.waiting, _ordered(rooms), out)
 

@@ -59,6 +59,7 @@ status.certified | form: largest more | ignored: less zero
 status.active | ignored: changed
 status.stable | form: largest more | ignored: less zero
 status.no_proofs_wanted | ignored: changed
+status.clock_ms | form: largest | ignored: more
 fetch | form: empty | ignored: old slot
 fetch.first_slot | form: largest zero | ignored: less more old slot
 log_frame | certificate: alliance epoch | form: empty | true: old slot view

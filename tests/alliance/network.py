@@ -22,6 +22,7 @@ from alliance.net.budget import CALLS_PER_HOLDER_MAX
 from alliance.net.channels import GREETING, open_channel, server_credentials
 from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
+from alliance.server.clocks import PeerClocks
 from alliance.server.gate import Gate
 from alliance.server.leadership import Leadership
 from alliance.server.member_log import MemberLog
@@ -51,7 +52,7 @@ class Office(Told):
         self.windows = ClientWindows()
         config = chain.farm.config
         whole: Any = self  # inbox, engine and failure
-        status = StatusSource(config, me, whole, {}, MemberLog(config), {})
+        status = StatusSource(config, me, whole, {}, MemberLog(config), PeerClocks(config), {})
         leadership = Leadership(config, me, whole, whole, {})
         self.service = ClientService(
             config, Gate(config), whole, self.history, self.sessions, status, whole, leadership

@@ -116,10 +116,11 @@ messages = (
     | st.builds(Certified, certificates)
     | st.builds(ProveShare, statements)
     | st.builds(
-        lambda view, at, on: Status(view, at[3], at[2], at[1], on, at[0]),
+        lambda view, at, on, clock: Status(view, at[3], at[2], at[1], on, at[0], clock_ms=clock),
         u64,
         positions,
         st.booleans(),
+        stamps,
     )
     | reports()
     | new_views()

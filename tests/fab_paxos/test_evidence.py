@@ -108,7 +108,7 @@ def test_a_proposal_against_what_a_new_view_brought_is_suspicion() -> None:
     )
     tail.append(6, batch, tail.next_frontier(batch), b"")
     acceptor, out = Acceptor(SIX, tail, 1000), list[Effect]()
-    acceptor.on_propose(Propose(6, 1, other, bytes(32), b"by the leader"), True, out)
+    acceptor.on_propose(Propose(6, 1, other, bytes(32), b"by the leader"), 0, True, out)
     assert out == [Blame(0, Offence.TWO_PROPOSALS, "1")]
 
 

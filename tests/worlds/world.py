@@ -242,14 +242,10 @@ class World(Cluster):
         check_live(self)
 
     def _check_blames(self) -> None:
-        """No correct member is accused, but of what was done to it: another log by its leader, or a delay by
-        the network, in which a time stamp has aged."""
+        """No correct member is accused; one that its leader told another log is suspected."""
         for member in self.honest:
             for blame in member.blames:
-                harmless = blame.member in self.adversaries or blame.offence in (
-                    Offence.OTHER_LOG,
-                    Offence.STAMP_BEHIND,
-                )
+                harmless = blame.member in self.adversaries or blame.offence is Offence.OTHER_LOG
                 require(harmless, f"seed {self.seed}: member {member.me} accuses {_text(blame)}")
         for (witness, _), verdict in self.court.convictions.items():
             lied = verdict.is_client or int(verdict.culprit[7:]) in self.adversaries

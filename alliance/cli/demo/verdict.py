@@ -76,8 +76,8 @@ class Blames:
         for by, blamed in self._now.items():
             for member, offences in blamed.items():
                 before = self._before.get(by, {}).get(member, {})
-                # Of another log a correct member accuses a correct one, too, when their leader told them two.
+                # A correct member may suspect a correct one, too: when their leader told them two logs.
                 for name, times in offences.items():
-                    if times > before.get(name, 0) and Offence[name] is not Offence.OTHER_LOG:
+                    if times > before.get(name, 0) and Offence[name].certain:
                         found.setdefault(member, {}).setdefault(Offence[name].summary, []).append(by)
         return found

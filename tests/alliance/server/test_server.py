@@ -20,7 +20,7 @@ from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerErr
 from alliance.server import world as module
 from alliance.server.server import JOURNAL, Server
 from alliance.wire import peer_messages
-from fab_paxos.effects import EntryRecord, Timer, ViewRecord
+from fab_paxos.effects import Blame, EntryRecord, Offence, Timer, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, TimerFired
 from fab_paxos.messages import Status
 from quorum import AcceptedStatement, Endorsement
@@ -86,6 +86,47 @@ def test_a_timer_replaces_the_one_of_its_name(home: Path, run: Run) -> None:
         assert all(timer.cancelled() or timer.when() < 3000 for timer in [server._world.timers["other"]])
 
     run(scenario())
+
+
+def test_a_member_that_stood_still_hears_first_what_came_meanwhile(home: Path, run: Run) -> None:
+    """SIGSTOP, a laptop's lid: its timers are all over at once, and nobody is to be suspected for that."""
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            now = asyncio.get_running_loop().time()
+            server._world._waited(Timer.VIEW, 3600.0, now - 1799.0)
+            assert posted(server) == [TimerFired(Timer.VIEW)]
+            server._world._waited(Timer.VIEW, 3600.0, now - 1801.0)
+            assert posted(server) == [TimerFired(Timer.VIEW)]
+            assert server._world.timers[Timer.VIEW].when() > now + 3599.0
+            server._world._waited(Timer.LEADER_PACE, 0.001, now - 1.0)
+            while len(posted(server)) < 2:
+                await asyncio.wait([asyncio.ensure_future(server._inbox.room())], timeout=0.01)
+            assert posted(server)[1] == TimerFired(Timer.LEADER_PACE)
+
+    run(scenario())
+
+
+def test_who_is_blamed_and_who_is_suspected(home: Path, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """A member whose own clock is wrong, and who knows it, does not even suspect a leader for its stamps."""
+    ahead = Blame(1, Offence.STAMP_AHEAD, "7 is 12.0 s")
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            server._world.blame(ahead)
+            server._world.blame(Blame(2, Offence.TWO_VOTES, "7"))
+            for peer in range(1, 6):
+                server._clocks.note(peer, 12_000, 0)
+            server._world.blame(ahead)
+            assert server._log.offences == {(1, Offence.STAMP_AHEAD): 1, (2, Offence.TWO_VOTES): 1}
+
+    run(scenario())
+    assert caplog.messages == [
+        "member-2 is suspected: the time stamp of slot 7 is 12.0 s ahead of this member's clock",
+        "member-3: two votes for slot 7",
+        "this machine's clock is 12.0 s behind the other members' (their median): set it right; a member"
+        " whose clock is 10 s off does not vote in time",
+    ]
 
 
 def test_a_peer_that_asks_without_reading_costs_few_frames(

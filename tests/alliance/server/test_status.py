@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alliance.server.clocks import PeerClocks
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link, Packer
 from alliance.server.status import StatusSource
@@ -28,7 +29,12 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     log.rejected(0, "junk")
     log.doubted(3, "it forgot")
     log.offences.update({(3, Offence.BAD_SHARE): 1, (0, Offence.TWO_VOTES): 2})
-    reply = StatusSource(farm.config, 2, Still(), links, log, {"member-4": 2, "member-1": 1}).reply()
+    log.offences.update({(0, Offence.OTHER_LOG): 1, (1, Offence.STAMP_AHEAD): 3})
+    clocks = PeerClocks(farm.config)
+    for peer, clock_ms in enumerate((5_000, 9_000, 9_500)):
+        clocks.note(peer, clock_ms, 10_000)
+    source = StatusSource(farm.config, 2, Still(), links, log, clocks, {"member-4": 2, "member-1": 1})
+    reply = source.reply()
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
     assert [(peer.name, peer.connected, peer.rejected, peer.alarm) for peer in reply.peers] == [
@@ -40,5 +46,9 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     assert [(one.member, one.name, one.times) for one in reply.offences] == [
         ("member-4", "BAD_SHARE", 1),
         ("member-1", "TWO_VOTES", 2),
+        ("member-1", "OTHER_LOG", 1),
+        ("member-2", "STAMP_AHEAD", 3),
     ]
+    assert list(reply.suspected) == ["member-1", "member-2"]
+    assert reply.clock_ahead_ms == 1_000
     assert [(kept.culprit, kept.files) for kept in reply.evidence] == [("member-1", 1), ("member-4", 2)]

@@ -40,15 +40,27 @@ SIZES = [
 
 NORMAL_CASE = [
     _bug(
-        "any time stamp is taken",
-        at("fab_paxos.acceptor:Acceptor._accept", "if abs(ahead) > self._drift_ms:", "if False:"),
+        "a time stamp of the future is taken",
+        at("fab_paxos.acceptor:Acceptor.on_propose", "if ahead_ms > self._drift_ms:", "if False:"),
     ),
     _bug(
         "a time stamp of the past is taken",
+        at("fab_paxos.acceptor:Acceptor.on_propose", "if -ahead_ms > self._drift_ms:", "if False:"),
+    ),
+    _bug(
+        "the leader vouches for its own late proposals",
         at(
-            "fab_paxos.acceptor:Acceptor._accept",
-            "if abs(ahead) > self._drift_ms:",
-            "if ahead > self._drift_ms:",
+            "fab_paxos.acceptor:Acceptor.vouched",
+            "if len(members) >= self._system.one_correct:",
+            "if members:",
+        ),
+    ),
+    _bug(
+        "time stamps are compared when a proposal is handled",
+        at(
+            "fab_paxos.replica:Replica.step",
+            "rooms.acceptor.now_ms if arrived_ms is None else arrived_ms",
+            "rooms.acceptor.now_ms",
         ),
     ),
     _bug(
