@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from fab_paxos.effects import Blame, Broadcast, Effect, EntryRecord, Offence, Persist
-from fab_paxos.evidence import BrokenLog, Repetition, TwoWords
+from fab_paxos.evidence import BrokenLog, Repetition, TwoStatements
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
 from fab_paxos.uncertified_log import UncertifiedLog
@@ -188,5 +188,5 @@ class Acceptor:
     def _blame_for_two(self, first: Propose, second: Propose, out: list[Effect]) -> None:
         leader = self._system.leader(second.view)
         # What a NewView or a certificate put into our log bears no signature of the leader.
-        evidence = TwoWords(first, second) if first.signature else None
+        evidence = TwoStatements(first, second) if first.signature else None
         out.append(Blame(leader, Offence.TWO_PROPOSALS, str(second.slot), evidence))

@@ -4,9 +4,9 @@ Everything here is proof for a third party who knows the members' public keys an
 makes its witness suspicious (a log that differs, an unsigned message, a share) is a Blame without evidence.
 Why a correct member never stands accused is argued kind by kind, and in docs/concepts/evidence.md as a whole:
 
-* ``TwoWords``: a member proposes and accepts one root for a slot of a view. It journals that before it says
-  so, and a member whose log was exchanged for a proven one says nothing any more, in that view, about slots
-  that it had accepted before (``UncertifiedLog.muted_up_to``).
+* ``TwoStatements``: a member proposes and accepts one root for a slot of a view. It journals that before it
+  says so, and a member whose log was exchanged for a proven one says nothing any more, in that view, about
+  slots that it had accepted before (``UncertifiedLog.muted_up_to``).
 * ``BrokenLog``: a leader's proposals of one view continue each other, for the same reason.
 * ``Repetition``: a leader proposes only what its log does not hold, and the root names that log.
 * ``TwoNewViews``: a leader journals the digest of its NewView before it sends it.
@@ -28,7 +28,7 @@ from verifiable_log.submission import Submission
 
 
 @dataclass(frozen=True, slots=True)
-class TwoWords:
+class TwoStatements:
     """Two roots for one slot of one view; a leader's Propose counts as its Accepted."""
 
     first: Propose | Accepted
@@ -91,7 +91,7 @@ class TwoSubmissions:
     second: Submission
 
 
-Evidence: TypeAlias = TwoWords | BrokenLog | Repetition | TwoNewViews | WrongNewView | TwoReports
+Evidence: TypeAlias = TwoStatements | BrokenLog | Repetition | TwoNewViews | WrongNewView | TwoReports
 
 
 def disagree(first: Report, second: Report) -> bool:

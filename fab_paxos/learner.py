@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fab_paxos.effects import Blame, Effect, Offence, Send
-from fab_paxos.evidence import TwoWords
+from fab_paxos.evidence import TwoStatements
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
 from fab_paxos.uncertified_log import UncertifiedLog
@@ -33,7 +33,7 @@ class Learner:
             return
         first = self._words[member].setdefault(slot, accepted)
         if first.root != accepted.root:
-            out.append(Blame(member, Offence.TWO_VOTES, str(slot), TwoWords(first, accepted)))
+            out.append(Blame(member, Offence.TWO_VOTES, str(slot), TwoStatements(first, accepted)))
         elif self._log.decided < slot <= self._log.tip:
             self._count(member, accepted, out)
 
@@ -44,7 +44,7 @@ class Learner:
             return
         proposed = self._proposed(accepted)
         if proposed is not None and member == self._system.leader(accepted.view):
-            evidence = TwoWords(proposed, accepted)
+            evidence = TwoStatements(proposed, accepted)
             out.append(Blame(member, Offence.VOTE_AGAINST_OWN_PROPOSAL, str(accepted.slot), evidence))
             return
         out.append(Blame(member, Offence.OTHER_LOG, str(accepted.slot)))

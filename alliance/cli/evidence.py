@@ -12,7 +12,7 @@ from alliance.errors import InvalidEvidence
 
 EPILOG = lesson(
     """
-    alliance verify-evidence --alliance farm member-1.two-words.view-0-slot-7.json
+    alliance verify-evidence --alliance farm member-1.two-statements.view-0-slot-7.json
     """,
     "0 proven  ·  1 not proven: altered, truncated, of another alliance, or no evidence  ·  2 the file or the"
     " alliance cannot be read",

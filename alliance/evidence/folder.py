@@ -20,8 +20,8 @@ from fab_paxos.evidence import (
     Repetition,
     TwoNewViews,
     TwoReports,
+    TwoStatements,
     TwoSubmissions,
-    TwoWords,
     WrongNewView,
 )
 
@@ -95,8 +95,8 @@ class EvidenceFolder:
 def _offence(evidence: Evidence | TwoSubmissions) -> str:
     """The kind and the place of an offence: a second one there adds nothing to the first."""
     match evidence:
-        case TwoWords(first):
-            return f"{kinds.TWO_WORDS}.view-{first.view}-slot-{first.slot}"
+        case TwoStatements(first):
+            return f"{kinds.TWO_STATEMENTS}.view-{first.view}-slot-{first.slot}"
         case BrokenLog(after=after):
             return f"{kinds.BROKEN_LOG}.view-{after.view}-slot-{after.slot}"
         case Repetition(propose):

@@ -19,24 +19,27 @@ from fab_paxos.evidence import (
     Repetition,
     TwoNewViews,
     TwoReports,
+    TwoStatements,
     TwoSubmissions,
-    TwoWords,
     WrongNewView,
 )
 from fab_paxos.messages import Accepted, NewView, Propose, Report
 from quorum import Context, NewViewStatement, ProposeStatement, ReportStatement, VoteStatement
+from quorum.statement import PREFIX
+from quorum.tags import tag_name
 from verifiable_log.batch import Batch
 from verifiable_log.placement import Placement
 from verifiable_log.submission import Submission, SubmissionHeader
 
 FORMAT = "alliance-evidence/3"
+_FORMATS_BEFORE = ("alliance-evidence/1", "alliance-evidence/2")
 EVIDENCE_BYTES_MAX = 8 * 1024 * 1024
 """Room for the Reports of the largest alliance, or for two submissions of the largest size."""
 
-WORDS_MAX = 2
+STATEMENTS_MAX = 2
 """More than a contradiction needs would only cost the judge time."""
 
-TWO_WORDS = "two-words"
+TWO_STATEMENTS = "two-statements"
 BROKEN_LOG = "broken-log"
 REPETITION = "repetition"
 TWO_NEW_VIEWS = "two-new-views"
@@ -44,7 +47,7 @@ WRONG_NEW_VIEW = "wrong-new-view"
 TWO_REPORTS = "two-reports"
 TWO_SUBMISSIONS = "two-submissions"
 BESIDES: Mapping[str, tuple[str, ...]] = {
-    TWO_WORDS: (),
+    TWO_STATEMENTS: (),
     BROKEN_LOG: ("peaks",),
     REPETITION: ("places",),
     TWO_NEW_VIEWS: (),
@@ -62,6 +65,11 @@ class SignedBytes:
     statement: bytes
     signature: bytes
 
+    @property
+    def tag(self) -> str:
+        """What the statement is, by the name of its tag; for people, since the bytes say it themselves."""
+        return tag_name(self.statement[len(PREFIX)]) if len(self.statement) > len(PREFIX) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class PortableEvidence:
@@ -74,7 +82,7 @@ class PortableEvidence:
     context: Context
     kind: str
     culprit: str
-    words: tuple[SignedBytes, ...]
+    statements: tuple[SignedBytes, ...]
     reports: tuple[tuple[int, bytes], ...] = ()
     vector: tuple[bytes, ...] = ()
     peaks: tuple[bytes, ...] = ()
@@ -101,7 +109,10 @@ class PortableEvidence:
             "epoch": self.context.epoch,
             "kind": self.kind,
             "culprit": self.culprit,
-            "words": [{"statement": w.statement.hex(), "signature": w.signature.hex()} for w in self.words],
+            "statements": [
+                {"tag": signed.tag, "statement": signed.statement.hex(), "signature": signed.signature.hex()}
+                for signed in self.statements
+            ],
             **{key: besides[key] for key in BESIDES[self.kind]},
         }
 
@@ -114,7 +125,13 @@ class PortableEvidence:
             table = jsonform.parse(text)
         except (ValueError, RecursionError) as error:
             raise InvalidEvidence(f"this is no evidence, or it is truncated: {str(error)[:200]}") from None
-        if not isinstance(table, dict) or table.get("format") != FORMAT:
+        said = table.get("format") if isinstance(table, dict) else None
+        if said in _FORMATS_BEFORE:
+            raise InvalidEvidence(
+                f"evidence of the format '{said}', which earlier versions of alliance wrote: this one reads"
+                f" '{FORMAT}' alone; check it with the version that wrote it"
+            )
+        if said != FORMAT:
             raise InvalidEvidence(f"this is no evidence: it is a JSON object with the format '{FORMAT}'")
         if not isinstance(table.get("kind"), str) or table["kind"] not in BESIDES:
             raise InvalidEvidence("evidence of a kind that this version does not know: it was altered")
@@ -122,7 +139,7 @@ class PortableEvidence:
             evidence = cls._from_dict(table)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidEvidence(f"a field is missing or wrong: {str(error)[:200]}") from None
-        if not 1 <= len(evidence.words) <= WORDS_MAX or evidence.to_dict() != table:
+        if not 1 <= len(evidence.statements) <= STATEMENTS_MAX or evidence.to_dict() != table:
             raise InvalidEvidence("not in the form in which evidence is written: it was altered")
         return evidence
 
@@ -136,8 +153,8 @@ class PortableEvidence:
             table["kind"],
             table["culprit"],
             tuple(
-                SignedBytes(jsonform.octets(word["statement"]), jsonform.octets(word["signature"]))
-                for word in jsonform.items(table, "words")
+                SignedBytes(jsonform.octets(signed["statement"]), jsonform.octets(signed["signature"]))
+                for signed in jsonform.items(table, "statements")
             ),
             tuple(
                 (jsonform.whole(report, "member"), jsonform.octets(report["body"]))
@@ -178,12 +195,12 @@ def export(
     def made(
         kind: str, *said: Propose | Accepted | NewView | Report | Submission, **besides: Any
     ) -> PortableEvidence:
-        words = tuple(_word(context, message) for message in said)
-        return PortableEvidence(context, kind, culprit, words, **besides)
+        statements = tuple(_signed(context, message) for message in said)
+        return PortableEvidence(context, kind, culprit, statements, **besides)
 
     match evidence:
-        case TwoWords(first, second):
-            return made(TWO_WORDS, first, second)
+        case TwoStatements(first, second):
+            return made(TWO_STATEMENTS, first, second)
         case BrokenLog(before, frontier, after):
             proposals = (after,) if before is None else (before, after)
             return made(BROKEN_LOG, *proposals, peaks=frontier.peaks)
@@ -200,7 +217,7 @@ def export(
             return made(TWO_SUBMISSIONS, this, that)
 
 
-def _word(context: Context, message: Propose | Accepted | NewView | Report | Submission) -> SignedBytes:
+def _signed(context: Context, message: Propose | Accepted | NewView | Report | Submission) -> SignedBytes:
     match message:
         case Propose(view, slot, batch, root, signature):
             return SignedBytes(ProposeStatement(view, slot, batch.digest, root).encode(context), signature)

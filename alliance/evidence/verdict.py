@@ -17,7 +17,7 @@ from alliance.config.file import AllianceConfig
 from alliance.config.parties import Party
 from alliance.errors import InvalidEvidence
 from alliance.evidence import portable as kinds
-from alliance.evidence.portable import PortableEvidence
+from alliance.evidence.portable import PortableEvidence, SignedBytes
 from fab_paxos.evidence import disagree
 from fab_paxos.messages import NewView, Report
 from fab_paxos.selection import InvalidSelection, select
@@ -66,12 +66,12 @@ def verify(config: AllianceConfig, evidence: PortableEvidence) -> Conviction:
             f"alliance.toml knows no {'client' if is_client else 'member'} of the culprit's name"
         )
     culprit = names.index(evidence.culprit)
-    for word in evidence.words:
+    for signed in evidence.statements:
         try:
-            parties[culprit].identity_key.verify(word.signature, word.statement)
+            parties[culprit].identity_key.verify(signed.signature, signed.statement)
         except InvalidSignature:
             raise InvalidEvidence(f"not signed by {evidence.culprit}: it was altered") from None
-    statements = tuple(opened(config.context, word.statement) for word in evidence.words)
+    statements = tuple(opened(config.context, signed.statement) for signed in evidence.statements)
     try:
         text = _JUDGES[evidence.kind](config, culprit, evidence, statements)
     except ValueError as error:
@@ -84,7 +84,8 @@ def opened(context: Context, statement: bytes) -> Statement:
     kind = _STATEMENTS.get(statement[len(PREFIX)]) if len(statement) > len(PREFIX) else None
     head = len(context.frame(0, b""))
     if kind is None or len(statement) != head + kind.LAYOUT.size:
-        raise InvalidEvidence("a signed statement is of no known form")
+        tag = SignedBytes(statement, b"").tag
+        raise InvalidEvidence(f"a signed statement is of no known form: {tag or 'it has no tag'}")
     found = kind(*kind.LAYOUT.unpack(statement[head:]))
     if found.encode(context) != statement:
         raise InvalidEvidence("a signed statement is of another alliance or epoch")
@@ -96,20 +97,20 @@ def opened(context: Context, statement: bytes) -> Statement:
 _Judge: TypeAlias = Callable[[AllianceConfig, int, PortableEvidence, tuple[Statement, ...]], str]
 
 
-def _two_words(
+def _two_statements(
     config: AllianceConfig, culprit: int, _: PortableEvidence, statements: tuple[Statement, ...]
 ) -> str:
-    words = [word for word in statements if isinstance(word, ProposeStatement | VoteStatement)]
-    if len(words) != 2 or len(statements) != 2:
+    told = [said for said in statements if isinstance(said, ProposeStatement | VoteStatement)]
+    if len(told) != 2 or len(statements) != 2:
         raise InvalidEvidence("it does not hold two statements about a slot")
-    first, second = words
+    first, second = told
     if (first.view, first.slot) != (second.view, second.slot) or first.root == second.root:
         raise InvalidEvidence("the two statements do not contradict each other")
     names = []
-    for word in words:
-        if isinstance(word, ProposeStatement):
-            _require_leader(config, culprit, word.view)
-        names.append("proposed" if isinstance(word, ProposeStatement) else "accepted")
+    for said in told:
+        if isinstance(said, ProposeStatement):
+            _require_leader(config, culprit, said.view)
+        names.append("proposed" if isinstance(said, ProposeStatement) else "accepted")
     return (
         f"{names[0]} one log and {names[1]} another for slot {first.slot} of view {first.view}:"
         f" root {first.root.hex()[:16]}… and root {second.root.hex()[:16]}…"
@@ -237,7 +238,7 @@ def _require_leader(config: AllianceConfig, culprit: int, view: int) -> None:
 
 
 _JUDGES: Mapping[str, _Judge] = {
-    kinds.TWO_WORDS: _two_words,
+    kinds.TWO_STATEMENTS: _two_statements,
     kinds.BROKEN_LOG: _broken_log,
     kinds.REPETITION: _repetition,
     kinds.TWO_NEW_VIEWS: _two_new_views,

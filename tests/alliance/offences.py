@@ -12,8 +12,8 @@ from fab_paxos.evidence import (
     Repetition,
     TwoNewViews,
     TwoReports,
+    TwoStatements,
     TwoSubmissions,
-    TwoWords,
     WrongNewView,
 )
 from fab_paxos.messages import NewView, Propose, Report
@@ -90,7 +90,7 @@ def offences(farm: Farm) -> dict[str, tuple[str, Evidence | TwoSubmissions, Hist
     again, decided = repetition(farm, 6, 9, 3)
     ours, theirs = new_view(farm, reports), new_view(farm, reports[1:], b"x" * 32)
     return {
-        kinds.TWO_WORDS: ("member-3", TwoWords(first, vote), nothing),
+        kinds.TWO_STATEMENTS: ("member-3", TwoStatements(first, vote), nothing),
         kinds.BROKEN_LOG: ("member-3", BrokenLog(first, frontiers[4], wrong), nothing),
         kinds.REPETITION: ("member-3", again, decided),
         kinds.TWO_NEW_VIEWS: ("member-3", TwoNewViews(ours, theirs), nothing),

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.cli.status import _accused
 from alliance.client import MemberStatus
-from alliance.evidence.portable import EVIDENCE_BYTES_MAX, TWO_WORDS, PortableEvidence, SignedBytes
+from alliance.evidence.portable import EVIDENCE_BYTES_MAX, TWO_STATEMENTS, PortableEvidence, SignedBytes
 from alliance.keys import folder as keys
 from quorum import VoteStatement
 from tests.cli.conftest import Run
@@ -32,7 +32,7 @@ def file(founded: Cluster, key: Ed25519PrivateKey, tmp_path: Path) -> Path:
     statements = [VoteStatement(4, 9, root * 32).encode(context) for root in (b"a", b"b")]
     words = tuple(SignedBytes(statement, key.sign(statement)) for statement in statements)
     path = tmp_path / "e.json"
-    path.write_text(PortableEvidence(context, TWO_WORDS, "member-3", words).to_json())
+    path.write_text(PortableEvidence(context, TWO_STATEMENTS, "member-3", words).to_json())
     return path
 
 
@@ -47,14 +47,14 @@ def test_true_evidence_is_proven(inside: Run, founded: Cluster, file: Path) -> N
         )
     told = json.loads(inside("verify-evidence", "--alliance", founded.folder, file, "-o", "json").text)
     assert (told["valid"], told["culprit"], told["role"]) == (True, "member-3", "member")
-    assert (told["kind"], told["alliance_id"]) == (TWO_WORDS, founded.config.alliance_id.hex())
+    assert (told["kind"], told["alliance_id"]) == (TWO_STATEMENTS, founded.config.alliance_id.hex())
 
 
 def test_altered_evidence_proves_nothing(inside: Run, founded: Cluster, file: Path) -> None:
     table = json.loads(file.read_text())
     for text in (
         json.dumps(table | {"culprit": "member-4"}),
-        json.dumps(table | {"words": table["words"][:1] * 2}),
+        json.dumps(table | {"statements": table["statements"][:1] * 2}),
         file.read_text()[:-40],
         "{}",
         " " * (EVIDENCE_BYTES_MAX + 1),

@@ -210,7 +210,7 @@ def test_the_kinds_of_evidence_and_their_fields_are_those_of_the_code() -> None:
     assert kinds == list(BESIDES)
     more = {kind: tuple(keys.split(", ")) for kind, keys, _ in table(EVIDENCE, "kind", "also has", "content")}
     assert more == {kind: keys for kind, keys in BESIDES.items() if keys}
-    piece = PortableEvidence(Context(bytes(32), 0), "two-words", "member-1", ())
+    piece = PortableEvidence(Context(bytes(32), 0), "two-statements", "member-1", ())
     assert [row[0] for row in table(EVIDENCE, "field", "content")] == list(piece.to_dict())
     assert f"nor more than {FILES_PER_CULPRIT_MAX} against one party" in EVIDENCE.read_text("utf-8")
 

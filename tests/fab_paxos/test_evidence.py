@@ -11,7 +11,7 @@ import pytest
 from fab_paxos.acceptor import Acceptor
 from fab_paxos.effects import Blame, BlameClient, Effect, Offence, TruncateRecord
 from fab_paxos.events import Submitted
-from fab_paxos.evidence import BrokenLog, Repetition, TwoSubmissions, TwoWords, disagree
+from fab_paxos.evidence import BrokenLog, Repetition, TwoStatements, TwoSubmissions, disagree
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Certified, Forward, NewView, Propose, Report
 from fab_paxos.selection import ReportedEntry
@@ -39,7 +39,7 @@ def test_the_first_word_is_kept_beside_the_second() -> None:
     first, second = Accepted(0, 9, b"a" * 32, b"first"), Accepted(0, 9, b"b" * 32, b"second")
     bench.hear(2, first, first, second)
     bench.hear(3, second)
-    assert evidence(bench) == [(2, TwoWords(first, second))]
+    assert evidence(bench) == [(2, TwoStatements(first, second))]
 
 
 def test_the_first_word_counts_and_the_second_does_not() -> None:
@@ -61,7 +61,7 @@ def test_words_are_kept_until_the_slot_is_certified() -> None:
     assert bench.decided == [1]
     lie = Accepted(0, 1, bytes(32), b"by member 3")
     bench.hear(3, lie)
-    assert evidence(bench) == [(3, TwoWords(script.accepted(1), lie))]
+    assert evidence(bench) == [(3, TwoStatements(script.accepted(1), lie))]
     bench.hear(3, Certified(script.certificate(1)))
     bench.hear(0, script.add(submission(1, 1)))
     for member in (1, 2, 3):
@@ -74,7 +74,7 @@ def test_a_leaders_vote_against_its_own_proposal_in_either_order() -> None:
         script, bench = Script(), Bench()
         propose, vote = script.add(submission(1, 0)), Accepted(0, 1, bytes(32), b"by the leader")
         bench.hear(0, *((vote, propose) if vote_first else (propose, vote)))
-        assert evidence(bench) == [(0, TwoWords(propose, vote))]
+        assert evidence(bench) == [(0, TwoStatements(propose, vote))]
 
 
 def test_another_log_is_suspicion_and_its_holder_is_shown_once_what_we_were_told() -> None:

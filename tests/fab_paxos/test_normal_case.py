@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from fab_paxos.effects import Broadcast, Decide, EntryRecord
-from fab_paxos.evidence import Repetition, TwoWords
+from fab_paxos.evidence import Repetition, TwoStatements
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
 from tests.worlds.cluster import Cluster, submission
@@ -219,7 +219,9 @@ def test_equivocating_proposals_are_blamed_with_both_and_the_first_is_kept() -> 
                 script.add()
         first, second = ours.add(submission(1, 0)), theirs.add(submission(1, 1))
         bench.hear(0, first, second)
-        assert [(blame.member, blame.evidence) for blame in bench.blames] == [(0, TwoWords(first, second))]
+        assert [(blame.member, blame.evidence) for blame in bench.blames] == [
+            (0, TwoStatements(first, second))
+        ]
         for slot in range(1, predecessors + 1):
             bench.hear(0, ours.propose(slot))
         assert said(bench.drain(), Accepted) == [Accepted(0, first.slot, first.root)]

@@ -57,7 +57,7 @@ class Court:
 
     def judge(self, culprit: str, evidence: Evidence | TwoSubmissions, history: History) -> Conviction:
         found = export(CONTEXT, culprit, evidence, history)
-        signed = replace(found, words=tuple(self._signed(culprit, word) for word in found.words))
+        signed = replace(found, statements=tuple(self._signed(culprit, said) for said in found.statements))
         self.files.append(signed.to_json())
         return verify(config(self._system, culprit), PortableEvidence.from_json(self.files[-1]))
 

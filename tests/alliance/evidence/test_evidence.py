@@ -24,9 +24,9 @@ from alliance.evidence.portable import BESIDES, EVIDENCE_BYTES_MAX, PortableEvid
 from alliance.evidence.verdict import Conviction, verify
 from alliance.server.server import Server
 from alliance.wire.peer_messages import encode
-from fab_paxos.evidence import BrokenLog, Evidence, TwoReports, TwoSubmissions, TwoWords, WrongNewView
+from fab_paxos.evidence import BrokenLog, Evidence, TwoReports, TwoStatements, TwoSubmissions, WrongNewView
 from fab_paxos.selection import ReportedEntry
-from quorum import Context
+from quorum import Context, ProposeStatement, VoteStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Farm
 from tests.alliance.offences import (
@@ -118,19 +118,19 @@ def test_words_that_agree_or_are_about_different_things_prove_nothing(farm: Farm
         farm.accepted(VIEW + 1, 2, b"a" * 32, LEADER),
         propose(farm, 3, batches[2], frontiers[3].root),
     ):
-        assert "do not contradict" in refused(farm, "member-3", TwoWords(first, other))
+        assert "do not contradict" in refused(farm, "member-3", TwoStatements(first, other))
 
 
 def test_a_word_convicts_only_who_signed_it_and_a_proposal_only_who_leads(farm: Farm) -> None:
     first, second = (farm.accepted(VIEW, 2, root, 4) for root in (b"a" * 32, b"b" * 32))
-    judge(farm, "member-5", TwoWords(first, second))
+    judge(farm, "member-5", TwoStatements(first, second))
     for name in ("member-1", "member-3", "member-6"):
-        assert "not signed" in refused(farm, name, TwoWords(first, second))
-    assert "no member" in refused(farm, "client-1", TwoWords(first, second))
+        assert "not signed" in refused(farm, name, TwoStatements(first, second))
+    assert "no member" in refused(farm, "client-1", TwoStatements(first, second))
     batches, _ = story(farm, 2)
     foreign = [propose(farm, 2, batch, b"r" * 32, signer=4) for batch in batches]
     other = farm.accepted(VIEW, 2, b"a" * 32, 4)
-    assert "does not lead" in refused(farm, "member-5", TwoWords(foreign[0], other))
+    assert "does not lead" in refused(farm, "member-5", TwoStatements(foreign[0], other))
 
 
 def test_proposals_that_continue_each_other_prove_nothing(farm: Farm) -> None:
@@ -272,16 +272,16 @@ def test_evidence_of_another_alliance_or_epoch_is_refused(
                 judged(farm.config, replace(piece, context=context))
         with pytest.raises(InvalidEvidence, match="another alliance"):
             judged(replace(farm.config, epoch=1), piece)
-        foreign = tuple(SignedBytes(word.statement[:-1], word.signature) for word in piece.words)
+        foreign = tuple(SignedBytes(word.statement[:-1], word.signature) for word in piece.statements)
         with pytest.raises(InvalidEvidence, match="not signed"):
-            judged(farm.config, replace(piece, words=foreign))
+            judged(farm.config, replace(piece, statements=foreign))
 
 
 def test_words_of_another_form_that_the_culprit_did_sign_are_refused(
     farm: Farm, pieces: dict[str, PortableEvidence]
 ) -> None:
     key = farm.members[LEADER].signing_key
-    good = pieces[kinds.TWO_WORDS].words[0].statement
+    good = pieces[kinds.TWO_STATEMENTS].statements[0].statement
     other = Context(b"o" * 32, 0).frame(good[12], good[-80:])
     for statement in (
         b"",
@@ -293,9 +293,55 @@ def test_words_of_another_form_that_the_culprit_did_sign_are_refused(
         good[:12] + b"\x01" + good[13:],
     ):
         word = SignedBytes(statement, key.sign(statement))
-        for kind in (kinds.TWO_WORDS, kinds.BROKEN_LOG, kinds.WRONG_NEW_VIEW):
+        for kind in (kinds.TWO_STATEMENTS, kinds.BROKEN_LOG, kinds.WRONG_NEW_VIEW):
             with pytest.raises(InvalidEvidence):
-                judged(farm.config, replace(pieces[kind], words=(word, *pieces[kind].words[1:])))
+                judged(farm.config, replace(pieces[kind], statements=(word, *pieces[kind].statements[1:])))
+
+
+def test_a_file_of_evidence_is_frozen() -> None:
+    context = Context(b"\x11" * 32, 2)
+    said = (ProposeStatement(3, 4, b"\xaa" * 32, b"\xbb" * 32), VoteStatement(3, 4, b"\xcc" * 32))
+    signed = tuple(SignedBytes(one.encode(context), b"signed") for one in said)
+    piece = PortableEvidence(context, kinds.TWO_STATEMENTS, "member-4", signed)
+    head, place = b"alliance/v1\x00".hex(), "1" * 64 + "0" * 15 + "2" + "0" * 15 + "3" + "0" * 15 + "4"
+    assert json.loads(piece.to_json()) == {
+        "format": "alliance-evidence/3",
+        "alliance_id": "1" * 64,
+        "epoch": 2,
+        "kind": "two-statements",
+        "culprit": "member-4",
+        "statements": [
+            {
+                "tag": "PROPOSE",
+                "statement": head + "40" + place + "a" * 64 + "b" * 64,
+                "signature": b"signed".hex(),
+            },
+            {"tag": "VOTE", "statement": head + "41" + place + "c" * 64, "signature": b"signed".hex()},
+        ],
+    }
+    assert PortableEvidence.from_json(piece.to_json()) == piece
+    with pytest.raises(InvalidEvidence, match="it was altered"):
+        PortableEvidence.from_json(piece.to_json().replace("PROPOSE", "REPORT"))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_evidence_of_an_earlier_version_is_refused_by_its_name(version: int) -> None:
+    old = {"format": f"alliance-evidence/{version}", "kind": "two-words", "words": []}
+    with pytest.raises(InvalidEvidence, match=f"the format 'alliance-evidence/{version}', which earlier"):
+        PortableEvidence.from_json(json.dumps(old))
+
+
+def test_what_is_no_statement_is_named_by_its_tag(farm: Farm, pieces: dict[str, PortableEvidence]) -> None:
+    key, piece = farm.members[LEADER].signing_key, pieces[kinds.TWO_STATEMENTS]
+    for tag, name in (
+        (0x01, "ACCEPTED"),
+        (0x48, r"the reserved tag 0x48 \(POE_REPORT\)"),
+        (0x7F, "unknown tag 0x7f"),
+    ):
+        statement = farm.config.context.frame(tag, bytes(48))
+        signed = SignedBytes(statement, key.sign(statement))
+        with pytest.raises(InvalidEvidence, match=f"of no known form: .*{name}"):
+            judged(farm.config, replace(piece, statements=(signed, *piece.statements[1:])))
 
 
 HOSTILE = [
@@ -307,10 +353,11 @@ HOSTILE = [
     "1" * 10_000,
     "NaN",
     '{"format": "alliance-evidence/2"}',
-    '{"format": "alliance-evidence/2"}',
-    '{"format": "alliance-evidence/2", "kind": []}',
-    '{"format": "alliance-evidence/2", "kind": "two-words"}',
-    '{"format": ["alliance-evidence/2"]}',
+    '{"format": "alliance-evidence/3"}',
+    '{"format": "alliance-evidence/3", "kind": []}',
+    '{"format": "alliance-evidence/3", "kind": "two-statements"}',
+    '{"format": ["alliance-evidence/3"]}',
+    '{"format": "alliance-evidence/3\\n"}',
     b"\xff\xfe\x00",
     b"x" * (EVIDENCE_BYTES_MAX + 1),
 ]
@@ -360,9 +407,9 @@ def test_fields_of_any_type_are_refused(
 # -- keeping -----------------------------------------------------------------------------------------------
 
 
-def two_words(farm: Farm, slot: int, member: int = 4) -> TwoWords:
+def two_words(farm: Farm, slot: int, member: int = 4) -> TwoStatements:
     first, second = (farm.accepted(0, slot, root, member) for root in (b"a" * 32, b"b" * 32))
-    return TwoWords(first, second)
+    return TwoStatements(first, second)
 
 
 def test_files_are_private_named_by_the_offence_and_not_repeated(farm: Farm, tmp_path: Path) -> None:
@@ -376,7 +423,7 @@ def test_files_are_private_named_by_the_offence_and_not_repeated(farm: Farm, tmp
         assert folder.keep(culprit, evidence, told) is None
     assert folder.counts == {"member-3": 5, "member-5": 1, "client-1": 1}
     assert {path.name for path in (tmp_path / FOLDER).iterdir()} == {
-        "member-3.two-words.view-8-slot-4.json",
+        "member-3.two-statements.view-8-slot-4.json",
         "member-3.broken-log.view-8-slot-5.json",
         "member-3.repetition.view-8-slot-9.json",
         "member-3.two-new-views.view-8.json",
@@ -399,7 +446,7 @@ def test_who_lies_without_end_does_not_fill_the_disk(farm: Farm, tmp_path: Path)
 
 def test_strange_files_in_the_folder_count_for_nobody(farm: Farm, tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
-    for name in ("member-5", "member-9.two-words.view-1.json", ".member-5.x.y.json.part", "\udcff.json"):
+    for name in ("member-5", "member-9.two-statements.view-1.json", ".member-5.x.y.json.part", "\udcff.json"):
         (tmp_path / FOLDER / name).write_bytes(b"")
     folder = EvidenceFolder(tmp_path, farm.config)
     assert not folder.counts
@@ -414,7 +461,7 @@ def test_what_cannot_be_kept_is_logged_and_stops_nothing(
     for _ in range(3):
         assert folder.keep("member-5", two_words(farm, 1), history([])) is None
     assert not folder.counts
-    unsigned = TwoWords(*(replace(word, signature=b"") for word in (two_words(farm, 1).first,) * 2))
+    unsigned = TwoStatements(*(replace(word, signature=b"") for word in (two_words(farm, 1).first,) * 2))
     assert EvidenceFolder(tmp_path / "home", farm.config).keep("member-5", unsigned, history([])) is None
     evidence, _ = repetition(farm, 6, 9, 3)
     assert EvidenceFolder(tmp_path / "home", farm.config).keep("member-3", evidence, history([])) is None
@@ -436,7 +483,7 @@ def test_a_server_keeps_counts_and_tells(
         batch = Batch.of([farm.submission(number)], int(1000 * time.time()))
         root = EMPTY.append(slot_leaf(1, batch.digest)).root
         proposals.append(encode(propose(farm, 1, batch, root, signer=0, view=0)))
-    expected = home / FOLDER / "member-1.two-words.view-0-slot-1.json"
+    expected = home / FOLDER / "member-1.two-statements.view-0-slot-1.json"
 
     async def scenario() -> None:
         for _ in range(2):  # and again after a restart: one file, counted

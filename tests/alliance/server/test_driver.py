@@ -36,7 +36,7 @@ from fab_paxos.effects import (
     Timer,
 )
 from fab_paxos.events import Clock, Drained, Event, Started, TimerFired
-from fab_paxos.evidence import TwoSubmissions, TwoWords
+from fab_paxos.evidence import TwoStatements, TwoSubmissions
 from fab_paxos.messages import Accepted, Fetch, Status
 from quorum import SuspectStatement
 from tests.alliance.conftest import Run
@@ -166,7 +166,7 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
     certificate, statement = long_chain.certificate(20), SuspectStatement(1)
     endorsement, checkpoint = farm.endorse(0, statement), long_chain.checkpoint(20)
     word = Accepted(0, 1, bytes(32))
-    blame = Blame(2, Offence.TWO_VOTES, "1", TwoWords(word, word))
+    blame = Blame(2, Offence.TWO_VOTES, "1", TwoStatements(word, word))
     effects = [
         (Send(1, Fetch(1)), ("send", 1, Fetch(1))),
         (Broadcast(Fetch(1)), ("broadcast", Fetch(1))),

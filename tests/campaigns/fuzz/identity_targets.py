@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alliance.errors import InvalidEvidence
-from alliance.evidence.portable import TWO_WORDS, PortableEvidence, export
+from alliance.evidence.portable import TWO_STATEMENTS, PortableEvidence, export
 from alliance.evidence.verdict import verify
 from alliance.net.channels import NotServed
 from alliance.pb import peer_pb2 as pb
@@ -16,7 +16,7 @@ from alliance.server.latest_statements import LatestStatements, SignedStatement
 from alliance.storage.journal import Journal
 from alliance.wire.bounds import Malformed
 from alliance.wire.envelope import Mismatch
-from fab_paxos.evidence import TwoWords
+from fab_paxos.evidence import TwoStatements
 from quorum import GreetingStatement, IndividualStatement, VoteStatement
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.offences import history, offences
@@ -33,9 +33,9 @@ def evidences(farm: Farm, chain: Chain) -> list[bytes]:
     context, log = farm.config.context, history([])
     made = [export(context, culprit, evidence, h) for culprit, evidence, h in offences(farm).values()]
     slots = chain.entries[3], chain.entries[4]
-    proposals = TwoWords(farm.propose(slots[0]), farm.propose(slots[1]))
-    votes = TwoWords(*(farm.accepted(e.view, e.slot, e.root, 0) for e in slots))
-    same = TwoWords(proposals.first, farm.accepted(slots[0].view, slots[0].slot, slots[0].root, 0))
+    proposals = TwoStatements(farm.propose(slots[0]), farm.propose(slots[1]))
+    votes = TwoStatements(*(farm.accepted(e.view, e.slot, e.root, 0) for e in slots))
+    same = TwoStatements(proposals.first, farm.accepted(slots[0].view, slots[0].slot, slots[0].root, 0))
     innocent = [export(context, "member-1", words, log) for words in (proposals, votes, same)]
     return [evidence.to_json().encode() for evidence in (*made, *innocent)]
 
@@ -55,7 +55,7 @@ class EvidenceTarget:
         except InvalidEvidence:
             return False
         require(verdict.culprit in self._guilty, f"{verdict.culprit} is convicted and has done nothing")
-        require(verdict.kind != TWO_WORDS or verdict.culprit == "member-3", "of what another has done")
+        require(verdict.kind != TWO_STATEMENTS or verdict.culprit == "member-3", "of what another has done")
         return True
 
 

@@ -43,8 +43,8 @@ SEEING = [
         "what a certificate put into the log is shown as the leader's word",
         at(
             "fab_paxos.acceptor:Acceptor._blame_for_two",
-            "TwoWords(first, second) if first.signature else None",
-            "TwoWords(first, second)",
+            "TwoStatements(first, second) if first.signature else None",
+            "TwoStatements(first, second)",
         ),
     ),
     _bug(
@@ -62,7 +62,7 @@ JUDGING = [
         "a signed word need not be signed",
         at(
             f"{_VERDICT}verify",
-            "parties[culprit].identity_key.verify(word.signature, word.statement)",
+            "parties[culprit].identity_key.verify(signed.signature, signed.statement)",
             "pass",
         ),
     ),
@@ -73,11 +73,11 @@ JUDGING = [
     ),
     _bug(
         "two words on two slots convict",
-        at(f"{_VERDICT}_two_words", "(first.view, first.slot) != (second.view, second.slot) or ", ""),
+        at(f"{_VERDICT}_two_statements", "(first.view, first.slot) != (second.view, second.slot) or ", ""),
     ),
     _bug(
         "one word shown twice convicts",
-        at(f"{_VERDICT}_two_words", " or first.root == second.root", ""),
+        at(f"{_VERDICT}_two_statements", " or first.root == second.root", ""),
     ),
     _bug(
         "a member is convicted of a proposal in another's view",

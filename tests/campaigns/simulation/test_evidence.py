@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 from alliance.evidence import portable as kinds
-from fab_paxos.evidence import TwoWords
+from fab_paxos.evidence import TwoStatements
 from fab_paxos.messages import Accepted, NewView, Propose
 from tests.campaigns.simulation.campaign import campaign
 from tests.worlds.cluster import submission
@@ -63,7 +63,7 @@ def test_two_proposals(world: World) -> None:
     for client in (1, 2):
         liar.speak(3, propose(0, 1, batch(world, 1, client=client)))
     world.run()
-    assert convicted(world) == {("member-0", kinds.TWO_WORDS)}
+    assert convicted(world) == {("member-0", kinds.TWO_STATEMENTS)}
 
 
 def test_two_votes_and_a_vote_against_its_own_proposal(world: World) -> None:
@@ -73,7 +73,7 @@ def test_two_votes_and_a_vote_against_its_own_proposal(world: World) -> None:
     liar.speak(4, Accepted(0, 1, b"a" * 32))
     liar.speak(4, Accepted(0, 1, b"b" * 32))
     world.run()
-    assert convicted(world) == {("member-0", kinds.TWO_WORDS)}
+    assert convicted(world) == {("member-0", kinds.TWO_STATEMENTS)}
     assert {witness for witness, _ in world.court.convictions} == {3, 4}
 
 
@@ -84,7 +84,7 @@ def test_members_that_were_told_different_logs_convict_their_leader() -> None:
     world.submit(2, submission(1, 1), submission(2, 1))
     world.run()
     for member in world.honest:
-        proofs = {b.member for b in member.blames if isinstance(b.evidence, TwoWords)}
+        proofs = {b.member for b in member.blames if isinstance(b.evidence, TwoStatements)}
         assert proofs == {0}, f"member {member.me}"
     world.settle_views()
     world.check_all()
@@ -245,7 +245,7 @@ def test_a_leader_whose_log_was_exchanged_proposes_no_more() -> None:
 
 def test_campaigns_bring_evidence() -> None:
     for liar, offence in (
-        ("equivocator", kinds.TWO_WORDS),
+        ("equivocator", kinds.TWO_STATEMENTS),
         ("bad opener", kinds.WRONG_NEW_VIEW),
         ("report liar", kinds.TWO_REPORTS),
     ):
