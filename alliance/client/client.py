@@ -73,6 +73,9 @@ class MemberStatus:
     evidence: dict[str, int] = field(default_factory=dict)
     offences: dict[str, dict[str, int]] = field(default_factory=dict)
     """How often whom for what: by member, and by the names of ``alliance.evidence.Offence``."""
+    journal_checked: int = 0
+    """Up to this slot it has last read its journal again, and found it good; 0: not yet since it started."""
+    journal_checked_seconds_ago: float = 0.0
 
 
 class Client:
@@ -259,6 +262,8 @@ class Client:
                 for name in dict.fromkeys(o.member for o in reply.offences)
                 if name in names
             },
+            journal_checked=reply.journal_checked,
+            journal_checked_seconds_ago=reply.journal_checked_seconds_ago,
         )
 
 

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import time
 
-from alliance.errors import AllianceError
+from alliance.errors import AllianceError, JournalError
 from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate, Rejected
 from alliance.server.member_log import MemberLog
+from alliance.storage.journal_check import JournalCheck
 from fab_paxos.events import PeerConnected
-from fab_paxos.messages import Status
+from fab_paxos.messages import Certified, Status
 
 
 class PeerReceiver:
     """The links' ``Receiver``: whatever comes in passes the gate first."""
 
     def __init__(
-        self, gate: Gate, inbox: Inbox, log: MemberLog, clocks: PeerClocks, failure: Failure
+        self,
+        gate: Gate,
+        inbox: Inbox,
+        log: MemberLog,
+        clocks: PeerClocks,
+        failure: Failure,
+        check: JournalCheck,
     ) -> None:
+        self._check = check
         self._gate = gate
         self._clocks = clocks
         self._inbox = inbox
@@ -34,6 +42,11 @@ class PeerReceiver:
             return
         if isinstance(admitted.message, Status):
             self._clocks.note(sender, admitted.message.clock_ms, arrived_ms)
+        if isinstance(admitted.message, Certified):
+            try:
+                self._check.compare(admitted.message.certificate)
+            except JournalError as error:
+                self._failure.failed(error)
         self._inbox.post(admitted)
 
     def rejected_frame(self, sender: int, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from alliance.config import file as config_file
 from alliance.config.file import AllianceConfig
-from alliance.errors import PortTaken
+from alliance.errors import JournalError, PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
@@ -38,6 +39,7 @@ from alliance.server.status import StatusSource
 from alliance.server.world import ServerWorld
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
+from alliance.storage.journal_check import JournalCheck
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.events import EndorsementMade, EndorsementRefused
 from quorum import JointStatement
@@ -87,7 +89,10 @@ class Server:
         self._gate = Gate(config)
         key = credentials.signing_key
         self._incarnation = Incarnation(config, me, key, self._journal, self._gate.latest)
-        self._receiver = PeerReceiver(self._gate, self._inbox, self._log, self._clocks, self._failure)
+        self._check = JournalCheck(self._journal, self._history)
+        self._receiver = PeerReceiver(
+            self._gate, self._inbox, self._log, self._clocks, self._failure, self._check
+        )
         self._peers = Peers(config, me, credentials, self._incarnation, self._receiver)
         self._sessions = Sessions(self._history)
         self._signer = Signer(config.context, self._endorsed)
@@ -128,7 +133,9 @@ class Server:
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         links, counts = self._peers.links, self._evidence.counts
-        status = StatusSource(self._config, self._me, self._engine, links, self._log, self._clocks, counts)
+        status = StatusSource(
+            self._config, self._me, self._engine, links, self._log, self._clocks, counts, self._check
+        )
         client = ClientService(
             self._config,
             self._gate,
@@ -169,6 +176,7 @@ class Server:
             failure=self._failure.raised(),
             signer=self._signer.run(),
             peers=self._peers.dial(),
+            journal=self._watch_journal(),
         )
 
     async def _take_part(self) -> None:
@@ -178,6 +186,17 @@ class Server:
         await self._incarnation.settled.wait()
         log.info("start %d: votes from now on", number)
         await self._driver.run()
+
+    async def _watch_journal(self) -> None:
+        """With each heartbeat: whether its files are still there, and a little of what is in them."""
+        while True:
+            await asyncio.sleep(self._config.timing.heartbeat_seconds)
+            try:
+                self._journal.check_presence()
+                self._check.portion()
+            except JournalError as error:
+                self._failure.failed(error)
+                return
 
     async def hand_over(self) -> None:
         """To be awaited before ``run`` is cancelled: if this member leads, another one does from then on."""

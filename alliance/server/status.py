@@ -11,6 +11,7 @@ from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Engine
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link
+from alliance.storage.journal_check import JournalCheck
 from alliance.version import VERSION
 
 
@@ -24,8 +25,10 @@ class StatusSource:
         log: MemberLog,
         clocks: PeerClocks,
         evidence: Mapping[str, int],
+        check: JournalCheck,
     ) -> None:
         """``evidence``: how many files are kept against whom, by name."""
+        self._check = check
         self._config = config
         self._me = me
         self._engine = engine
@@ -38,6 +41,7 @@ class StatusSource:
     def reply(self) -> pb.StatusReply:
         status = self._engine.status
         members, membership = self._config.members, self._config.membership
+        checked, seconds = self._check.passed or (0, 0.0)
         return pb.StatusReply(
             name=members[self._me].name,
             version=VERSION,
@@ -68,6 +72,8 @@ class StatusSource:
                 pb.Offence(member=members[member].name, name=offence.name, times=times)
                 for (member, offence), times in self._log.offences.items()
             ],
+            journal_checked=checked,
+            journal_checked_seconds_ago=seconds,
         )
 
     def _names(self, *, certain: bool) -> list[str]:

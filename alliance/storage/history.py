@@ -140,6 +140,10 @@ class History:
         cover = self._log.right_cover(slot - 1, self.certified_slot)
         return LogFrame(first_slot, tuple(batches), certificate.certificate, cover)
 
+    def root(self, slot: int) -> bytes | None:
+        """The root of the log up to ``slot``; None if that is not known here, yet or any more."""
+        return self._log.root(slot) if self.pruned <= slot <= self.slot and slot else None
+
     def peaks(self, slot: int) -> tuple[bytes, ...]:
         """The frontier of the log up to ``slot``, which is decided here."""
         return self._log.frontier(slot).peaks

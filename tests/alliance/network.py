@@ -29,6 +29,7 @@ from alliance.server.member_log import MemberLog
 from alliance.server.services import ClientService
 from alliance.server.sessions import Sessions
 from alliance.server.status import StatusSource
+from alliance.storage.journal_check import JournalCheck
 from fab_paxos.events import Event, ProofsWanted, Submitted
 from fab_paxos.messages import Status
 from tests.alliance.farm import PASSPHRASE, Chain, Farm, Told
@@ -52,7 +53,8 @@ class Office(Told):
         self.windows = ClientWindows()
         config = chain.farm.config
         whole: Any = self  # inbox, engine and failure
-        status = StatusSource(config, me, whole, {}, MemberLog(config), PeerClocks(config), {})
+        check = JournalCheck(self.journal, self.history)
+        status = StatusSource(config, me, whole, {}, MemberLog(config), PeerClocks(config), {}, check)
         leadership = Leadership(config, me, whole, whole, {})
         self.service = ClientService(
             config, Gate(config), whole, self.history, self.sessions, status, whole, leadership

@@ -186,7 +186,8 @@ def test_a_journal_of_another_member_or_a_second_server_is_refused(
             with pytest.raises(JournalError, match="already running"):
                 Server.open(home, PASSPHRASE)
         other = Path(shutil.copytree(farm.member_home(1), tmp_path / "other"))
-        shutil.copy(home / JOURNAL, other / JOURNAL)
+        for name in (JOURNAL, "journal.started"):
+            shutil.copy(home / name, other / name)
         with pytest.raises(JournalError, match="another member"):
             Server.open(other, PASSPHRASE)
 
@@ -206,8 +207,11 @@ def test_a_port_in_use_is_said_plainly(home: Path, run: Run) -> None:
 
 
 def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
+    timing = Timing(heartbeat_seconds=0.01)
+
     async def scenario(end: Any, error: type[Exception]) -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
+            server._config = replace(server._config, timing=timing)
             await server.start(PASSPHRASE, "127.0.0.1:0")
             server._incarnation.settled.set()  # nobody else is there to know of it
             running = asyncio.create_task(server.run())
@@ -221,7 +225,7 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
         server._signer._process.kill()
 
     def break_journal(server: Server) -> None:
-        def fail(_: object) -> None:
+        def fail(*_: object) -> None:
             raise JournalError("disk full")
 
         server._journal.append = fail  # type: ignore[method-assign]
@@ -229,7 +233,12 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
         server._inbox.post(TimerFired("x"))
 
     run(scenario(kill_signer, SignerError))
+
+    def unlink_journal(server: Server) -> None:
+        (home / "journal.sqlite").unlink()
+
     run(scenario(break_journal, JournalError))
+    run(scenario(unlink_journal, JournalError))
 
 
 def _persist() -> Any:

@@ -21,6 +21,12 @@ class Still:
         return ()
 
 
+class Checked:
+    """A journal that was read again."""
+
+    passed = (5, 2.5)
+
+
 def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     links = {peer: Link(peer, Packer(0)) for peer in (0, 1, 3)}
     links[1].open(links[1].take_over())
@@ -33,8 +39,10 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     clocks = PeerClocks(farm.config)
     for peer, clock_ms in enumerate((5_000, 9_000, 9_500)):
         clocks.note(peer, clock_ms, 10_000)
-    source = StatusSource(farm.config, 2, Still(), links, log, clocks, {"member-4": 2, "member-1": 1})
+    evidence, checked = {"member-4": 2, "member-1": 1}, Checked()
+    source = StatusSource(farm.config, 2, Still(), links, log, clocks, evidence, checked)  # type: ignore[arg-type]
     reply = source.reply()
+    assert (reply.journal_checked, reply.journal_checked_seconds_ago) == (5, 2.5)
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
     assert [(peer.name, peer.connected, peer.rejected, peer.alarm) for peer in reply.peers] == [

@@ -33,6 +33,25 @@ def test_another_members_or_alliances_journal_is_refused(farm: Farm, path: Path)
         pass
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("member", b"member-2", "another member"),
+        ("alliance", b"o" * 32, "another alliance"),
+        ("engine", b"raft", "another engine"),
+        ("format", b"3", "another format"),
+    ],
+)
+def test_a_journal_that_does_not_fit_its_mark_is_refused(
+    farm: Farm, path: Path, key: str, value: bytes, says: str
+) -> None:
+    with opened(path, farm) as journal:
+        journal.keep(key, value)
+    for _ in range(2):
+        with pytest.raises(JournalError, match=says):
+            Journal(path, farm.config.alliance_id, ME)
+
+
 def test_a_second_opener_is_refused(farm: Farm, path: Path) -> None:
     with opened(path, farm), pytest.raises(JournalError, match="already running"):
         Journal(path, farm.config.alliance_id, ME)

@@ -157,6 +157,7 @@ FINDERS: dict[str, Finder] = {
         "tests/alliance/storage/test_journal.py",
         "tests/alliance/storage/test_journal_owner.py",
         "tests/alliance/storage/test_journal_files.py",
+        "tests/alliance/storage/test_journal_check.py",
     ),
     "starts tests": partial(pytest_on, "tests/alliance/server/test_incarnation.py"),
     "evidence tests": partial(

@@ -10,6 +10,7 @@ _ROWS = "alliance.storage.journal_records:"
 _I = "alliance.server.incarnation:Incarnation"
 _MARK = "alliance.storage.journal_marker:Mark"
 _FILES = "alliance.storage.journal_files:"
+_CHECK = "alliance.storage.journal_check:JournalCheck"
 _LATEST = "alliance.server.latest_statements:LatestStatements"
 
 
@@ -177,6 +178,14 @@ READING = [
     _bug(
         "a member without its mark goes on",
         at(f"{_MARK}.check_files", "self.reached is None and (here or wal.exists())", "False"),
+    ),
+    _bug(
+        "a running member does not compare its log with the certified one",
+        at(f"{_CHECK}.portion", "self._read.root != self._goal.root", "False"),
+    ),
+    _bug(
+        "a certificate of another log is passed over",
+        at(f"{_CHECK}.compare", "ours is not None and ours != theirs.root", "False"),
     ),
     _bug(
         "another member's journal is taken",
