@@ -25,6 +25,8 @@ from alliance.client.arguments import command_bytes, seconds, slot
 from alliance.client.life import Life
 from alliance.client.listener import Listener, LogEntry
 from alliance.client.proposals import Proposals, chunks
+from alliance.client.proven import ProvenSlot
+from alliance.client.race import STAGGER_SECONDS
 from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
 from alliance.config import file as config_file
@@ -90,11 +92,13 @@ class Client:
         self.newest_membership = config.membership
         self._channels = Channels(credentials)
         self._fingerprint = key_fingerprint(self.public_key)
+        self._proven = ProvenSlot(folder)
         self._submitter = Submitter(
             config,
             credentials.party.client_id,
             credentials.signing_key,
             Sequence(folder),
+            self._proven,
             self,
             self._fingerprint,
         )
@@ -184,27 +188,51 @@ class Client:
     ) -> AsyncGenerator[LogEntry, None]:
         """The decided commands from slot ``start`` on: each once, in order, verified.
 
-        With ``follow`` forever, otherwise up to what is certified now, our own receipts included.
+        With ``follow`` forever, otherwise up to what is certified now, and at least as far as any receipt or
+        entry goes that this folder's clients have got.
         ``server`` names the member that is asked first. A repetition within the log is recognised from
         ``start`` on.
         """
         with self.life.use():
             first = self.config.member_index(server) if server is not None else None
             listener = Listener(self.config, self, self._fingerprint, slot(start), first)
-            until = None if follow else max(await self._certified_now(), self._submitter.proven_slot)
-            async with aclosing(listener.entries(until)) as entries:
-                async for entry in entries:
-                    yield entry
-                    self.life.require()
+            until = None if follow else max(await self._certified_now(), self._proven.slot)
+            heard = 0
+            try:
+                async with aclosing(listener.entries(until)) as entries:
+                    async for entry in entries:
+                        heard = entry.slot
+                        yield entry
+                        self.life.require()
+            finally:
+                self._proven.note(heard)
 
     async def _certified_now(self) -> int:
-        """A slot that at least one correct member says is certified. Raises Unreachable."""
-        members = await self.status()
-        answers = sorted((s.certified for s in members if s.reachable), reverse=True)
+        """A slot that at least one correct member says is certified. Raises Unreachable.
+
+        Who is silent for a moment longer than n - f others is not waited for.
+        """
+        system = self.config.system
+        asking = [asyncio.create_task(self._status(member)) for member in range(system.member_count)]
+        waiting, said, patience = set(asking), list[MemberStatus](), None
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(
+                    waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+                said += [task.result() for task in done]
+                if sum(one.reachable for one in said) >= system.report:
+                    patience = STAGGER_SECONDS
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        answers = sorted((one.certified for one in said if one.reachable), reverse=True)
         if not answers:
-            raise Unreachable(f"no server can be reached; of {members[0].name}: {members[0].problem}")
-        enough = self.config.system.one_correct
-        return answers[enough - 1] if len(answers) >= enough else max(answers, default=0)
+            raise Unreachable(f"no server can be reached; of {said[0].name}: {said[0].problem}")
+        return answers[min(system.one_correct, len(answers)) - 1]
 
     # -- status --------------------------------------------------------------------------------------
 

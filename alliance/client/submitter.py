@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.client.life import closed
 from alliance.client.pending import NumberUnusable, Pending
+from alliance.client.proven import ProvenSlot
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.sequence import Sequence
 from alliance.client.server_choice import ServerChoice
@@ -75,6 +76,7 @@ class Submitter:
         client_id: bytes,
         key: Ed25519PrivateKey,
         sequence: Sequence,
+        proven: ProvenSlot,
         channels: Channels,
         key_fingerprint: str,
     ) -> None:
@@ -92,7 +94,7 @@ class Submitter:
         self._leaving = ""  # why this stream is left as soon as all of that is answered
         self._news = asyncio.Event()
         self._choice = ServerChoice(config.system, config.timing.view_timeout_seconds)
-        self.proven_slot = 0  # the highest certified slot that an outcome has shown us
+        self._proven = proven
         self._helped = False
         self._problem = ""
         self._task: asyncio.Task[None] | None = None
@@ -321,7 +323,7 @@ class Submitter:
     def _follow_leader(self, certificate: DecisionCertificate) -> None:
         """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
         self._choice.follow(certificate.view)
-        self.proven_slot = max(self.proven_slot, certificate.slot)
+        self._proven.note(certificate.slot)
 
     def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:
         reason = pending.refuse(member, refusal)

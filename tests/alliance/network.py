@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -166,9 +167,7 @@ PROGRAM_SECONDS = 60.0
 
 def copy_home(farm: Farm, folder: Path, port: int) -> None:
     """A client's new folder, in which member 0 has this port."""
-    folder.mkdir()
-    for path in farm.client_home(0).iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(farm.client_home(0), folder)
     toml = (folder / "alliance.toml").read_text()
     (folder / "alliance.toml").write_text(toml.replace(farm.config.members[0].address, f"127.0.0.1:{port}"))
 

@@ -13,7 +13,7 @@ import pytest
 
 import alliance
 from alliance import sync
-from alliance.client import Client
+from alliance.client import Client, MemberStatus
 from alliance.client import proposals as module
 from alliance.errors import AllianceError, ConfigError, KeyFileError, OutcomeUnknown, Unreachable
 from alliance.keys import folder as keys
@@ -203,8 +203,9 @@ def test_time_over_is_an_unknown_outcome(farm: Farm, tmp_path: Path, office: Off
 class Boaster(Office):
     """Claims what it likes in its status."""
 
+    @property
     def status(self) -> Any:
-        return replace(super().status(), certified=2**60, decided=2**60, accepted=2**60)
+        return replace(super().status, certified=2**60, decided=2**60, accepted=2**60)
 
 
 def test_status_tells_who_is_reachable_and_why_not(
@@ -279,6 +280,46 @@ def test_up_to_now_includes_what_our_own_receipts_prove(
             await client.propose(b"one")
             monkeypatch.setattr(client, "_certified_now", nothing)
             assert [entry.command async for entry in client.listen(follow=False)] == [b"one"]
+        async with connected(farm, tmp_path, {0: office}) as another:  # of the same folder
+            monkeypatch.setattr(another, "_certified_now", nothing)
+            assert [entry.command async for entry in another.listen(follow=False)] == [b"one"]
+
+    run(scenario())
+
+
+def test_who_has_listened_hears_no_less_the_next_time(
+    farm: Farm, tmp_path: Path, chain: Chain, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain.grow(3)
+    office.tell_all()
+    answers = iter((3, 1))
+
+    async def fewer() -> int:
+        return next(answers)
+
+    async def scenario() -> None:
+        for _ in range(2):
+            async with connected(farm, tmp_path, {0: office}) as client:
+                monkeypatch.setattr(client, "_certified_now", fewer)
+                assert [entry.slot async for entry in client.listen(follow=False)] == [1, 2, 3]
+
+    run(scenario())
+
+
+def test_who_swallows_questions_is_not_waited_for(
+    farm: Farm, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once n - f have answered; what the second highest of them says is what a correct one has proven."""
+
+    async def says(member: int) -> MemberStatus:
+        if member == 5:
+            await asyncio.Event().wait()
+        return MemberStatus(f"member-{member + 1}", "", True, certified=(9, 7, 3, 3, 2)[member])
+
+    async def scenario() -> None:
+        async with connected(farm, tmp_path, {}) as client:
+            monkeypatch.setattr(client, "_status", says)
+            assert await client._certified_now() == 7
 
     run(scenario())
 

@@ -13,6 +13,7 @@ import pytest
 
 from alliance.client import race
 from alliance.client.listener import Listener
+from alliance.client.proven import ProvenSlot
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
@@ -107,7 +108,13 @@ def test_clients_neither_propose_nor_listen_slower_for_members_that_swallow_ever
         doors = await stack.enter_async_context(Doors(farm, {0: port, 1: port, 2: good}))
         fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
         submitter = Submitter(
-            farm.config, mine.party.client_id, mine.signing_key, Sequence(tmp_path), doors, fingerprint
+            farm.config,
+            mine.party.client_id,
+            mine.signing_key,
+            Sequence(tmp_path),
+            ProvenSlot(tmp_path),
+            doors,
+            fingerprint,
         )
         stack.push_async_callback(submitter.close)
         (receipt,) = await submitter.propose([b"one"], 50.0)

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.client import submitter
+from alliance.client.proven import ProvenSlot
 from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
 from alliance.errors import OutcomeUnknown, SubmissionRefused, Unreachable
@@ -74,6 +75,7 @@ class World:
                 mine.party.client_id,
                 mine.signing_key,
                 Sequence(self.folder),
+                ProvenSlot(self.folder),
                 doors,
                 fingerprint,
             )
