@@ -31,6 +31,8 @@ def main(app: typer.Typer | None = None, program: str = "alliance") -> None:
     """Runs the command that ``sys.argv`` names, of alliance's own ones or of another program's, and exits."""
     # gRPC's core otherwise writes its own lines to stderr; it reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # TLS 1.3 alone: of the older versions only what needs an RSA certificate, of which an alliance has none.
+    os.environ.setdefault("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384")
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

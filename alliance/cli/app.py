@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from alliance.cli import evidence, init, listen, propose, receipts, rekey, serve, sign, status, step_down
+from alliance.cli import (
+    evidence,
+    init,
+    listen,
+    propose,
+    receipts,
+    rekey,
+    renew,
+    serve,
+    sign,
+    status,
+    step_down,
+)
 from alliance.cli.demo import command as demo
 from alliance.cli.plugins import Commands
 from alliance.version import VERSION
@@ -59,3 +71,4 @@ receipts.register(app)
 evidence.register(app)
 sign.register(app)
 rekey.register(app)
+renew.register(app)

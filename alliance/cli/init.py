@@ -64,6 +64,15 @@ def init(
         str | None,
         typer.Option("--names", metavar="A,B,C…", help="Names of the members.", show_default="member-1,…"),
     ] = None,
+    organisations: Annotated[
+        str | None,
+        typer.Option(
+            "--organisations",
+            metavar="A,B,C…",
+            help="Who runs each member, in their order.",
+            show_default="as the members",
+        ),
+    ] = None,
     clients: Annotated[int, typer.Option("--clients", min=0, max=10_000, help="Number of clients.")] = 2,
     name: Annotated[str, typer.Option("--name", help="Name of the alliance.")] = "alliance",
     purpose: Annotated[
@@ -84,8 +93,10 @@ def init(
     f+1 of them certify the replies of applications. With each --purpose there is one more, for documents that
     the alliance signs for others. DIR gets alliance.toml, public.pem and
     public-attestation.pem (for everybody), members/NAME and clients/NAME (one folder for each party,
-    its keys encrypted with the passphrase; 'alliance rekey' changes that later). Whoever runs this sees
-    every key, so run it where all parties are willing to trust it.
+    its keys encrypted with the passphrase; 'alliance rekey' changes that later). The operator.pem in a
+    member's folder is its organisation's key for changes of the alliance itself, which a later version
+    makes: keep it elsewhere, offline. Whoever runs this sees every key, so run it where all parties are
+    willing to trust it.
     """
     from alliance.keys import ceremony
 
@@ -98,6 +109,7 @@ def init(
         faulty_max=faults,
         key_size=bits,
         purposes=[_purpose(text) for text in purpose or []],
+        organisations=[name.strip() for name in organisations.split(",")] if organisations else [],
     )
     ceremony.check(founding)
     _check_vacant(folder)
@@ -165,7 +177,12 @@ def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[st
         "name": config.name,
         "alliance_id": config.alliance_id.hex(),
         "members": [
-            {"name": member.name, "address": member.address, "folder": str(folder / "members" / member.name)}
+            {
+                "name": member.name,
+                "organisation": member.organisation,
+                "address": member.address,
+                "folder": str(folder / "members" / member.name),
+            }
             for member in config.members
         ],
         "clients": [

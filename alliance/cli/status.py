@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ EPILOG = lesson(
 CLOCK_NOTED_MS = 1000
 WIDTH_UNBOUNDED = 400
 """In a pipe no line is broken."""
+DAYS_LEFT_MIN = 29
+"""A member that runs renews its certificate before fewer are left."""
 
 
 def register(app: typer.Typer) -> None:
@@ -47,10 +50,11 @@ def status(
     """Ask every member how it is.
 
     'decided' is the newest slot a member knows the decision of, 'certified' the newest one that it can prove
-    with the alliance's signature; a member that lags behind in them is catching up. 'blamed' names who, as
-    the member saw, did what no correct party does, and how many files of evidence it keeps in its folder
-    'evidence'. 'suspected' is who may have done so; or others led it there, or a clock is wrong. What is
-    shown is what the members say, a faulty one may lie.
+    with the alliance's signature; a member that lags behind in them is catching up. 'cert' is for how many
+    days its TLS certificate is valid; members renew it by themselves. 'blamed' names who, as the member saw,
+    did what no correct party does, and how many files of evidence it keeps in its folder 'evidence'.
+    'suspected' is who may have done so; or others led it there, or a clock is wrong. What is shown is what
+    the members say, a faulty one may lie.
     """
     config, membership, members = asyncio.run(_ask(folder, unlock(folder, passphrase_file)))
     reachable, needed = sum(member.reachable for member in members), config.system.decision
@@ -91,11 +95,17 @@ def _accused(member: MemberStatus) -> str:
     return ", ".join(f"{name} (evidence: {kept[name]})" if name in kept else name for name in names)
 
 
+def _days_left(member: MemberStatus) -> int:
+    return int((member.certificate_expires - time.time()) // 86400)
+
+
 def _note(member: MemberStatus) -> str:
     if not member.reachable:
         return member.problem
+    days = _days_left(member)
+    soon = f"its TLS certificate is valid for {max(days, 0)} more days" if days < DAYS_LEFT_MIN else ""
     suspected = f"suspected: {', '.join(member.suspected)}" if member.suspected else ""
-    return "; ".join(filter(None, (_accused(member), suspected, _clock(member), *member.alarms)))
+    return "; ".join(filter(None, (_accused(member), suspected, _clock(member), *member.alarms, soon)))
 
 
 def _clock(member: MemberStatus) -> str:
@@ -136,8 +146,9 @@ def _rows(members: list[MemberStatus], *, wide: bool) -> Table:
     for column in ("member", "address", "state", "leader"):
         if wide or column != "address":
             table.add_column(column, no_wrap=wide, overflow="fold")
-    for column in ("view", "decided", "certified", "peers"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("view", "decided", "certified", "peers", "cert"):
+        if wide or column != "cert":
+            table.add_column(column, justify="right", no_wrap=True)
     if wide:
         table.add_column("blamed / problem", overflow="fold")
     for member in members:
@@ -149,6 +160,7 @@ def _rows(members: list[MemberStatus], *, wide: bool) -> Table:
         else:
             cells += [Text("")] * 5
         if wide:
-            cells = [Text(member.address), *cells, Text(_note(member))]
+            left = f"{_days_left(member)} d" if member.reachable else ""
+            cells = [Text(member.address), *cells, Text(left), Text(_note(member))]
         table.add_row(Text(member.name), *cells)
     return table

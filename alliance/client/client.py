@@ -78,6 +78,8 @@ class MemberStatus:
     journal_checked: int = 0
     """Up to this slot it has last read its journal again, and found it good; 0: not yet since it started."""
     journal_checked_seconds_ago: float = 0.0
+    certificate_expires: int = 0
+    """When the TLS certificate that it shows expires, in seconds since 1970."""
 
 
 class Client:
@@ -275,6 +277,7 @@ class Client:
             decided=reply.decided,
             certified=reply.certified,
             uptime_seconds=reply.uptime_seconds,
+            certificate_expires=reply.certificate_expires,
             connected=tuple(peer.name for peer in reply.peers if peer.connected and peer.name in names),
             blamed=tuple(name for name in reply.blamed if name in names),
             suspected=tuple(name for name in reply.suspected if name in names),
@@ -309,4 +312,4 @@ async def connect(folder: str | Path, passphrase: bytes) -> Client:
 def _problem(error: grpc.aio.AioRpcError) -> str:
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"no answer within {STATUS_SECONDS:g} s"
-    return plainly(one_line(f"{error.code().name.lower()}: {error.details() or 'without a reason'}"))
+    return one_line(plainly(f"{error.code().name.lower()}: {error.details() or 'without a reason'}"))

@@ -238,8 +238,8 @@ def _other_format(found: object) -> str:
     text = f"{FILE} has format {found!r:.80}, this version reads format {FORMAT}"
     if found == 1:
         return (
-            f"{text}: it is of an alliance that version 0.1 created, and before 1.0 nothing is converted."
-            " Create a new alliance with 'alliance init', or use the old version"
+            f"{text}: an earlier version created this alliance, and before 1.0 nothing is converted. Create a"
+            " new alliance with 'alliance init', or use the version that wrote it"
         )
     return f"{text}: use the version of alliance that wrote it"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import getpass
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -22,7 +24,11 @@ def obtain(
     prompt: str = "Passphrase",
     confirm: bool = False,
 ) -> bytes:
-    """The passphrase: from ``file``, else the environment, else asked for. Raises ConfigError."""
+    """The passphrase: from ``file``, else the environment, else asked for. Raises ConfigError.
+
+    From here on this process leaves no core file.
+    """
+    keep_out_of_core_files()
     if file is not None:
         passphrase, source = _from_file(file), str(file)
     elif variable in os.environ:
@@ -37,6 +43,12 @@ def obtain(
             f"the passphrase from {source} is longer than {BYTES_MAX} bytes: is it the right file?"
         )
     return passphrase
+
+
+def keep_out_of_core_files() -> None:
+    """For a process that is about to hold secrets, and its children: no core file is written when it dies."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _from_file(path: Path) -> bytes:

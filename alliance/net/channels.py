@@ -17,6 +17,7 @@ from alliance.config.identity import read_certificate
 from alliance.config.parties import Member, Party
 from alliance.keys.channel import ChannelKey, Credentials, is_certified_by
 from alliance.net import forks
+from alliance.net.problems import plainly
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
 
 _COMMON: list[tuple[str, Any]] = [
@@ -93,7 +94,7 @@ async def established(call: Any) -> None:
             metadata = tuple(await call.initial_metadata())
             if not any(key == _PROTOCOL_KEY for key, _ in metadata):
                 code, details = await call.code(), await call.details()
-                raise NotServed(one_line(f"{code.name.lower()}: {details}"))
+                raise NotServed(one_line(plainly(f"{code.name.lower()}: {details}")))
             if problem := protocol_problem(metadata):
                 raise OtherProtocol(problem)
     except TimeoutError:

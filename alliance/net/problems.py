@@ -4,6 +4,14 @@ from __future__ import annotations
 
 _UNAVAILABLE = "unavailable: "
 _WORDS = (
+    (
+        ("certificate has expired",),
+        "its TLS certificate has expired: 'alliance renew DIR' there, if the clock here is right",
+    ),
+    (
+        ("certificate is not yet valid",),
+        "its TLS certificate is not yet valid: the clock here is behind, or the one there was ahead",
+    ),
     (("connection refused",), "connection refused"),
     (("dns resolution",), "its host name is not known here"),
     (("ssl", "certificate"), "TLS handshake failed: another alliance, or a clock that is wrong"),

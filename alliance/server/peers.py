@@ -190,7 +190,7 @@ class Peers:
     async def _keep_open(self, peer: int) -> None:
         member = self._config.members[peer]
         delay, longest = BACKOFF_SECONDS
-        wait = delay
+        wait, told = delay, ""
         while True:
             begun = asyncio.get_running_loop().time()
             async with open_channel(member, self._mine) as channel:
@@ -202,7 +202,11 @@ class Peers:
                 except OtherProtocol as error:
                     self._receiver.mismatched(peer, str(error))
                 except (NotServed, Malformed) as error:
-                    log.debug("link to %s: %s", member.name, error)
+                    reason = str(error)
+                    # The others mend themselves; for an expired certificate somebody has to do something.
+                    news = "certificate" in reason and reason != told
+                    log.log(logging.WARNING if news else logging.DEBUG, "link to %s: %s", member.name, reason)
+                    told = reason
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
                     log.debug("link to %s ended: %s", member.name, one_line(str(error)))
                 finally:

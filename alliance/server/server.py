@@ -134,7 +134,15 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         links, counts = self._peers.links, self._evidence.counts
         status = StatusSource(
-            self._config, self._me, self._engine, links, self._log, self._clocks, counts, self._check
+            self._config,
+            self._me,
+            self._engine,
+            links,
+            self._log,
+            self._clocks,
+            counts,
+            self._check,
+            self._credentials,
         )
         client = ClientService(
             self._config,

@@ -225,7 +225,9 @@ def _reply(channel: socket.socket, status: int, body: bytes) -> None:
 def main(arguments: list[str]) -> int:
     from alliance.config import file as config
     from alliance.keys import folder as keys
+    from alliance.keys.passphrase import keep_out_of_core_files
 
+    keep_out_of_core_files()
     # The server decides when to end; it closes the channel.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folder, purpose = Path(arguments[0]), arguments[2] or None

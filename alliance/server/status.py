@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from alliance.config.file import AllianceConfig
+from alliance.keys.channel import Credentials
 from alliance.pb import client_pb2 as pb
 from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Engine
@@ -26,6 +27,7 @@ class StatusSource:
         clocks: PeerClocks,
         evidence: Mapping[str, int],
         check: JournalCheck,
+        credentials: Credentials,
     ) -> None:
         """``evidence``: how many files are kept against whom, by name."""
         self._check = check
@@ -36,6 +38,7 @@ class StatusSource:
         self._log = log
         self._clocks = clocks
         self._evidence = evidence
+        self._credentials = credentials
         self._started = time.monotonic()
 
     def reply(self) -> pb.StatusReply:
@@ -53,6 +56,7 @@ class StatusSource:
             decided=status.decided,
             certified=status.certified,
             uptime_seconds=time.monotonic() - self._started,
+            certificate_expires=int(self._credentials.channel().expires.timestamp()),
             peers=[
                 pb.PeerStatus(
                     name=members[peer].name,

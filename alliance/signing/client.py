@@ -141,7 +141,7 @@ class _Collection:
                 break
             except grpc.aio.AioRpcError as error:
                 problem = f"{error.code().name.lower()}: {error.details() or 'without a reason'}"
-                details = plainly(one_line(problem))
+                details = one_line(plainly(problem))
                 if error.code() in _FOR_GOOD:
                     said = pb.ShareReply(refusal=details)
                     break

@@ -54,8 +54,8 @@ class Office(Told):
         self.windows = ClientWindows()
         config = chain.farm.config
         whole: Any = self  # inbox, engine and failure
-        check = JournalCheck(self.journal, self.history)
-        status = StatusSource(config, me, whole, {}, MemberLog(config), PeerClocks(config), {}, check)
+        check, mine = JournalCheck(self.journal, self.history), chain.farm.members[me]
+        status = StatusSource(config, me, whole, {}, MemberLog(config), PeerClocks(config), {}, check, mine)
         leadership = Leadership(config, me, whole, whole, {})
         self.service = ClientService(
             config, Gate(config), whole, self.history, self.sessions, status, whole, leadership

@@ -30,6 +30,7 @@ COMMANDS = [
     "verify-evidence",
     "receipt export",
     "rekey",
+    "renew",
     "sign jwt",
     "sign x509",
     "sign ca",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import time
 
 import pytest
 
@@ -37,6 +38,7 @@ def _members() -> list[MemberStatus]:
             connected=tuple(NAMES[1:]),
             blamed=("member-6",),
             evidence={"member-6": 12},
+            certificate_expires=int(time.time()) + 86400 * (5 + 40 * number) + 3600,
             alarms=("member-6: its disk was rolled back, or two machines have its identity [/bold] :smile:",),
         )
         for number, name in enumerate(NAMES[:5])
@@ -74,3 +76,17 @@ def test_a_wide_terminal_has_it_all_in_the_row(monkeypatch: pytest.MonkeyPatch) 
     assert len(rows) == 6
     assert all("192.168.100." in row for row in rows)
     assert rows[5].endswith(REFUSED)
+    assert [days for row in rows for days in re.findall(r"\d+ d\b", row)] == [
+        "5 d",
+        "45 d",
+        "85 d",
+        "125 d",
+        "165 d",
+    ]
+
+
+@pytest.mark.parametrize("columns", [80, 400])
+def test_a_certificate_that_ends_soon_is_told(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    text = " ".join(" ".join(_shown(monkeypatch, columns)).split())
+    assert text.count("its TLS certificate is valid for 5 more days") == 1
+    assert text.count("its TLS certificate is valid for") == 1

@@ -208,7 +208,7 @@ def test_each_organisation_is_there_once(farm: Farm) -> None:
 def test_the_first_format_is_refused_with_what_to_do(text: str) -> None:
     refuse(
         swap(text, "format = 2", "format = 1"),
-        "version 0.1 created.*Create a new alliance with 'alliance init'",
+        "an earlier version created.*Create a new alliance with 'alliance init'",
     )
     refuse('format = 1\nname = "farm"\n', "Create a new alliance")
     refuse(swap(text, "format = 2", "format = 3"), "format 3, this version reads format 2: use the version")

@@ -40,7 +40,8 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     for peer, clock_ms in enumerate((5_000, 9_000, 9_500)):
         clocks.note(peer, clock_ms, 10_000)
     evidence, checked = {"member-4": 2, "member-1": 1}, Checked()
-    source = StatusSource(farm.config, 2, Still(), links, log, clocks, evidence, checked)  # type: ignore[arg-type]
+    mine = farm.members[2]
+    source = StatusSource(farm.config, 2, Still(), links, log, clocks, evidence, checked, mine)  # type: ignore[arg-type]
     reply = source.reply()
     assert (reply.journal_checked, reply.journal_checked_seconds_ago) == (5, 2.5)
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
