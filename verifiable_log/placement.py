@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from verifiable_log.batch import batch_digest
 from verifiable_log.merkle import slot_leaf
 from verifiable_log.merkle_proofs import root_from_inclusion
+from verifiable_log.merkle_tree import siblings
 from verifiable_log.submission import SubmissionHeader
 
 
@@ -26,6 +27,17 @@ class Placement:
 
     def root(self, header: SubmissionHeader, size: int) -> bytes:
         """The root of the log of ``size`` slots that holds this submission here. Raises ValueError."""
+        return root_from_inclusion(self._leaf(header), self.slot - 1, size, self.log_path)
+
+    def root_then(self, header: SubmissionHeader, size: int) -> bytes:
+        """The root of the log as it ended with this slot, whatever the size that the path is for.
+
+        On the path, what is to the left of the slot is the whole log before it. Raises ValueError.
+        """
+        way = siblings(0, self.slot - 1, size)
+        before = tuple(node for (_, at), node in zip(way, self.log_path, strict=True) if not at & 1)
+        return root_from_inclusion(self._leaf(header), self.slot - 1, self.slot, before)
+
+    def _leaf(self, header: SubmissionHeader) -> bytes:
         head = root_from_inclusion(header.encode(), self.index, self.batch_size, self.batch_path)
-        leaf = slot_leaf(self.slot, batch_digest(self.batch_size, self.time_ms, head))
-        return root_from_inclusion(leaf, self.slot - 1, size, self.log_path)
+        return slot_leaf(self.slot, batch_digest(self.batch_size, self.time_ms, head))

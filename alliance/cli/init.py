@@ -38,6 +38,17 @@ _STAGES = {
 }
 
 
+Purposes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--purpose",
+        metavar="NAME:THRESHOLD",
+        help="A further key, for 'alliance sign': so many members must agree; once per key.",
+        show_default=False,
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     app.command("init", help=prose(init), epilog=EPILOG)(init)
 
@@ -66,24 +77,11 @@ def init(
     ] = None,
     organisations: Annotated[
         str | None,
-        typer.Option(
-            "--organisations",
-            metavar="A,B,C…",
-            help="Who runs each member, in their order.",
-            show_default="as the members",
-        ),
+        typer.Option(metavar="A,B,C…", help="Who runs each member, in order.", show_default="the members"),
     ] = None,
     clients: Annotated[int, typer.Option("--clients", min=0, max=10_000, help="Number of clients.")] = 2,
     name: Annotated[str, typer.Option("--name", help="Name of the alliance.")] = "alliance",
-    purpose: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--purpose",
-            metavar="NAME:THRESHOLD",
-            help="A further key, for 'alliance sign': so many members must agree; once per key.",
-            show_default=False,
-        ),
-    ] = None,
+    purpose: Purposes = None,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
@@ -91,12 +89,11 @@ def init(
 
     One RSA key is dealt to the members: enough of them together sign with it, fewer cannot. With a second one
     f+1 of them certify the replies of applications. With each --purpose there is one more, for documents that
-    the alliance signs for others. DIR gets alliance.toml, public.pem and
-    public-attestation.pem (for everybody), members/NAME and clients/NAME (one folder for each party,
-    its keys encrypted with the passphrase; 'alliance rekey' changes that later). The operator.pem in a
-    member's folder is its organisation's key for changes of the alliance itself, which a later version
-    makes: keep it elsewhere, offline. Whoever runs this sees every key, so run it where all parties are
-    willing to trust it.
+    the alliance signs for others. DIR gets alliance.toml, public.pem and public-attestation.pem (for
+    everybody), members/NAME and clients/NAME (one folder for each party, its keys encrypted with the
+    passphrase; 'alliance rekey' changes that later). The operator.pem in a member's folder is its
+    organisation's key for changes of the alliance itself, which a later version makes: keep it elsewhere,
+    offline. Whoever runs this sees every key, so run it where all parties are willing to trust it.
     """
     from alliance.keys import ceremony
 
@@ -109,7 +106,7 @@ def init(
         faulty_max=faults,
         key_size=bits,
         purposes=[_purpose(text) for text in purpose or []],
-        organisations=[name.strip() for name in organisations.split(",")] if organisations else [],
+        organisations=_listed(organisations),
     )
     ceremony.check(founding)
     _check_vacant(folder)
@@ -133,10 +130,14 @@ def founding_progress() -> Iterator[Callable[[str, int], None]]:
 def _names(members: int | None, names: str | None) -> list[str]:
     if names is None:
         return [f"member-{number}" for number in range(1, (members or 6) + 1)]
-    listed = [name.strip() for name in names.split(",")]
+    listed = _listed(names)
     if members is not None and members != len(listed):
         raise ConfigError(f"--members says {members}, but --names lists {len(listed)}: drop one of the two")
     return listed
+
+
+def _listed(text: str | None) -> list[str]:
+    return [name.strip() for name in text.split(",")] if text else []
 
 
 def _addresses(names: list[str], given: list[str], host: str, base_port: int) -> list[str]:

@@ -104,6 +104,11 @@ class Receipt:
         """The quorum's RSA signature (PKCS#1 v1.5, SHA-256) on ``message``."""
         return self.certificate.signature
 
+    def header(self) -> SubmissionHeader:
+        """The submission's, as this receipt has it. Raises ValueError when its proof is none."""
+        body = self.proof.body_digest(self.command)
+        return SubmissionHeader(self.client_id, self.client_seq, body, self.client_signature)
+
     def verify(self, key: RSAPublicKey, identities: Sequence[Ed25519PublicKey] | None = None) -> None:
         """Raises InvalidReceipt unless a quorum of the key's alliance ordered the command where it says.
 
@@ -129,8 +134,7 @@ class Receipt:
     def verify_placement(self) -> None:
         """The Merkle part alone: the command is under the certificate's root. Raises InvalidReceipt."""
         try:
-            body = self.proof.body_digest(self.command)
-            header = SubmissionHeader(self.client_id, self.client_seq, body, self.client_signature)
+            header = self.header()
         except ValueError as error:
             raise InvalidReceipt(f"a Merkle path of the receipt is broken: {error}") from None
         require_placed(header, self.placement, self.certificate)

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from alliance.config.identity import serial
 from alliance.proofs.receipt import load_public_key
 from quorum.threshold_rsa import AgreementKey
 
@@ -22,7 +23,7 @@ class Occasion:
     """``alliance`` and ``purpose`` are names, ``key`` the purpose's.
 
     ``(slot, position, command_index)`` is the request's place in the alliance's order, and ``time_ms`` the
-    time stamp of its batch, in milliseconds since 1970.
+    time stamp of its batch, in milliseconds since 1970. ``root`` is that of the log that ends with its slot.
     """
 
     alliance: str
@@ -32,6 +33,7 @@ class Occasion:
     position: int
     command_index: int
     time_ms: int
+    root: bytes
 
     @property
     def number(self) -> int:
@@ -39,6 +41,16 @@ class Occasion:
         command, 12``.
         """
         return self.slot << 24 | self.position << 12 | self.command_index
+
+    @property
+    def serial(self) -> int:
+        """The serial number of an X.509 certificate: 159 bits that nobody can foretell before the order.
+
+        A digest of all that was ordered up to the request, its own time stamp included. (RFC 5280 wants
+        unique ones of at most 20 octets, the CA/Browser Forum wants ones that who asks cannot choose.)
+        """
+        content = self.key.key_id + self.root + self.number.to_bytes(8)
+        return serial(b"alliance/v1 serial\x00" + content)
 
     @property
     def seconds(self) -> int:

@@ -102,16 +102,18 @@ def signing_key(config: AllianceConfig, purpose: str) -> AgreementKey:
 def order_of(config: AllianceConfig, receipt: Receipt) -> Order:
     """What a receipt orders. The receipt is NOT verified here. Raises InvalidRequest, ConfigError."""
     purpose, request = from_command(receipt.command)
-    occasion = Occasion(
-        config.name,
-        purpose,
-        signing_key(config, purpose),
-        receipt.slot,
-        receipt.position,
-        receipt.command_index,
-        receipt.placement.time_ms,
-    )
+    key = signing_key(config, purpose)
     try:
+        occasion = Occasion(
+            config.name,
+            purpose,
+            key,
+            receipt.slot,
+            receipt.position,
+            receipt.command_index,
+            receipt.placement.time_ms,
+            receipt.placement.root_then(receipt.header(), receipt.certificate.slot),
+        )
         message = request.message(occasion)
     except (ValueError, OverflowError) as error:
         raise InvalidRequest(f"no document can be made of this request: {error}") from None

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from alliance import config
+from alliance.keys import sealing
 from tests.cli.conftest import RUN_SECONDS, Run
 from tests.worlds.founding import cheaply
-from tests.worlds.processes import command, environment, started
+from tests.worlds.processes import PASSPHRASE, command, environment, started
 
 
 def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
@@ -189,3 +190,32 @@ def test_at_a_terminal_it_asks_twice_and_shows_nothing(tmp_path: Path) -> None:
     assert code == 0
     assert b"secret" not in said
     assert (tmp_path / "farm" / "alliance.toml").exists()
+
+
+def test_who_runs_the_members_is_recorded_and_has_one_key_each(inside: Run, tmp_path: Path) -> None:
+    names = "anna,bert,carl,dora,emil,fritz"
+    run_by = "north,north,south,east,west,south"
+    farm = tmp_path / "farm"
+    wrong = inside("init", farm, "--names", names, "--organisations", "north,south")
+    assert (wrong.code, "6 members need as many organisations, not 2" in wrong.error) == (2, True)
+    with cheaply():
+        made = inside("init", farm, "--names", names, "--organisations", run_by, "--clients", "0")
+    assert made.code == 0
+    founded = config.load(farm)
+    assert ",".join(member.organisation for member in founded.members) == run_by
+    operators = dict(founded.founding.operators)
+    assert list(operators) == ["north", "south", "east", "west"]
+    held = {path.parent.name: path for path in farm.glob("members/*/operator.pem")}
+    assert set(held) == {"anna", "carl", "dora", "emil"}  # the first of each
+    for member in founded.members:
+        if member.name in held:
+            path = held[member.name]
+            key = sealing.unseal_signing(sealing.read(path), path, PASSPHRASE.encode())
+            assert key.public_key().public_bytes_raw() == operators[member.organisation]
+
+
+def test_a_short_passphrase_is_refused_before_anything_is_made(inside: Run, tmp_path: Path) -> None:
+    result = inside("init", tmp_path / "farm", passphrase="secret")
+    assert result.code == 2
+    assert "the new passphrase has 6 bytes: keys need one of 8 or more" in result.error
+    assert not (tmp_path / "farm").exists()

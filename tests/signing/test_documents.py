@@ -17,7 +17,7 @@ from alliance.errors import InvalidRequest
 from alliance.signing import AuthorityRequest, Order, Request
 from alliance.signing.order import order_of, to_command
 from alliance.signing.shares import Shares
-from tests.alliance.farm import TIME_MS, Farm
+from tests.alliance.farm import TIME_MS, Chain, Farm
 from tests.signing.conftest import Registry
 from tests.signing.samples import SSH_KEY, certificate, holder, login, token
 
@@ -92,8 +92,7 @@ def test_certificates(signed: Signed) -> None:
     assert authority.subject.rfc4514_string() == "CN=web,O=farm"
     constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints)
     assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, True, 0)
-    assert (own.occasion.number, authority.serial_number) == (1 << 24, 1 << 24)
-    assert made.serial_number == 2 << 24
+    assert (own.occasion.serial, order.occasion.serial) == (authority.serial_number, made.serial_number)
     assert made.public_key() == holder().public_key()
     begin = datetime.fromtimestamp(TIME_MS // 1000, UTC)
     assert made.not_valid_before_utc == begin - timedelta(seconds=300)
@@ -155,6 +154,25 @@ def test_numbers_are_unique_as_places_are(signed: Signed) -> None:
     ]
     assert numbers == sorted(set(numbers))
     assert numbers[-1] == 2**64 - 1
+
+
+def test_serial_numbers_cannot_be_foretold_and_are_the_same_by_every_receipt(
+    farm: Farm, config: AllianceConfig
+) -> None:
+    """They depend on all that was ordered before, and on nothing that comes later."""
+    found = set()
+    for before in (b"one thing", b"another"):
+        chain = Chain(farm)
+        for seq, command in enumerate([before] * 5 + [to_command("web", certificate())] + [b"later"] * 3, 1):
+            chain.add(farm.submission(seq, command))
+        receipts = [chain.receipt(6, 0, 0, certified) for certified in (6, 7, 9)]
+        occasions = {order_of(config, receipt).occasion for receipt in receipts}
+        (occasion,) = occasions
+        assert occasion.root == chain.root(6)
+        assert occasion.serial != replace(occasion, command_index=1).serial
+        found.add(occasion.serial)
+    assert len(found) == 2
+    assert all(2**128 < serial < 2**159 for serial in found)
 
 
 def test_a_time_for_which_there_is_no_date(config: AllianceConfig, registry: Registry) -> None:

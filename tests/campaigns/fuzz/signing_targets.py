@@ -26,7 +26,7 @@ class RequestTarget:
 
     def __init__(self, farm: Farm) -> None:
         key = farm.config.purpose_key(ATTESTATION)
-        self._occasion = Occasion("fuzzed", "web", key, 7, 0, 0, TIME_MS)
+        self._occasion = Occasion("fuzzed", "web", key, 7, 0, 0, TIME_MS, bytes(32))
 
     def __call__(self, data: bytes) -> bool:
         written = data
