@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from alliance.pb import client_pb2 as pb
 from alliance.server.driver import Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate
+from alliance.server.invalid_submissions import INVALID_MAX, InvalidSubmissions
 from alliance.server.leadership import Leadership
 from alliance.server.peers import Peers
 from alliance.server.sessions import Session, Sessions, refusal
@@ -26,6 +28,14 @@ from fab_paxos.events import ProofsWanted, Submitted
 from verifiable_log.submission import InvalidSubmission
 
 SUBMISSIONS_PER_FRAME_MAX = 1024
+
+CHECKS_PER_TURN = 32
+"""Signatures that are checked before others get their turn: some milliseconds."""
+
+_INVALID = (
+    f"{INVALID_MAX} submissions of this client were not valid: its program, its folder or its clock is wrong;"
+    " none of it is taken for some seconds"
+)
 
 LISTEN_BYTES = 256 * 1024
 """A frame for a listener ends with the batch that reaches this: who reads slowly holds no more than that."""
@@ -86,6 +96,8 @@ class ClientService:
         self._identities = Identities(config)
         self._membership = config.membership
         self._streams = 0
+        self._invalid = InvalidSubmissions()
+        self._checking = asyncio.Lock()  # one stream's turn is everybody's: not one for each stream
 
     def start(self) -> None:
         """Nobody waits for proofs until the first stream is opened."""
@@ -96,6 +108,8 @@ class ClientService:
         if client is None:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only clients of this alliance submit")
         await require_protocol(context)
+        if self._invalid.bars(client.client_id):
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _INVALID)
         self._enter()
         session = Session(client.client_id)
         try:
@@ -116,17 +130,27 @@ class ClientService:
                     grpc.StatusCode.INVALID_ARGUMENT,
                     f"a frame has {SUBMISSIONS_PER_FRAME_MAX} submissions at most",
                 )
-            for encoded in frame.submissions:
-                self._submit(session, encoded)
+            for first in range(0, len(frame.submissions), CHECKS_PER_TURN):
+                async with self._checking:
+                    for encoded in frame.submissions[first : first + CHECKS_PER_TURN]:
+                        self._submit(session, encoded)
+                    await asyncio.sleep(0)
+                if self._invalid.bars(session.client_id):
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _INVALID)
             await self._inbox.room()
+            await session.room()
 
     def _submit(self, session: Session, encoded: bytes) -> None:
+        """Nothing happens to the rest of a frame whose client is barred for what came before it."""
+        if self._invalid.bars(session.client_id):
+            return
         try:
             submission = self._gate.admit_submission(session.client_id, encoded)
         except InvalidSubmission as error:
             # The number as far as it can be read, so that the client knows which one is meant.
             seq = int.from_bytes(encoded[32:40], "big")
             session.put(refusal(seq, "invalid", str(error)))
+            self._invalid.add(session.client_id)
             return
         self._sessions.expect(session, submission)
         self._inbox.post(Submitted(submission))
@@ -135,6 +159,7 @@ class ClientService:
         while True:
             for outcomes in await session.take():
                 await context.write(self._membership.named_in(outcomes))
+                session.written(outcomes)
 
     async def Listen(self, request: pb.ListenRequest, context: Context) -> None:  # noqa: N802
         if not 1 <= request.first_slot <= SLOT_MAX:

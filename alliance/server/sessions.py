@@ -12,7 +12,7 @@ from verifiable_log.batch import Entry
 from verifiable_log.placement import Placement
 from verifiable_log.submission import Submission
 
-OUTCOMES_MAX = 4096
+OUTCOMES_MAX = 2048
 """Outcomes that wait for a client that does not read; beyond it the session is closed."""
 
 OUTCOMES_PER_FRAME_MAX = 1024
@@ -38,14 +38,33 @@ class Session:
         self.client_id = client_id
         self.overrun = asyncio.Event()
         self._outcomes: list[pb.Outcomes] = []
+        self._unwritten = 0
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
 
     def put(self, outcomes: pb.Outcomes) -> None:
-        if len(self._outcomes) >= OUTCOMES_MAX:
+        """Refusals share a frame with those before them: each frame costs as much as a thousand outcomes."""
+        count = len(outcomes.outcomes)
+        if self._unwritten + count > OUTCOMES_MAX:
             self.overrun.set()
         else:
-            self._outcomes.append(outcomes)
+            self._unwritten += count
+            if not (self._outcomes and _joined(self._outcomes[-1], outcomes)):
+                self._outcomes.append(outcomes)
+        if self._unwritten > OUTCOMES_PER_FRAME_MAX:
+            self._room.clear()
         self._wake.set()
+
+    async def room(self) -> None:
+        """Waits while a frame's worth of outcomes has not been read by the client: it is to send no more."""
+        await self._room.wait()
+
+    def written(self, outcomes: pb.Outcomes) -> None:
+        """The client has taken these."""
+        self._unwritten -= len(outcomes.outcomes)
+        if self._unwritten <= OUTCOMES_PER_FRAME_MAX:
+            self._room.set()
 
     async def take(self) -> list[pb.Outcomes]:
         """Waits for outcomes and takes all of them."""
@@ -175,6 +194,15 @@ def _unproven(client_seq: int, slot: int) -> pb.Outcomes:
     return refusal(
         client_seq, "unproven", f"it was decided in slot {slot}, whose proof is no longer kept here"
     )
+
+
+def _joined(last: pb.Outcomes, more: pb.Outcomes) -> bool:
+    """Adds refusals to a frame of refusals; whether there was room in it."""
+    certified = last.HasField("certificate") or more.HasField("certificate")
+    if certified or len(last.outcomes) + len(more.outcomes) > OUTCOMES_PER_FRAME_MAX:
+        return False
+    last.outcomes.extend(more.outcomes)
+    return True
 
 
 def refusal(client_seq: int, reason: str, detail: str = "") -> pb.Outcomes:

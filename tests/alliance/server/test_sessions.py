@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -215,7 +216,7 @@ def test_a_session_that_does_not_read_is_overrun(
     for seq in range(20):
         session.put(refusal(seq, "busy"))
     assert session.overrun.is_set()
-    assert len(session._outcomes) == 5
+    assert [len(outcomes.outcomes) for outcomes in session._outcomes] == [5]
 
 
 def test_many_outcomes_at_once_come_in_several_messages(
@@ -268,15 +269,39 @@ def test_nothing_is_kept_of_what_nobody_awaits(farm: Farm, chain: Chain, desk: D
     assert not desk.sessions._placed
 
 
-def test_taking_waits_and_takes_all(run: Run) -> None:
-    import asyncio
+def test_refusals_share_frames_and_hold_their_reader_back(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setattr(sessions, "OUTCOMES_PER_FRAME_MAX", 4)
 
+    async def scenario() -> None:
+        session = Session(b"c")
+        for seq in range(4):
+            session.put(refusal(seq, "invalid", "why"))
+        await session.room()
+        for seq in range(4, 10):
+            session.put(refusal(seq, "invalid", "why"))
+        waiting = asyncio.create_task(session.room())
+        frames = await session.take()
+        assert [[each.client_seq for each in frame.outcomes] for frame in frames] == [
+            [0, 1, 2, 3],
+            [4, 5, 6, 7],
+            [8, 9],
+        ]
+        session.written(frames[0])
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        session.written(frames[1])
+        await waiting
+
+    run(scenario())
+
+
+def test_taking_waits_and_takes_all(run: Run) -> None:
     async def scenario() -> None:
         session = Session(b"c")
         taking = asyncio.create_task(session.take())
         session.put(refusal(1, "busy"))
         session.put(refusal(2, "busy"))
-        assert [o.outcomes[0].client_seq for o in await taking] == [1, 2]
+        assert [[each.client_seq for each in o.outcomes] for o in await taking] == [[1, 2]]
         taking = asyncio.create_task(session.take())
         session.put(refusal(3, "busy"))
         assert [o.outcomes[0].client_seq for o in await taking] == [3]

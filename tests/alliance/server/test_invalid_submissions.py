@@ -1,0 +1,98 @@
+"""A client that sends what is not valid is answered in few frames, and soon not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from alliance.net.channels import established, open_channel
+from alliance.pb import client_pb2 as pb
+from alliance.server.invalid_submissions import (
+    FORGIVEN_PER_SECOND,
+    INVALID_MAX,
+    SERVED_AGAIN,
+    InvalidSubmissions,
+)
+from alliance.server.services import CHECKS_PER_TURN
+from tests.alliance.conftest import Run
+from tests.alliance.doors import ME, attempt, door
+from tests.alliance.farm import Chain, Farm
+from tests.alliance.network import Office, at, serving
+
+
+@pytest.fixture
+def office(tmp_path: Path, chain: Chain) -> Any:
+    office = Office(tmp_path / "journal.sqlite", chain, ME)
+    yield office
+    office.journal.close()
+
+
+def test_a_client_is_barred_at_the_bound_and_served_again_later() -> None:
+    now = [100.0]
+    invalid = InvalidSubmissions(lambda: now[0])
+    for _ in range(INVALID_MAX - 1):
+        assert not invalid.add(b"a")
+    assert not invalid.bars(b"a")
+    assert invalid.add(b"a")
+    assert invalid.bars(b"a")
+    assert not invalid.bars(b"b")
+    now[0] += (INVALID_MAX - SERVED_AGAIN) / FORGIVEN_PER_SECOND - 0.1
+    assert invalid.bars(b"a")
+    now[0] += 0.2
+    assert not invalid.bars(b"a")
+
+
+def test_few_are_forgiven() -> None:
+    now = [0.0]
+    invalid = InvalidSubmissions(lambda: now[0])
+    for _ in range(10 * INVALID_MAX):
+        now[0] += 1 / FORGIVEN_PER_SECOND
+        assert not invalid.add(b"a")
+    now[0] += 1.0
+    assert not invalid.count(b"a")
+    assert not invalid._counts
+
+
+@pytest.mark.parametrize("streams", [1, 4])
+def test_rubbish_is_answered_together_and_then_its_client_is_not_heard(
+    farm: Farm,
+    office: Office,
+    run: Run,
+    streams: int,
+) -> None:
+    rubbish = pb.Submissions(submissions=[farm.submission(1).encoded[:-64] + bytes(64)] * 200)
+
+    async def scenario() -> None:
+        async with (
+            serving(farm, ME, office) as port,
+            open_channel(at(farm.config, ME, port), farm.clients[0]) as mine,
+            open_channel(at(farm.config, ME, port), farm.clients[1]) as hers,
+        ):
+            frames: list[pb.Outcomes] = []
+
+            async def send() -> grpc.StatusCode:
+                call = door(mine, "Submit", reply=pb.Outcomes)()
+                await established(call)
+                with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # it is closed meanwhile
+                    for _ in range(2):
+                        await call.write(rubbish)
+                with suppress(grpc.aio.AioRpcError):
+                    while (outcomes := await call.read()) is not grpc.aio.EOF:
+                        frames.append(outcomes)
+                return await call.code()
+
+            codes = await asyncio.gather(*(send() for _ in range(streams)))
+            assert set(codes) == {grpc.StatusCode.INVALID_ARGUMENT}
+            assert sum(len(outcomes.outcomes) for outcomes in frames) <= 2 * INVALID_MAX  # some were forgiven
+            assert len(frames) <= 2 * INVALID_MAX // CHECKS_PER_TURN
+            assert await attempt(mine, "Submit") is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert await attempt(mine, "Listen") is grpc.StatusCode.OK
+            assert await attempt(hers, "Submit") is grpc.StatusCode.OK
+
+    run(scenario())
