@@ -53,8 +53,9 @@ def status(
     with the alliance's signature; a member that lags behind in them is catching up. 'cert' is for how many
     days its TLS certificate is valid; members renew it by themselves. 'blamed' names who, as the member saw,
     did what no correct party does, and how many files of evidence it keeps in its folder 'evidence'.
-    'suspected' is who may have done so; or others led it there, or a clock is wrong. What is shown is what
-    the members say, a faulty one may lie.
+    'suspected' is who may have done so; or others led it there, or a clock is wrong. It also says of what
+    more than half is in use: connections, calls, bytes in flight, file descriptors; with -o json 'usage' has
+    all of them. What is shown is what the members say, a faulty one may lie.
     """
     config, membership, members = asyncio.run(_ask(folder, unlock(folder, passphrase_file)))
     reachable, needed = sum(member.reachable for member in members), config.system.decision
@@ -102,10 +103,15 @@ def _days_left(member: MemberStatus) -> int:
 def _note(member: MemberStatus) -> str:
     if not member.reachable:
         return member.problem
-    days = _days_left(member)
-    soon = f"its TLS certificate is valid for {max(days, 0)} more days" if days < DAYS_LEFT_MIN else ""
     suspected = f"suspected: {', '.join(member.suspected)}" if member.suspected else ""
-    return "; ".join(filter(None, (_accused(member), suspected, _clock(member), *member.alarms, soon)))
+    notes = (_accused(member), suspected, _clock(member), *member.alarms, _expiry(member), _scarce(member))
+    return "; ".join(filter(None, notes))
+
+
+def _expiry(member: MemberStatus) -> str:
+    """What is left of its certificate, if it should have been renewed."""
+    days = _days_left(member)
+    return f"its TLS certificate is valid for {max(days, 0)} more days" if days < DAYS_LEFT_MIN else ""
 
 
 def _clock(member: MemberStatus) -> str:
@@ -114,6 +120,16 @@ def _clock(member: MemberStatus) -> str:
     if ahead is None or abs(ahead) < CLOCK_NOTED_MS:
         return ""
     return f"its clock is {abs(ahead) / 1000:.1f} s {'ahead of' if ahead > 0 else 'behind'} the others'"
+
+
+def _scarce(member: MemberStatus) -> str:
+    """What there is too little of: more than half of it is in use."""
+    scarce = []
+    for name, used in member.usage.items():
+        most = member.usage.get(f"{name}_max", 0)
+        if most and 2 * used > most:
+            scarce.append(f"{used} of {most} {name.replace('_', ' ')}")
+    return f"in use: {', '.join(scarce)}" if scarce else ""
 
 
 def _table(members: list[MemberStatus]) -> None:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from alliance.config.membership import Answer, Membership
 from alliance.errors import Unreachable
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
+from alliance.net.budget import Usage
 from alliance.net.channels import Channels, one_line, parser
 from alliance.net.problems import plainly
 from alliance.pb import client_pb2 as pb
@@ -80,6 +82,8 @@ class MemberStatus:
     journal_checked_seconds_ago: float = 0.0
     certificate_expires: int = 0
     """When the TLS certificate that it shows expires, in seconds since 1970."""
+    usage: dict[str, int] = field(default_factory=dict)
+    """What others make it hold, each beside its bound: by the names of ``alliance.net.budget.Usage``."""
 
 
 class Client:
@@ -295,6 +299,7 @@ class Client:
             },
             journal_checked=reply.journal_checked,
             journal_checked_seconds_ago=reply.journal_checked_seconds_ago,
+            usage={part.name: getattr(reply, part.name) for part in dataclasses.fields(Usage)},
         )
 
 

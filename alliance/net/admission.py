@@ -19,33 +19,27 @@ import grpc.aio
 
 from alliance.config.file import AllianceConfig
 from alliance.net import descriptors
-from alliance.net.budget import (
-    CALLS_PER_CONNECTION_MAX,
-    CALLS_PER_HOLDER_MAX,
-    CONNECTIONS_MAX,
-    HANDSHAKE_SECONDS,
-    METHOD_BYTES_MAX,
-    REQUEST_BYTES_MAX,
-    WINDOW_BYTES,
-    Budget,
-    Call,
-    Refused,
-)
+from alliance.net.budget import Budget, Call, Refused
 from alliance.net.channels import SERVER_OPTIONS, Identities
 from alliance.net.doorman import Doorman
 from alliance.net.guard import RequestGuard
+from alliance.net.limits import (
+    CALLS_PER_CONNECTION_MAX,
+    CALLS_PER_HOLDER_MAX,
+    HANDSHAKE_SECONDS,
+    IDLE_SECONDS,
+    METHOD_BYTES_MAX,
+    REQUEST_BYTES_MAX,
+    REQUEST_SECONDS,
+    TAKEN_SECONDS,
+    WINDOW_BYTES,
+)
 
-REQUEST_SECONDS = 10.0
-IDLE_SECONDS = 60.0
-TAKEN_SECONDS = 20.0
 ROOM_SECONDS = 0.02
 """So often somebody who is to wait looks whether there is room."""
 
 ENDLESS = frozenset({"/alliance.v1.Peer/Exchange"})
 """Streams that may be silent: their ends have heartbeats of their own."""
-
-CONNECTIONS_PART = 0.7
-"""So much of its file descriptors a process gives to those who connect; the rest is for files and peers."""
 
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.server_handshake_timeout_ms", int(1000 * HANDSHAKE_SECONDS)),
@@ -58,7 +52,10 @@ OPTIONS: list[tuple[str, Any]] = [
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """The budget of one server, and what enforces it: ``server``, ``start``, ``stop``."""
+    """The budget of one server, and what enforces it: ``server``, ``start``, ``stop``.
+
+    The process gets as many file descriptors as the system lets it have.
+    """
 
     def __init__(
         self,
@@ -69,19 +66,16 @@ class Admission(grpc.aio.ServerInterceptor):
         self._members = config.members
         self._identities = identities or Identities(config)
         self._handlers: dict[str, Any] = {}
+        descriptors.raise_limit()
         self.budget = Budget(calls_per_holder)
         self.doorman = Doorman(self.budget)
 
     def server(self) -> grpc.aio.Server:
-        """A server all of whose methods are within the budget, and guarded; every server is made here.
-
-        It may have as many descriptors as the system allows.
-        """
-        connections = min(CONNECTIONS_MAX, int(descriptors.raise_limit() * CONNECTIONS_PART))
+        """A server all of whose methods are within the budget, and guarded; every server is made here."""
         options = [
             *SERVER_OPTIONS,
             *OPTIONS,
-            ("grpc.max_allowed_incoming_connections", connections),
+            ("grpc.max_allowed_incoming_connections", self.budget.connections_max),
             ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
         ]
         return grpc.aio.server(options=options, interceptors=[self, RequestGuard()])

@@ -17,67 +17,27 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from alliance.wire.bounds import ENVELOPE_BYTES_MAX
-
-CONNECTIONS_MAX = 2048
-"""Connections of one process, those of strangers included: one that is silent costs some 40 KB."""
-
-STRANGERS_PER_ADDRESS_MAX = 128
-"""Connections of one address that nobody of the alliance has shown to be its own. The oldest are closed."""
-
-HANDSHAKE_SECONDS = 5.0
-"""A connection that has made no call by then is closed."""
-
-CONNECTIONS_PER_HOLDER_MAX = 128
-"""A client's folder may serve as many commands that run at the same time."""
-
-CALLS_PER_CONNECTION_MAX = 128
-"""Further ones wait at the caller, as HTTP/2 has it."""
-
-CALLS_PER_HOLDER_MAX = 64
-"""Open calls of one party, of all methods together: more than its processes need, fewer than would hurt."""
-
-CALLS_MAX = 2048
-"""Open calls of a process. Beyond it only parties that have none get one, so that no crowd keeps one out."""
-
-WINDOW_BYTES = 64 * 1024
-"""What gRPC takes of a call before its handler reads (``grpc.http2.lookahead_bytes``)."""
-
-REQUEST_BYTES_MAX = 64 * 1024
-"""A request of a method that is not named below."""
-
-SUBMISSIONS_BYTES_MAX = 1024 * 1024 + 16 * 1024
-"""A frame of submissions: two of the largest."""
-
-RECEIPT_BYTES_MAX = 2 * 1024 * 1024
-"""What is asked of a signing desk: a receipt as JSON, whose bytes are in base 64 or in hexadecimal."""
-
-METHOD_BYTES_MAX = {
-    "/alliance.v1.Client/Submit": SUBMISSIONS_BYTES_MAX,
-    "/alliance.v1.Peer/Exchange": ENVELOPE_BYTES_MAX,
-    "/alliance.v1.Signing/Share": RECEIPT_BYTES_MAX,
-}
-"""The largest message that is read, by method."""
-
-CONNECTION_BYTES_MAX = 16 * 1024 * 1024
-CLIENT_BYTES_MAX = 24 * 1024 * 1024
-MEMBER_BYTES_MAX = 32 * 1024 * 1024
-"""Bytes in flight of one connection, of one client and of one member."""
-
-PROCESS_BYTES_MAX = 128 * 1024 * 1024
-"""Bytes in flight of all together. Beyond it whoever has most is cut off."""
-
-SLACK_BYTES = 256 * 1024
-"""What a connection may have in flight besides its calls: a handshake, headers, calls about to begin."""
-
-CALL_BYTES, MESSAGE_BYTES, OVERHEAD = 512, 64, 64
-"""Headers of a call, frames of a message, and one byte in so many for the records of TLS: not in flight."""
-
-LEAK_BYTES_PER_SECOND = 16 * 1024
-"""What a connection brings that is no message: pings, updates of windows. So much is taken off unseen."""
-
-BARRED_SECONDS = 5.0
-"""Whoever was cut off is not served for so long."""
+from alliance.net import descriptors
+from alliance.net.limits import (
+    BARRED_SECONDS,
+    CALL_BYTES,
+    CALLS_MAX,
+    CALLS_PER_HOLDER_MAX,
+    CLIENT_BYTES_MAX,
+    CONNECTION_BYTES_MAX,
+    CONNECTIONS_MAX,
+    CONNECTIONS_PART,
+    CONNECTIONS_PER_HOLDER_MAX,
+    HANDSHAKE_SECONDS,
+    LEAK_BYTES_PER_SECOND,
+    MEMBER_BYTES_MAX,
+    MESSAGE_BYTES,
+    OVERHEAD,
+    PROCESS_BYTES_MAX,
+    SLACK_BYTES,
+    STRANGERS_PER_ADDRESS_MAX,
+    WINDOW_BYTES,
+)
 
 
 @dataclass(eq=False)
@@ -92,7 +52,7 @@ class Holder:
 
     @property
     def in_flight(self) -> int:
-        return sum(connection.in_flight for connection in tuple(self.connections.values()))
+        return max(0, sum(connection.in_flight for connection in tuple(self.connections.values())))
 
 
 @dataclass(eq=False)
@@ -179,6 +139,22 @@ class Call:
         self._handled, self._leaving = handled, leaving
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What of a budget is used, each beside its bound; and what was refused and cut off since the start."""
+
+    connections: int
+    connections_max: int
+    calls: int
+    calls_max: int
+    bytes_in_flight: int
+    bytes_in_flight_max: int
+    descriptors: int
+    descriptors_max: int
+    calls_refused: int
+    connections_cut: int
+
+
 class Budget:
     """What a process holds for others. ``now`` is a monotonic clock, in seconds."""
 
@@ -187,6 +163,7 @@ class Budget:
     ) -> None:
         self.lock = threading.Lock()
         self.calls = 0
+        self.connections_max = min(CONNECTIONS_MAX, int(descriptors.limit() * CONNECTIONS_PART))
         self.refused = 0
         self.cut_off = 0
         self._calls_per_holder = calls_per_holder
@@ -195,12 +172,23 @@ class Budget:
         self._connections: OrderedDict[str, Connection] = OrderedDict()
 
     @property
-    def connections(self) -> int:
-        return len(self._connections)
+    def usage(self) -> Usage:
+        return Usage(
+            len(self._connections),
+            self.connections_max,
+            self.calls,
+            CALLS_MAX,
+            self.in_flight,
+            PROCESS_BYTES_MAX,
+            descriptors.in_use(),
+            descriptors.limit(),
+            self.refused,
+            self.cut_off,
+        )
 
     @property
     def in_flight(self) -> int:
-        return sum(connection.in_flight for connection in tuple(self._connections.values()))
+        return max(0, sum(connection.in_flight for connection in tuple(self._connections.values())))
 
     # -- calls ---------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from alliance.server.receiver import PeerReceiver
 from alliance.server.services import ClientService, PeerService
 from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
-from alliance.server.status import StatusSource
+from alliance.server.status import StatusSource, Watched
 from alliance.server.world import ServerWorld
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
@@ -133,9 +133,7 @@ class Server:
         health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         links, counts = self._peers.links, self._evidence.counts
-        status = StatusSource(
-            self._config,
-            self._me,
+        watched = Watched(
             self._engine,
             links,
             self._log,
@@ -143,7 +141,9 @@ class Server:
             counts,
             self._check,
             self._credentials,
+            self._admission.budget,
         )
+        status = StatusSource(self._config, self._me, watched)
         client = ClientService(
             self._config,
             self._gate,

@@ -19,8 +19,9 @@ from alliance.config.membership import Answer, Membership
 from alliance.errors import AllianceError
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
-from alliance.net.budget import CALLS_PER_HOLDER_MAX
+from alliance.net.budget import Budget
 from alliance.net.channels import GREETING, open_channel, server_credentials
+from alliance.net.limits import CALLS_PER_HOLDER_MAX
 from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
 from alliance.server.clocks import PeerClocks
@@ -29,7 +30,7 @@ from alliance.server.leadership import Leadership
 from alliance.server.member_log import MemberLog
 from alliance.server.services import ClientService
 from alliance.server.sessions import Sessions
-from alliance.server.status import StatusSource
+from alliance.server.status import StatusSource, Watched
 from alliance.storage.journal_check import JournalCheck
 from fab_paxos.events import Event, ProofsWanted, Submitted
 from fab_paxos.messages import Status
@@ -55,7 +56,8 @@ class Office(Told):
         config = chain.farm.config
         whole: Any = self  # inbox, engine and failure
         check, mine = JournalCheck(self.journal, self.history), chain.farm.members[me]
-        status = StatusSource(config, me, whole, {}, MemberLog(config), PeerClocks(config), {}, check, mine)
+        watched = Watched(whole, {}, MemberLog(config), PeerClocks(config), {}, check, mine, Budget())
+        status = StatusSource(config, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
         self.service = ClientService(
             config, Gate(config), whole, self.history, self.sessions, status, whole, leadership

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alliance.net.budget import HANDSHAKE_SECONDS
+from alliance.net.limits import HANDSHAKE_SECONDS
 from tests.attacks.attackers import Target
 from tests.attacks.wire import Closed, Connection, message
 from tests.worlds.executors import give_addresses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 import sys
@@ -90,3 +91,13 @@ def test_a_certificate_that_ends_soon_is_told(monkeypatch: pytest.MonkeyPatch, c
     text = " ".join(" ".join(_shown(monkeypatch, columns)).split())
     assert text.count("its TLS certificate is valid for 5 more days") == 1
     assert text.count("its TLS certificate is valid for") == 1
+
+
+def test_what_is_scarce_is_noted() -> None:
+    plenty = {"calls": 1024, "calls_max": 2048, "calls_refused": 9, "descriptors": 3, "descriptors_max": 0}
+    late = int(time.time()) + 100 * 86400
+    member = MemberStatus("member-1", "127.0.0.1:7400", True, usage=plenty, certificate_expires=late)
+    assert status._note(member) == ""
+    scarce = plenty | {"calls": 1025, "bytes_in_flight": 100, "bytes_in_flight_max": 101}
+    member = dataclasses.replace(member, usage=scarce)
+    assert status._note(member) == "in use: 1025 of 2048 calls, 100 of 101 bytes in flight"

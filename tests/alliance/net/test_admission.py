@@ -15,7 +15,7 @@ import grpc.aio
 import pytest
 
 import alliance
-from alliance.net import admission, budget
+from alliance.net import admission, budget, limits
 from alliance.net.channels import established, open_channel
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
@@ -129,7 +129,7 @@ def test_a_request_is_no_longer_than_its_method_takes(farm: Farm, office: Office
         ):
             ask: Any = channel.unary_unary("/alliance.v1.Client/Status")
             with pytest.raises(grpc.aio.AioRpcError, match="a message of this method has 65536 bytes"):
-                await ask(bytes(budget.REQUEST_BYTES_MAX + 1))
+                await ask(bytes(limits.REQUEST_BYTES_MAX + 1))
 
     run(scenario())
 

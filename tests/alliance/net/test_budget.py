@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from alliance.net import budget as module
-from alliance.net.budget import (
+from alliance.net.budget import Budget, Call, Refused
+from alliance.net.limits import (
     BARRED_SECONDS,
     CALLS_PER_HOLDER_MAX,
     CLIENT_BYTES_MAX,
@@ -15,9 +16,6 @@ from alliance.net.budget import (
     SLACK_BYTES,
     STRANGERS_PER_ADDRESS_MAX,
     SUBMISSIONS_BYTES_MAX,
-    Budget,
-    Call,
-    Refused,
 )
 
 MIB = 1024 * 1024

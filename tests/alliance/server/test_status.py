@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from alliance.net.budget import Budget
+from alliance.net.limits import CALLS_MAX, PROCESS_BYTES_MAX
 from alliance.server.clocks import PeerClocks
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link, Packer
-from alliance.server.status import StatusSource
+from alliance.server.status import StatusSource, Watched
+from alliance.storage.journal_check import JournalCheck
 from fab_paxos.effects import Effect, Offence
 from fab_paxos.events import Event
 from fab_paxos.messages import Status
@@ -39,10 +44,11 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     clocks = PeerClocks(farm.config)
     for peer, clock_ms in enumerate((5_000, 9_000, 9_500)):
         clocks.note(peer, clock_ms, 10_000)
-    evidence, checked = {"member-4": 2, "member-1": 1}, Checked()
-    mine = farm.members[2]
-    source = StatusSource(farm.config, 2, Still(), links, log, clocks, evidence, checked, mine)  # type: ignore[arg-type]
-    reply = source.reply()
+    budget = Budget()
+    budget.open("a:1", "client-1", member=False, bytes_max=100).arrived(100)
+    evidence, checked = {"member-4": 2, "member-1": 1}, cast(JournalCheck, Checked())
+    watched = Watched(Still(), links, log, clocks, evidence, checked, farm.members[2], budget)
+    reply = StatusSource(farm.config, 2, watched).reply()
     assert (reply.journal_checked, reply.journal_checked_seconds_ago) == (5, 2.5)
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
@@ -60,4 +66,8 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     ]
     assert list(reply.suspected) == ["member-1", "member-2"]
     assert reply.clock_ahead_ms == 1_000
+    assert (reply.connections, reply.calls, reply.calls_refused, reply.connections_cut) == (1, 1, 0, 0)
+    assert 0 < reply.descriptors < reply.descriptors_max
+    assert reply.connections_max < reply.descriptors_max
+    assert (reply.calls_max, reply.bytes_in_flight_max) == (CALLS_MAX, PROCESS_BYTES_MAX)
     assert [(kept.culprit, kept.files) for kept in reply.evidence] == [("member-1", 1), ("member-4", 2)]
