@@ -44,13 +44,13 @@ async def first_established(begin: Callable[[int], Any], members: Iterable[int])
             done, _ = await asyncio.wait(asked, timeout=stagger, return_when=asyncio.FIRST_COMPLETED)
             for task in [task for task in asked if task in done]:
                 member, call = asked.pop(task)
-                try:
-                    task.result()
-                except NotServed as error:
-                    problem = member, str(error)
-                    call.cancel()
-                else:
+                error = task.exception()  # not raised here: it would hold this frame, which holds the calls
+                if error is None:
                     return member, call
+                call.cancel()
+                if not isinstance(error, NotServed):
+                    raise error
+                problem = member, str(error)
         raise NobodyServes(problem)
     finally:
         for task, (_, call) in asked.items():
