@@ -16,6 +16,7 @@ from textwrap import fill
 from types import ModuleType
 
 import quorum.statement
+from alliance.net import limits as net_limits
 from fab_paxos import limits as engine_limits
 from quorum import QuorumSystem
 from quorum.tags import Tag
@@ -28,12 +29,7 @@ SIZES = ("decision", "report", "forcing", "one_correct")
 
 
 def limits() -> str:
-    """Every constant of the two modules, with the reason that stands below it there."""
-    rows = [
-        (f"`{name}`", str(value), reason)
-        for module in (log_limits, engine_limits)
-        for name, value, reason in _constants(module)
-    ]
+    """Every constant of these modules, with the reason that stands below it there."""
     return _page(
         [
             _head(
@@ -43,9 +39,25 @@ def limits() -> str:
             ),
             "They are part of the protocol: a batch over a limit is refused by every correct member, so all "
             "members must run with the same values.",
-            _table(("constant", "value", "reason"), rows),
+            _table(("constant", "value", "reason"), _rows(log_limits, engine_limits)),
+            "## What others make a server hold\n\n"
+            + fill(
+                "From [alliance/net/limits.py](../../alliance/net/limits.py). Every server holds to its own; "
+                "[attacks](../concepts/attacks.md) says what they are for.",
+                110,
+            ),
+            _table(("bound", "value", "reason"), _rows(net_limits)),
         ]
     )
+
+
+def _rows(*modules: ModuleType) -> list[tuple[str, str, str]]:
+    return [
+        (f"`{name}`", str(value), reason)
+        for module in modules
+        for name, value, reason in _constants(module)
+        if not isinstance(value, dict)
+    ]
 
 
 def _constants(module: ModuleType) -> Iterator[tuple[str, int, str]]:

@@ -42,6 +42,6 @@ POOL_SUBMISSIONS_MAX = 256
 POOL_BYTES_MAX = 8 * 1024 * 1024
 """Bytes of one client that wait at one member."""
 
-POOLS_BYTES_MAX = 256 * 1024 * 1024
+POOLS_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of all clients together that wait at one member. Beyond it only clients that have nothing waiting get
 a submission in, so that no crowd keeps a single client out."""

@@ -19,10 +19,12 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
+from collections import Counter
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from socket import socket
+from socket import SHUT_RDWR, socket
 from typing import Any
 from urllib.parse import unquote
 
@@ -35,7 +37,7 @@ from examples.lock_service.ticket import InvalidTicket, Ticket
 HEADER = "Lock-Ticket"
 FILE_BYTES_MAX = 1024 * 1024
 CONNECTIONS_MAX = 32
-IDLE_SECONDS = 10.0
+REQUEST_SECONDS = 20.0
 
 
 class Files:
@@ -108,7 +110,11 @@ class Files:
 
 
 class Server(ThreadingHTTPServer):
-    """``serve_forever`` serves; ``shutdown`` ends that."""
+    """``serve_forever`` serves; ``shutdown`` ends that.
+
+    When there are too many connections, the oldest one of the address that has most of them is closed: a
+    request that is whole takes milliseconds, so whoever is slow on purpose loses to whoever is not.
+    """
 
     daemon_threads = True
     request_queue_size = CONNECTIONS_MAX
@@ -116,19 +122,37 @@ class Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], files: Files) -> None:
         super().__init__(address, Handler)
         self.files = files
-        self._room = threading.BoundedSemaphore(CONNECTIONS_MAX)
+        self._mutex = threading.Lock()
+        self._open: dict[Any, tuple[str, float]] = {}  # the oldest first: address, and when it began
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        with self._mutex:
+            if len(self._open) >= CONNECTIONS_MAX:
+                counts = Counter(address for address, _ in self._open.values())
+                ((busiest, _),) = counts.most_common(1)
+                self._end(next(each for each, (address, _) in self._open.items() if address == busiest))
+            self._open[request] = client_address[0], time.monotonic()
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            with self._mutex:
+                self._open.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Called twice a second: a whole request has REQUEST_SECONDS, not each byte of it."""
+        begun = time.monotonic() - REQUEST_SECONDS
+        with self._mutex:
+            for request in [request for request, (_, at) in self._open.items() if at < begun]:
+                self._end(request)
+
+    def _end(self, request: Any) -> None:
+        """Its thread finds the connection closed."""
+        del self._open[request]
+        with contextlib.suppress(OSError):
+            request.shutdown(SHUT_RDWR)
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         pass  # a connection that broke off
@@ -137,7 +161,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """One request for each connection."""
 
-    timeout = IDLE_SECONDS
+    timeout = REQUEST_SECONDS
     server: Server
 
     def do_PUT(self) -> None:

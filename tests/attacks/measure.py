@@ -191,6 +191,7 @@ def _door(
     member, home = cluster.config.members[0], cluster.member(name)
     if attack.door == "resource":
         key = str(cluster.folder / "public-attestation.pem")
+        (folder / "files").mkdir()
         process = ServerProcess(
             folder / "files",
             "--key",

@@ -22,6 +22,7 @@ from alliance.evidence.folder import FILES_PER_CULPRIT_MAX
 from alliance.evidence.portable import BESIDES, PortableEvidence
 from alliance.execution import Command, Outcome, Reply, Status
 from alliance.execution.outcome import KEPT_PER_CLIENT
+from alliance.net import limits as net_limits
 from alliance.pb import client_pb2
 from alliance.proofs.receipt import RECEIPT_BYTES_MAX, Receipt
 from alliance.signing import Policy
@@ -111,6 +112,9 @@ def test_the_limits_are_those_of_the_code() -> None:
         if name.isupper()
     }
     assert written == constants
+    bounds = {name: float(value) for name, value, _ in table(LIMITS, "bound", "value", "reason")}
+    numbers = {name: value for name, value in vars(net_limits).items() if isinstance(value, int | float)}
+    assert bounds == {name: numbers[name] for name in numbers if name != "ENVELOPE_BYTES_MAX"}
 
 
 def test_the_sizes_are_those_of_the_code() -> None:

@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +23,16 @@ from hypothesis import strategies as st
 from alliance.config.file import ATTESTATION
 from alliance.execution import Kind, Outcome, Reply, Status, wrap
 from alliance.proofs.receipt import key_fingerprint, load_public_key
-from examples.lock_service import APPLICATION, InvalidTicket, Mode, StaleToken, Ticket, WrongMode, operations
+from examples.lock_service import (
+    APPLICATION,
+    InvalidTicket,
+    Mode,
+    StaleToken,
+    Ticket,
+    WrongMode,
+    operations,
+    resource,
+)
 from examples.lock_service.operations import Acquire, Ask, Grant, Operation, Renew
 from examples.lock_service.resource import CONNECTIONS_MAX, FILE_BYTES_MAX, HEADER, Files, Server
 from examples.lock_service.ticket import TICKET_BYTES_MAX
@@ -229,18 +239,40 @@ def test_it_serves_and_says_why_not(port: int, make: Make) -> None:
     assert ask(port, "GET", "/gate", header(make(2))) == (200, b"two")
 
 
-def test_idle_connections_are_bounded_and_come_back(port: int, make: Make) -> None:
-    idle = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(CONNECTIONS_MAX + 5)]
-    for connection in idle:
-        connection.connect()
-    with pytest.raises((OSError, http.client.HTTPException)):
-        ask(port, "GET", "/gate", None)
-    for connection in idle:
-        connection.close()
-    for _ in range(1000):
-        try:
+def slow(port: int) -> socket.socket:
+    """A request whose headers do not end."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30.0)
+    connection.sendall(b"PUT /gate HTTP/1.1\r\nX-")
+    return connection
+
+
+def test_slow_requests_keep_nobody_out_and_lose_the_oldest(port: int) -> None:
+    held = [slow(port) for _ in range(CONNECTIONS_MAX)]
+    try:
+        for _ in range(5):
             assert ask(port, "GET", "/gate", None)[0] == 401
-            return
-        except (OSError, http.client.HTTPException):
-            continue
-    raise AssertionError("it never came back")
+        assert held[0].recv(1) == b""
+        held += [slow(port), slow(port)]
+        assert held[1].recv(1) == b""
+        assert ask(port, "GET", "/gate", None)[0] == 401
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_a_request_has_so_much_time_however_its_bytes_come(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "REQUEST_SECONDS", 0.2)
+    with slow(port) as connection:
+        connection.settimeout(0.05)
+        for _ in range(1000):
+            try:
+                connection.sendall(b"X")
+                if connection.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+    raise AssertionError("it was never closed")
