@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fab_paxos.answers import FRAME_BYTES, batch_bytes
 from fab_paxos.effects import (
     Blame,
     Effect,
@@ -25,9 +26,16 @@ from verifiable_log.merkle_proofs import root_from_cover
 from verifiable_log.merkle_tree import ProofError
 from verifiable_log.ordering_state import Checkpoint
 
+FAILURES_MAX = 6
+"""A peer that failed so often in a row rests for 64 heartbeats."""
+
 
 class CatchUp:
-    """One request under way; a peer that does not help is passed over at the next heartbeat."""
+    """One request under way; a peer that does not help is passed over, and rests the longer the oftener.
+
+    So one that says that it knows more, and then supplies nothing, costs two heartbeats, then two of five, of
+    nine, of seventeen and so on; when nobody else is there it is asked all the same.
+    """
 
     def __init__(self, system: QuorumSystem, me: int, log: UncertifiedLog, view: int) -> None:
         self._me = me
@@ -37,6 +45,8 @@ class CatchUp:
         self._asked: int | None = None
         self._answered = (0, 0)  # the tip and the decided slot with which our request is answered
         self._beats_since_asked = 0
+        self._failures = [0] * system.member_count  # requests that came to nothing, since we last were level
+        self._rests = [0] * system.member_count  # heartbeats until it is asked again
         self._last = (log.tip, log.decided, 0)
         self._turn = me
         self.transfer = Transfer()
@@ -52,7 +62,10 @@ class CatchUp:
         """A certificate beyond our accepted log means that proposals passed us by: ask at once."""
         first = self._statuses[sender] is None
         self._statuses[sender] = status
-        if self._asked is None and (status.certified > self._log.tip or (first and self._behind(status))):
+        # Who rests does not bring itself to mind, and makes room for who does not.
+        free = self._asked is None or self._rests[self._asked] > 0
+        news = status.certified > self._log.tip or (first and self._behind(status))
+        if free and news and not self._rests[sender]:
             self._ask(sender, out)
 
     def on_connected(self, peer: int) -> None:
@@ -65,16 +78,26 @@ class CatchUp:
         """Gives up on a silent source; when nothing has moved since the last beat, asks who knows more."""
         now = (self._log.tip, self._log.decided, self.transfer.received)
         stalled = self._last == now
+        if self.transfer.received != self._last[2]:
+            self._beats_since_asked = 0  # the source supplies one part after the other
         self._last = now
+        self._rests = [max(0, rest - 1) for rest in self._rests]
         self.transfer.drop(self._log.decided)
-        if not stalled:
-            return
         if self._asked is not None:
             self._beats_since_asked += 1
-            if self._beats_since_asked < 2:
+            if self._beats_since_asked < 2 and not self._is_answered():
                 return
-            self._asked = None
-        self._ask_next(out)
+            self._give_up(self._asked)
+            self._ask_next(out)
+        elif stalled:
+            self._ask_next(out)
+
+    def _give_up(self, peer: int) -> None:
+        """What it was asked for came from elsewhere, or did not come: then it rests."""
+        self._asked = None
+        if not self._is_answered():
+            self._failures[peer] = min(self._failures[peer] + 1, FAILURES_MAX)
+            self._rests[peer] = 1 << self._failures[peer]
 
     def progressed(self, sender: int, out: list[Effect]) -> None:
         """The source that was asked has helped: when its answer is complete, go on with the next one.
@@ -82,19 +105,26 @@ class CatchUp:
         Another one each time, so that a source that helps as little and as late as it can does not set
         the pace. Each proposal of an answer is no reason to ask anew: that would ask for them all again.
         """
-        if sender == self._asked and self._is_answered():
+        if sender != self._asked:
+            return
+        self._beats_since_asked = 0
+        if self._is_answered():
             self._asked = None
             self._ask_next(out)
 
     def _ask_next(self, out: list[Effect]) -> None:
-        """The next member, in turn, that knows more."""
+        """The next member, in turn, that knows more; of those that rest, the one that has rested most."""
         count = len(self._statuses)
-        for step in range(1, count + 1):
-            peer = (self._turn + step) % count
-            status = self._statuses[peer]
-            if peer != self._me and status is not None and self._behind(status):
-                self._ask(peer, out)
-                return
+        turn = [(self._turn + step) % count for step in range(1, count + 1)]
+        know = [peer for peer in turn if peer != self._me and self._is_ahead(peer)]
+        if know:
+            self._ask(min(know, key=lambda peer: self._rests[peer]), out)
+        else:
+            self._failures = [0] * count
+
+    def _is_ahead(self, peer: int) -> bool:
+        status = self._statuses[peer]
+        return status is not None and self._behind(status)
 
     def _is_answered(self) -> bool:
         tip, decided = self._answered
@@ -184,16 +214,19 @@ class CatchUp:
 
     def on_fetch(
         self, sender: int, first_slot: int, certified: int, view: int, leading: bool, out: list[Effect]
-    ) -> None:
+    ) -> int:
         """Below the certificate the log itself; above it the proposals of this view, as the leader
-        signed them, which prove themselves to any member."""
+        signed them, which prove themselves to any member. About how many bytes that makes."""
         if first_slot < 1:
-            return
+            return 0
         if first_slot <= certified:
             out.append(SendLogFrame(sender, first_slot))
-            return
+            return FRAME_BYTES
+        size = 0
         for slot in range(first_slot, min(self._log.tip, first_slot + FETCH_PROPOSALS_MAX - 1) + 1):
             entry = self._log.entry(slot)
             if entry is None or entry.view != view or not (entry.signature or leading):
-                return
+                break
+            size += batch_bytes(entry.batch)
             out.append(Send(sender, Propose(view, slot, entry.batch, entry.root, entry.signature)))
+        return size

@@ -24,6 +24,10 @@ CHECKPOINT_SLOTS = 1024
 FETCH_PROPOSALS_MAX = 16
 """Proposals sent in answer to one Fetch; who is behind asks again."""
 
+ANSWER_BYTES_PER_BEAT = 8 * 1024 * 1024
+"""Bytes that one member gets within a heartbeat for asking: catching up has 16 MiB a second of each peer,
+and asking for the sake of asking costs no more than that."""
+
 SHARES_PER_BEAT = 2
 """Shares of one member and slot that may spoil a combination within a heartbeat: the first, and the one that
 should have brought its proof."""

@@ -115,6 +115,7 @@ class Replica:
                     room.signing.on_combination_failed(statement, culprits, unproven, out)
             case TimerFired(Timer.HEARTBEAT):
                 speak.on_heartbeat(rooms, out)
+                catch_up.on_heartbeat(rooms, out)
             case TimerFired(Timer.LEADER_PACE):
                 suspect.on_pace_timeout(rooms)
             case TimerFired(Timer.VIEW):
@@ -145,8 +146,8 @@ class Replica:
                     room.signing.on_prove_share(statement, out)
             case Status():
                 catch_up.on_status(rooms, sender, message, out)
-            case Fetch(first_slot):
-                catch_up.on_fetch(rooms, sender, first_slot, out)
+            case Fetch() | FetchBatches() | FetchState():
+                catch_up.on_question(rooms, sender, message, out)
             case LogFrame():
                 catch_up.on_frame(rooms, sender, message, out)
             case Forward(submissions):
@@ -155,8 +156,6 @@ class Replica:
                 change_view.on_report(rooms, sender, message, out)
             case NewView():
                 change_view.on_new_view(rooms, message, out)
-            case FetchBatches(digests):
-                change_view.on_fetch_batches(rooms, sender, digests, out)
             case Batches(batches):
                 change_view.on_batches(rooms, batches, out)
             case Progress():
@@ -165,8 +164,6 @@ class Replica:
                 catch_up.on_offer(rooms, sender, message, out)
             case StatePart():
                 catch_up.on_state_part(rooms, sender, message, out)
-            case FetchState():
-                catch_up.on_fetch_state(rooms, sender, message, out)
 
     def _endorsed(self, sender: int, endorsement: Endorsement, out: list[Effect]) -> None:
         """Another member's share of a statement."""

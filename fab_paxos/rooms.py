@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fab_paxos.acceptor import Acceptor
+from fab_paxos.answers import Answers
 from fab_paxos.catch_up import CatchUp
 from fab_paxos.certifier import Certifier
 from fab_paxos.checkpoint import Checkpoints, slot_of
@@ -40,6 +41,7 @@ class Rooms:
     view_change: ViewChange
     checkpoints: Checkpoints
     catch_up: CatchUp
+    answers: Answers
     view_timer: ViewTimer
     leader_monitor: LeaderMonitor
 
@@ -102,6 +104,7 @@ def build(config: EngineConfig, state: RestoredState) -> Rooms:
             config.retain_slots,
         ),
         catch_up=CatchUp(system, me, log, view),
+        answers=Answers(),
         view_timer=ViewTimer(config.view_timeout_seconds, log.decided),
         leader_monitor=LeaderMonitor(
             system, me, view, log.decided, config.view_timeout_seconds, config.tenure_slots

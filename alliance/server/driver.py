@@ -35,7 +35,7 @@ from fab_paxos.effects import (
     SnapshotInstalled,
     Timer,
 )
-from fab_paxos.events import Clock, Drained, Event, Started
+from fab_paxos.events import Clock, Drained, Event, Started, Submitted
 from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.messages import Message, Status
 from quorum import Endorsement, JointStatement, QuorumCertificate
@@ -78,26 +78,38 @@ class World(Protocol):
 
 
 class Inbox:
-    """The events that wait for the engine: of links, clients, timers and the signer."""
+    """The events that wait for the engine: of links, clients, timers and the signer.
+
+    What clients submit waits apart, so that the members do not wait for one another behind a client's flood.
+    """
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque([Started()])
+        self._submitted: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._wake.set()
         self._room = asyncio.Event()
         self._room.set()
+        self._peer_room = asyncio.Event()
+        self._peer_room.set()
         self._halted = False
 
     def post(self, event: Event) -> None:
         """Hands over an event; it is handled in one of the next turns."""
-        self._events.append(event)
+        (self._submitted if isinstance(event, Submitted) else self._events).append(event)
         self._wake.set()
         if len(self._events) > TURN_EVENTS_MAX:
+            self._peer_room.clear()
+        if len(self._events) + len(self._submitted) > TURN_EVENTS_MAX:
             self._room.clear()
 
     async def room(self) -> None:
-        """Waits while too many events are waiting: readers call this, so that peers feel it."""
+        """Waits while too many events are waiting: who reads from clients calls it, so that they feel it."""
         await self._room.wait()
+
+    async def peer_room(self) -> None:
+        """The same, for who reads from peers: what clients submitted does not count."""
+        await self._peer_room.wait()
 
     def halt(self) -> None:
         """No turn begins any more: this member says nothing from now on."""
@@ -105,12 +117,18 @@ class Inbox:
         self._wake.set()
 
     def take(self) -> list[Event]:
-        """What waits, as far as one turn handles it."""
-        return [self._events.popleft() for _ in range(min(len(self._events), TURN_EVENTS_MAX))]
+        """What waits, as far as one turn handles it; at most half of it is what clients submitted."""
+        submitted = min(len(self._submitted), TURN_EVENTS_MAX // 2)
+        others = min(len(self._events), TURN_EVENTS_MAX - submitted)
+        taken = [self._events.popleft() for _ in range(others)]
+        taken += [self._submitted.popleft() for _ in range(submitted)]
+        if not self._events:
+            self._peer_room.set()
+        return taken
 
     async def filled(self) -> bool:
         """Waits for an event. False after ``halt``."""
-        if not self._events and not self._halted:
+        if not self._events and not self._submitted and not self._halted:
             self._wake.clear()
             self._room.set()
         await self._wake.wait()

@@ -8,7 +8,7 @@ submission, the quorum's on a certificate. What the log says of a message is the
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -96,9 +96,21 @@ class Gate:
 
     def admit(self, sender: int, data: bytes, arrived_ms: int | None = None) -> Received | Rejected:
         """Everything that ``sender`` said, verified, or why not. ``arrived_ms``: as in Received."""
+        admission = self.admission(sender, data, arrived_ms)
+        while True:
+            try:
+                next(admission)
+            except StopIteration as end:
+                result: Received | Rejected = end.value
+                return result
+
+    def admission(
+        self, sender: int, data: bytes, arrived_ms: int | None = None
+    ) -> Generator[None, None, Received | Rejected]:
+        """What ``admit`` does, in small steps: a message may hold thousands of signatures."""
         try:
             message = peer_messages.decode(sender, data)
-            self._verify(sender, message)
+            yield from self._verify(sender, message)
         except _Unverified as error:
             return self._refuse(sender, error.cause, error)
         except OverLimit as error:
@@ -122,10 +134,10 @@ class Gate:
             raise InvalidSubmission(str(error)) from None
         return submission
 
-    def _verify(self, sender: int, message: Message) -> None:
+    def _verify(self, sender: int, message: Message) -> Iterator[None]:
         match message:
             case Propose():
-                self._verify_propose(message)
+                yield from self._verify_propose(message)
             case Accepted(view, slot, root, signature):
                 self._verify_member(sender, signature, VoteStatement(view, slot, root))
             case Certified(certificate) | LogFrame(certificate=certificate):
@@ -133,10 +145,12 @@ class Gate:
             case Forward(submissions):
                 for submission in submissions:
                     self._verify_submission(submission)
+                    yield
             case Batches(batches):
                 for batch in batches:
                     for submission in batch.submissions:
                         self._verify_submission(submission)
+                        yield
             case Progress(base=base, certificate=certificate):
                 self._verify_certificate(certificate)
                 if base is not None:
@@ -147,16 +161,17 @@ class Gate:
             case Report():
                 self._verify_report(sender, message)
             case NewView():
-                self._verify_new_view(message)
+                yield from self._verify_new_view(message)
             case _:
                 pass
 
-    def _verify_propose(self, propose: Propose) -> None:
+    def _verify_propose(self, propose: Propose) -> Iterator[None]:
         leader = self._config.system.leader(propose.view)
         statement = ProposeStatement(propose.view, propose.slot, propose.batch.digest, propose.root)
         self._verify_member(leader, propose.signature, statement)
         for submission in propose.batch.submissions:
             self._verify_submission(submission)
+            yield
 
     def _verify_report(self, member: int, report: Report) -> None:
         statement = ReportStatement(report.view, report.body_digest)
@@ -164,7 +179,7 @@ class Gate:
         if report.base is not None:
             self._verify_certificate(report.base)
 
-    def _verify_new_view(self, new_view: NewView) -> None:
+    def _verify_new_view(self, new_view: NewView) -> Iterator[None]:
         leader = self._config.system.leader(new_view.view)
         statement = NewViewStatement(new_view.view, new_view.digest)
         self._verify_member(leader, new_view.signature, statement)
@@ -172,6 +187,7 @@ class Gate:
             if member >= len(self._member_keys):
                 raise _Unverified(Cause.SIGNATURE, f"a Report of an unknown member, {member + 1}")
             self._verify_report(member, report)
+            yield
 
     def _verify_member(self, member: int, signature: bytes, statement: IndividualStatement) -> None:
         try:

@@ -30,16 +30,20 @@ log = logging.getLogger(__name__)
 OUTBOX_BYTES_MAX = 32 * 1024 * 1024
 """What waits for a peer that does not read; beyond it, messages to it are dropped."""
 
+MESSAGE_BYTES = 64
+"""What a message takes in memory beside its own bytes: most of them are shared with other links."""
+
 FLUSH_BYTES = ENVELOPE_BYTES_MAX // 2
 EXCHANGE = "/alliance.v1.Peer/Exchange"
+HANDSHAKES_APART_SECONDS = 0.02
+"""Each may cost a synced write: a peer that opens stream after stream gets no more of them."""
+
 BACKOFF_SECONDS = (0.1, 1.0)
 """First and longest. A member that starts votes only when most of its peers have found it."""
-BREATH_BYTES = 256 * 1024
-"""After messages of so many bytes others get their turn: checking a peer's full envelope takes seconds."""
 
 
 class Receiver(Protocol):
-    """Where a link's messages go; ``room`` waits while too many are waiting."""
+    """Where a link's messages go; ``room`` waits while too much of this peer is waiting."""
 
     def received(self, sender: int, data: bytes) -> None: ...
     def rejected_frame(self, sender: int, reason: str) -> None: ...
@@ -48,7 +52,7 @@ class Receiver(Protocol):
     def mismatched(self, peer: int, reason: str) -> None: ...
     def doubted(self, peer: int, reason: str) -> None: ...
     def failed(self, error: AllianceError) -> None: ...
-    async def room(self) -> None: ...
+    async def room(self, sender: int) -> None: ...
 
 
 class Packer:
@@ -79,20 +83,22 @@ class Link:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._stream = 0
+        self._shaken = float("-inf")
         self._successor = asyncio.Event()
 
     def send(self, message: bytes) -> None:
         """Queues a message; without a stream, or for a peer that does not read, it is dropped."""
-        if not self.connected or self._bytes + len(message) > OUTBOX_BYTES_MAX:
+        size = len(message) + MESSAGE_BYTES
+        if not self.connected or self._bytes + size > OUTBOX_BYTES_MAX:
             self.dropped += 1
             return
         self._outbox.append(message)
-        self._bytes += len(message)
+        self._bytes += size
         self._wake.set()
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait for the peer."""
+        """Bytes in memory that wait for the peer."""
         return self._bytes
 
     def take_over(self) -> int:
@@ -102,6 +108,12 @@ class Link:
         self._stream += 1
         self._disconnect()
         return self._stream
+
+    async def handshake_due(self) -> None:
+        """Waits, if the last one was just now."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._shaken + HANDSHAKES_APART_SECONDS - loop.time()))
+        self._shaken = loop.time()
 
     def open(self, stream: int) -> None:
         """The handshake is done; what is sent from now on leaves."""
@@ -143,7 +155,7 @@ class Link:
             size += len(message)
             count += 1
         messages, self._outbox = self._outbox[:count], self._outbox[count:]
-        self._bytes -= size
+        self._bytes -= size + count * MESSAGE_BYTES
         return self._packer.pack(messages)
 
 
@@ -245,6 +257,7 @@ class Peers:
     async def _converse(
         self, link: Link, stream: int, read: Callable[[], Any], write: Callable[[bytes], Any]
     ) -> None:
+        await link.handshake_due()
         await self._incarnation.shake_hands(link.peer, read, write)
         link.open(stream)
         self._receiver.connected(link.peer)
@@ -252,14 +265,9 @@ class Peers:
 
     async def _read(self, peer: int, read: Callable[[], Any]) -> None:
         while (frame := await read()) is not grpc.aio.EOF:
-            size = 0
             for message in open_envelope(frame, self._config.epoch):
                 self._receiver.received(peer, message)
-                size += len(message)
-                if size >= BREATH_BYTES:
-                    size = 0
-                    await asyncio.sleep(0)
-            await self._receiver.room()
+            await self._receiver.room(peer)
 
     async def _write(self, link: Link, stream: int, write: Callable[[bytes], Any]) -> None:
         while (frame := await link.next_frame(stream)) is not None:

@@ -91,7 +91,7 @@ class Server:
         self._incarnation = Incarnation(config, me, key, self._journal, self._gate.latest)
         self._check = JournalCheck(self._journal, self._history)
         self._receiver = PeerReceiver(
-            self._gate, self._inbox, self._log, self._clocks, self._failure, self._check
+            self._gate, self._inbox, self._log, self._clocks, self._failure, self._check, self._leader
         )
         self._peers = Peers(config, me, credentials, self._incarnation, self._receiver)
         self._sessions = Sessions(self._history)
@@ -185,6 +185,7 @@ class Server:
             signer=self._signer.run(),
             peers=self._peers.dial(),
             journal=self._watch_journal(),
+            receiver=self._receiver.run(),
         )
 
     async def _take_part(self) -> None:
@@ -222,6 +223,9 @@ class Server:
         self._admission.stop()
         self._signer.close()
         self._journal.close()
+
+    def _leader(self) -> int:
+        return self._config.system.leader(self._engine.status.view)
 
     def _endorsed(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
         if signature is None:

@@ -5,6 +5,7 @@ docs/concepts/protocol.md, section 10; checkpoints: docs/concepts/protocol.md, s
 
 from __future__ import annotations
 
+from fab_paxos.answers import batch_bytes, size_of
 from fab_paxos.effects import (
     Effect,
     OfferCheckpoint,
@@ -16,7 +17,17 @@ from fab_paxos.effects import (
     TruncateRecord,
 )
 from fab_paxos.flows import change_view, decide
-from fab_paxos.messages import Certified, FetchState, Offer, StatePart, Status
+from fab_paxos.messages import (
+    Batches,
+    Certified,
+    Fetch,
+    FetchBatches,
+    FetchState,
+    Message,
+    Offer,
+    StatePart,
+    Status,
+)
 from fab_paxos.rooms import Rooms
 from fab_paxos.state_transfer import Brought, answer
 from verifiable_log.log_frame import LogFrame
@@ -91,23 +102,49 @@ def _install(rooms: Rooms, brought: Brought, out: list[Effect]) -> None:
 
 def on_status(rooms: Rooms, sender: int, status: Status, out: list[Effect]) -> None:
     """Whoever is behind in views gets the proof that moves it, and then the NewView that it lacks."""
+    rooms.catch_up.on_status(sender, status, out)
+    if not rooms.answers.may(sender):
+        return  # it tells its status again and again, and was answered
     held = rooms.view_change
     if status.view < rooms.view and rooms.election.proof is not None:
         out.append(Send(sender, Certified(rooms.election.proof)))
     elif status.view == rooms.view and not status.active and held.new_view is not None:
-        out.append(Send(sender, held.progress or held.new_view))
+        opening = held.progress or held.new_view
+        rooms.answers.charge(sender, size_of(opening))
+        out.append(Send(sender, opening))
     if rooms.recipients.note(sender, status.proofs_wanted):
         rooms.certifier.on_proofs_wanted(sender, out)
-    rooms.catch_up.on_status(sender, status, out)
     latest = rooms.acceptor.latest(rooms.view)
     rooms.catch_up.help(sender, status, latest, rooms.certifier.newest, rooms.checkpoints.stable, out)
+    rooms.answers.charge(sender, 0)
 
 
-def on_fetch(rooms: Rooms, sender: int, first_slot: int, out: list[Effect]) -> None:
+def on_question(rooms: Rooms, sender: int, message: Message, out: list[Effect]) -> None:
+    """A member asks for what it lacks; when it has got enough, it is answered at the next heartbeat."""
+    match message:
+        case Fetch(first_slot) if rooms.answers.may(sender, message):
+            _on_fetch(rooms, sender, first_slot, out)
+        case FetchState() if rooms.answers.may(sender, message):
+            _on_fetch_state(rooms, sender, message, out)
+        case FetchBatches(digests) if rooms.answers.may(sender, message):
+            _on_fetch_batches(rooms, sender, digests, out)
+        case _:
+            pass
+
+
+def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
+    """What was asked for too fast is answered now."""
+    for sender, message in rooms.answers.on_heartbeat():
+        on_question(rooms, sender, message, out)
+
+
+def _on_fetch(rooms: Rooms, sender: int, first_slot: int, out: list[Effect]) -> None:
     """The slots of a NewView are fetched by digest, not as proposals."""
+    rooms.answers.charge(sender, 0)
     certified, stable = rooms.certifier.certified, rooms.checkpoints.stable
     if first_slot <= rooms.checkpoints.pruned and stable is not None:
         if stable.slot <= certified:  # else, after a snapshot, its proof lies beyond the log that is here
+            rooms.answers.charge(sender, 32 * len(stable.snapshot.state))
             out.append(OfferCheckpoint(sender, stable))
         return
     if first_slot > certified:
@@ -115,10 +152,19 @@ def on_fetch(rooms: Rooms, sender: int, first_slot: int, out: list[Effect]) -> N
             return  # what was proposed, and what the NewView gave, is not told apart before it is here
         first_slot = max(first_slot, rooms.view_change.top + 1)
     leading = rooms.leading and not rooms.log.muted_up_to
-    rooms.catch_up.on_fetch(sender, first_slot, certified, rooms.view, leading, out)
+    size = rooms.catch_up.on_fetch(sender, first_slot, certified, rooms.view, leading, out)
+    rooms.answers.charge(sender, size)
 
 
-def on_fetch_state(rooms: Rooms, sender: int, fetch: FetchState, out: list[Effect]) -> None:
+def _on_fetch_state(rooms: Rooms, sender: int, fetch: FetchState, out: list[Effect]) -> None:
     part = answer(rooms.checkpoints.stable, fetch)
+    rooms.answers.charge(sender, sum(map(len, part.items)) if part is not None else 0)
     if part is not None:
         out.append(Send(sender, part))
+
+
+def _on_fetch_batches(rooms: Rooms, sender: int, digests: tuple[bytes, ...], out: list[Effect]) -> None:
+    rooms.answers.charge(sender, 0)
+    for batch in filter(None, map(rooms.log.batch, dict.fromkeys(digests))):
+        rooms.answers.charge(sender, batch_bytes(batch))
+        out.append(Send(sender, Batches((batch,))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fab_paxos.effects import Broadcast, Effect, Persist, Send, ViewRecord
 from fab_paxos.flows import decide
-from fab_paxos.messages import Batches, Certified, NewView, Progress, Report
+from fab_paxos.messages import Certified, NewView, Progress, Report
 from fab_paxos.rooms import Rooms
 from quorum import QuorumCertificate
 from verifiable_log.batch import Batch
@@ -56,11 +56,6 @@ def on_new_view(rooms: Rooms, new_view: NewView, out: list[Effect]) -> None:
 def on_progress(rooms: Rooms, progress: Progress, out: list[Effect]) -> None:
     if progress.view == rooms.view and rooms.view_change.on_progress(progress, out):
         _begin(rooms, progress, out)
-
-
-def on_fetch_batches(rooms: Rooms, sender: int, digests: tuple[bytes, ...], out: list[Effect]) -> None:
-    for batch in filter(None, map(rooms.log.batch, dict.fromkeys(digests))):
-        out.append(Send(sender, Batches((batch,))))
 
 
 def on_batches(rooms: Rooms, batches: tuple[Batch, ...], out: list[Effect]) -> None:

@@ -72,7 +72,7 @@ class Ear:
         self.errors.append(error)
         self._news.set()
 
-    async def room(self) -> None:
+    async def room(self, sender: int) -> None:
         pass
 
     async def until(self, condition: Any) -> None:

@@ -492,6 +492,7 @@ def test_a_server_keeps_counts_and_tells(
                 for _ in range(3):
                     for sender, data in zip((1, 2), proposals, strict=True):
                         server._receiver.received(sender, data)
+                server._receiver.serve(lambda: 0.0)
                 server._driver.turn()
                 assert {member for member, _ in server._log.offences} == {0}
                 assert server._evidence.counts == {"member-1": 1}

@@ -169,10 +169,12 @@ def test_refused_messages_are_counted_and_do_not_fill_the_log(
                     server._receiver.received(3, b"junk")
                     server._receiver.rejected_frame(4, "junk")
                     server._receiver.connected(5)
+                server._receiver.serve(lambda: 0.0)
             assert server._log.refused[3] == 500
             assert server._log.refused[4] == 500
             assert len(caplog.records) < 30
             server._receiver.received(3, peer_messages.encode(Status(0, 0, 0, 0)))
+            server._receiver.serve(lambda: 0.0)
             assert server._log.refused[3] == 500
 
     run(scenario())

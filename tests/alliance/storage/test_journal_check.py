@@ -130,10 +130,17 @@ def test_certificates_of_peers_are_compared(farm: Farm, told: Told, long_chain: 
     failed: list[Exception] = []
     heard: list[object] = []
     whole: Any = SimpleNamespace(failed=failed.append, post=heard.append)
-    whole.admit = lambda sender, data: Received(sender, Certified(unknown if data == b"true" else wrong))
-    receiver = PeerReceiver(whole, whole, whole, whole, check)
+
+    def admission(sender: int, data: bytes, arrived_ms: int) -> Iterator[None]:
+        yield
+        return Received(sender, Certified(unknown if data == b"true" else wrong))
+
+    whole.admission = admission
+    receiver = PeerReceiver(whole, whole, whole, whole, whole, check, lambda: 0)
     receiver.received(1, b"true")
+    receiver.serve(lambda: 0.0)
     assert not failed
     receiver.received(1, b"wrong")
+    receiver.serve(lambda: 0.0)
     assert isinstance(failed[0], JournalError)
     assert len(heard) == 2
