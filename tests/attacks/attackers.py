@@ -52,7 +52,7 @@ class Target:
         self.config = config_file.load(self.folder)
         party = self.config.client(keys.load_name(self.folder, "client"))
         self.credentials = keys.load_credentials(self.folder, party, self.passphrase)
-        self.tls = tls(self.credentials.tls_key, self.credentials.tls_certificate)
+        self.tls = tls(self.credentials.channel())
 
     @property
     def running(self) -> bool:

@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alliance.keys.channel import ChannelKey
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
@@ -43,13 +45,13 @@ def _text(text: str) -> bytes:
     return bytes((len(text),)) + text.encode()
 
 
-def tls(key: bytes, certificate: bytes) -> ssl.SSLContext:
+def tls(mine: ChannelKey) -> ssl.SSLContext:
     """A client's side that believes any server: it is no victim."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "pem"
-        pem.write_bytes(certificate + b"\n" + key)
+        pem.write_bytes(mine.certificate_pem + b"\n" + mine.key_pem)
         context.load_cert_chain(pem)
     context.set_alpn_protocols(["h2"])
     return context

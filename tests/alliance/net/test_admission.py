@@ -44,7 +44,7 @@ def attacking(farm: Farm, office: Office, work: Callable[[Connection], Any]) -> 
 
     def attack(port: int) -> Any:
         client = farm.clients[0]
-        connection = Connection(("127.0.0.1", port), tls(client.tls_key, client.tls_certificate))
+        connection = Connection(("127.0.0.1", port), tls(client.channel()))
         try:
             connection.pump(0.05)
             return work(connection)

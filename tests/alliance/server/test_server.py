@@ -227,7 +227,7 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
         server._signer._process.kill()
 
     def break_journal(server: Server) -> None:
-        def fail(*_: object) -> None:
+        def fail(*_: object, **__: object) -> None:
             raise JournalError("disk full")
 
         server._journal.append = fail  # type: ignore[method-assign]
