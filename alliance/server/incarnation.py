@@ -32,8 +32,9 @@ from alliance.storage.journal import Journal
 from alliance.storage.journal_records import SESSION_BYTES
 from alliance.wire.bounds import Malformed
 from alliance.wire.envelope import require_match
-from quorum import GreetingStatement, ProposeStatement
+from quorum import GreetingStatement, ProposeStatement, QuorumSystem
 
+DOUBTED = "members that doubted"
 HANDSHAKE_SECONDS = 5.0
 FAREWELL_SECONDS = 0.5
 STATEMENTS_MAX = 3
@@ -68,6 +69,7 @@ class Incarnation:
         self._recall()
         self._held = {peer: self._kept(peer) for peer in range(len(config.members)) if peer != me}
         self._known_by = {me}
+        self._doubted_by = self._peers_that_doubted()
         self.settled = asyncio.Event()
         self.number = journal.begin(self._session)
         self._settle()
@@ -96,8 +98,14 @@ class Incarnation:
         self._settle()
 
     def _settle(self) -> None:
-        if len(self._known_by) >= self._config.system.report:
-            self.settled.set()
+        """With n - f members; with all of them when one has shown an unknown start to an earlier start."""
+        system = self._config.system
+        if len(self._known_by) < (system.member_count if self._doubted_by else system.report):
+            return
+        if self._doubted_by:
+            self._journal.keep(DOUBTED, b"")
+            self._doubted_by = set()
+        self.settled.set()
 
     # -- this member, as its peers remember it -------------------------------------------------------
 
@@ -109,19 +117,46 @@ class Incarnation:
             said = shown.statement
             if isinstance(said, GreetingStatement):
                 known = self._journal.starts.include(said.incarnation, said.session)
+                known = known or self._is_passed_over(peer, said)
                 what = f"its start number {said.incarnation}"
             else:
                 known = place(said) <= self._journal.furthest
                 kind = "proposal" if isinstance(said, ProposeStatement) else "vote"
                 what = f"its {kind} in view {place(said)[0]}, slot {place(said)[1]}"
             if not known:
+                way_out = self._note_doubt(peer) if isinstance(said, GreetingStatement) else ""
                 raise IdentityConflict(
                     f"{self._config.members[peer].name} shows, signed by this member, {what}, of which the"
                     " journal here knows nothing: the disk was rolled back, or another machine has this"
                     " identity, too. This member has stopped: end the other one, or put the newest journal"
-                    " back; if that is lost, the member needs a new identity",
+                    f" back; if that is lost, the member needs a new identity{way_out}",
                     what,
                 )
+
+    def _peers_that_doubted(self) -> set[int]:
+        """Those that showed an unknown start to the starts since all members last knew of one."""
+        return set(self._journal.kept(DOUBTED) or b"")
+
+    def _note_doubt(self, peer: int) -> str:
+        """Durable before this peer may ever take a greeting again. Tells how the newest disk gets past it."""
+        doubted = self._peers_that_doubted() | {peer}
+        self._journal.keep(DOUBTED, bytes(sorted(doubted)))
+        if len(doubted) > passed_over_max(self._config.system):
+            return ""
+        return (
+            ". Only if this is the newest journal, and an older one was started by mistake meanwhile: end"
+            " that one, and start this member again while all the others are up; it votes when they all know"
+            " of it"
+        )
+
+    def _is_passed_over(self, peer: int, said: GreetingStatement) -> bool:
+        """So few peers have shown it that it cannot have voted, nor can once all know of this start."""
+        return (
+            peer in self._doubted_by
+            and len(self._doubted_by) <= passed_over_max(self._config.system)
+            and said.incarnation < self.number
+            and not self.settled.is_set()
+        )
 
     def _greeting(self, peer: int) -> SignedStatement:
         statement = GreetingStatement(self._me, peer, self.number, self._session)
@@ -204,6 +239,15 @@ async def _next(read: Read, step: str, epoch: int) -> pb.Handshake:
     if came != step:
         raise Malformed(f"{came or 'nothing'} where its {step} was due")
     return handshake
+
+
+def passed_over_max(system: QuorumSystem) -> int:
+    """So many peers may hold a start that the newest journal does not know, if all then take its greeting.
+
+    docs/concepts/protocol.md, section 8: of two starts of which neither knows the other, only one then votes.
+    """
+    others = system.member_count - 1 - system.faulty_max  # correct ones
+    return max(0, min(system.faulty_max, (others - 1) // 2, others - system.faulty_max - 1))
 
 
 def _key(peer: int) -> str:

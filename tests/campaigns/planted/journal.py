@@ -254,6 +254,18 @@ STARTS = [
         ),
     ),
     _start(
+        "a member that was doubted votes before all know of it",
+        at(f"{_I}._settle", "system.member_count if self._doubted_by else system.report", "system.report"),
+    ),
+    _start(
+        "a start that two peers took is passed over",
+        at(
+            "alliance.server.incarnation:passed_over_max",
+            "max(0, min(system.faulty_max,",
+            "1 + max(0, min(system.faulty_max,",
+        ),
+    ),
+    _start(
         "a greeting need not be signed",
         at(
             f"{_I}._take",
@@ -279,7 +291,7 @@ STARTS = [
     ),
     _start(
         "a member votes before enough peers know of its start",
-        at(f"{_I}._settle", "self._config.system.report", "self._config.system.report - 1"),
+        at(f"{_I}._settle", "else system.report", "else system.report - 1"),
     ),
 ]
 
