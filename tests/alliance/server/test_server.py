@@ -18,6 +18,7 @@ from alliance.client import Client
 from alliance.config.timing import Timing
 from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
 from alliance.server import world as module
+from alliance.server.peers import MESSAGE_BYTES
 from alliance.server.server import JOURNAL, Server
 from alliance.wire import peer_messages
 from fab_paxos.effects import Blame, EntryRecord, Offence, Timer, ViewRecord
@@ -144,7 +145,8 @@ def test_a_peer_that_asks_without_reading_costs_few_frames(
                 return frame
 
             monkeypatch.setattr(server._history, "frame", make)
-            monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * len(peer_messages.encode(frame)))
+            size = len(peer_messages.encode(frame)) + MESSAGE_BYTES
+            monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * size)
             server._world.send_log_frame(3, 1)
             assert made == []  # nobody is there
             server._peers.links[3].open(server._peers.links[3].take_over())
