@@ -10,8 +10,8 @@ WORKERS ?= 2
 # What is tested within one process, or nearly so; no campaign.
 UNITS := $(addprefix tests/,alliance checks execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
-.PHONY: help demo test quick check campaigns sim explore twins bugs fuzz fuzz-crypto robbery mutants bench bench-peers \
-	bench-scale bench-crypto bench-receipts docs protos clean
+.PHONY: help demo test quick check campaigns sim explore twins bugs fuzz fuzz-crypto robbery mutants attacks bench \
+	bench-peers bench-scale bench-crypto bench-receipts docs protos clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -68,7 +68,7 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code and tab
 campaigns: $(SETUP_DEV) ## every search below, for hours: make campaigns SEEDS=20000 SCENARIOS=100000 SAMPLE=300 SECONDS=120
 	@$(MAKE) --no-print-directory sim SEEDS=$(or $(SEEDS),20000)
 	@$(MAKE) --no-print-directory twins SCENARIOS=$(or $(SCENARIOS),100000)
-	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto robbery mutants
+	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto robbery mutants attacks
 	@echo "campaigns: ok"
 
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
@@ -100,6 +100,10 @@ fuzz-crypto: $(SETUP_DEV) ## bad bytes into the decoders of shoup_rsa: make fuzz
 robbery: $(SETUP_DEV) ## damaged, cut and exchanged files of killed members: make robbery CASES=1000 FIRST=0
 	@$(BIN)/python -m tests.campaigns.robbery.run --cases $(or $(CASES),1000) --first $(or $(FIRST),0)
 	@echo "robbery: ok"
+
+attacks: $(SETUP_DEV) ## what clients and strangers can do to real servers: make attacks ONLY=silent SECONDS=20
+	@$(BIN)/python -m tests.attacks $(or $(ONLY),all) --seconds $(or $(SECONDS),20)
+	@echo "attacks: ok"
 
 mutants: $(SETUP_DEV) ## wrong versions of shoup_rsa that tests must notice: make mutants SAMPLE=300 SEED=1; 0: all
 	@$(BIN)/python -m tests.campaigns.mutants.run --sample $(or $(SAMPLE),300) --seed $(or $(SEED),0)

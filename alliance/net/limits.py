@@ -40,13 +40,13 @@ REQUEST_BYTES_MAX = 64 * 1024
 SUBMISSIONS_BYTES_MAX = 1024 * 1024 + 16 * 1024
 """A frame of submissions: two of the largest."""
 
-RECEIPT_BYTES_MAX = 2 * 1024 * 1024
+ORDER_BYTES_MAX = 2 * 1024 * 1024
 """What is asked of a signing desk: a receipt as JSON, whose bytes are in base 64 or in hexadecimal."""
 
 METHOD_BYTES_MAX = {
     "/alliance.v1.Client/Submit": SUBMISSIONS_BYTES_MAX,
     "/alliance.v1.Peer/Exchange": ENVELOPE_BYTES_MAX,
-    "/alliance.v1.Signing/Share": RECEIPT_BYTES_MAX,
+    "/alliance.v1.Signing/Share": ORDER_BYTES_MAX,
 }
 """The largest message that is read, by method."""
 
