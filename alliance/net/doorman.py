@@ -42,7 +42,7 @@ class Doorman:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._port = 0
-        self._sockets: dict[int, str] = {}
+        self._descriptors: dict[str, int] = {}
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: dict[str, float] = {}
@@ -81,8 +81,8 @@ class Doorman:
             with contextlib.suppress(OSError):  # no socket, or gone by now
                 found[descriptor] = self._measure(descriptor)
         accepted = {descriptor: what for descriptor, what in found.items() if what is not None}
-        self._sockets = {descriptor: key for descriptor, (key, _, _) in accepted.items()}
-        self._budget.present(set(self._sockets.values()))
+        self._descriptors = {key: descriptor for descriptor, (key, _, _) in accepted.items()}
+        self._budget.present(set(self._descriptors))
         for key, received, sent in accepted.values():
             self._budget.measured(key, received, sent)
         for key, reason in self._budget.over():
@@ -95,11 +95,11 @@ class Doorman:
 
     def cut(self, key: str) -> None:
         """Closes the connection from ``key``, if there is one: gRPC finds it broken."""
-        for descriptor, other in tuple(self._sockets.items()):
-            if other == key:
-                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as held:
-                    if _key(held.getpeername()) == key:  # the number may stand for another one by now
-                        held.shutdown(socket.SHUT_RDWR)
+        descriptor = self._descriptors.get(key)
+        if descriptor is not None:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as held:
+                if _key(held.getpeername()) == key:  # the number may stand for another one by now
+                    held.shutdown(socket.SHUT_RDWR)
 
     def _measure(self, descriptor: int) -> tuple[str, int, int] | None:
         """Who is at the other end of a connection to the server's port, bytes received, and bytes sent.
