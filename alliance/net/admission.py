@@ -172,7 +172,10 @@ class Metered:
                 data = await self._context.read()
         except TimeoutError:
             return grpc.aio.EOF
-        return data if data is grpc.aio.EOF else self._parsed(data)
+        try:
+            return data if data is grpc.aio.EOF else self._parsed(data)
+        except Refused as error:  # said here: what is raised within a handler is taken for its own mistake
+            return await _refuse(self._context, error)
 
     async def _room(self) -> None:
         while not self._call.has_room:  # noqa: ASYNC110 - what another thread measures sets no event

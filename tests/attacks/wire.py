@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alliance.keys.channel import ChannelKey
+from alliance.net.channels import GREETING
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -36,7 +37,8 @@ def message(data: bytes, *, announced: int | None = None, compressed: bool = Fal
 
 def headers(path: str, **more: str) -> bytes:
     fields = {":method": "POST", ":scheme": "https", ":path": path, ":authority": "x", "te": "trailers"}
-    fields |= {"content-type": "application/grpc"} | {key.replace("_", "-"): more[key] for key in more}
+    fields |= {"content-type": "application/grpc"} | dict(GREETING)
+    fields |= {key.replace("_", "-"): more[key] for key in more}
     return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import alliance
 from alliance.net import admission, budget, limits
-from alliance.net.channels import established, open_channel
+from alliance.net.channels import GREETING, established, open_channel
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, door
@@ -130,6 +130,22 @@ def test_a_request_is_no_longer_than_its_method_takes(farm: Farm, office: Office
             ask: Any = channel.unary_unary("/alliance.v1.Client/Status")
             with pytest.raises(grpc.aio.AioRpcError, match="a message of this method has 65536 bytes"):
                 await ask(bytes(limits.REQUEST_BYTES_MAX + 1))
+
+    run(scenario())
+
+
+def test_a_frame_of_a_stream_is_no_longer_than_its_method_takes(farm: Farm, office: Office, run: Run) -> None:
+    async def scenario() -> None:
+        async with (
+            serving(farm, ME, office) as port,
+            open_channel(at(farm.config, ME, port), farm.clients[0]) as channel,
+        ):
+            submit: Any = channel.stream_stream("/alliance.v1.Client/Submit")
+            call = submit(metadata=GREETING)
+            await established(call)
+            await call.write(bytes(limits.SUBMISSIONS_BYTES_MAX + 1))
+            assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert f"has {limits.SUBMISSIONS_BYTES_MAX} bytes at most" in await call.details()
 
     run(scenario())
 
