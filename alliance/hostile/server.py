@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
     import logging
 
     usage = f"usage: python -m alliance.hostile DIR {'|'.join(ATTACKS)}: for 'alliance demo' alone"
-    passphrase = os.environ.get("ALLIANCE_PASSPHRASE", "").encode()
+    passphrase = os.environ.pop("ALLIANCE_PASSPHRASE", "").encode()
     try:
         if len(arguments) != 2 or arguments[1] not in ATTACKS:
             raise ConfigError(usage)

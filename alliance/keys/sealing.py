@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from Crypto.PublicKey import ECC
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -86,7 +86,7 @@ def _unseal(data: bytes, path: Path, passphrase: bytes) -> object:
 def read(path: Path) -> bytes:
     """The content of a key file that counts. Raises KeyFileError, also for one that others may write."""
     try:
-        with files.current(path).open("rb") as file:
+        with _opened(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             data = file.read(KEY_FILE_BYTES_MAX + 1)
     except FileNotFoundError:
@@ -102,6 +102,13 @@ def read(path: Path) -> bytes:
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         log.warning("%s can be read by others (mode %04o): 'chmod 600 %s'", path, mode, path)
     return data
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return files.current(path).open("rb")
+    except FileNotFoundError:  # a replacement has been moved into its place meanwhile
+        return path.open("rb")
 
 
 def wrong_passphrase(path: Path) -> str:

@@ -30,7 +30,7 @@ def main() -> int:
 
 
 async def _ask(arguments: argparse.Namespace) -> Reply:
-    passphrase = os.environb.get(b"ALLIANCE_PASSPHRASE", b"")
+    passphrase = os.environb.pop(b"ALLIANCE_PASSPHRASE", b"")
     async with await connect(arguments.folder, passphrase, application="kv") as client:
         if arguments.action == "get":
             return await client.read(os.fsencode(arguments.key))

@@ -90,7 +90,7 @@ def test_when_nobody_serves_all_were_asked(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(race, "STAGGER_SECONDS", 0.01)
     winner, calls = raced(run, "refuses", "refuses", "refuses")
     assert (winner, [call.cancelled for call in calls]) == (None, [True] * 3)
-    assert problems == [(2, "unavailable: connection refused")]
+    assert problems == [(2, "connection refused")]
 
 
 def test_clients_neither_propose_nor_listen_slower_for_members_that_swallow_everything(
