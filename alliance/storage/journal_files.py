@@ -1,8 +1,8 @@
 """The journal's files before SQLite opens them: whole, torn at the end as lost power leaves them, or damaged.
 
 SQLite's recovery ends at the first bad frame of the WAL and forgets what follows, whatever it is. So the
-files are judged first, and nothing is written. The formats are those of https://sqlite.org/fileformat2.html
-(The Database Header, The WAL File).
+files are judged first, and nothing is written. The formats: https://sqlite.org/fileformat2.html, headings
+"The Database Header" and "The Write-Ahead Log".
 
 **What lost power can leave.** With ``synchronous=FULL`` a COMMIT returns when its frames are synced, and only
 then the frames of the next transaction are written. So all transactions but the last are on the disk whole.
