@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -18,7 +18,10 @@ from alliance.errors import ConfigError
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ADDRESS = re.compile(r"[A-Za-z0-9._:\[\]%-]{1,255}:[0-9]{1,5}")
+PORT_MAX = 65535
 APPLICATION_PORT = 100
+APPLICATION_PLACES = 64
+"""An application's port lies so many APPLICATION_PORTs at most above its member's: its name says how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Member(Party):
     """``address`` is host:port, as its peers and clients reach it; ``organisation`` is who runs it.
 
     ``applications`` are (name, host:port) of the application processes that this member runs elsewhere than
-    at the derived address, which is that of the member with a port higher by APPLICATION_PORT.
+    at the address that follows from their names.
     """
 
     address: str
@@ -54,9 +57,24 @@ class Member(Party):
     applications: tuple[tuple[str, str], ...] = ()
 
     def application_address(self, application: str) -> str:
-        """Where this member's executor of an application answers clients."""
+        """Where this member's executor of an application answers clients.
+
+        Unless it is listed: the member's port, and APPLICATION_PORT times 1 to APPLICATION_PLACES, which is 1
+        plus the first byte of SHA-256 of the name modulo APPLICATION_PLACES. So several applications of one
+        member do not meet, nor those of members with neighbouring ports. Raises ConfigError where there is no
+        such port.
+        """
+        if application in (listed := dict(self.applications)):
+            return listed[application]
         host, _, port = self.address.rpartition(":")
-        return dict(self.applications).get(application, f"{host}:{int(port) + APPLICATION_PORT}")
+        place = 1 + sha256(application.encode()).digest()[0] % APPLICATION_PLACES
+        derived = int(port) + APPLICATION_PORT * place
+        if derived > PORT_MAX:
+            raise ConfigError(
+                f"there is no port {derived} for '{application}' at {self.name}: give it an address under"
+                f" 'applications' of {self.name} in every alliance.toml"
+            )
+        return f"{host}:{derived}"
 
 
 def party_lines(party: Party) -> list[str]:
@@ -76,6 +94,7 @@ def read_member(table: Mapping[str, Any], where: str) -> Member:
         if not NAME.fullmatch(name) or not isinstance(elsewhere, str):
             raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
         _address(elsewhere, where)
+    _apart([("the server", address), *((f"'{name}'", at) for name, at in applications.items())], where)
     return Member(
         *_party(table, where), address, read_name(table, where, "organisation"), tuple(applications.items())
     )
@@ -95,8 +114,17 @@ def read_name(table: Mapping[str, Any], where: str, key: str = "name") -> str:
     return name
 
 
+def _apart(listeners: Sequence[tuple[str, str]], where: str) -> None:
+    """Raises ConfigError when two of them have one address."""
+    seen: dict[str, str] = {}
+    for who, address in listeners:
+        if address in seen:
+            raise ConfigError(f"{where}: {seen[address]} and {who} are both at {address}: give each its own")
+        seen[address] = who
+
+
 def _address(address: str, where: str) -> str:
-    if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) < 65536:
+    if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) <= PORT_MAX:
         raise ConfigError(f"{where}: {address!r:.80} is no address: write host:port")
     return address
 

@@ -25,7 +25,7 @@ from alliance.execution.machine import StateMachine, require_name
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import COMPARE_SLOTS, Runner, compare_digests
 from alliance.execution.service import ApplicationService
-from alliance.execution.state_file import StateFile
+from alliance.execution.state_file import StateFile, running
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
@@ -111,13 +111,20 @@ class Executor:
         where = address or self._config.members[self._me].application_address(self._application)
         if not bind(server, where, server_credentials(self._config, self._credentials)):
             raise PortTaken(
-                f"{where} cannot be listened on: is another process using it? Stop that one, or name another"
+                f"{where} cannot be listened on: {self._who_is_at(where)}; give one of the two another"
                 f" address under 'applications' of {self.name} in every alliance.toml"
             )
         await server.start()
         self._admission.start(where)
         self._grpc = server
         return where
+
+    def _who_is_at(self, where: str) -> str:
+        """Another application of this member that listens there, if it is one."""
+        mine = self._config.members[self._me]
+        others = (name for name in running(self._folder) if name != self._application)
+        there = [name for name in others if mine.application_address(name) == where]
+        return f"the application '{there[0]}' of this member does" if there else "another process does"
 
     async def run(self) -> None:
         """Executes until cancelled. Raises StateDiverged, StateError or SignerError."""

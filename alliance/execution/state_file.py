@@ -95,6 +95,20 @@ class StateFile:
         return RunnerState(frontier, time_ms, tuple(windows), machine, tuple(map(Outcome.unpack, outcomes)))
 
 
+def running(folder: Path) -> list[str]:
+    """The applications whose executors hold their state in a member's folder now."""
+    found = []
+    for path in sorted(folder.glob("*.lock")):
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found.append(path.stem)
+        except OSError:
+            continue
+    return found
+
+
 def _list(items: Sequence[bytes]) -> bytes:
     """``count u32 | (length u64 | item) x count``."""
     parts = [struct.pack(">I", len(items))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from alliance.client import listener
 from alliance.config.file import ATTESTATION
 from alliance.config.membership import Membership
-from alliance.errors import ConfigError, StateDiverged, Unreachable
+from alliance.errors import ConfigError, PortTaken, StateDiverged, Unreachable
 from alliance.execution import (
     Command,
     ExecutionClient,
@@ -32,7 +33,7 @@ from alliance.pb import application_pb2 as pb
 from alliance.proofs.receipt import Receipt
 from examples.kv.store import Store
 from tests.alliance.conftest import Run
-from tests.alliance.farm import TIME_MS, Chain, Farm
+from tests.alliance.farm import PASSPHRASE, TIME_MS, Chain, Farm
 from tests.alliance.network import Office
 from tests.execution.stage import Stage
 
@@ -353,3 +354,23 @@ def test_a_name_that_is_none_is_refused(farm: Farm, tmp_path: Path, office: Offi
 
     run(scenario())
     assert farm.config.purpose_key(ATTESTATION).threshold == farm.config.system.one_correct
+
+
+def test_who_has_the_port_is_named_if_it_is_another_application(
+    farm: Farm, tmp_path: Path, office: Office, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage, stage.running(stage.executor(0, Store())):
+            member = stage.config.members[0]
+            (_, where) = member.applications[0]
+            meeting = replace(member, applications=(("kv", where), ("other", where)))
+            stage.config = replace(stage.config, members=(meeting, *stage.config.members[1:]))
+            stage.application = "other"
+            second = stage.executor(0, Store())
+            try:
+                with pytest.raises(PortTaken, match=f"{where} .* the application 'kv' of this member does"):
+                    await second.start(PASSPHRASE)
+            finally:
+                await second.stop()
+
+    run(scenario())

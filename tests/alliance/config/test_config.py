@@ -243,17 +243,33 @@ def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, 
 
 def test_applications_may_be_elsewhere(farm: Farm, text: str) -> None:
     member = farm.config.members[0]
-    assert member.application_address("kv") == "127.0.0.1:7500"
+    assert member.application_address("kv") == "127.0.0.1:13000"
     there = replace(member, applications=(("kv", "anna.example:7700"),))
     moved = replace(farm.config, members=(there, *farm.config.members[1:]))
     again = AllianceConfig.from_toml(moved.to_toml())
     assert (again, again.alliance_id) == (moved, farm.config.alliance_id)
     assert again.members[0].application_address("kv") == "anna.example:7700"
-    assert again.members[0].application_address("lock") == "127.0.0.1:7500"
+    assert again.members[0].application_address("lock") == "127.0.0.1:8700"
     given = 'applications = { "kv" = "anna.example:7700" }'
     for wrong in ('"kv"', '{ "kv" = 1 }', '{ "K V" = "a:1" }', "[]"):
         refuse(swap(moved.to_toml(), given, f"applications = {wrong}"), "write applications = ")
     refuse(swap(moved.to_toml(), given, 'applications = { "kv" = "anna" }'), "is no address")
+    both = 'applications = { "kv" = "anna.example:7700", "lock" = "anna.example:7700" }'
+    refuse(swap(moved.to_toml(), given, both), "'kv' and 'lock' are both at anna.example:7700")
+    same = f'applications = {{ "kv" = "{member.address}" }}'
+    refuse(swap(moved.to_toml(), given, same), f"the server and 'kv' are both at {member.address}")
+
+
+def test_applications_of_neighbours_do_not_meet(farm: Farm) -> None:
+    """What is documented, and what the repository brings."""
+    names = ("kv", "lock", "sign")
+    places = {m.application_address(name) for m in farm.config.members for name in names}
+    assert len(places | {m.address for m in farm.config.members}) == 6 * (len(names) + 1)
+    member = farm.config.members[0]
+    ports = {int(member.application_address(f"app-{at}").rpartition(":")[2]) for at in range(1000)}
+    assert ports == {7400 + 100 * place for place in range(1, 65)}
+    with pytest.raises(ConfigError, match="there is no port 66600 for 'kv' at member-1: give it an address"):
+        replace(member, address="127.0.0.1:61000").application_address("kv")
 
 
 def test_addresses_and_clients_may_change(farm: Farm, text: str) -> None:
