@@ -81,8 +81,7 @@ class Submitter:
         key_fingerprint: str,
     ) -> None:
         self._config = config
-        self._context = config.context
-        self._scheme = config.scheme
+        self._context, self._scheme = config.context, config.scheme
         self._client_id = client_id
         self._key = key
         self._sequence = sequence
@@ -95,8 +94,7 @@ class Submitter:
         self._news = asyncio.Event()
         self._choice = ServerChoice(config.system, config.timing.view_timeout_seconds)
         self._proven = proven
-        self._helped = False
-        self._problem = ""
+        self._helped, self._problem = False, ""
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 

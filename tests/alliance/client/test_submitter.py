@@ -16,7 +16,7 @@ from alliance.client.proven import ProvenSlot
 from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
 from alliance.errors import OutcomeUnknown, SubmissionRefused, Unreachable
-from alliance.net import channels
+from alliance.net import admission, channels
 from alliance.pb import client_pb2 as pb
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from quorum import AcceptedStatement, DecisionCertificate
@@ -92,6 +92,23 @@ def true(receipts: list[Receipt], commands: list[bytes], key: RSAPublicKey) -> N
     assert [receipt.command for receipt in receipts] == commands
     for receipt in receipts:
         receipt.verify(key)
+
+
+def test_a_stream_that_was_ended_for_its_silence_is_opened_again_with_the_same_server(
+    world: World, office: Office, key: RSAPublicKey, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "IDLE_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        async with world.client({0: office, 1: Villain(silent)}) as client:
+            for number in range(3):
+                true(await client.submit(client.sign([b"%d" % number]), 20.0), [b"%d" % number], key)
+                assert client._choice.server == 0
+                while office.service._streams:  # noqa: ASYNC110 - the server's, which knows no event
+                    await asyncio.sleep(0)
+        assert len(office.posted) == 3
+
+    run(scenario())
 
 
 def test_an_honest_server_gives_a_receipt_for_every_command(
