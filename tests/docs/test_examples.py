@@ -71,12 +71,22 @@ def test_the_tests_that_are_named_as_evidence_exist() -> None:
         assert (ROOT / path).is_file(), path
 
 
-def test_the_tests_that_found_planted_bugs_exist() -> None:
-    text = (ROOT / "docs" / "development" / "planted_bugs.md").read_text("utf-8")
-    named = set(re.findall(r"`([\w/]+\.py)::(\w+)`", text))
+@pytest.mark.parametrize("document", ["development/planted_bugs.md", "concepts/promises.md"])
+def test_the_tests_that_are_named_by_their_functions_exist(document: str) -> None:
+    """Those that found planted bugs, and those of what is promised."""
+    text = (ROOT / "docs" / document).read_text("utf-8")
+    named = set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", text))
     assert len(named) > 50
     for path, name in named:
-        assert f"def {name}(" in (ROOT / "tests" / path).read_text("utf-8"), f"{path}::{name}"
+        held = (ROOT / "tests" / path).read_text("utf-8")
+        assert not name or f"def {name}(" in held, f"{path}::{name}"
+
+
+def test_every_promise_names_its_test() -> None:
+    text = (ROOT / "docs" / "concepts" / "promises.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and line != "| promise | test |"]
+    assert len(rows) > 30
+    assert [row for row in rows if "`" not in row.rstrip("| ").rpartition("| ")[2]] == []
 
 
 # -- receipts.md, which needs no server --------------------------------------------------------------
