@@ -71,8 +71,8 @@ class Executor:
             self.runner = Runner(application, machine, state)
         except ValueError as error:
             raise StateError(
-                f"{self._state.path} does not fit this application ({error}): delete it, and the"
-                " state is built anew from the log"
+                f"{self._state.path} does not fit this application ({error}): delete it and"
+                f" {application}.lock, and the state is built anew from the log"
             ) from None
         self._saved = self.runner.slot
         self._service = ApplicationService(config, application, self.runner, self)
@@ -215,8 +215,8 @@ class Executor:
                 raise StateDiverged(
                     f"{self.name} has another state than {enough} other executors after slot {slot}: it"
                     f" halts. If '{self._application}' is the same version everywhere, delete"
-                    f" {self._state.path} and start it again; if it happens again, the state machine is not"
-                    " deterministic"
+                    f" {self._state.path} and {self._application}.lock and start it again; if it happens"
+                    " again, the state machine is not deterministic"
                 )
             for member in set(accused) - self._accused:
                 self._accused.add(member)

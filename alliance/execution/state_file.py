@@ -1,6 +1,9 @@
 """An executor's own durable state: one sealed file, replaced as a whole, so that it is whole or refused.
 
 The log is the executor's journal: what was executed after the file was written is executed again from there.
+So an older file, or none, is no loss of anything said, but it is not what the operator believes to have, and
+the log may not reach back that far any more. Therefore a mark in the file beside it, ``APPLICATION.lock``,
+says what was saved last; and whoever means to begin anew deletes both.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import HASH_SIZE
 
 MAGIC = b"alliance-state/1\n"
+_MARK = struct.Struct(">Q32s")
 
 
 class StateFile:
@@ -34,30 +38,51 @@ class StateFile:
     def open(self) -> RunnerState | None:
         """What was saved; None at the first start. Raises StateError."""
         try:
-            self._lock = self._lock_path.open("wb")
+            self._lock = os.fdopen(os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
+            mark = self._lock.read()
+            data = self.path.read_bytes() if self.path.exists() else None
+            if not mark and data is None:
+                self._mark(0, b"")  # a state without a mark is none that was saved
+                return None
         except BlockingIOError:
             raise StateError(f"{self.path} is in use by another process: end that one") from None
         except OSError as error:
             raise StateError(f"{self.path} cannot be read: {error.strerror}") from None
         try:
-            return self._read(data)
+            state = self._read(data) if data is not None else None
+            slot, seal = self._unmark(mark)
         except (ValueError, struct.error) as error:
+            raise StateError(f"{self.path} is damaged ({error}): {self._way_out}") from None
+        if data is None or state is None:
+            if slot:
+                raise StateError(f"{self.path} is gone, but it was saved at slot {slot}: {self._way_out}")
+            return None
+        if state.slot < slot:
             raise StateError(
-                f"{self.path} is damaged ({error}): delete it, and the state is built anew from the log"
-            ) from None
+                f"{self.path} is an old one, of slot {state.slot}; the last one was saved at slot {slot}:"
+                f" {self._way_out}"
+            )
+        if state.slot == slot and _seal(data) != seal:
+            raise StateError(f"{self.path} is not the one that was saved at slot {slot}: {self._way_out}")
+        return state
+
+    @property
+    def _way_out(self) -> str:
+        return (
+            f"put the newest one back, or delete it and {self._lock_path.name}; then the state is built anew"
+            " from the log, from slot 1"
+        )
 
     def save(self, state: RunnerState) -> None:
         """Durable when it returns. Raises StateError; the state saved before is then still there."""
         fresh = self.path.with_suffix(".new")
         body = self._write(state)
+        data = MAGIC + sha256(MAGIC + body).digest() + body
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(MAGIC + sha256(MAGIC + body).digest() + body)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
@@ -66,6 +91,7 @@ class StateFile:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+            self._mark(state.slot, data)
         except OSError as error:
             raise StateError(f"{self.path} cannot be written: {error.strerror}; free some space") from None
 
@@ -73,6 +99,24 @@ class StateFile:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def _mark(self, slot: int, data: bytes) -> None:
+        """After the state is durable; within one sector, so that it is torn by nothing. Raises OSError."""
+        fields = _MARK.pack(slot, _seal(data))
+        descriptor = os.open(self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, fields + sha256(b"mark" + self._whose + fields).digest(), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _unmark(self, mark: bytes) -> tuple[int, bytes]:
+        """At which slot which state was saved last; slot 0: none was. Raises ValueError."""
+        fields, seal = mark[: _MARK.size], mark[_MARK.size :]
+        if seal != sha256(b"mark" + self._whose + fields).digest():
+            raise ValueError(f"{self._lock_path.name} beside it is gone, damaged or of another application")
+        slot, digest = _MARK.unpack(fields)
+        return slot, digest
 
     def _write(self, state: RunnerState) -> bytes:
         head = struct.pack(">QQ", state.slot, state.time_ms)
@@ -107,6 +151,11 @@ def running(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def _seal(data: bytes) -> bytes:
+    """The seal that a state file carries."""
+    return data[len(MAGIC) : len(MAGIC) + 32]
 
 
 def _list(items: Sequence[bytes]) -> bytes:

@@ -57,6 +57,54 @@ def test_a_file_that_was_torn_or_changed_at_any_byte_is_refused(tmp_path: Path) 
         opened(tmp_path)
 
 
+def test_an_old_state_or_none_is_not_taken_for_the_newest(tmp_path: Path) -> None:
+    """The mark beside it knows. Whoever deletes both begins anew."""
+    path, mark = tmp_path / "kv.state", tmp_path / "kv.lock"
+    assert opened(tmp_path) is None
+    marks, states = [mark.read_bytes()], []
+    feed, runner = Feed(), Runner("kv", Store())
+    for slot in range(1, 4):
+        feed.add(b"set a %d" % slot, time_ms=slot)
+        feed.tell(runner)
+        StateFile(tmp_path, ID, "m", "kv").save(runner.state())
+        marks.append(mark.read_bytes())
+        states.append(path.read_bytes())
+    other = Feed()
+    for slot in range(1, 4):
+        other.add(b"set b %d" % slot, time_ms=slot)
+    another = Runner("kv", Store())
+    other.tell(another)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    StateFile(elsewhere, ID, "m", "kv").save(another.state())
+    states.append((elsewhere / "kv.state").read_bytes())
+    for at, says in (
+        (0, "an old one, of slot 1"),
+        (1, "an old one, of slot 2"),
+        (3, "not the one that was saved"),
+    ):
+        path.write_bytes(states[at])
+        mark.write_bytes(marks[-1])
+        for _ in range(2):
+            with pytest.raises(StateError, match=rf"{says}.*delete it and kv\.lock"):
+                opened(tmp_path)
+        assert mark.read_bytes() == marks[-1]
+    path.unlink()
+    with pytest.raises(StateError, match=r"is gone, but it was saved at slot 3.*delete it and kv\.lock"):
+        opened(tmp_path)
+    for at, state in enumerate(states[:3], 1):  # a crash between the two writes
+        path.write_bytes(state)
+        mark.write_bytes(marks[at - 1])
+        assert opened(tmp_path) is not None
+    for broken in (b"", marks[3][:-1], bytes(len(marks[3]))):
+        mark.write_bytes(broken)
+        with pytest.raises(StateError, match="gone, damaged or of another"):
+            opened(tmp_path)
+    path.unlink()
+    mark.unlink()
+    assert opened(tmp_path) is None
+
+
 @pytest.mark.parametrize("other", [{"alliance_id": b"j" * 32}, {"member": "n"}])
 def test_anothers_file_is_refused(tmp_path: Path, other: dict[str, bytes]) -> None:
     StateFile(tmp_path, ID, "m", "kv").save(reached())

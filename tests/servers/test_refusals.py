@@ -94,7 +94,8 @@ def test_a_cloned_machine(running: Cluster, tmp_path: Path) -> None:
     """Two processes with one identity and one past: one of them votes, the other one stops at once."""
     original = running.servers.pop("member-6")
     clone_folder = tmp_path / "member-6"
-    shutil.copytree(running.member("member-6"), clone_folder)
+    shutil.copytree(running.member("member-6"), clone_folder, ignore=shutil.ignore_patterns("journal.*"))
+    running.keep_disk("member-6", clone_folder)
     (address,) = free_addresses(1)
     clone = ServerProcess(clone_folder, "--listen", address)
     try:
@@ -137,6 +138,11 @@ def test_lost_halved_and_damaged_journals(running: Cluster, tmp_path: Path) -> N
     journal = running.member("member-4") / "journal.sqlite"
     wal, marker = journal.with_name("journal.sqlite-wal"), journal.with_name("journal.started")
 
+    def flip_in_wal() -> None:
+        data = bytearray(wal.read_bytes())
+        data[len(data) // 2] ^= 1
+        wal.write_bytes(data)
+
     def flip() -> None:
         data = bytearray(journal.read_bytes())
         data[data.rindex(b"0000000000")] ^= 1  # within a command that a client sent
@@ -145,8 +151,10 @@ def test_lost_halved_and_damaged_journals(running: Cluster, tmp_path: Path) -> N
     for damage, says in (
         (lambda: running.wipe("member-4"), "is gone, but this member has run before"),
         (wal.unlink, "its journal.sqlite-wal is missing"),
-        (lambda: (journal.unlink(), marker.unlink()), "is gone, but its journal.sqlite-wal is here"),
+        (lambda: (journal.unlink(), marker.unlink()), "is gone, but journal.sqlite-wal is here"),
+        (marker.unlink, "journal.started is gone, but journal.sqlite is here"),
         (flip, "is damaged"),
+        (flip_in_wal, "journal.sqlite"),
     ):
         damage()  # type: ignore[no-untyped-call]
         line = refused(running, "member-4", 4)
@@ -155,6 +163,18 @@ def test_lost_halved_and_damaged_journals(running: Cluster, tmp_path: Path) -> N
         running.put_disk("member-4", tmp_path / "kept")
     running.start("member-4")
     running.await_level("member-4")
+
+
+def test_a_journal_that_is_taken_away_under_a_running_member(running: Cluster, tmp_path: Path) -> None:
+    """It ends before it says more, whether it has something to write or not, and can be put back."""
+    journal = running.member("member-5") / "journal.sqlite"
+    server = running.servers.pop("member-5")
+    journal.rename(tmp_path / "moved.sqlite")
+    assert server.wait() == 4
+    assert "journal.sqlite was removed, renamed or replaced while this member ran" in last_line(server)
+    (tmp_path / "moved.sqlite").rename(journal)
+    running.start("member-5")
+    running.await_level("member-5")
 
 
 def test_nothing_of_this_left_a_traceback(running: Cluster) -> None:

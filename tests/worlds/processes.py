@@ -314,8 +314,9 @@ class Cluster:
 
     def keep_disk(self, name: str, folder: Path) -> None:
         """Copies what the member remembers, as a backup or a snapshot would; it may be running."""
-        folder.mkdir()
-        for path in sorted(self.member(name).glob("journal.*")):
+        folder.mkdir(exist_ok=True)
+        # The mark first: it may be behind its journal, and never ahead.
+        for path in sorted(self.member(name).glob("journal.*"), key=lambda path: path.suffix != ".started"):
             shutil.copy(path, folder)
 
     def put_disk(self, name: str, folder: Path) -> None:
