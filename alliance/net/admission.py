@@ -46,8 +46,6 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
     # It would let the other end's speed raise the window, to 8 MiB and more for each call.
     ("grpc.http2.bdp_probe", 0),
-    # A megabyte could become a thousand, and its length is looked at afterwards.
-    ("grpc.per_message_decompression", 0),
 ]
 
 

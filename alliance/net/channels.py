@@ -27,6 +27,8 @@ _COMMON: list[tuple[str, Any]] = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
+    # A megabyte could become a thousand, and its length is looked at afterwards.
+    ("grpc.per_message_decompression", 0),
 ]
 SERVER_OPTIONS: list[tuple[str, Any]] = [
     *_COMMON,

@@ -16,6 +16,7 @@ from alliance.net.limits import (
     SLACK_BYTES,
     STRANGERS_PER_ADDRESS_MAX,
     SUBMISSIONS_BYTES_MAX,
+    WINDOW_BYTES,
 )
 
 MIB = 1024 * 1024
@@ -68,7 +69,7 @@ def test_a_message_that_never_ends_is_cut_off_whatever_length_it_announces(world
     world.call()
     world.arrive("a:1", SUBMISSIONS_BYTES_MAX)
     assert not world.over()
-    world.arrive("a:1", SLACK_BYTES + 128 * 1024)
+    world.arrive("a:1", SLACK_BYTES + WINDOW_BYTES + 1024)
     assert world.over() == ["a:1"]
 
 

@@ -222,3 +222,25 @@ async def served(port: int) -> x509.Certificate:
     """The certificate that a server shows, to whoever asks."""
     pem = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
     return x509.load_pem_x509_certificate(pem.encode())
+
+
+def test_what_a_member_compresses_is_not_inflated(farm: Farm, run: Run) -> None:
+    """It could send a thousand times more than it sends; nobody in an alliance compresses."""
+
+    async def answer(request: bytes, context: Any) -> bytes:
+        return bytes(1_000_000)
+
+    async def scenario() -> None:
+        server = grpc.aio.server(compression=grpc.Compression.Gzip)
+        methods = {"Status": grpc.unary_unary_rpc_method_handler(answer)}
+        handler: Any = grpc.method_handlers_generic_handler("alliance.v1.Client", methods)
+        server.add_generic_rpc_handlers((handler,))
+        credentials = channels.server_credentials(farm.config, farm.members[ME])
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+        await server.start()
+        async with open_channel(at(farm.config, ME, port), farm.clients[0]) as channel:
+            ask: Any = channel.unary_unary("/alliance.v1.Client/Status")
+            assert len(await ask(b"")) < 10_000
+        await server.stop(None)
+
+    run(scenario())
