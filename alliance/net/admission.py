@@ -24,6 +24,7 @@ from alliance.net.channels import SERVER_OPTIONS, Identities
 from alliance.net.doorman import Doorman
 from alliance.net.guard import RequestGuard
 from alliance.net.limits import (
+    CALLS_PENDING_MAX,
     CALLS_PER_CONNECTION_MAX,
     CALLS_PER_HOLDER_MAX,
     HANDSHAKE_SECONDS,
@@ -46,6 +47,9 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.http2.lookahead_bytes", WINDOW_BYTES),
     # It would let the other end's speed raise the window, to 8 MiB and more for each call.
     ("grpc.http2.bdp_probe", 0),
+    # Beyond this gRPC refuses some of those that come, beyond twice as many all, at little cost.
+    ("grpc.server.max_pending_requests", CALLS_PENDING_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", 2 * CALLS_PENDING_MAX),
 ]
 
 

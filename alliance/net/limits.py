@@ -31,6 +31,9 @@ CALLS_PER_HOLDER_MAX = 64
 CALLS_MAX = 2048
 """Open calls of a process. Beyond it only parties that have none get one, so that no crowd keeps one out."""
 
+CALLS_PENDING_MAX = 256
+"""Calls that wait to be looked at: a second's work for a busy process."""
+
 WINDOW_BYTES = 256 * 1024
 """What gRPC takes of a call before its handler reads (``grpc.http2.lookahead_bytes``). What is longer takes a
 round trip more."""
