@@ -57,7 +57,7 @@ class RowTarget:
 
 def positions(chain: Chain) -> list[bytes]:
     proof, election = map(records.pack_certificate, (chain.certificate(12), chain.election(0)))
-    position = records.Position(12, 14, 1, 1, 14, 13, proof, proof, election, b"n" * 32)
+    position = records.Position(12, 14, 1, 1, 14, 13, 2, 9, proof, proof, election, b"n" * 32)
     return [records.Position().pack(), position.pack()]
 
 
