@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from alliance.cli import (
+    alarms,
     evidence,
     init,
     listen,
@@ -65,6 +66,7 @@ init.register(app)
 serve.register(app)
 step_down.register(app)
 status.register(app)
+alarms.register(app)
 propose.register(app)
 listen.register(app)
 receipts.register(app)

@@ -176,6 +176,34 @@ class StatusReply(_message.Message):
     journal_checked_seconds_ago: float
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., certificate_expires: _Optional[int] = ..., connections: _Optional[int] = ..., connections_max: _Optional[int] = ..., calls: _Optional[int] = ..., calls_max: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., bytes_in_flight_max: _Optional[int] = ..., descriptors: _Optional[int] = ..., descriptors_max: _Optional[int] = ..., calls_refused: _Optional[int] = ..., connections_cut: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., suspected: _Optional[_Iterable[str]] = ..., journal_checked: _Optional[int] = ..., journal_checked_seconds_ago: _Optional[float] = ...) -> None: ...
 
+class AlarmsRequest(_message.Message):
+    __slots__ = ("acknowledge",)
+    ACKNOWLEDGE_FIELD_NUMBER: _ClassVar[int]
+    acknowledge: bool
+    def __init__(self, acknowledge: bool = ...) -> None: ...
+
+class Alarm(_message.Message):
+    __slots__ = ("member", "reason", "since_ms", "times", "ended_ms", "acknowledged")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    TIMES_FIELD_NUMBER: _ClassVar[int]
+    ENDED_MS_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    member: str
+    reason: str
+    since_ms: int
+    times: int
+    ended_ms: int
+    acknowledged: bool
+    def __init__(self, member: _Optional[str] = ..., reason: _Optional[str] = ..., since_ms: _Optional[int] = ..., times: _Optional[int] = ..., ended_ms: _Optional[int] = ..., acknowledged: bool = ...) -> None: ...
+
+class AlarmsReply(_message.Message):
+    __slots__ = ("alarms",)
+    ALARMS_FIELD_NUMBER: _ClassVar[int]
+    alarms: _containers.RepeatedCompositeFieldContainer[Alarm]
+    def __init__(self, alarms: _Optional[_Iterable[_Union[Alarm, _Mapping]]] = ...) -> None: ...
+
 class StepDownRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -55,6 +55,11 @@ class ClientStub(object):
                 request_serializer=alliance_dot_pb_dot_client__pb2.StepDownRequest.SerializeToString,
                 response_deserializer=alliance_dot_pb_dot_client__pb2.StepDownReply.FromString,
                 _registered_method=True)
+        self.Alarms = channel.unary_unary(
+                '/alliance.v1.Client/Alarms',
+                request_serializer=alliance_dot_pb_dot_client__pb2.AlarmsRequest.SerializeToString,
+                response_deserializer=alliance_dot_pb_dot_client__pb2.AlarmsReply.FromString,
+                _registered_method=True)
 
 
 class ClientServicer(object):
@@ -87,6 +92,12 @@ class ClientServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Alarms(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClientServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +120,11 @@ def add_ClientServicer_to_server(servicer, server):
                     servicer.StepDown,
                     request_deserializer=alliance_dot_pb_dot_client__pb2.StepDownRequest.FromString,
                     response_serializer=alliance_dot_pb_dot_client__pb2.StepDownReply.SerializeToString,
+            ),
+            'Alarms': grpc.unary_unary_rpc_method_handler(
+                    servicer.Alarms,
+                    request_deserializer=alliance_dot_pb_dot_client__pb2.AlarmsRequest.FromString,
+                    response_serializer=alliance_dot_pb_dot_client__pb2.AlarmsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,6 +235,33 @@ class Client(object):
             '/alliance.v1.Client/StepDown',
             alliance_dot_pb_dot_client__pb2.StepDownRequest.SerializeToString,
             alliance_dot_pb_dot_client__pb2.StepDownReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Alarms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alliance.v1.Client/Alarms',
+            alliance_dot_pb_dot_client__pb2.AlarmsRequest.SerializeToString,
+            alliance_dot_pb_dot_client__pb2.AlarmsReply.FromString,
             options,
             channel_credentials,
             insecure,

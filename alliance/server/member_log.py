@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from alliance.config.file import AllianceConfig
+from alliance.server.alarms import Alarms
 from fab_paxos.effects import Offence
 
 log = logging.getLogger("alliance.server")
@@ -15,7 +16,7 @@ log = logging.getLogger("alliance.server")
 class MemberLog:
     """At most one line per kind, member and second: a flood, of messages or of links, must not fill the disk.
 
-    ``refused``: how many messages and frames of each member were; ``alarms``: why a link to it was refused;
+    ``refused``: how many messages and frames of each member were; ``alarms``: why links to them were refused;
     ``offences``: for what, and how often, the engine has blamed or suspected whom.
     """
 
@@ -23,10 +24,12 @@ class MemberLog:
         self._config = config
         self._last: dict[tuple[str, int], float] = {}
         self.refused: Counter[int] = Counter()
-        self.alarms: dict[int, str] = {}
+        self.alarms = Alarms()
         self.offences: Counter[tuple[int, Offence]] = Counter()
 
     def connected(self, member: int) -> None:
+        if self.alarms.ended(member) is not None:
+            log.info("%s greets as it should again: its alarm has ended", self._name(member))
         if self._is_due("connected", member):
             log.info("connected to %s", self._name(member))
 
@@ -49,7 +52,7 @@ class MemberLog:
 
     def doubted(self, member: int, reason: str) -> None:
         """Its identity is in doubt."""
-        self.alarms[member] = reason
+        self.alarms.raised(member, reason)
         self.accuse(member, f"the link was refused: {reason}")
 
     def accuse(self, member: int, text: str) -> None:

@@ -197,6 +197,13 @@ class ClientService:
         done = await self._leadership.hand_over()
         return pb.StepDownReply(led=done.led, leader=self._members[done.leader].name, view=done.view)
 
+    async def Alarms(self, request: pb.AlarmsRequest, context: Context) -> pb.AlarmsReply:  # noqa: N802
+        if self._identities.member(context) != self._leadership.me:
+            await context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, "a member tells its alarms to nobody but its own operator"
+            )
+        return self._status.alarms(acknowledge=request.acknowledge)
+
     async def _known(self, context: Context) -> None:
         """Aborts for anybody but a member or client."""
         if self._identities.known(context) is None:

@@ -62,7 +62,7 @@ class StatusSource:
                     name=members[peer].name,
                     connected=link.connected,
                     rejected=log.refused[peer],
-                    alarm=log.alarms.get(peer, ""),
+                    alarm=log.alarms.standing(peer),
                 )
                 for peer, link in watched.links.items()
             ],
@@ -80,6 +80,23 @@ class StatusSource:
             journal_checked_seconds_ago=seconds,
             **dataclasses.asdict(watched.budget.usage),
         )
+
+    def alarms(self, *, acknowledge: bool) -> pb.AlarmsReply:
+        """All that is noted, as it was before the operator's word that it has been seen."""
+        noted = [
+            pb.Alarm(
+                member=self._config.members[alarm.member].name,
+                reason=alarm.reason,
+                since_ms=alarm.since_ms,
+                times=alarm.times,
+                ended_ms=alarm.ended_ms,
+                acknowledged=alarm.acknowledged,
+            )
+            for alarm in self._watched.log.alarms.all()
+        ]
+        if acknowledge:
+            self._watched.log.alarms.acknowledge()
+        return pb.AlarmsReply(alarms=noted)
 
     def _names(self, *, certain: bool) -> list[str]:
         """Of members with an offence of this kind."""

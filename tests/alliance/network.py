@@ -56,7 +56,8 @@ class Office(Told):
         config = chain.farm.config
         whole: Any = self  # inbox, engine and failure
         check, mine = JournalCheck(self.journal, self.history), chain.farm.members[me]
-        watched = Watched(whole, {}, MemberLog(config), PeerClocks(config), {}, check, mine, Budget())
+        self.log = MemberLog(config)
+        watched = Watched(whole, {}, self.log, PeerClocks(config), {}, check, mine, Budget())
         status = StatusSource(config, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
         self.service = ClientService(

@@ -75,7 +75,7 @@ class Flooder:
         self.counts: Counter[str] = Counter()
         self._starts = itertools.count(time.time_ns())
         self._seal = Seal(self.config, self.me, self.credentials.signing_key)
-        self.frames = [*self._large(client, passphrase), *map(self._packed, self._small())]
+        self.frames = [*map(self._packed, self._small()), *self._large(client, passphrase)]
 
     def _packed(self, messages: list[Message]) -> bytes:
         return envelope([self._seal.close(message) for message in messages], self.config.epoch)

@@ -153,6 +153,7 @@ def test_whoever_got_through_the_handshake_is_still_nobody(farm: Farm, office: O
             for call in (
                 lambda c=context: office.service.Status(pb.StatusRequest(), c),
                 lambda c=context: office.service.StepDown(pb.StepDownRequest(), c),
+                lambda c=context: office.service.Alarms(pb.AlarmsRequest(), c),
                 lambda c=context: office.service.Listen(pb.ListenRequest(first_slot=1), c),
                 lambda c=context: office.service.Submit(None, c),
                 lambda c=context: Side(farm, ME).service.exchange(None, c),

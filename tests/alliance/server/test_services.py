@@ -271,6 +271,36 @@ def test_status_tells_where_the_member_stands(farm: Farm, office: Office, chain:
     run(scenario())
 
 
+# -- Alarms ------------------------------------------------------------------------------------------
+
+
+def test_a_member_tells_its_alarms_to_nobody_but_itself(farm: Farm, office: Office, run: Run) -> None:
+    """Nor does anybody else say that they have been seen."""
+    office.log.alarms.raised(1, "it forgot")
+    others = [party for member, party in enumerate(farm.members) if member != ME]
+
+    async def ask(channel: Any, *, acknowledge: bool) -> Any:
+        call = door(channel, "Alarms", "unary_unary", pb.AlarmsReply)
+        return await call(pb.AlarmsRequest(acknowledge=acknowledge))
+
+    async def scenario() -> None:
+        async with serving(farm, ME, office) as port:
+            for credentials in (*farm.clients, *others):
+                async with open_channel(at(farm.config, ME, port), credentials) as channel:
+                    with pytest.raises(grpc.aio.AioRpcError) as refused:
+                        await ask(channel, acknowledge=True)
+                    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            assert office.log.alarms.standing(1)
+            async with open_channel(at(farm.config, ME, port), farm.members[ME]) as channel:
+                for acknowledge, seen in ((False, False), (True, False), (False, True)):
+                    (alarm,) = (await ask(channel, acknowledge=acknowledge)).alarms
+                    assert (alarm.member, alarm.reason, alarm.acknowledged) == ("member-2", "it forgot", seen)
+                    assert not alarm.HasField("ended_ms")
+        assert office.log.alarms.standing(1) == ""
+
+    run(scenario())
+
+
 # -- StepDown ----------------------------------------------------------------------------------------
 
 

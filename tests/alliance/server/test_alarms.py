@@ -1,0 +1,51 @@
+"""An alarm has a beginning and an end, and somebody may have seen it."""
+
+from __future__ import annotations
+
+from alliance.server.alarms import ENDED_MAX, Alarm, Alarms
+
+
+class Moments:
+    """Each time that it is looked at, it is a second later."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        self.seconds += 1.0
+        return self.seconds
+
+
+def test_an_alarm_stands_until_a_good_handshake() -> None:
+    alarms = Alarms(Moments())
+    for _ in range(3):
+        alarms.raised(4, "it forgot")
+    assert alarms.all() == [Alarm(4, "it forgot", 1_000, times=3)]
+    assert (alarms.standing(4), alarms.standing(5)) == ("it forgot", "")
+    assert alarms.ended(5) is None
+    assert alarms.ended(4) is not None
+    assert alarms.standing(4) == ""
+    assert alarms.all() == [Alarm(4, "it forgot", 1_000, times=3, ended_ms=2_000)]
+
+
+def test_what_comes_back_is_a_new_alarm_that_nobody_has_seen() -> None:
+    alarms = Alarms(Moments())
+    alarms.raised(4, "it forgot")
+    alarms.acknowledge()
+    assert alarms.standing(4) == ""
+    alarms.raised(4, "it forgot")
+    assert alarms.standing(4) == "", "the same one goes on"
+    alarms.ended(4)
+    alarms.raised(4, "it forgot")
+    assert alarms.standing(4) == "it forgot"
+    alarms.raised(4, "two machines")
+    assert alarms.standing(4) == "two machines"
+    assert [alarm.acknowledged for alarm in alarms.all()] == [True, False, False]
+    assert [alarm.since_ms for alarm in alarms.all()] == sorted(alarm.since_ms for alarm in alarms.all())
+
+
+def test_a_member_that_forgets_in_ever_new_ways_fills_nothing() -> None:
+    alarms = Alarms()
+    for number in range(10 * ENDED_MAX):
+        alarms.raised(4, f"its start number {number}")
+    assert len(alarms.all()) == ENDED_MAX + 1
