@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.keys.channel import LIFETIME, Credentials, certify, utc_now
 from alliance.net import channels
-from alliance.net.channels import Channels, Identities, open_channel
+from alliance.net.channels import Channels, Identities, established, open_channel
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
-from tests.alliance.doors import ME, attempt, forged, reaching, stranger, usual, vouched
+from tests.alliance.doors import ME, attempt, door, forged, reaching, stranger, usual, vouched
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.links import Side
 from tests.alliance.network import Office, at, serving
@@ -201,20 +202,23 @@ def test_a_renewed_certificate_is_served_without_a_restart(farm: Farm, office: O
         server, client = aging(farm.members[ME]), aging(farm.clients[0])
         async with serving(farm, ME, office, mine=server) as port:
             there, channels = at(farm.config, ME, port), Channels(client)
-            first = channels.to(there)
-            assert await attempt(first, "Status") is grpc.StatusCode.OK
+            stream = door(channels.to(there), "Listen", "unary_stream")(pb.ListenRequest(first_slot=1))
+            await established(stream)
+            reading = asyncio.create_task(stream.read())
             moment[0] = made + LIFETIME * 0.6
-            assert channels.to(there) is first
+            assert channels.to(there) is channels.to(there)
+            assert len(channels) == 1
             assert (before := await served(port)) == server.channel().certificate
             moment[0] = utc_now()
             assert (after := await served(port)) == server.channel().certificate
             assert after.not_valid_after_utc > before.not_valid_after_utc
             assert after.public_key() != before.public_key()
-            second = channels.to(there)
-            assert second is not first
-            for channel in (first, second):  # what is open stays open
-                assert await attempt(channel, "Status") is grpc.StatusCode.OK
+            assert await attempt(channels.to(there), "Status") is grpc.StatusCode.OK
+            gc.collect()
+            assert not reading.done()  # what was begun goes on
             await channels.close()
+            await asyncio.wait([reading])
+            assert reading.cancelled() or reading.exception() is not None
 
     run(scenario())
 
