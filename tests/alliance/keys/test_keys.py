@@ -286,6 +286,14 @@ def test_a_renewal_that_meets_a_new_passphrase_leaves_the_files_alone(
     load_all(farm, home, NEW)
 
 
+def test_a_file_that_moves_into_its_place_while_it_is_read_is_found(
+    farm: Farm, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process renews: between the look which file counts and its opening, the new one has moved."""
+    monkeypatch.setattr(files, "current", lambda path: path.with_name(f"{path.name}.new"))
+    load_all(farm, home)
+
+
 # -- who else may read and write ---------------------------------------------------------------------
 
 

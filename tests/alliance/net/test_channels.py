@@ -182,6 +182,7 @@ def test_who_certified_a_channel_is_checked_again_behind_the_handshake(farm: Far
         vouched(client, "client-1"),
         stranger("client-1"),
         (b"", client.party.certificate.public_bytes(Encoding.PEM)),  # the identity itself opens nothing
+        (b"", b"no certificate"),
     ):
         assert known(pair) is None
     under_my_name = replace(client.party, certificate=member.party.certificate)
