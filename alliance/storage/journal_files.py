@@ -44,6 +44,7 @@ _FRAME_BYTES = 24 + PAGE_SIZE
 _HEADER = struct.Struct(">8I")
 _LITTLE, _BIG = 0x377F0682, 0x377F0683
 _VERSION = 3007000
+_MARKS = struct.Struct(">3I")
 _HEADS = struct.Struct(f">6I{PAGE_SIZE}x")
 _CHUNK_FRAMES = 1024
 _PAIRS = (8 + PAGE_SIZE) // 8
@@ -170,36 +171,41 @@ def _read_wal(file: BinaryIO) -> Wal:
 
 
 def _read_frames(file: BinaryIO, salts: Sum, seed: Sum, order: str) -> Wal:
-    wal = Wal()
-    good, number, pending, commits = True, 0, set[int](), 0
-    bad = 0
-    behind: int | None = None  # a commit mark at or behind the first bad frame
+    wal, pending, commits, number = Wal(), set[int](), 0, 0
     while chunk := file.read(_FRAME_BYTES * _CHUNK_FRAMES):
         heads = list(_HEADS.iter_unpack(chunk[: len(chunk) - len(chunk) % _FRAME_BYTES]))
-        whole = _good_frames(chunk, heads, salts, seed, order) if good else 0
-        counts = _counts(chunk) if good else {}
-        for at, (page, commit, one, other, first, second) in enumerate(heads):
+        whole = _good_frames(chunk, heads, salts, seed, order)
+        counts = _counts(chunk)
+        for at, (page, commit, _, _, *summed) in enumerate(heads[:whole]):
             number += 1
-            if at < whole:
-                pending.add(page)
-                commits = max(commits, counts.get(at, 0))
-                seed = (first, second)
-                if commit:
-                    wal.frames, wal.pages, wal.commits = number, commit, commits
-                    wal.written |= pending
-                    pending.clear()
-                continue
-            if good:
-                good, bad = False, number
-            if (one, other) != salts:
-                continue
-            if behind is not None:
-                raise Damaged(
-                    f"frame {bad} of the WAL is damaged: frame {behind} commits it, and {number} follows"
-                )
+            pending.add(page)
+            commits = max(commits, counts.get(at, 0))
+            seed = (summed[0], summed[1])
             if commit:
-                behind = number
+                wal.frames, wal.pages, wal.commits = number, commit, commits
+                wal.written |= pending
+                pending.clear()
+        if whole < len(heads):
+            _check_behind(file, number, salts)
+            break
     return wal
+
+
+def _check_behind(file: BinaryIO, good: int, salts: Sum) -> None:
+    """After so many good frames. Of the others, however many they are, only the salts and marks matter."""
+    commits: int | None = None
+    for number in range(good, (os.fstat(file.fileno()).st_size - HEADER_BYTES) // _FRAME_BYTES):
+        head = os.pread(file.fileno(), _MARKS.size, HEADER_BYTES + number * _FRAME_BYTES + 4)
+        commit, one, other = _MARKS.unpack(head)
+        if (one, other) != salts:
+            continue
+        if commits is not None:
+            raise Damaged(
+                f"frame {good + 1} of the WAL is damaged: frame {commits} commits it, and"
+                f" {number + 1} follows"
+            )
+        if commit:
+            commits = number + 1
 
 
 def _counts(chunk: bytes) -> dict[int, int]:

@@ -160,7 +160,7 @@ READING = [
     ),
     _bug(
         "damage in the WAL is taken for a torn tail",
-        at(f"{_FILES}_read_frames", "if behind is not None:", "if False:"),
+        at(f"{_FILES}_check_behind", "if commits is not None:", "if False:"),
     ),
     _bug(
         "a bad frame of the WAL goes unnoticed beside a good one",
