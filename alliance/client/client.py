@@ -73,7 +73,7 @@ class MemberStatus:
     clock_ahead_ms: int | None = None
     """How far its clock is ahead of the median of the others', in milliseconds; None if it does not know."""
     alarms: tuple[str, ...] = ()
-    """Members whose identity is in doubt, each with what was seen: an old disk, or two machines."""
+    """Members whose identity is in doubt, or was in the last hour ("(ended …)"), each with what was seen."""
     evidence: dict[str, int] = field(default_factory=dict)
     offences: dict[str, dict[str, int]] = field(default_factory=dict)
     """How often whom for what: by member, and by the names of ``alliance.evidence.Offence``."""

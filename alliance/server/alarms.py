@@ -1,7 +1,8 @@
 """Members whose identity is or was in doubt: since when, why, and until when.
 
-An alarm begins when a link is refused, and ends with that member's next good handshake. Its operator's word
-that it has been seen takes it out of the status; nothing else depends on it.
+An alarm begins when a link is refused, and ends with that member's next good handshake. For an hour it is
+still told in the status, as one that has ended. The operator's word that it has been seen takes it out of the
+status at once; nothing else depends on it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+ENDED_SHOWN_MS = 3_600_000
 ENDED_MAX = 64
 """Alarms that have ended and are still told; the log file has all."""
 
@@ -58,10 +61,23 @@ class Alarms:
         for alarm in self.all():
             alarm.acknowledged = True
 
-    def standing(self, member: int) -> str:
-        """Why it is in doubt now, as far as that is not acknowledged; empty if it is not."""
-        alarm = self._standing.get(member)
-        return alarm.reason if alarm is not None and not alarm.acknowledged else ""
+    def told(self, member: int) -> str:
+        """Why it is in doubt, or was within the last hour; empty if it is not, or if that has been seen.
+
+        Of two machines with one identity the one that goes on greets well, and an alarm that ended with that
+        must not go by unseen.
+        """
+        ended = (alarm for alarm in reversed(self._ended) if alarm.member == member)
+        alarm = self._standing.get(member) or next(ended, None)
+        if alarm is None or alarm.acknowledged:
+            return ""
+        if alarm.ended_ms is None:
+            return alarm.reason
+        if self._time() - alarm.ended_ms > ENDED_SHOWN_MS:
+            return ""
+        return (
+            f"{alarm.reason} (ended {datetime.fromtimestamp(alarm.ended_ms / 1000, UTC):%Y-%m-%d %H:%M:%SZ})"
+        )
 
     def all(self) -> list[Alarm]:
         """Those that have ended and those that stand, by the time at which they began."""

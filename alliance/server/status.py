@@ -62,7 +62,7 @@ class StatusSource:
                     name=members[peer].name,
                     connected=link.connected,
                     rejected=log.refused[peer],
-                    alarm=log.alarms.standing(peer),
+                    alarm=log.alarms.told(peer),
                 )
                 for peer, link in watched.links.items()
             ],

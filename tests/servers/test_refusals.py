@@ -40,6 +40,14 @@ def await_alarm(cluster: Cluster, text: str, logged: str = "") -> None:
             assert time.monotonic() < deadline, late
 
 
+def await_calm(cluster: Cluster) -> None:
+    """Waits until all alarms have ended, as they do when whom they are about greets well."""
+    deadline = time.monotonic() + LEVEL_SECONDS
+    with cluster.client("client-2") as client:
+        while alarms := [a for member in client.status() for a in member.alarms if "(ended" not in a]:
+            assert time.monotonic() < deadline, f"alarms that do not end: {alarms}"
+
+
 def refused(cluster: Cluster, name: str, code: int) -> str:
     """What a server says that must not vote."""
     server = cluster.launch(name)
@@ -112,6 +120,7 @@ def test_a_cloned_machine(running: Cluster, tmp_path: Path) -> None:
     running.put_disk("member-6", clone_folder)
     running.start("member-6")
     running.await_level("member-6")
+    await_calm(running)
 
 
 def test_a_full_disk(running: Cluster) -> None:

@@ -21,25 +21,41 @@ def test_an_alarm_stands_until_a_good_handshake() -> None:
     for _ in range(3):
         alarms.raised(4, "it forgot")
     assert alarms.all() == [Alarm(4, "it forgot", 1_000, times=3)]
-    assert (alarms.standing(4), alarms.standing(5)) == ("it forgot", "")
+    assert (alarms.told(4), alarms.told(5)) == ("it forgot", "")
     assert alarms.ended(5) is None
     assert alarms.ended(4) is not None
-    assert alarms.standing(4) == ""
     assert alarms.all() == [Alarm(4, "it forgot", 1_000, times=3, ended_ms=2_000)]
+    assert alarms.told(4) == "it forgot (ended 1970-01-01 00:00:02Z)"
+    assert alarms.told(5) == ""
+
+
+def test_one_that_has_ended_is_told_for_an_hour_unless_it_has_been_seen() -> None:
+    """Also if somebody with the same identity greets well at once."""
+    for seen in (False, True):
+        moments = Moments()
+        alarms = Alarms(moments)
+        alarms.raised(4, "two machines")
+        alarms.ended(4)
+        if seen:
+            alarms.acknowledge()
+        moments.seconds += 3_500
+        assert ("two machines (ended" in alarms.told(4)) is not seen
+        moments.seconds += 200
+        assert alarms.told(4) == ""
 
 
 def test_what_comes_back_is_a_new_alarm_that_nobody_has_seen() -> None:
     alarms = Alarms(Moments())
     alarms.raised(4, "it forgot")
     alarms.acknowledge()
-    assert alarms.standing(4) == ""
+    assert alarms.told(4) == ""
     alarms.raised(4, "it forgot")
-    assert alarms.standing(4) == "", "the same one goes on"
+    assert alarms.told(4) == "", "the same one goes on"
     alarms.ended(4)
     alarms.raised(4, "it forgot")
-    assert alarms.standing(4) == "it forgot"
+    assert alarms.told(4) == "it forgot"
     alarms.raised(4, "two machines")
-    assert alarms.standing(4) == "two machines"
+    assert alarms.told(4) == "two machines"
     assert [alarm.acknowledged for alarm in alarms.all()] == [True, False, False]
     assert [alarm.since_ms for alarm in alarms.all()] == sorted(alarm.since_ms for alarm in alarms.all())
 

@@ -312,9 +312,9 @@ def test_links_and_leaders_are_told_once(
                 "view 8: leader is now member-3",
                 "member-6: the link was refused: it forgot",
             ]
-            assert server._log.alarms.standing(5) == "it forgot"
+            assert server._log.alarms.told(5) == "it forgot"
             server._receiver.connected(5)
-            assert server._log.alarms.standing(5) == ""
+            assert "it forgot (ended 2" in server._log.alarms.told(5)
 
     run(scenario())
 

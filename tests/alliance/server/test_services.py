@@ -290,13 +290,13 @@ def test_a_member_tells_its_alarms_to_nobody_but_itself(farm: Farm, office: Offi
                     with pytest.raises(grpc.aio.AioRpcError) as refused:
                         await ask(channel, acknowledge=True)
                     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
-            assert office.log.alarms.standing(1)
+            assert office.log.alarms.told(1)
             async with open_channel(at(farm.config, ME, port), farm.members[ME]) as channel:
                 for acknowledge, seen in ((False, False), (True, False), (False, True)):
                     (alarm,) = (await ask(channel, acknowledge=acknowledge)).alarms
                     assert (alarm.member, alarm.reason, alarm.acknowledged) == ("member-2", "it forgot", seen)
                     assert not alarm.HasField("ended_ms")
-        assert office.log.alarms.standing(1) == ""
+        assert office.log.alarms.told(1) == ""
 
     run(scenario())
 
