@@ -312,6 +312,14 @@ CATCH_UP = [
         at("fab_paxos.catch_up:CatchUp.on_frame", "proven = False", "proven = True"),
     ),
     _bug(
+        "what is given for asking is not counted",
+        at("fab_paxos.answers:Answers.may", "< ANSWER_BYTES_PER_BEAT:", ">= 0:"),
+    ),
+    _bug(
+        "who supplies nothing does not rest",
+        at("fab_paxos.catch_up:CatchUp._give_up", "= 1 << self._failures[peer]", "= 0"),
+    ),
+    _bug(
         "the length of a cover is not checked",
         at(
             "verifiable_log.merkle_proofs:root_from_cover",
