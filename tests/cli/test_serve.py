@@ -135,19 +135,17 @@ def test_the_journal_of_another_member_and_of_another_alliance(
     with home:
         home.launch("member-1").await_ready()
         home.stop("member-1")
-    journal = (home.member("member-1") / "journal.sqlite").read_bytes()
-    other = home.member("member-2") / "journal.sqlite"
-    other.write_bytes(journal)
-    code, error = _refused(alliance, home.member("member-2"))
-    assert code == 4
-    assert "is the journal of another member" in error
-    assert other.read_bytes() == journal
-    foreign = stranger.member("member-1") / "journal.sqlite"
-    foreign.write_bytes(journal)
-    code, error = _refused(alliance, stranger.member("member-1"))
-    foreign.unlink()
-    assert code == 4
-    assert "is the journal of another alliance" in error
+    for folder in (home.member("member-2"), stranger.member("member-1")):
+        taken = [folder / name for name in ("journal.sqlite", "journal.started")]
+        for path in taken:
+            path.write_bytes((home.member("member-1") / path.name).read_bytes())
+        before = [path.read_bytes() for path in taken]
+        code, error = _refused(alliance, folder)
+        assert code == 4
+        assert "is of another member or another alliance: do not mix their folders" in error
+        assert [path.read_bytes() for path in taken] == before
+        for path in taken:
+            path.unlink()
 
 
 def test_a_journal_that_is_none(alliance: Run, home: Cluster) -> None:
