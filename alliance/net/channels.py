@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -16,7 +16,7 @@ from alliance.config.file import AllianceConfig
 from alliance.config.identity import read_certificate
 from alliance.config.parties import Member, Party
 from alliance.keys.channel import ChannelKey, Credentials, is_certified_by
-from alliance.net import forks
+from alliance.net import dialled, forks
 from alliance.net.problems import plainly
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
 
@@ -170,7 +170,8 @@ def _open(member: Member, channel: ChannelKey) -> grpc.aio.Channel:
         member.certificate.public_bytes(Encoding.PEM), channel.key_pem, channel.certificate_pem
     )
     options = [*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", member.name)]
-    return grpc.aio.secure_channel(member.address, credentials, options)
+    bare = grpc.aio.secure_channel(member.address, credentials, options)
+    return cast("grpc.aio.Channel", dialled.Channel(bare, member.name, member.address))
 
 
 class Channels:

@@ -66,6 +66,9 @@ MEMBER_BYTES_MAX = 32 * 1024 * 1024
 PROCESS_BYTES_MAX = 128 * 1024 * 1024
 """Bytes in flight of all together. Beyond it whoever has most is cut off."""
 
+DIALLED_BYTES_MAX = 64 * 1024 * 1024
+"""Bytes that have come on a connection that this process has dialled, and that make no whole message yet."""
+
 SLACK_BYTES = 256 * 1024
 """What a connection may have in flight besides its calls: a handshake, headers, calls about to begin."""
 

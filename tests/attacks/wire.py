@@ -39,17 +39,22 @@ def headers(path: str, **more: str) -> bytes:
     fields = {":method": "POST", ":scheme": "https", ":path": path, ":authority": "x", "te": "trailers"}
     fields |= {"content-type": "application/grpc"} | dict(GREETING)
     fields |= {key.replace("_", "-"): more[key] for key in more}
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
+    return b"".join(literal(name, value) for name, value in fields.items())
+
+
+def literal(name: str, value: str) -> bytes:
+    """A header field, of which name and value have 126 bytes at most."""
+    return b"\0" + _text(name) + _text(value)
 
 
 def _text(text: str) -> bytes:
-    """At most 126 bytes."""
     return bytes((len(text),)) + text.encode()
 
 
-def tls(mine: ChannelKey) -> ssl.SSLContext:
-    """A client's side that believes any server: it is no victim."""
-    context = ssl.create_default_context()
+def tls(mine: ChannelKey, *, server: bool = False) -> ssl.SSLContext:
+    """One side that believes any other: it is no victim."""
+    purpose = ssl.Purpose.CLIENT_AUTH if server else ssl.Purpose.SERVER_AUTH
+    context = ssl.create_default_context(purpose)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "pem"
