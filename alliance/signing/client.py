@@ -134,6 +134,7 @@ class _Collection:
         )
         said: pb.ShareReply | None
         while True:
+            self._client.consensus.life.require()  # who is closed while it asks does not ask again
             try:
                 said = await call(self._question)
                 if said is not None:

@@ -23,7 +23,7 @@ SECRET = PASSPHRASE.encode()
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.parametrize(("kind", "name"), [("members", "member-2"), ("clients", "client-1")])

@@ -42,7 +42,8 @@ def test_the_seeds_meet_everything_that_is_promised() -> None:
     assert sum(plan.real_journals for plan in plans) >= len(plans) / 20
     assert {kind for plan in plans for _, kind, _ in plan.liars} == set(KINDS)
     done = {step.what for plan in plans for step in plan.steps}
-    assert done == {"submit", "act", "crash", "power fails", "impatience", "partition", "pause", "noise"}
+    faults = {"crash", "power fails", "impatience", "partition", "pause", "noise", "step down"}
+    assert done == {"submit", "act", *faults}
 
 
 def _last_line(hash_seed: str, *arguments: str, optimised: bool = False) -> str:
