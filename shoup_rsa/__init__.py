@@ -20,25 +20,29 @@ for X.509, SSH certificates and JSON Web Tokens. docs/reference/shoup_rsa.md has
 Specification
 -------------
 Sizes       n parties, threshold k, t corruptions: t < k <= n - t; in Protocol 1 also k = t + 1.
-            e = 65537, prime and above n.
+            e = 65537, prime and above n. Protocol 3 is Protocol 2 over the integers, and for n <= 64.
 Dealing     N = p q with p = 2 p' + 1, q = 2 q' + 1, all four prime; N has exactly the stated number of bits.
             m = p' q', d = 1/e mod m, f(X) = d + a_1 X + ... + a_(k-1) X^(k-1), the a_j uniform modulo m.
             Delta = n!. Protocol 1: s_i = f(i). Protocol 2: s_i = f(i) / Delta mod m. For i = 1..n.
-            v a random square, v_i = v^(s_i). Protocol 2 also: u with Jacobi symbol -1.
+            v a random square, v_i = v^(s_i). Protocols 2 and 3 also: u with Jacobi symbol -1.
+            Protocol 3: D = M!, c = 2 D^3, s_i = G(i) over the integers with G(0) = c d~ and d~ = d mod m; M
+            is an upper bound of all indices ever used. Its sizes: shoup_rsa.integer_form.
 Message     H(M) = the encoding of M by the scheme, as long as N. Protocol 1: x = H(M).
-            Protocol 2: x = H(M) if (H(M) | N) = 1, else x = H(M) u^e.
+            Protocols 2 and 3: x = H(M) if (H(M) | N) = 1, else x = H(M) u^e.
             PSS salt = H(domain, N, H(M's bytes)), H the scheme's hash.
 Share       x_i = x^(2 Delta s_i) or x^(2 s_i) mod N, sent as the smaller one of x_i and N - x_i.
-Proof       that log_v(v_i) = log_x~(x_i^2) with x~ = x^(4 Delta) or x^4: r uniform below 2^(|N| + 256),
+Proof       that log_v(v_i) = log_x~(x_i^2) with x~ = x^(4 Delta) or x^4: r uniform below 2^(|s| + 256),
+            |s| the bits of the longest share there may be: |N| in Protocols 1 and 2;
             v' = v^r, x' = x~^r, z = s_i c + r and c = the first 128 bits of
             SHA-256(domain, key id, epoch, i, v, x~, v_i, x_i^2, v', x').
             Compact (c, z) holds if c is the same hash of v^z v_i^-c and x~^z x_i^-2c.
             Batchable (v', x', z) holds if v^z = v' v_i^c and x~^z = x' x_i^2c up to sign.
 Combination lambda_j = prod_{i != j} i / (i - j) over the k indices, L their least common denominator;
-            w = prod x_j^(2 L lambda_j), in Protocol 2 raised to Delta / L; e' = 4 Delta L or 4;
+            w = prod x_j^(2 L lambda_j), in Protocol 2 raised to Delta / L; e' = 4 Delta L, 4, or 4 L c;
             a e' + b e = 1; y = w^a x^b. The signature is y, or y / u where x = H(M) u^e.
 Dealing ok  if the k-th quotients of the v_i are 1 and the value v_0 that they extrapolate has v_0^e = v, in
-            Protocol 2 v_0^(Delta e) = v: all members on one polynomial, at 0 of which is d.
+            Protocol 2 v_0^(Delta e) = v, in Protocol 3 v_0^e = v^c: all members on one polynomial, at 0 of
+            which is d.
 
 Combination is optimistic: the result is verified, and only when it is wrong are the proofs looked at. A
 valid signature does not certify the shares it came from, and a share is blamed only for its own proof.
@@ -75,6 +79,7 @@ from shoup_rsa.errors import (
     InvalidSignature,
     NotEnoughShares,
     ShoupError,
+    WrongEpoch,
     WrongPassphrase,
 )
 from shoup_rsa.key_share import KeyShare
@@ -106,6 +111,7 @@ __all__ = [
     "SigningRequest",
     "SigningSession",
     "ThresholdPublicKey",
+    "WrongEpoch",
     "WrongPassphrase",
     "backend",
     "generate_threshold_key",

@@ -5,7 +5,8 @@ lambda_j are Lagrange's coefficients at 0; L divides Delta = n!. With W = prod x
 
     Protocol 1: s_j = f(j),          w = W^2 = x^(4 Delta L d),      e' = 4 Delta L  (the paper: L = Delta)
     Protocol 2: s_j = f(j) / Delta,  w = W^(2 Delta / L) = x^(4 d),  e' = 4
-    both:       w^e = x^e',   a e' + b e = 1,   y = w^a x^b,   y^e = x.
+    Protocol 3: s_j = G(j), G(0) = c d~, w = W^2 = x^(4 L c d),  e' = 4 L c
+    all:        w^e = x^e',   a e' + b e = 1,   y = w^a x^b,   y^e = x.
 
 The signature is y, or y / u where x = H(M) u^e. Since e-th roots are unique modulo N, the bytes do not
 depend on S, nor on L. The x_j enter squared, so that their signs play no part.
@@ -138,6 +139,8 @@ def _try_combine(
     least, coefficients = lagrange_at_zero(tuple(share.index for share in chosen))
     if key.protocol == 1:
         content, proof_exponent = 2, 4 * delta(key.parties) * least
+    elif key.form is not None:
+        content, proof_exponent = 2, 4 * least * key.form.content
     else:
         content, proof_exponent = 2 * (delta(key.parties) // least), 4
     _, root_factor, message_factor = _arith.bezout(proof_exponent, key.public_exponent)
@@ -160,10 +163,14 @@ def _try_combine(
 def is_dealing(key: KeyData) -> bool:
     """Whether all v_i = v^(s_i) lie on ONE polynomial of degree below k, whose value at 0 belongs to d.
 
-    Protocol 1: s_i = f(i), and v_0^e = v. Protocol 2: s_i = f(i) / Delta, and v_0^(Delta e) = v.
+    Protocol 1: s_i = f(i), and v_0^e = v. Protocol 2: s_i = f(i) / Delta, and v_0^(Delta e) = v. Protocol 3:
+    s_i = G(i) with G(0) = c d~, and v_0^e = v^c: so a key that was handed on is seen to be for the same d.
     Then every k members interpolate the same d. The paper's (prod v_j^lambda_j)^e = v is this equation for
     one set of k indices; differences give the value at 0 with fewer multiplications, and cover all sets.
     """
     before, all_fit = _arith.quotients(key.verification_keys, key.threshold, key.modulus)
-    whole = key.public_exponent if key.protocol == 1 else key.public_exponent * delta(key.parties)
-    return all_fit and _arith.power(before, whole, key.modulus) == key.verification_base
+    scale = delta(key.parties) if key.protocol == 2 else 1
+    content = 1 if key.form is None else key.form.content
+    return all_fit and _arith.power(before, scale * key.public_exponent, key.modulus) == _arith.power(
+        key.verification_base, content, key.modulus
+    )

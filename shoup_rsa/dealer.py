@@ -14,6 +14,7 @@ from functools import lru_cache
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow, random_below
 from shoup_rsa.errors import InvalidKey
+from shoup_rsa.integer_form import IntegerForm
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.sizes import KEY_SIZES, PUBLIC_EXPONENT, SECURE_KEY_SIZE, check_sizes, delta
@@ -52,7 +53,8 @@ def generate_threshold_key(
     corruptions: how many members may be corrupt; corruptions < threshold <= parties - corruptions.
     key_size: bits of the modulus, exactly; 2048..8192 in steps of 128. Sizes from 512 on are for tests and
     need `insecure_small_key=True`: such keys can be factored.
-    protocol: 2, for any threshold; or 1, the paper's simpler one, for threshold = corruptions + 1 only.
+    protocol: 2, for any threshold; 3, the same with shares that are integers, as after a redistribution,
+    for 64 parties at most; or 1, the paper's simpler one, for threshold = corruptions + 1 only.
     epoch: the generation of the key, 0..2^64 - 1.
     progress: called as progress(stage, candidates_tried) with the stages "first prime", "second prime" and
     "shares".
@@ -74,15 +76,15 @@ def generate_threshold_key(
             "tests may pass insecure_small_key=True"
         )
     report: Progress = progress if progress is not None else lambda stage, tried: None
-    first, second = _two_safe_primes(key_size, random_below, report)
-    modulus = first * second
-    if modulus.bit_length() != key_size:
-        raise ArithmeticError("the modulus does not have the promised number of bits")
+    modulus, order = _modulus(key_size, random_below, report)
     report("shares", 0)
-    order = (first // 2) * (second // 2)  # m = p' q', the order of the squares modulo N
     base = _generator_of_squares(modulus, random_below)
-    scale = 1 if protocol == 1 else _arith.inverse(delta(parties), order)
-    secrets = _share_out(order, parties, threshold, scale, random_below)
+    form = IntegerForm(parties, threshold, key_size) if protocol == 3 else None
+    if form is not None:
+        secrets = _share_out_integers(form, order, random_below)
+    else:
+        scale = 1 if protocol == 1 else _arith.inverse(delta(parties), order)
+        secrets = _share_out(order, parties, threshold, scale, random_below)
     public_key = ThresholdPublicKey(
         modulus=modulus,
         public_exponent=PUBLIC_EXPONENT,
@@ -94,6 +96,8 @@ def generate_threshold_key(
         verification_keys=tuple(_arith.secret_power(base, secret, modulus) for secret in secrets),
         nonresidue=None if protocol == 1 else _nonresidue(modulus, random_below),
         protocol=protocol,
+        index_bound=form.index_bound if form else 0,
+        secret_bits=form.secret_bits if form else 0,
     )
     # A dealer that miscounted, or whose memory flipped a bit, must not hand anything out.
     public_key.check_dealing()
@@ -118,6 +122,25 @@ def _share_out(order: int, parties: int, threshold: int, scale: int, random_belo
             secrets.append(value * scale % order)
         if all(secrets):  # a secret of zero has probability n / m: never, but it could not be raised to
             return secrets
+
+
+def _share_out_integers(form: IntegerForm, order: int, random_below: RandomBelow) -> list[int]:
+    """sigma_i = c d + sum 2 a_r i^r + O i over the integers, for i = 1..M; the a_r are masks of R each."""
+    constant = form.content * _arith.inverse(PUBLIC_EXPONENT, order)
+    masks = [2 * random_below(form.mask_bound) for _ in range(form.threshold - 1)]
+    return [
+        constant + sum(mask * index**power for power, mask in enumerate(masks, start=1)) + form.offset * index
+        for index in range(1, form.index_bound + 1)
+    ]
+
+
+def _modulus(key_size: int, random_below: RandomBelow, report: Progress) -> tuple[int, int]:
+    """(N, m): m = p' q' is the order of the squares modulo N = p q."""
+    first, second = _two_safe_primes(key_size, random_below, report)
+    modulus = first * second
+    if modulus.bit_length() != key_size:
+        raise ArithmeticError("the modulus does not have the promised number of bits")
+    return modulus, (first // 2) * (second // 2)
 
 
 def _generator_of_squares(modulus: int, random_below: RandomBelow) -> int:

@@ -17,8 +17,8 @@ class Representative:
     """A message as the members see it. Shares are powers of `base`, proofs speak about `proof_base`.
 
     Protocol 1: x = H(M), the encoded message as a number; base x^(2 Delta), proof base x~ = x^(4 Delta).
-    Protocol 2: x = H(M), or x = H(M) u^e mod N when the Jacobi symbol (H(M) | N) is -1; then `adjusted` is
-    true and the signature is y / u instead of y. Base x^2, proof base x~ = x^4.
+    Protocols 2 and 3: x = H(M), or x = H(M) u^e mod N when the Jacobi symbol (H(M) | N) is -1; then
+    `adjusted` is true and the signature is y / u instead of y. Base x^2, proof base x~ = x^4.
     """
 
     key: KeyData
@@ -29,9 +29,9 @@ class Representative:
     @cached_property
     def base(self) -> int:
         """What the members raise to their secrets."""
-        if self.key.protocol == 2:
-            return _arith.multiply(self.value, self.value, self.key.modulus)
-        return _arith.power(self.value, 2 * delta(self.key.parties), self.key.modulus)
+        if self.key.protocol == 1:
+            return _arith.power(self.value, 2 * delta(self.key.parties), self.key.modulus)
+        return _arith.multiply(self.value, self.value, self.key.modulus)
 
     @cached_property
     def proof_base(self) -> int:

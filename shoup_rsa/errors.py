@@ -102,5 +102,26 @@ class InvalidKeyFile(ShoupError):
     """A sealed key share that is truncated, altered, of another format, or for another key."""
 
 
+class WrongEpoch(InvalidKeyFile):
+    """A key share of the same key, but from before or after a redistribution.
+
+    `found` and `expected` are epochs.
+    """
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(found, expected)
+        self.found = found
+        self.expected = expected
+
+    def __str__(self) -> str:
+        if self.found < self.expected:
+            advice = (
+                "it went out of use; take the file of the present epoch, or take part in a redistribution"
+            )
+        else:
+            advice = "the public key is out of date: fetch the present one"
+        return f"this key share is of epoch {self.found}, the key of epoch {self.expected}: {advice}"
+
+
 class WrongPassphrase(ShoupError):
     """The sealed key share is intact, but this passphrase does not open it."""

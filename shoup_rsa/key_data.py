@@ -8,7 +8,8 @@ Numbers are big-endian, those modulo N of key_size / 8 bytes each:
     epoch u64 | e u32 | N | v | [u] | v_1 .. v_n
 
 Version 1 is for Protocol 2 with at most 256 parties; its three sizes are u16. Version 2 is for all other
-keys; its three sizes are u32. u is there in Protocol 2 only. So every key has exactly one encoding.
+keys of the paper; its three sizes are u32. Version 3 is for Protocol 3; its sizes are u16, and after e follow
+index bound u16 | secret bits u16. u is there in all but Protocol 1. So every key has exactly one encoding.
 """
 
 from __future__ import annotations
@@ -21,15 +22,22 @@ from typing import Any
 
 from shoup_rsa import _arith
 from shoup_rsa.errors import InvalidKey
-from shoup_rsa.sizes import KEY_SIZES, PUBLIC_EXPONENT, check_modulus, check_sizes
+from shoup_rsa.integer_form import SLACK_BITS, IntegerForm
+from shoup_rsa.sizes import KEY_SIZES, PUBLIC_EXPONENT, check_integer_form, check_modulus, check_sizes
 
 _MAGIC = b"shoup-rsa/public-key\x00"
 _VERSION_1_PARTIES_MAX = 256
-_LAYOUTS = {1: struct.Struct(">BBHHHHQI"), 2: struct.Struct(">BBHIIIQI")}
+_LAYOUTS = {
+    1: struct.Struct(">BBHHHHQI"),
+    2: struct.Struct(">BBHIIIQI"),
+    3: struct.Struct(">BBHHHHQIHH"),
+}
 
 
 def encoding_version(protocol: int, parties: int) -> int:
-    """1 or 2: the version of the encodings of such a key, of its key shares and its signature shares."""
+    """1, 2 or 3: the version of the encodings of such a key, of its key shares and its signature shares."""
+    if protocol == 3:
+        return 3
     return 1 if protocol == 2 and parties <= _VERSION_1_PARTIES_MAX else 2
 
 
@@ -42,8 +50,10 @@ class KeyData:
     parties, threshold, corruptions: n, k and t with t < k <= n - t; in Protocol 1 also k = t + 1.
     epoch: the generation of the key, 0..2^64 - 1; it enters the key id and with it every proof.
     verification_base: v, a square. verification_keys: v_i = v^(s_i) for i = 1..n, in this order.
-    nonresidue: u with Jacobi symbol (u | N) = -1 in Protocol 2, None in Protocol 1.
-    protocol: 1 or 2, the paper's.
+    nonresidue: u with Jacobi symbol (u | N) = -1, None in Protocol 1.
+    protocol: 1 or 2, the paper's; 3 is Protocol 2 over the integers, see `shoup_rsa.integer_form`.
+    index_bound: M in Protocol 3, at least every index that was ever used under this N; else 0.
+    secret_bits: in Protocol 3 the bits of the bound of |d~|; else 0.
 
     Raises InvalidKey when a range, a size or a Jacobi symbol is wrong. Validation does not show that the
     dealing is consistent: `check_dealing` does.
@@ -59,12 +69,15 @@ class KeyData:
     verification_keys: tuple[int, ...]
     nonresidue: int | None
     protocol: int = 2
+    index_bound: int = 0
+    secret_bits: int = 0
 
     def __post_init__(self) -> None:
         check_sizes(self.protocol, self.parties, self.threshold, self.corruptions, self.epoch)
         if type(self.public_exponent) is not int or self.public_exponent != PUBLIC_EXPONENT:
             raise InvalidKey(f"the public exponent must be {PUBLIC_EXPONENT}")
         check_modulus(self.modulus)
+        check_integer_form(self.protocol, self.parties, self.key_size, self.index_bound, self.secret_bits)
         if type(self.verification_keys) is not tuple or len(self.verification_keys) != self.parties:
             raise InvalidKey(f"there must be a tuple of {self.parties} verification keys, one a party")
         # A Jacobi symbol other than 0 also says that the number has no factor in common with N.
@@ -73,7 +86,7 @@ class KeyData:
             raise InvalidKey("the verification base does not generate the squares")
         for index, verification_key in enumerate(self.verification_keys, start=1):
             self._check_number(f"verification key {index}", verification_key, symbol=1)
-        if self.protocol == 2:
+        if self.protocol != 1:
             self._check_number("nonresidue", self.nonresidue, symbol=-1)
         elif self.nonresidue is not None:
             raise InvalidKey("Protocol 1 has no nonresidue")
@@ -102,23 +115,38 @@ class KeyData:
         return self.key_size // 8
 
     @cached_property
+    def form(self) -> IntegerForm | None:
+        """The sizes of the integer form; None in Protocols 1 and 2, whose shares are numbers modulo m."""
+        if self.protocol != 3:
+            return None
+        return IntegerForm(self.index_bound, self.threshold, self.secret_bits)
+
+    @cached_property
+    def share_bits_max(self) -> int:
+        """Every |s_i| that can pass for a share is below 2 to this power; s_i is negative in Protocol 3 only.
+
+        Protocols 1 and 2: the key size. Protocol 3: an honest dealer's share_bits, and SLACK_BITS more.
+        """
+        return self.key_size if self.form is None else self.form.share_bits + SLACK_BITS
+
+    @cached_property
     def key_id(self) -> bytes:
         """32 bytes: SHA-256 of the canonical encoding. Names the key, its sizes and its epoch."""
         return hashlib.sha256(self.to_bytes()).digest()
 
     @cached_property
     def nonresidue_to_exponent(self) -> int:
-        """u^e, which moves a message with Jacobi symbol -1 to +1. Protocol 2 only; 1 in Protocol 1."""
+        """u^e, which moves a message with Jacobi symbol -1 to +1; 1 in Protocol 1."""
         return _arith.power(self.nonresidue or 1, self.public_exponent, self.modulus)
 
     @cached_property
     def nonresidue_inverse(self) -> int:
-        """1 / u, which takes u^e out of the signature again. Protocol 2 only; 1 in Protocol 1."""
+        """1 / u, which takes u^e out of the signature again; 1 in Protocol 1."""
         return _arith.inverse(self.nonresidue or 1, self.modulus)
 
     @cached_property
     def encoding_version(self) -> int:
-        """Of this key's bytes and of its shares' bytes: 1 for Protocol 2 up to 256 parties, otherwise 2."""
+        """Of this key's bytes and its shares': 1, or 2 for Protocol 1 and large alliances, or 3."""
         return encoding_version(self.protocol, self.parties)
 
     def to_bytes(self) -> bytes:
@@ -132,6 +160,7 @@ class KeyData:
             self.corruptions,
             self.epoch,
             self.public_exponent,
+            *((self.index_bound, self.secret_bits) if self.protocol == 3 else ()),
         )
         numbers = [self.modulus, self.verification_base]
         if self.nonresidue is not None:
@@ -152,20 +181,23 @@ def decode_public_key(data: bytes) -> dict[str, Any]:
         raise InvalidKey("this is not an encoded threshold public key")
     layout = _LAYOUTS.get(data[len(_MAGIC)])
     if layout is None:
-        raise InvalidKey(f"encoding version {data[len(_MAGIC)]} is unknown; this code reads 1 and 2")
+        raise InvalidKey(f"encoding version {data[len(_MAGIC)]} is unknown; this code reads 1, 2 and 3")
     start = len(_MAGIC) + layout.size
     if len(data) < start:
         raise InvalidKey("the encoded threshold public key is truncated")
-    version, protocol, key_size, parties, threshold, corruptions, epoch, exponent = layout.unpack_from(
+    version, protocol, key_size, parties, threshold, corruptions, epoch, exponent, *rest = layout.unpack_from(
         data, len(_MAGIC)
     )
+    index_bound, secret_bits = rest or (0, 0)
     check_sizes(protocol, parties, threshold, corruptions, epoch)
     if version != encoding_version(protocol, parties):
         raise InvalidKey(f"protocol {protocol} with {parties} parties is not encoded in version {version}")
     if key_size not in KEY_SIZES:
         raise InvalidKey(f"a key size of {key_size} bits is not supported")
+    check_integer_form(protocol, parties, key_size, index_bound, secret_bits)
     width = key_size // 8
-    length = start + (protocol + 1 + parties) * width
+    in_front = 2 if protocol == 1 else 3  # N, v and perhaps u
+    length = start + (in_front + parties) * width
     if len(data) != length:
         raise InvalidKey(f"the encoding should have {length} bytes, not {len(data)}")
     numbers = [int.from_bytes(data[at : at + width], "big") for at in range(start, length, width)]
@@ -179,7 +211,9 @@ def decode_public_key(data: bytes) -> dict[str, Any]:
         "corruptions": corruptions,
         "epoch": epoch,
         "verification_base": numbers[1],
-        "verification_keys": tuple(numbers[protocol + 1 :]),
-        "nonresidue": numbers[2] if protocol == 2 else None,
+        "verification_keys": tuple(numbers[in_front:]),
+        "nonresidue": None if protocol == 1 else numbers[2],
         "protocol": protocol,
+        "index_bound": index_bound,
+        "secret_bits": secret_bits,
     }

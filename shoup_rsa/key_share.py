@@ -1,7 +1,7 @@
 """One member's secret, and what it makes of a message.
 
 Shoup, section 2: the key share s_i gives the signature share x_i = x^(2 Delta s_i) in Protocol 1 and
-x_i = x^(2 s_i) in Protocol 2. In both it is base^(s_i), with the base of `encoding.Representative`.
+x_i = x^(2 s_i) in Protocols 2 and 3. In all it is base^(s_i), with the base of `encoding.Representative`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from shoup_rsa.share import ProofForm, SignatureShare, share_length
 class KeyShare:
     """One member's secret exponent s_i, bound for life to its index and its public key.
 
-    Made by the dealer and by `open_key_share` only. It shows its secret to nobody: not in repr, not by
-    pickling, not by copying. It takes no modulus from outside: raising s_i modulo a number chosen by somebody
-    else (say a power of 3) would give s_i away at once. Threads may share it, and forked processes too.
+    Made by the dealer, by a redistribution and by `open_key_share` only. It shows its secret to nobody: not
+    in repr, not by pickling, not by copying. It takes no modulus from outside: raising s_i modulo a number
+    chosen by somebody else (say a power of 3) would give s_i away at once. Threads may share it, and forked
+    processes too.
     """
 
     __slots__ = ("_blinding", "_index", "_nonces", "_public_key", "_secret")
@@ -35,12 +36,15 @@ class KeyShare:
     _secret: int
 
     def __init__(self, public_key: ThresholdPublicKey, index: int, secret: int) -> None:
-        """Raises InvalidKey unless index is 1..parties and 0 < secret < N."""
+        """Raises InvalidKey unless index is 1..parties and 0 < secret < N.
+
+        In Protocol 3 secrets have signs: 0 < |secret| < 2^share_bits_max.
+        """
         if type(index) is not int or not 1 <= index <= public_key.parties:
             raise InvalidKey(
                 f"the index of a key share is an integer of 1..{public_key.parties}; 0 is the secret"
             )
-        if type(secret) is not int or not 0 < secret < public_key.modulus:
+        if type(secret) is not int or not _in_range(public_key, secret):
             raise InvalidKey(f"the secret exponent of key share {index} is out of range")
         object.__setattr__(self, "_public_key", public_key)
         object.__setattr__(self, "_index", index)
@@ -75,7 +79,7 @@ class KeyShare:
         representative = represent(key, message, scheme)
         mask, unmask = self._masks().next()
         masked = _arith.multiply(representative.base, mask, key.modulus)
-        power = _arith.secret_power(masked, self._secret, key.modulus)
+        power = _power(key, masked, self._secret)
         power = _arith.multiply(power, unmask, key.modulus)
         value = min(power, key.modulus - power)
         if proof == "none":
@@ -111,7 +115,7 @@ class KeyShare:
     def check(self) -> None:
         """Raise InvalidKey unless v_i = v^(s_i): this share is the one that the public key promises."""
         key = self._public_key
-        image = _arith.secret_power(key.verification_base, self._secret, key.modulus)
+        image = _power(key, key.verification_base, self._secret)
         if image != key.verification_keys[self._index - 1]:
             raise InvalidKey(
                 f"key share {self._index} does not match its verification key: it is damaged or of another "
@@ -131,3 +135,15 @@ class KeyShare:
         raise TypeError("a key share cannot be copied or pickled; use seal_key_share to store it")
 
     __copy__ = __deepcopy__ = __getstate__ = __reduce__ = __reduce_ex__ = _refuse_copy
+
+
+def _in_range(key: ThresholdPublicKey, secret: int) -> bool:
+    if key.form is None:
+        return 0 < secret < key.modulus
+    return secret != 0 and secret.bit_length() <= key.share_bits_max
+
+
+def _power(key: ThresholdPublicKey, base: int, secret: int) -> int:
+    """base^secret; secrets of the integer form have a sign."""
+    raise_to = _arith.secret_power if key.form is None else _arith.signed_secret_power
+    return raise_to(base, secret, key.modulus)

@@ -3,11 +3,13 @@
 Shoup, "Practical Threshold Signatures", section 2 (the proof of correctness). The member shows that the
 logarithm of v_i to the base v equals that of x_i^2 to the base x~, both being s_i:
 
-    r uniform in [1, 2^(|N| + 2 L)),  v' = v^r,  x' = x~^r,
+    r uniform in [1, 2^(|s| + 2 L)),  v' = v^r,  x' = x~^r,
     c = H'(domain, key id, epoch, i, v, x~, v_i, x_i^2, v', x'),  L = 128 bits,
     z = s_i c + r.
 
-r is longer than s_i c by L bits, which hides s_i statistically; a shorter one would give s_i away as z div c.
+|s| is the number of bits of the largest share there may be: |N| in Protocols 1 and 2, more in Protocol 3. r
+is longer than s_i c by L bits, which hides s_i statistically; a shorter one would give s_i away as z div c.
+Shares of Protocol 3 may be negative: there r begins at 2^(|s| + L), so that z is never negative.
 The proof has two forms. Compact, (c, z): c = H'(..., v^z v_i^-c, x~^z x_i^-2c) is checked. Batchable,
 (v', x', z): v^z = v' v_i^c and x~^z = x' x_i^2c are checked, up to sign, many at a time: `shoup_rsa.batch`.
 """
@@ -35,6 +37,7 @@ _SPARE_BITS = BATCH_EXPONENT_BITS + 16
 _DOMAINS = {
     1: b"shoup-rsa/v1/protocol-1/share-proof\x00",
     2: b"shoup-rsa/v1/protocol-2/share-proof\x00",
+    3: b"shoup-rsa/v1/protocol-3/share-proof\x00",
 }
 
 
@@ -63,25 +66,26 @@ class Nonce:
     commitment: int = field(repr=False)
 
 
-def nonce_bound(modulus_bits: int) -> int:
-    """The bound of r: 2^(|N| + 2 L)."""
-    return 1 << (modulus_bits + 2 * CHALLENGE_BITS)
+def nonce_bound(share_bits: int) -> int:
+    """The bound of r: 2^(|s| + 2 L). `share_bits` is |s|, the key's `share_bits_max`."""
+    return 1 << (share_bits + 2 * CHALLENGE_BITS)
 
 
-def response_bound(modulus_bits: int) -> int:
-    """Every honest z = s_i c + r is below 2^(|N| + 2 L) + 2^(|N| + L), because s_i < N and c < 2^L."""
-    return nonce_bound(modulus_bits) + (1 << (modulus_bits + CHALLENGE_BITS))
+def response_bound(share_bits: int) -> int:
+    """Every honest z = s_i c + r is below 2^(|s| + 2 L) + 2^(|s| + L), because |s_i| < 2^|s| and c < 2^L."""
+    return nonce_bound(share_bits) + (1 << (share_bits + CHALLENGE_BITS))
 
 
-def response_length(modulus_bits: int) -> int:
+def response_length(share_bits: int) -> int:
     """Bytes of an encoded z."""
-    return byte_length(response_bound(modulus_bits).bit_length())
+    return byte_length(response_bound(share_bits).bit_length())
 
 
 def draw_nonce(key: KeyData, random_below: RandomBelow = random_below) -> Nonce:
     """A fresh r with v^r: one secret exponentiation. Whoever can predict r computes s_i."""
     # Zero is left out only because a constant-time exponentiation wants a positive exponent.
-    exponent = 1 + random_below(nonce_bound(key.key_size) - 1)
+    lowest = 1 if key.form is None else 1 << (key.share_bits_max + CHALLENGE_BITS)
+    exponent = lowest + random_below(nonce_bound(key.share_bits_max) - lowest)
     return Nonce(exponent, _arith.secret_power(key.verification_base, exponent, key.modulus))
 
 
@@ -141,7 +145,7 @@ def challenge_of(
 
 def power_of_v(key: KeyData, exponent: int) -> int:
     """v^exponent for a PUBLIC exponent, by a table that is made once: all proofs of a key need it."""
-    bits = response_bound(key.key_size).bit_length() + _SPARE_BITS
+    bits = response_bound(key.share_bits_max).bit_length() + _SPARE_BITS
     return _arith.long_table(key.verification_base, key.modulus, bits).power(exponent)
 
 

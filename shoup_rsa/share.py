@@ -1,7 +1,7 @@
 """A member's part of a signature: its form, its bytes, and what makes it valid.
 
-Layout, numbers big-endian, those modulo N of key_size / 8 bytes each, index u16 if the key's encoding version
-is 1 and u32 if it is 2:
+Layout, numbers big-endian, those modulo N of key_size / 8 bytes each, index u32 if the key's encoding version
+is 2 and u16 if it is 1 or 3:
 
     version u8 | kind u8 | index | x_i | kind 0: nothing
                                        | kind 1, compact proof: c, 16 bytes | z
@@ -23,7 +23,7 @@ ProofForm = Literal["none", "compact", "batchable"]
 """Without a proof; with one that is short; or with one that is longer and checked with others at once."""
 
 _KINDS: tuple[ProofForm, ...] = ("none", "compact", "batchable")
-_INDEX_LENGTHS = {1: 2, 2: 4}
+_INDEX_LENGTHS = {1: 2, 2: 4, 3: 2}
 _CHALLENGE_LENGTH = proofs.CHALLENGE_BITS // 8
 
 
@@ -33,9 +33,9 @@ def share_length(key: KeyData, form: ProofForm) -> int:
         raise ValueError(f'the forms of a proof are "none", "compact" and "batchable", not {form!r}')
     length = 2 + _INDEX_LENGTHS[key.encoding_version] + key.signature_length
     if form == "compact":
-        length += _CHALLENGE_LENGTH + proofs.response_length(key.key_size)
+        length += _CHALLENGE_LENGTH + proofs.response_length(key.share_bits_max)
     elif form == "batchable":
-        length += 2 * key.signature_length + proofs.response_length(key.key_size)
+        length += 2 * key.signature_length + proofs.response_length(key.share_bits_max)
     return length
 
 
@@ -67,7 +67,7 @@ class SignatureShare:
             kind = 2
             fields += [(self.proof.base_commitment, width), (self.proof.message_commitment, width)]
         if self.proof is not None:
-            fields.append((self.proof.response, proofs.response_length(public_key.key_size)))
+            fields.append((self.proof.response, proofs.response_length(public_key.share_bits_max)))
         version = public_key.encoding_version
         head = bytes((version, kind)) + self.index.to_bytes(_INDEX_LENGTHS[version], "big")
         return head + b"".join(number.to_bytes(length, "big") for number, length in fields)
@@ -132,7 +132,7 @@ def check_form(public_key: KeyData, share: SignatureShare) -> None:
         return
     if not isinstance(proof, Proof | BatchableProof):
         raise InvalidShare(share.index, "the proof is of no known form")
-    bound = proofs.response_bound(public_key.key_size)
+    bound = proofs.response_bound(public_key.share_bits_max)
     if type(proof.response) is not int or not 0 <= proof.response < bound:
         raise InvalidShare(share.index, "the proof's response is out of range")
     if isinstance(proof, BatchableProof):

@@ -7,12 +7,15 @@ from math import factorial, prod
 
 from shoup_rsa import _arith
 from shoup_rsa.errors import InvalidKey
+from shoup_rsa.integer_form import INDEX_BOUND_MAX
 
 PUBLIC_EXPONENT = 65537
 KEY_SIZES = range(512, 8192 + 1, 128)
 SECURE_KEY_SIZE = 2048
 PARTIES_MAX = PUBLIC_EXPONENT - 1
 EPOCH_MAX = 2**64 - 1
+# A secret is this much longer than N at most: every restart of a redistribution adds some hundred bits.
+_SECRET_BITS_SPARE = 8192
 
 _SMALL_PRIMES_PRODUCT = prod(_arith.small_primes(2000))
 
@@ -22,7 +25,7 @@ def check_sizes(protocol: int, parties: int, threshold: int, corruptions: int, e
 
     The first inequality about the threshold is secrecy (the corrupt members alone must not sign), the second
     is liveness (the honest members alone must be able to). Protocol 1 is proven for threshold = corruptions
-    + 1 only.
+    + 1 only; Protocol 3, the integer form of Protocol 2, is for INDEX_BOUND_MAX parties at most.
     """
     for name, number in (
         ("protocol", protocol),
@@ -33,8 +36,12 @@ def check_sizes(protocol: int, parties: int, threshold: int, corruptions: int, e
     ):
         if type(number) is not int:
             raise InvalidKey(f"{name} must be an integer, not {type(number).__name__}")
-    if protocol not in (1, 2):
-        raise InvalidKey(f"protocol = {protocol}: the paper has Protocol 1 and Protocol 2")
+    if protocol not in (1, 2, 3):
+        raise InvalidKey(
+            f"protocol = {protocol}: the paper has Protocol 1 and Protocol 2, and 3 is 2 over the integers"
+        )
+    if protocol == 3 and parties > INDEX_BOUND_MAX:
+        raise InvalidKey(f"parties = {parties}: Protocol 3 is for {INDEX_BOUND_MAX} parties at most")
     if not 1 <= parties < PUBLIC_EXPONENT:
         raise InvalidKey(
             f"parties = {parties}: must be at least 1 and below the public exponent {PUBLIC_EXPONENT}"
@@ -76,6 +83,24 @@ def check_modulus(modulus: int) -> None:
         raise InvalidKey("the modulus is not a product of two safe primes")
     if _arith.is_perfect_power(modulus) or _arith.may_be_prime(modulus):
         raise InvalidKey("the modulus is a prime or a perfect power, not a product of two primes")
+
+
+def check_integer_form(
+    protocol: int, parties: int, key_size: int, index_bound: int, secret_bits: int
+) -> None:
+    """Raise InvalidKey unless the sizes of the integer form suit the others; both are 0 without it."""
+    if type(index_bound) is not int or type(secret_bits) is not int:
+        raise InvalidKey("the index bound and the bits of the secret must be integers")
+    if protocol != 3:
+        if index_bound or secret_bits:
+            raise InvalidKey(f"Protocol {protocol} has no index bound, and its secret no bits of its own")
+        return
+    if not parties <= index_bound <= INDEX_BOUND_MAX:
+        raise InvalidKey(f"index_bound = {index_bound}: must be in {parties}..{INDEX_BOUND_MAX}")
+    if not key_size <= secret_bits <= key_size + _SECRET_BITS_SPARE:
+        raise InvalidKey(
+            f"secret_bits = {secret_bits}: must be in {key_size}..{key_size + _SECRET_BITS_SPARE}"
+        )
 
 
 @lru_cache(maxsize=8)

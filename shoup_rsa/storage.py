@@ -5,11 +5,12 @@ everything in front of the ciphertext is authenticated with it. Layout, numbers 
 
     "shoup-rsa/key-share" 00 | version u8 | log2 of the scrypt cost u8 | salt 16 | nonce 12 | key id 32 |
     index | SHA-256 of the SubjectPublicKeyInfo 32 | length u32 | encoded public key |
-    passphrase check 16 | ciphertext of s_i, as long as N | tag 16 | SHA-256 of all that 32
+    passphrase check 16 | ciphertext of s_i | tag 16 | SHA-256 of all that 32
 
-The version is the key's encoding version; index is u16 in version 1 and u32 in version 2. Above 256 parties
-the public key is left out (length 0): each of 65,536 files would be 22 MB long. Such a key share is opened
-with the public key's own file, which is the same for everybody; the key id makes sure that it is the one.
+The version is the key's encoding version; index is u32 in version 2, else u16. s_i is as long as N; in
+version 3 it is in two's complement and as long as the longest that the key can have. Above 256 parties the
+public key is left out (length 0): each of 65,536 files would be 22 MB long. Such a key share is opened with
+the public key's own file, which is the same for everybody; the key id makes sure that it is the one.
 
 The last field finds damage without the passphrase; the passphrase check (16 further bytes from scrypt) tells
 a wrong passphrase from an altered file. Neither helps in guessing: the tag alone would confirm a guess just
@@ -28,7 +29,8 @@ from Crypto.Protocol.KDF import scrypt
 
 from shoup_rsa._entropy import random_bytes
 from shoup_rsa.armour import RESTORE, armour, remove_armour
-from shoup_rsa.errors import InvalidKey, InvalidKeyFile, WrongPassphrase
+from shoup_rsa.encoding import byte_length
+from shoup_rsa.errors import InvalidKey, InvalidKeyFile, WrongEpoch, WrongPassphrase
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.sizes import KEY_SIZES, PARTIES_MAX
@@ -40,7 +42,11 @@ _SCRYPT_BLOCK_SIZE = 8
 _SCRYPT_PARALLELISM = 1
 
 _MAGIC = b"shoup-rsa/key-share\x00"
-_HEADERS = {1: struct.Struct(">BB16s12s32sH32sI"), 2: struct.Struct(">BB16s12s32sI32sI")}
+_HEADERS = {
+    1: struct.Struct(">BB16s12s32sH32sI"),
+    2: struct.Struct(">BB16s12s32sI32sI"),
+    3: struct.Struct(">BB16s12s32sH32sI"),
+}
 _CHECK_LENGTH = 16
 _TAG_LENGTH = 16
 _EMBEDDED_PARTIES_MAX = 256
@@ -124,8 +130,7 @@ def seal_key_share(key_share: KeyShare, passphrase: bytes, *, scrypt_cost: int =
     authenticated = _MAGIC + header + encoded_key + passphrase_check
     cipher = AES.new(encryption_key, AES.MODE_GCM, nonce=nonce, mac_len=_TAG_LENGTH)
     cipher.update(authenticated)
-    secret = key_share._secret.to_bytes(public_key.signature_length, "big")
-    ciphertext, tag = cipher.encrypt_and_digest(secret)
+    ciphertext, tag = cipher.encrypt_and_digest(_write_secret(public_key, key_share._secret))
     return armour(_SHARE_LABEL, authenticated + ciphertext + tag)
 
 
@@ -133,7 +138,8 @@ def open_key_share(pem: bytes, passphrase: bytes, public_key: ThresholdPublicKey
     """Decrypt a sealed key share and check it: v_i = v^(s_i), and the public key if one is expected.
 
     public_key: the key that the share must belong to; necessary above 256 parties.
-    Raises WrongPassphrase; InvalidKeyFile when the text is damaged, altered, of an unknown version, holds a
+    Raises WrongPassphrase; WrongEpoch when the share is of `public_key` before or after a redistribution;
+    InvalidKeyFile when the text is damaged, altered, of an unknown version, holds a
     share that does not match its verification key, or belongs to another key than `public_key`; ValueError
     for an empty passphrase; TypeError for arguments of another type.
     """
@@ -150,7 +156,7 @@ def open_key_share(pem: bytes, passphrase: bytes, public_key: ThresholdPublicKey
     except ValueError:
         raise InvalidKeyFile(f"the sealed key share was altered; {RESTORE}") from None
     try:
-        key_share = KeyShare(owner, parts.index, int.from_bytes(secret, "big"))
+        key_share = KeyShare(owner, parts.index, _read_secret(owner, secret))
         key_share.check()
     except InvalidKey as error:
         raise InvalidKeyFile(str(error)) from None
@@ -177,6 +183,19 @@ def _derive(passphrase: bytes, salt: bytes, cost_log2: int) -> tuple[bytes, byte
     if not isinstance(derived, bytes):
         raise TypeError("scrypt must give one key")
     return derived[:32], derived[32:]
+
+
+def _secret_length(public_key: ThresholdPublicKey) -> int:
+    signed = public_key.form is not None
+    return byte_length(public_key.share_bits_max + 1) if signed else public_key.signature_length
+
+
+def _write_secret(public_key: ThresholdPublicKey, secret: int) -> bytes:
+    return secret.to_bytes(_secret_length(public_key), "big", signed=public_key.form is not None)
+
+
+def _read_secret(public_key: ThresholdPublicKey, data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=public_key.form is not None)
 
 
 def _fingerprint(public_key: ThresholdPublicKey) -> bytes:
@@ -241,6 +260,8 @@ def _find_public_key(parts: _SealedFile, expected: ThresholdPublicKey | None) ->
     else:
         owner = expected
     if expected is not None and parts.key_id != expected.key_id:
+        if owner.modulus == expected.modulus and owner.epoch != expected.epoch:
+            raise WrongEpoch(owner.epoch, expected.epoch)
         raise InvalidKeyFile(
             f"this key share belongs to the key {parts.key_id.hex()[:16]}, not to the expected "
             f"{expected.key_id.hex()[:16]} (epoch {expected.epoch}); choose the file of the right key"
@@ -251,7 +272,7 @@ def _find_public_key(parts: _SealedFile, expected: ThresholdPublicKey | None) ->
         and bool(parts.public_key) == (owner.parties <= _EMBEDDED_PARTIES_MAX)
         and parts.fingerprint == _fingerprint(owner)
         and 1 <= parts.index <= owner.parties
-        and len(parts.ciphertext) == owner.signature_length
+        and len(parts.ciphertext) == _secret_length(owner)
     )
     if not consistent:
         raise InvalidKeyFile(f"the header of the sealed key share contradicts its public key; {RESTORE}")

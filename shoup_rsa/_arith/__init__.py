@@ -17,7 +17,15 @@ from shoup_rsa._arith.numbers import (
     multiply,
     small_primes,
 )
-from shoup_rsa._arith.powers import backend, double_power, may_be_prime, power, secret_power, use_backend
+from shoup_rsa._arith.powers import (
+    backend,
+    double_power,
+    may_be_prime,
+    power,
+    secret_power,
+    signed_secret_power,
+    use_backend,
+)
 from shoup_rsa._arith.products import FixedBase, long_table, product_of_powers, quotients, short_table
 
 __all__ = [
@@ -38,6 +46,7 @@ __all__ = [
     "quotients",
     "secret_power",
     "short_table",
+    "signed_secret_power",
     "small_primes",
     "use_backend",
 ]

@@ -82,3 +82,14 @@ def secret_power(base: int, exponent: int, modulus: int) -> int:
     if _libcrypto is not None:
         return _libcrypto.power(base % modulus, exponent, modulus)
     return int(gmpy2.powmod_sec(base % modulus, exponent, modulus))
+
+
+def signed_secret_power(base: int, exponent: int, modulus: int) -> int:
+    """base^exponent for a SECRET exponent that may be negative: its sign is as secret as its digits.
+
+    The power is always inverted, and one of the two taken. An inversion is not constant in time, so the base
+    should be blinded, or known to everybody. Raises ValueError as `secret_power`, and ZeroDivisionError when
+    the base has no inverse.
+    """
+    above = secret_power(base, abs(exponent), modulus)
+    return (above, inverse(above, modulus))[exponent < 0]

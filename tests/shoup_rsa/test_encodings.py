@@ -100,9 +100,10 @@ class TestPublicKey:
     @pytest.mark.parametrize(
         ("offset", "layout", "value", "reason"),
         [
-            (0, ">B", 3, "version 3"),
+            (0, ">B", 4, "version 4"),
             (1, ">B", 1, "Protocol 1 is proven"),
-            (1, ">B", 3, "protocol = 3"),
+            (1, ">B", 3, "not encoded in version 1"),
+            (1, ">B", 4, "protocol = 4"),
             (2, ">H", 500, "key size of 500"),
             (2, ">H", 640, "bytes"),
             (4, ">H", 0, "at least 1"),

@@ -99,11 +99,11 @@ class TestKeyFile:
     def test_a_key_that_breaks_the_rules_is_refused_in_its_file_as_well(self, six: Dealing) -> None:
         lines = write_public_key(six.public_key).splitlines()
         data = bytearray(base64.b64decode(b"".join(lines[1:-1]))[:-32])
-        data[len(b"shoup-rsa/public-key\0") + 1] = 3
+        data[len(b"shoup-rsa/public-key\0") + 1] = 4
         text = base64.b64encode(bytes(data) + hashlib.sha256(data).digest())
         body = b"\n".join(text[at : at + 64] for at in range(0, len(text), 64))
         forged = b"\n".join((lines[0], body, lines[-1], b""))
-        with pytest.raises(InvalidKeyFile, match="Shoup RSA public key is invalid: protocol = 3"):
+        with pytest.raises(InvalidKeyFile, match="Shoup RSA public key is invalid: protocol = 4"):
             read_public_key(forged)
 
 

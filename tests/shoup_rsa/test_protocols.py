@@ -36,10 +36,10 @@ def five(deal: Deal) -> Dealing:
     return deal(5, 3, 2, protocol=1)
 
 
-@given(protocol=st.integers(0, 3), n=st.integers(-2, 9), k=st.integers(-2, 10), t=st.integers(-2, 10))
+@given(protocol=st.integers(0, 4), n=st.integers(-2, 9), k=st.integers(-2, 10), t=st.integers(-2, 10))
 @STEADY
 def test_exactly_the_sizes_of_the_paper_are_accepted(protocol: int, n: int, k: int, t: int) -> None:
-    possible = protocol in (1, 2) and n >= 1 and 0 <= t < k <= n - t and (protocol == 2 or k == t + 1)
+    possible = protocol in (1, 2, 3) and n >= 1 and 0 <= t < k <= n - t and (protocol != 1 or k == t + 1)
     if possible:
         check_sizes(protocol, n, k, t, 0)
     else:
@@ -50,7 +50,7 @@ def test_exactly_the_sizes_of_the_paper_are_accepted(protocol: int, n: int, k: i
 def test_a_byzantine_quorum_needs_protocol_2() -> None:
     with pytest.raises(InvalidKey, match="use protocol=2"):
         generate_threshold_key(6, 5, 1, 512, protocol=1, insecure_small_key=True)
-    for protocol in (0, 3, "1", None, 1.0):
+    for protocol in (0, 4, "1", None, 1.0):
         with pytest.raises(InvalidKey, match="protocol"):
             generate_threshold_key(5, 3, 2, 512, protocol=protocol, insecure_small_key=True)  # type: ignore[arg-type]
 

@@ -14,6 +14,7 @@ from shoup_rsa import (
     Dealing,
     InvalidKeyFile,
     KeyShare,
+    WrongEpoch,
     WrongPassphrase,
     open_key_share,
     seal_key_share,
@@ -90,9 +91,17 @@ def test_a_wrong_passphrase_says_so(sealed: bytes) -> None:
 
 
 def test_another_key_is_refused_before_the_passphrase_is_tried(deal: Deal, sealed: bytes) -> None:
-    for other in (deal(6, 5, 1, seed=2), deal(6, 5, 1, epoch=1)):
-        with pytest.raises(InvalidKeyFile, match="belongs to the key"):
-            open_key_share(sealed, b"any", other.public_key)
+    with pytest.raises(InvalidKeyFile, match="belongs to the key"):
+        open_key_share(sealed, b"any", deal(6, 5, 1, seed=2).public_key)
+
+
+def test_another_epoch_of_the_same_key_is_told_apart_from_another_key(deal: Deal, sealed: bytes) -> None:
+    with pytest.raises(WrongEpoch, match="of epoch 0, the key of epoch 1: it went out of use"):
+        open_key_share(sealed, b"any", deal(6, 5, 1, epoch=1).public_key)
+    later = seal_key_share(deal(6, 5, 1, epoch=1).key_shares[2], PASSPHRASE, scrypt_cost=COST)
+    with pytest.raises(WrongEpoch, match="fetch the present one") as refused:
+        open_key_share(later, PASSPHRASE, deal(6, 5, 1).public_key)
+    assert (refused.value.found, refused.value.expected) == (1, 0)
 
 
 def test_every_truncation_is_refused(sealed: bytes) -> None:
@@ -180,7 +189,7 @@ def test_the_highest_cost_is_tried_and_the_longest_text_read(
 
 def test_a_later_version_says_what_to_do(sealed: bytes) -> None:
     raw = bytearray(body(sealed))
-    raw[len(b"shoup-rsa/key-share\0")] = 3
+    raw[len(b"shoup-rsa/key-share\0")] = 4
     with pytest.raises(InvalidKeyFile, match="newer release"):
         open_key_share(reseal(bytes(raw)), PASSPHRASE)
 

@@ -249,6 +249,8 @@ def test_trap_08_the_dealer_returns_nothing_else() -> None:
         "verification_keys",
         "nonresidue",
         "protocol",
+        "index_bound",
+        "secret_bits",
     ]
 
 
@@ -435,5 +437,5 @@ def test_trap_18_keys_and_proofs_of_another_purpose_count_for_nothing(deal: Deal
             six.public_key.verify_share(MESSAGE, share)
     # The hash of a proof has a domain of its own; what is signed has the caller's tags, as the package says.
     assert proofs._DOMAINS[2] == b"shoup-rsa/v1/protocol-2/share-proof\x00"
-    assert len(set(proofs._DOMAINS.values())) == 2
+    assert len(set(proofs._DOMAINS.values())) == 3
     assert "one threshold and one purpose" in (shoup_rsa.__doc__ or "")
