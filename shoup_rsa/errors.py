@@ -98,6 +98,36 @@ class CombineFailed(ShoupError):
         )
 
 
+class InvalidReceiver(ShoupError):
+    """A receiver's key that cannot be used in a redistribution.
+
+    `index` is the receiver's, or None where the key is not yet anybody's; `reason` is a sentence.
+    """
+
+    def __init__(self, index: int | None, reason: str) -> None:
+        super().__init__(index, reason)
+        self.index = index
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"receiver key{'' if self.index is None else f' {self.index}'}: {self.reason}"
+
+
+class InvalidDealing(ShoupError):
+    """A member's dealing in a redistribution that is malformed, or in which something is proven wrong.
+
+    `dealer` is the index of the member that posted it; `reason` is a sentence.
+    """
+
+    def __init__(self, dealer: int, reason: str) -> None:
+        super().__init__(dealer, reason)
+        self.dealer = dealer
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the dealing of member {self.dealer}: {self.reason}"
+
+
 class InvalidKeyFile(ShoupError):
     """A sealed key share that is truncated, altered, of another format, or for another key."""
 

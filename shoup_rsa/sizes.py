@@ -17,7 +17,7 @@ EPOCH_MAX = 2**64 - 1
 # A secret is this much longer than N at most: every restart of a redistribution adds some hundred bits.
 _SECRET_BITS_SPARE = 8192
 
-_SMALL_PRIMES_PRODUCT = prod(_arith.small_primes(2000))
+SMALL_PRIMES_PRODUCT = prod(_arith.small_primes(2000))
 
 
 def check_sizes(protocol: int, parties: int, threshold: int, corruptions: int, epoch: int) -> None:
@@ -79,7 +79,7 @@ def check_modulus(modulus: int) -> None:
             f"a multiple of {KEY_SIZES.step}"
         )
     # Safe primes above 7 are 11 modulo 12, so their product is 1: a quarter of the other moduli pass here.
-    if modulus % 12 != 1 or _arith.gcd(modulus, _SMALL_PRIMES_PRODUCT) != 1:
+    if modulus % 12 != 1 or _arith.gcd(modulus, SMALL_PRIMES_PRODUCT) != 1:
         raise InvalidKey("the modulus is not a product of two safe primes")
     if _arith.is_perfect_power(modulus) or _arith.may_be_prime(modulus):
         raise InvalidKey("the modulus is a prime or a perfect power, not a product of two primes")

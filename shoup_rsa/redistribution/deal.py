@@ -1,0 +1,90 @@
+"""What a present member does: it deals its own share to all receivers, whoever else deals."""
+
+from __future__ import annotations
+
+from shoup_rsa import _arith
+from shoup_rsa._entropy import RandomBelow, random_below
+from shoup_rsa.errors import InvalidKey, WrongEpoch
+from shoup_rsa.key_share import KeyShare
+from shoup_rsa.proof import CHALLENGE_BITS
+from shoup_rsa.redistribution import paillier
+from shoup_rsa.redistribution.message import SealedSubshare, ShareDealing
+from shoup_rsa.redistribution.order import MASK_BITS
+from shoup_rsa.redistribution.transcript import (
+    Redistribution,
+    coefficient_challenge,
+    subshare_challenge,
+)
+from shoup_rsa.redistribution.verdict import images
+
+
+def deal(
+    redistribution: Redistribution, key_share: KeyShare, *, random_below: RandomBelow = random_below
+) -> ShareDealing:
+    """The dealing of `key_share`. A tenth of a second at (6, 5) and 2048 bits.
+
+        q, rem = divmod(multiplier * sigma_j, divisor),  F_j(X) = 2 D' q + sum 2 a_c X^c,  a_c below R'
+
+    Make it durable before it is posted, and after a crash post the same bytes again: another dealing for the
+    same redistribution would be ignored, and this one's random numbers must serve no other bytes.
+
+    Raises WrongEpoch or InvalidKey when the share is not one of the key that is handed on.
+    """
+    order = redistribution.order
+    key = order.key
+    own = key_share.public_key
+    if own != key:
+        if own.modulus == key.modulus and own.epoch != key.epoch:
+            raise WrongEpoch(own.epoch, key.epoch)
+        raise InvalidKey("this key share is of another key than the one that is handed on")
+    index = key_share.index
+    dealt, remainder = divmod(order.multiplier * key_share._secret, order.divisor)
+    masks = [_draw(order.form.mask_bound, random_below) for _ in range(order.threshold - 1)]
+    image = _arith.signed_secret_power(key.verification_base, dealt, key.modulus)
+    commitments = tuple(_arith.secret_power(key.verification_base, mask, key.modulus) for mask in masks)
+    base = redistribution.base(index, remainder, image, commitments)
+    cover = _draw(order.form.mask_bound << MASK_BITS, random_below)
+    commitment = _arith.secret_power(key.verification_base, cover, key.modulus)
+    response = cover + sum(
+        coefficient_challenge(base, commitment, power) * mask for power, mask in enumerate(masks, start=1)
+    )
+    constant = 2 * order.form.delta * dealt
+    visible = images(redistribution, image, commitments)
+    subshares = []
+    for receiver in range(1, order.parties + 1):
+        subshare = constant + sum(2 * mask * receiver**power for power, mask in enumerate(masks, start=1))
+        subshares.append(_seal(redistribution, base, receiver, subshare, visible[receiver - 1], random_below))
+    return ShareDealing(index, remainder, image, commitments, commitment, response, tuple(subshares))
+
+
+def _seal(
+    redistribution: Redistribution,
+    base: bytes,
+    receiver: int,
+    subshare: int,
+    image: int,
+    random_below: RandomBelow,
+) -> SealedSubshare:
+    """The subshare encrypted, and the proof that it is the logarithm of its image."""
+    order = redistribution.order
+    key, target = order.key, redistribution.receivers[receiver - 1]
+    bits = paillier.randomizer_bits(target.bits)
+    randomizer = _draw(1 << bits, random_below)
+    ciphertext = paillier.encrypt(target.modulus, target.generator, subshare, randomizer)
+    # It begins so high that the response is not negative, even if the subshare is.
+    lowest = 1 << order.subshare_bits + CHALLENGE_BITS
+    cover = lowest + random_below((1 << order.subshare_bits + MASK_BITS) - lowest)
+    randomizer_cover = _draw(1 << bits + MASK_BITS, random_below)
+    commitments = (
+        _arith.secret_power(key.verification_base, cover, key.modulus),
+        paillier.encrypt(target.modulus, target.generator, cover, randomizer_cover),
+    )
+    challenge = subshare_challenge(base, receiver, ciphertext, image, commitments)
+    return SealedSubshare(
+        ciphertext, challenge, cover + challenge * subshare, randomizer_cover + challenge * randomizer
+    )
+
+
+def _draw(bound: int, random_below: RandomBelow) -> int:
+    """Uniform in [1, bound): constant-time exponentiations want positive exponents."""
+    return 1 + random_below(bound - 1)

@@ -1,0 +1,85 @@
+"""One redistribution: the order, and the frozen set of receivers. All challenges are bound to both."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from shoup_rsa.encoding import byte_length
+from shoup_rsa.errors import InvalidReceiver
+from shoup_rsa.proof import CHALLENGE_BITS
+from shoup_rsa.redistribution.order import Order
+from shoup_rsa.redistribution.receivers import ReceiverKey
+
+_DOMAIN = b"shoup-rsa/v1/redistribution/"
+
+
+@dataclass(frozen=True)
+class Redistribution:
+    """The order and all n' receivers, by their new index. A dealing counts against exactly this set.
+
+    spent: the fingerprints of receiver keys whose owners' shares of a finished redistribution are out. They
+    are refused: their secrets are erased, or should be.
+
+    Raises InvalidReceiver, which names the index: another number of receivers than n', a modulus that is not
+    of exactly `order.receiver_bits`, one that occurs twice, a key that was used before.
+    """
+
+    order: Order
+    receivers: tuple[ReceiverKey, ...]
+    spent: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if type(self.receivers) is not tuple or len(self.receivers) != self.order.parties:
+            raise InvalidReceiver(None, f"there must be a tuple of {self.order.parties}, one a new member")
+        seen: set[int] = set()
+        for index, receiver in enumerate(self.receivers, start=1):
+            if not isinstance(receiver, ReceiverKey):
+                raise InvalidReceiver(index, f"it is a {type(receiver).__name__}")
+            if receiver.bits != self.order.receiver_bits:
+                raise InvalidReceiver(
+                    index, f"its modulus must have {self.order.receiver_bits} bits, not {receiver.bits}"
+                )
+            if receiver.modulus in seen:
+                raise InvalidReceiver(index, "another receiver has the same modulus")
+            if receiver.fingerprint in self.spent:
+                raise InvalidReceiver(
+                    index, "it served a redistribution before; its owner must post a new one"
+                )
+            seen.add(receiver.modulus)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """32 bytes that name the key, the sizes, the attempt, the context and every receiver."""
+        fingerprints = b"".join(receiver.fingerprint for receiver in self.receivers)
+        return hashlib.sha256(_DOMAIN + b"set\x00" + self.order.digest + fingerprints).digest()
+
+    def base(self, dealer: int, remainder: int, image: int, commitments: tuple[int, ...]) -> bytes:
+        """What all challenges of one dealing begin with: all that its ciphertexts must agree with."""
+        return _hash(b"base", self.digest, (dealer, remainder, image, *commitments))
+
+
+def coefficient_challenge(base: bytes, commitment: int, power: int) -> int:
+    """ch_c, for the coefficient of X^power."""
+    return _challenge(_hash(b"coefficient", base, (commitment, power)))
+
+
+def subshare_challenge(
+    base: bytes, receiver: int, ciphertext: int, image: int, commitments: tuple[int, int]
+) -> int:
+    """x_i, for the ciphertext of receiver i; the commitments are to v and to the encryption."""
+    return _challenge(_hash(b"subshare", base, (receiver, ciphertext, image, *commitments)))
+
+
+def _challenge(digest: bytes) -> int:
+    return int.from_bytes(digest[: CHALLENGE_BITS // 8], "big")
+
+
+def _hash(label: bytes, context: bytes, numbers: tuple[int, ...]) -> bytes:
+    """SHA-256 of a label, 32 bytes, and numbers >= 0, how many and how long each is in front."""
+    digest = hashlib.sha256(_DOMAIN + label + b"\x00" + context + len(numbers).to_bytes(4, "big"))
+    for number in numbers:
+        length = byte_length(number.bit_length())
+        digest.update(length.to_bytes(4, "big") + number.to_bytes(length, "big"))
+    return digest.digest()
