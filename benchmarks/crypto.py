@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 
 import shoup_rsa
 from shoup_rsa import Dealing, SignatureShare, _arith, dealer, generate_threshold_key
+from shoup_rsa import redistribution as handing_on
 
 MESSAGE = b"what a quorum signs"
 PEERS = (
@@ -242,6 +243,36 @@ def key_rows(keys: int) -> list[Row]:
     return rows
 
 
+def redistribution_rows(
+    parties: int, threshold: int, corruptions: int, goals: tuple[float | None, ...]
+) -> list[Row]:
+    """What handing a key of 2048 bits on to the same members costs each of them, by the present backend."""
+    deal_from = random.Random(4).randrange  # noqa: S311
+    dealing = generate_threshold_key(
+        parties, threshold, corruptions, 2048, protocol=3, random_below=deal_from
+    )
+    order = handing_on.Order(dealing.public_key, parties, threshold, corruptions, parties, 0, b"")
+    secrets = [handing_on.generate_receiver(order.receiver_bits) for _ in range(parties)]
+    change = handing_on.Redistribution(order, tuple(secret.key for secret in secrets))
+    shares = dealing.key_shares[:threshold]
+    posted = [(share.index, handing_on.deal(change, share).to_bytes(change)) for share in shares]
+    outcome = handing_on.conclude(change, handing_on.judge(change, posted).valid)
+    if outcome is None:
+        raise RuntimeError("honest dealings must have an outcome")
+    tasks = [
+        Task("a receiver's key", lambda: handing_on.generate_receiver(order.receiver_bits), {}),
+        Task("a dealing", lambda: handing_on.deal(change, shares[0]), {}),
+        Task(f"check of {threshold} dealings", lambda: handing_on.judge(change, posted), {}),
+        Task("the new public key", lambda: handing_on.conclude(change, outcome.dealings), {}),
+        Task("own new share", lambda: handing_on.receive(outcome, 1, secrets[0]), {}),
+    ]
+    least = least_times(tasks, 3)
+    return [
+        Row(task.name, least[task.name] / 1000, "s", goal, None)
+        for task, goal in zip(tasks, (None, *goals[:2], None, goals[2]), strict=True)
+    ]
+
+
 def show(title: str, rows: list[Row]) -> None:
     """One table."""
     heads = ("measured", "must", "stretch", "x one power", "must", "")
@@ -280,7 +311,11 @@ def main() -> int:
             print(f"{backend}: {error}", file=sys.stderr)
             continue
         tables[name] = measure(backend, arguments.rounds)
+        tables[f"redistribution (6, 5), {name}"] = redistribution_rows(6, 5, 1, (0.2, 0.6, 0.06))
     if arguments.keys > 0:
+        tables[f"redistribution (16, 11), {shoup_rsa.backend()}"] = redistribution_rows(
+            16, 11, 5, (None, 4.0, None)
+        )
         tables[f"key generation, {shoup_rsa.backend()}"] = key_rows(arguments.keys)
     if arguments.output == "json":
         rows = {
@@ -289,7 +324,7 @@ def main() -> int:
         print(json.dumps({"key_size": 2048, "tables": rows, "peers": PEERS}, indent=1))
     else:
         for name, table in tables.items():
-            show(f"{name}, 2048 bits" if "key generation" not in name else name, table)
+            show(name if "key generation" in name else f"{name}, 2048 bits", table)
         print("\npeers, as measured where the goals were set; ms at 2048 bits")
         for peer in (("", "share", "with proof", "check one", "combine 4,3 / 6,5 / 16,11"), *PEERS):
             print(f"{peer[0]:42}" + "".join(f"{cell:>24}" for cell in peer[1:]))

@@ -40,6 +40,15 @@ from shoup_rsa import (
     storage,
     write_public_key,
 )
+from shoup_rsa.redistribution import (
+    InvalidReceiver,
+    Order,
+    ReceiverKey,
+    Redistribution,
+    deal,
+    generate_receiver,
+    judge,
+)
 from tests.worlds.require import require
 
 POOL_MAX = 256
@@ -65,23 +74,28 @@ class Target:
 
 
 def targets() -> list[Target]:
-    """Every decoder, under a key of either protocol and version. Keys are small, and the same each time."""
-    new, old = _deal(2, 4, 3, 1), _deal(1, 3, 2, 1)
-    key, key_1 = new.public_key, old.public_key
-    keys = [key.to_bytes(), key_1.to_bytes(), _deal(2, 1, 1, 0).public_key.to_bytes()]
-    texts = [write_public_key(key), write_public_key(key_1)]
-    sealed = [seal_key_share(s, PASSPHRASE, scrypt_cost=1 << COST_LOG2) for s in new.key_shares[:2]]
+    """Every decoder, under a key of each protocol and version. Keys are small, and the same each time."""
+    new, old, integers = _deal(2, 4, 3, 1), _deal(1, 3, 2, 1), _deal(3, 3, 2, 1)
+    key, key_1, key_3 = new.public_key, old.public_key, integers.public_key
+    keys = [key.to_bytes(), key_1.to_bytes(), key_3.to_bytes(), _deal(2, 1, 1, 0).public_key.to_bytes()]
+    texts = [write_public_key(key), write_public_key(key_1), write_public_key(key_3)]
+    some = (*new.key_shares[:2], integers.key_shares[0])
+    sealed = [seal_key_share(share, PASSPHRASE, scrypt_cost=1 << COST_LOG2) for share in some]
+    handing_on = _Redistribution(integers)
     requests = [SigningRequest(key.key_id, scheme, MESSAGE).to_bytes() for scheme in Scheme]
     made = key.combine(MESSAGE, [share.sign_share(MESSAGE) for share in new.key_shares])
     return [
         Target("public key", keys, of_fields, _public_key),
         Target("signature share", _shares(new), of_fields, _Share(new)),
         Target("signature share, version 2", _shares(old), of_fields, _Share(old)),
+        Target("signature share, version 3", _shares(integers), of_fields, _Share(integers)),
+        Target("receiver key", handing_on.receivers, of_fields, _receiver_key, 200),
+        Target("share dealing", handing_on.dealings, of_fields, handing_on, 200),
         Target("signature", [made, bytes(len(made))], of_fields, _Signature(key, made)),
         Target("signing request", requests, of_fields, _request),
         Target("public key file", texts, of_text, _public_key_file, 500),
         Target("key share file, before the passphrase", sealed, of_text, _sealed_file, 500),
-        Target("key share file, opened", sealed, of_text, _KeyShareFile(new), 1),
+        Target("key share file, opened", sealed, of_text, _KeyShareFile(new, integers), 1),
         Target("shares in a session", _shares(new), of_fields, _Session(new, made), 50),
     ]
 
@@ -233,8 +247,9 @@ def _sealed_file(data: bytes) -> bool:
 class _KeyShareFile:
     """The whole way, scrypt included, but for files that ask for another amount of memory."""
 
-    def __init__(self, dealing: Dealing) -> None:
-        self._true = {share.index: share.sign_share(MESSAGE) for share in dealing.key_shares}
+    def __init__(self, *dealings: Dealing) -> None:
+        every = [share for dealing in dealings for share in dealing.key_shares]
+        self._true = {(s.public_key.protocol, s.index): s.sign_share(MESSAGE) for s in every}
 
     def __call__(self, data: bytes) -> bool:
         with suppress(InvalidKeyFile):
@@ -245,8 +260,42 @@ class _KeyShareFile:
             share = open_key_share(data, PASSPHRASE)
         except (InvalidKeyFile, WrongPassphrase):
             return False
-        require(share.sign_share(MESSAGE) == self._true[share.index], "an altered key share is believed")
+        true = self._true[share.public_key.protocol, share.index]
+        require(share.sign_share(MESSAGE) == true, "an altered key share is believed")
         return True
+
+
+def _receiver_key(data: bytes) -> bool:
+    try:
+        key = ReceiverKey.from_bytes(data)
+    except InvalidReceiver:
+        return False
+    require(key.to_bytes() == data, "a receiver key has two encodings")
+    return True
+
+
+class _Redistribution:
+    """Nothing that was altered is a valid dealing, and the verdict never raises anything else."""
+
+    def __init__(self, dealing: Dealing) -> None:
+        key = dealing.public_key
+        order = Order(key, key.parties, key.threshold, key.corruptions, key.index_bound, 0, b"fuzz")
+        dice = Random("receivers")
+        secrets = [
+            generate_receiver(order.receiver_bits, random_below=dice.randrange) for _ in range(key.parties)
+        ]
+        self._redistribution = Redistribution(order, tuple(secret.key for secret in secrets))
+        self.receivers = [secret.key.to_bytes() for secret in secrets]
+        self.dealings = [
+            deal(self._redistribution, share, random_below=dice.randrange).to_bytes(self._redistribution)
+            for share in dealing.key_shares
+        ]
+
+    def __call__(self, data: bytes) -> bool:
+        posted = [(dealer, data) for dealer in (1, 2, 3)]
+        valid = judge(self._redistribution, posted).valid
+        require(len(valid) == (data in self.dealings), "an altered dealing is valid")
+        return bool(valid)
 
 
 class _Session:
