@@ -128,6 +128,25 @@ class InvalidDealing(ShoupError):
         return f"the dealing of member {self.dealer}: {self.reason}"
 
 
+class NoNewShare(ShoupError):
+    """Valid dealings do not give a new member its share: a dealer knows the factors of the modulus.
+
+    `index` is the new member's; `culprits` are the dealers whose subshare for it is not the one that they
+    committed to, ascending, as only this member can see. It is no evidence for others.
+    """
+
+    def __init__(self, index: int, culprits: tuple[int, ...]) -> None:
+        super().__init__(index, culprits)
+        self.index = index
+        self.culprits = culprits
+
+    def __str__(self) -> str:
+        return (
+            f"the dealings do not give new member {self.index} its share (wrong subshares from: "
+            f"{list(self.culprits)}); order another attempt, without them or with restart"
+        )
+
+
 class InvalidKeyFile(ShoupError):
     """A sealed key share that is truncated, altered, of another format, or for another key."""
 

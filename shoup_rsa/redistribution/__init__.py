@@ -52,7 +52,7 @@ What cannot be had
 * Nothing here says who posted a dealing, nor that the order was agreed upon: the log must.
 """
 
-from shoup_rsa.errors import InvalidDealing, InvalidReceiver
+from shoup_rsa.errors import InvalidDealing, InvalidReceiver, NoNewShare
 from shoup_rsa.redistribution.deal import deal
 from shoup_rsa.redistribution.message import SealedSubshare, ShareDealing, dealing_length
 from shoup_rsa.redistribution.order import Order
@@ -65,6 +65,7 @@ __all__ = [
     "InvalidDealing",
     "InvalidReceiver",
     "Judgement",
+    "NoNewShare",
     "Order",
     "Outcome",
     "ReceiverKey",

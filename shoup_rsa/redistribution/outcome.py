@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 
 from shoup_rsa import _arith
-from shoup_rsa.errors import InvalidKey
+from shoup_rsa.errors import InvalidKey, NoNewShare
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.redistribution.receivers import ReceiverSecret
@@ -45,7 +45,11 @@ def conclude(redistribution: Redistribution, valid: Sequence[VerifiedDealing]) -
     tried, in lexicographic order, as soon as the log has them, and the sums of at most SETS_MAX for each new
     dealing. What more dealings say later changes nothing. If all have dealt and there is no outcome, the
     attempt is void: order another one, in the end with `restart`, in which there are no remainders.
+
+    Raises ValueError when a dealing was checked against another redistribution.
     """
+    if any(verified.digest != redistribution.digest for verified in valid):
+        raise ValueError("these dealings were checked against another redistribution")
     threshold = redistribution.order.key.threshold
     for count in range(threshold, len(valid) + 1):
         newest = valid[count - 1]
@@ -68,8 +72,8 @@ def receive(outcome: Outcome, index: int, secret: ReceiverSecret) -> KeyShare:
     It is durable (`seal_key_share`) before its owner says so to anybody; then erase the receiver's secret.
     Until then a crash costs nothing: the same call gives the same share again.
 
-    Raises InvalidKey when the secret is not that receiver's, or when the subshares do not give the share that
-    the public key promises. The latter takes somebody who knows the factors of N: order another attempt.
+    Raises InvalidKey when the secret is not that receiver's; NoNewShare(index, culprits) when the subshares
+    do not give the share that the public key promises, which takes a dealer who knows the factors of N.
     """
     redistribution = outcome.redistribution
     order = redistribution.order
@@ -86,10 +90,13 @@ def receive(outcome: Outcome, index: int, secret: ReceiverSecret) -> KeyShare:
         share = KeyShare(outcome.public_key, index, total + outcome._shift + order.form.offset * index)
         share.check()
     except InvalidKey:
-        raise InvalidKey(
-            f"the subshares for member {index} do not give the share that the public key promises: a dealer "
-            "knows the factors of the modulus; order another attempt, with restart"
-        ) from None
+        key = order.key
+        culprits = (
+            verified.dealing.dealer
+            for verified, subshare in zip(outcome.dealings, subshares, strict=True)
+            if _arith.power(key.verification_base, subshare, key.modulus) != verified.images[index - 1]
+        )
+        raise NoNewShare(index, tuple(sorted(culprits))) from None
     return share
 
 

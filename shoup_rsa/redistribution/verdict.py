@@ -19,8 +19,12 @@ from shoup_rsa.redistribution.transcript import (
 
 @dataclass(frozen=True)
 class VerifiedDealing:
-    """A dealing that was checked, with v^F_j(i) for each receiver i. Made by `verify_dealing` only."""
+    """A dealing that was checked, with v^F_j(i) for each receiver i. Made by `verify_dealing` only.
 
+    `digest` names the redistribution that it was checked against.
+    """
+
+    digest: bytes
     dealing: ShareDealing
     images: tuple[int, ...]
 
@@ -70,7 +74,7 @@ def verify_dealing(redistribution: Redistribution, dealer: int, data: bytes) -> 
             _check_subshare(redistribution, dealing, base, receiver, image)
     except (ArithmeticError, ValueError):  # every replica must come to the same verdict, so this is one, too
         raise InvalidDealing(dealer, "its numbers cannot be computed with") from None
-    return VerifiedDealing(dealing, visible)
+    return VerifiedDealing(redistribution.digest, dealing, visible)
 
 
 def images(redistribution: Redistribution, image: int, commitments: tuple[int, ...]) -> tuple[int, ...]:

@@ -66,7 +66,10 @@ def hand_on(
     redistribution = open_to_all(order)
     if trusting:
         made = [lying(redistribution, share, Lie(unproven=True)) for share in shares]
-        valid = tuple(VerifiedDealing(d, images(redistribution, d.image, d.commitments)) for d in made)
+        valid = tuple(
+            VerifiedDealing(redistribution.digest, d, images(redistribution, d.image, d.commitments))
+            for d in made
+        )
     else:
         judgement = judge(redistribution, deals(redistribution, shares))
         assert not judgement.culprits

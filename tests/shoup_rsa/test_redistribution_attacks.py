@@ -11,11 +11,20 @@ from math import factorial, gcd, prod
 
 import pytest
 
-from shoup_rsa import Dealing, InvalidKey, KeyShare, open_key_share, seal_key_share
+from shoup_rsa import (
+    CombineFailed,
+    Dealing,
+    InvalidKeyFile,
+    InvalidShare,
+    KeyShare,
+    open_key_share,
+    seal_key_share,
+)
 from shoup_rsa.redistribution import (
     InvalidDealing,
     InvalidReceiver,
     Judgement,
+    NoNewShare,
     Redistribution,
     SealedSubshare,
     ShareDealing,
@@ -190,6 +199,28 @@ class TestReplays:
             start = len(b"shoup-rsa/share-dealing\0") + 1
             refused(other, 2, data[:start] + other.digest + data[start + 32 :])
 
+    def test_a_verdict_holds_for_its_own_redistribution_only(
+        self, arena: Redistribution, four: tuple[KeyShare, ...]
+    ) -> None:
+        valid = judge(arena, deals(arena, four)).valid
+        with pytest.raises(ValueError, match="another redistribution"):
+            conclude(open_to_all(same_sizes(arena.order.key, attempt=1)), valid)
+
+    def test_shares_and_proofs_of_a_void_attempt_serve_in_no_other(
+        self, arena: Redistribution, four: tuple[KeyShare, ...]
+    ) -> None:
+        """A late READY: its proof is for another key of the same epoch."""
+        _, void = hand_on(arena.order, four)
+        key, shares = hand_on(same_sizes(arena.order.key, attempt=1), four)
+        assert key.epoch == void[0].public_key.epoch
+        late = void[1].sign_share(MESSAGE, proof="compact")
+        with pytest.raises(InvalidShare, match="proof"):
+            key.verify_share(MESSAGE, late)
+        with pytest.raises(CombineFailed):
+            key.combine(MESSAGE, [late, *(share.sign_share(MESSAGE) for share in shares[2:])])
+        with pytest.raises(InvalidKeyFile, match="belongs to the key"):
+            open_key_share(seal_key_share(void[1], b"p", scrypt_cost=2**10), b"p", key)
+
     def test_another_members_share_cannot_be_dealt(
         self, arena: Redistribution, four: tuple[KeyShare, ...]
     ) -> None:
@@ -265,6 +296,31 @@ class TestLies:
         assert healed.form == key.form
         assert all(0 < share._secret < 1 << form.share_bits for share in later)
         assert signature(later) == expected
+
+    def test_f_liars_at_once_and_f_silent_stop_nothing_and_one_more_does(self, deal: Deal) -> None:
+        shares = deal(7, 5, 2, protocol=3).key_shares
+        redistribution = open_to_all(same_sizes(shares[0].public_key))
+        right = deals(redistribution, shares)
+        wrong = [(dealer, data[:-1] + bytes([data[-1] ^ 1])) for dealer, data in right]
+        judgement = judge(redistribution, [wrong[0], right[4], wrong[3], *right[1:3], *right[5:]])
+        assert [culprit.dealer for culprit in judgement.culprits] == [1, 4]
+        found = conclude(redistribution, judgement.valid)
+        assert found is not None
+        assert found.dealers == (5, 2, 3, 6, 7)
+        assert conclude(redistribution, judgement.valid[1:]) is None
+
+    def test_two_dealings_of_one_share_have_no_number_in_common(
+        self, arena: Redistribution, honest: ShareDealing, four: tuple[KeyShare, ...]
+    ) -> None:
+        """After a crash before anything was durable: but for what follows from the share, all is fresh."""
+        again = deal(arena, four[1])
+        assert (again.remainder, again.image) == (honest.remainder, honest.image)
+        for one, other in zip(honest.commitments, again.commitments, strict=True):
+            assert one != other
+        assert again.mask_commitment != honest.mask_commitment
+        assert again.response != honest.response
+        sealed = {getattr(s, f.name) for s in (*honest.subshares, *again.subshares) for f in fields(s)}
+        assert len(sealed) == 4 * 8
 
     def test_the_first_dealing_of_a_member_counts_valid_or_not(
         self, arena: Redistribution, four: tuple[KeyShare, ...]
@@ -399,15 +455,37 @@ class TestWhoKnowsTheFactors:
         assert again.form == key.form
         assert signature(later) == expected
 
-    def test_a_share_that_does_not_come_out_says_so(
+    def test_a_member_that_gets_no_share_knows_by_whom(self, deal: Deal) -> None:
+        """A multiple of m so large that the ciphertext holds something else than the proof speaks about."""
+        multiple = self.multiple_of_order(deal(4, 3, 1))
+        shares = deal(4, 3, 1, protocol=3).key_shares
+        redistribution = open_to_all(same_sizes(shares[0].public_key))
+        order = redistribution.order
+        huge = multiple << (order.receiver_bits - multiple.bit_length() + 8)
+        lie = Lie(shift={2: huge})
+        bad = lying(redistribution, shares[2], lie).to_bytes(redistribution)
+        judgement = judge(redistribution, [*deals(redistribution, shares[:2]), (3, bad)])
+        assert not judgement.culprits, "nothing shows that it lies"
+        found = conclude(redistribution, judgement.valid)
+        assert found is not None
+        with pytest.raises(
+            NoNewShare, match=r"new member 2 its share \(wrong subshares from: \[3\]\)"
+        ) as error:
+            receive(found, 2, receiver(order.receiver_bits, 2))
+        assert (error.value.index, error.value.culprits) == (2, (3,))
+        others = [receive(found, i, receiver(order.receiver_bits, i)) for i in (1, 3, 4)]
+        assert signature(others) == signature(shares)
+
+    def test_a_public_key_that_promises_another_share_blames_nobody(
         self, arena: Redistribution, four: tuple[KeyShare, ...]
     ) -> None:
         found = conclude(arena, judge(arena, deals(arena, four[:3])).valid)
         assert found is not None
         keys = found.public_key.verification_keys
         other = replace(found.public_key, verification_keys=(keys[1], *keys[1:]))
-        with pytest.raises(InvalidKey, match="order another attempt, with restart"):
+        with pytest.raises(NoNewShare, match="with restart") as error:
             receive(replace(found, public_key=other), 1, receiver(arena.order.receiver_bits, 1))
+        assert error.value.culprits == ()
 
     def test_the_search_for_a_set_is_bounded(
         self, arena: Redistribution, four: tuple[KeyShare, ...], monkeypatch: pytest.MonkeyPatch
