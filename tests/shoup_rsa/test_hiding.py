@@ -15,8 +15,9 @@ from math import comb, factorial, prod
 import pytest
 
 from shoup_rsa.integer_form import IntegerForm, largest_coefficients
-from shoup_rsa.redistribution.order import Order
-from tests.shoup_rsa.board import hand_on, order_for, same_sizes
+from shoup_rsa.redistribution import Order
+from shoup_rsa.redistribution import deal as deal_share
+from tests.shoup_rsa.board import hand_on, open_to_all, order_for, same_sizes
 from tests.shoup_rsa.conftest import Deal
 from tests.shoup_rsa.test_redistribution import secret_of
 
@@ -137,6 +138,32 @@ def test_masks_hide_whatever_the_sizes_were_before() -> None:
             order = Order(Sizes(old, k), new, k_new, 0, new, 0, b"")  # type: ignore[arg-type]
             worst = max(worst, longest_shift(order))
     assert 0 < worst <= HIDING
+
+
+def test_every_random_number_of_a_dealing_is_as_long_as_what_it_hides_asks(deal: Deal) -> None:
+    """By the bounds that the generator is asked for: masks, and what covers them in proofs, 128 bits more."""
+    shares = deal(4, 3, 1, protocol=3).key_shares
+    redistribution = open_to_all(same_sizes(shares[0].public_key))
+    order = redistribution.order
+    asked: list[int] = []
+
+    def draw(bound: int) -> int:
+        asked.append(bound)
+        return bound // 3
+
+    deal_share(redistribution, shares[0], random_below=draw)
+    mask, randomizer = order.form.mask_bound, 1 << order.receiver_bits // 2
+    challenge = hiding = 1 << 128
+    assert asked[:2] == [mask - 1] * 2
+    assert asked[2] >= 2 * mask * challenge * hiding
+    assert len(asked) == 3 + 3 * 4
+    for alpha, cover, alpha_cover in zip(asked[3::3], asked[4::3], asked[5::3], strict=True):
+        assert alpha == randomizer - 1
+        assert cover >= challenge * hiding << order.subshare_bits
+        assert alpha_cover >= randomizer * challenge * hiding
+    # What it may hide: the subshare of the longest share, which a corrupt dealer made.
+    longest = (order.multiplier << order.key.share_bits_max) // order.divisor
+    assert 2 * factorial(4) * longest + order.form.mask_sum < 1 << order.subshare_bits
 
 
 def test_the_range_of_masks_is_no_longer_than_needed_by_much(deal: Deal) -> None:
