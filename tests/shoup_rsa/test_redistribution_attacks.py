@@ -292,6 +292,13 @@ class TestLies:
         for share in shares:
             opened = open_key_share(seal_key_share(share, b"p", scrypt_cost=2**10), b"p", key)
             assert opened._secret == share._secret
+        following = open_to_all(same_sizes(key))
+        for share in shares:  # no response is negative, whatever is drawn
+            verify_dealing(
+                following,
+                share.index,
+                deal(following, share, random_below=lambda _: 0).to_bytes(following),
+            )
         healed, later = hand_on(same_sizes(key), shares)
         assert healed.form == key.form
         assert all(0 < share._secret < 1 << form.share_bits for share in later)
