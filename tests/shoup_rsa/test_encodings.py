@@ -19,8 +19,10 @@ from shoup_rsa import (
     Proof,
     SignatureShare,
     ThresholdPublicKey,
+    WrongEpoch,
 )
 from shoup_rsa import proof as proofs
+from shoup_rsa.redistribution import InvalidDealing, InvalidReceiver, NoNewShare
 from tests.shoup_rsa.conftest import Deal
 
 STEADY = settings(derandomize=True, deadline=None, database=None, max_examples=200)
@@ -242,6 +244,11 @@ def test_errors_survive_pickling_and_read_well() -> None:
         NotEnoughShares(5, 2),
         CombineFailed((1,), (2, 3)),
         InvalidKey("no"),
+        WrongEpoch(3, 7),
+        InvalidReceiver(None, "too short"),
+        InvalidReceiver(2, "it is late"),
+        InvalidDealing(4, "it is late"),
+        NoNewShare(1, (2, 3)),
     ):
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301
         assert type(copy) is type(error)
