@@ -218,6 +218,7 @@ class TestOrder:
 
     def test_everything_in_an_order_is_in_its_name(self, six: Dealing) -> None:
         key = six.public_key
+        converted, _ = hand_on(same_sizes(key), six.key_shares)
         orders = [
             same_sizes(key),
             order_for(key, 6, 4, 1),
@@ -226,8 +227,8 @@ class TestOrder:
             same_sizes(key, index_bound=7),
             same_sizes(key, attempt=1),
             same_sizes(key, context=b""),
-            same_sizes(hand_on(same_sizes(key), six.key_shares)[0]),
-            same_sizes(hand_on(same_sizes(key), six.key_shares)[0], restart=True),
+            same_sizes(converted),
+            same_sizes(converted, restart=True),
         ]
         assert len({order.digest for order in orders}) == len(orders)
 
