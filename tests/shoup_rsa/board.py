@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from shoup_rsa import KeyShare, ThresholdPublicKey, open_key_share, seal_key_share
+from shoup_rsa import KeyShare, ThresholdPublicKey, _arith, open_key_share, seal_key_share
 from shoup_rsa.redistribution import (
     InvalidDealing,
     Order,
@@ -110,9 +110,10 @@ def lying(redistribution: Redistribution, share: KeyShare, lie: Lie) -> ShareDea
         for _ in range(order.threshold - 1)
     ]
     index = lie.as_dealer or share.index
-    image = pow(base_v, dealt, modulus)
+    power = _arith.power if lie.unproven else pow  # faster, where nothing is to be compared
+    image = power(base_v, dealt, modulus)
     sign = -1 if lie.negate else 1
-    commitments = tuple(sign * pow(base_v, mask, modulus) % modulus for mask in masks)
+    commitments = tuple(sign * power(base_v, mask, modulus) % modulus for mask in masks)
     base = redistribution.base(index, remainder, image, commitments)
     cover = (bound << 263) + dice.randrange(bound << 263)
     commitment = 1 if lie.unproven else pow(base_v, cover, modulus)
