@@ -163,7 +163,10 @@ def test_every_random_number_of_a_dealing_is_as_long_as_what_it_hides_asks(deal:
         assert alpha_cover >= randomizer * challenge * hiding
     # What it may hide: the subshare of the longest share, which a corrupt dealer made.
     longest = (order.multiplier << order.key.share_bits_max) // order.divisor
-    assert 2 * factorial(4) * longest + order.form.mask_sum < 1 << order.subshare_bits
+    honest = 2 * factorial(4) * (longest + 1)
+    assert order.subshare_bits == (honest + order.form.mask_sum).bit_length()
+    passing = honest + (order.form.mask_sum << 265)
+    assert passing << 2 < 1 << order.receiver_bits
 
 
 def test_the_range_of_masks_is_no_longer_than_needed_by_much(deal: Deal) -> None:

@@ -81,7 +81,7 @@ def test_encodings(secret: ReceiverSecret) -> None:
         changed[MAGIC + at] = value
         with pytest.raises(InvalidReceiver, match=reason):
             ReceiverKey.from_bytes(bytes(changed))
-    with pytest.raises(TypeError, match="bytes"):
+    with pytest.raises(TypeError, match="must be bytes"):
         ReceiverKey.from_bytes(data.hex())  # type: ignore[arg-type]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -163,6 +164,35 @@ class TestEveryField:
             refused(arena, 2, noise)
         with pytest.raises(TypeError, match="bytes"):
             verify_dealing(arena, 2, data.hex())  # type: ignore[arg-type]
+
+    def test_numbers_out_of_range_are_refused_as_such(
+        self, arena: Redistribution, honest: ShareDealing
+    ) -> None:
+        """In the bytes, where nobody stopped them from being written."""
+        order, data = arena.order, honest.to_bytes(arena)
+        start, n = len(b"shoup-rsa/share-dealing\0") + 35, order.key.signature_length
+        rest = ((order.divisor - 1).bit_length() + 7) // 8
+        mask = (order.form.mask_bound.bit_length() + 265 + 7) // 8
+        sealed = (order.receiver_bits // 4, 16, (order.subshare_bits + 272) // 8, (512 + 272) // 8)
+        widths = [rest, n, n, n, n, mask, *sealed * 4]
+        assert len(data) == start + sum(widths)
+        for at, width in enumerate(widths):
+            place = start + sum(widths[:at])
+            if width != 16:  # every number of 16 bytes can be a challenge
+                changed = data[:place] + b"\xff" * width + data[place + width :]
+                assert "out of range" in refused(arena, 2, changed)
+
+    def test_the_encodings_are_frozen(self, four: tuple[KeyShare, ...]) -> None:
+        """All names in hashes, all lengths, and the order of the numbers."""
+        redistribution = open_to_all(same_sizes(four[0].public_key))
+        data = deal(redistribution, four[1], random_below=random.Random(1).randrange).to_bytes(redistribution)
+        assert (
+            redistribution.digest.hex() == "5a3aa6ac391029e73104d9cc51178e92034b39431db75f7e092540d772df6631"
+        )
+        assert (
+            hashlib.sha256(data).hexdigest()
+            == "816b3ca6f9cd3df548a1f068b25fbdbc82353a916e2a3ea25f2dba9a2a7add73"
+        )
 
     def test_swapped_ciphertexts(self, arena: Redistribution, honest: ShareDealing) -> None:
         for one, other in combinations(range(4), 2):
