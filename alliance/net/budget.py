@@ -36,6 +36,7 @@ from alliance.net.limits import (
     PROCESS_BYTES_MAX,
     SLACK_BYTES,
     STRANGERS_PER_ADDRESS_MAX,
+    STRANGERS_SUSPECT_MAX,
     WINDOW_BYTES,
 )
 
@@ -170,6 +171,8 @@ class Budget:
         self._now = now
         self._holders: dict[str, Holder] = {}
         self._connections: OrderedDict[str, Connection] = OrderedDict()
+        self._suspect: dict[str, float] = {}
+        """Until when an address is one where somebody was cut off just now."""
 
     @property
     def usage(self) -> Usage:
@@ -207,8 +210,10 @@ class Budget:
             holder.connections[key] = connection
             try:
                 self._require_room(holder, now)
-            except Refused:
+            except Refused as error:
                 self.refused += 1
+                if error.cut:
+                    self._suspect[connection.address] = now + BARRED_SECONDS
                 raise
             connection.calls += 1
             connection.buffered -= CALL_BYTES
@@ -279,10 +284,12 @@ class Budget:
         """The connections that are to be closed, and why. The parties behind them are barred for a while."""
         now = self._now()
         with self.lock:
+            self._suspect = {address: until for address, until in self._suspect.items() if now < until}
             strangers = self._strangers(now)
             greedy = self._greedy()
             for key, _ in greedy:
                 holder = self._connections[key].holder
+                self._suspect[self._connections[key].address] = now + BARRED_SECONDS
                 if holder is not None:
                     holder.barred_until = now + BARRED_SECONDS
             self.cut_off += len(greedy)
@@ -295,10 +302,14 @@ class Budget:
         for connection in unknown:  # the oldest first
             if now - connection.opened > HANDSHAKE_SECONDS:
                 found.append((connection.key, "it made no call"))
-            elif counts[connection.address] > STRANGERS_PER_ADDRESS_MAX:
+            elif counts[connection.address] > self._strangers_max(connection.address):
                 found.append((connection.key, "too many connections of this address made no call"))
                 counts[connection.address] -= 1
         return found
+
+    def _strangers_max(self, address: str) -> int:
+        """Who was cut off comes again at once, and cannot be told from others before its first call."""
+        return STRANGERS_SUSPECT_MAX if address in self._suspect else STRANGERS_PER_ADDRESS_MAX
 
     def _greedy(self) -> list[tuple[str, str]]:
         found: dict[str, str] = {}

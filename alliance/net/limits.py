@@ -16,13 +16,16 @@ CONNECTIONS_PART = 0.7
 STRANGERS_PER_ADDRESS_MAX = 128
 """Connections of one address that nobody of the alliance has shown to be its own. The oldest are closed."""
 
+STRANGERS_SUSPECT_MAX = 2
+"""The same of an address from which somebody was cut off within BARRED_SECONDS."""
+
 HANDSHAKE_SECONDS = 5.0
 """A connection that has made no call by then is closed."""
 
 CONNECTIONS_PER_HOLDER_MAX = 128
 """A client's folder may serve as many commands that run at the same time."""
 
-CALLS_PER_CONNECTION_MAX = 128
+CALLS_PER_CONNECTION_MAX = 32
 """Further ones wait at the caller, as HTTP/2 has it."""
 
 CALLS_PER_HOLDER_MAX = 64
@@ -31,10 +34,10 @@ CALLS_PER_HOLDER_MAX = 64
 CALLS_MAX = 2048
 """Open calls of a process. Beyond it only parties that have none get one, so that no crowd keeps one out."""
 
-CALLS_PENDING_MAX = 256
-"""Calls that wait to be looked at: a second's work for a busy process."""
+CALLS_PENDING_MAX = 32
+"""Calls that wait to be looked at: what a busy process looks at within a tenth of a second."""
 
-WINDOW_BYTES = 256 * 1024
+WINDOW_BYTES = 64 * 1024
 """What gRPC takes of a call before its handler reads (``grpc.http2.lookahead_bytes``). What is longer takes a
 round trip more."""
 

@@ -33,6 +33,9 @@ LONG_BYTES = 2**31 - 1
 BOMB_BYTES = 512 * 1024 * 1024
 SILENT = 1300
 WAIT_SECONDS = 0.05
+ELSEWHERE = "127.0.0.2"
+"""Attackers do not come from the address of those who are to get in meanwhile."""
+
 AGAIN_SECONDS = 0.2
 """Between one connection and the next."""
 
@@ -64,7 +67,7 @@ class Target:
         def live() -> None:
             while self.running:
                 with contextlib.suppress(OSError, Closed):
-                    connection = Connection(self.address, self.tls, reads=reads)
+                    connection = Connection(self.address, self.tls, reads=reads, source=ELSEWHERE)
                     self.counts["connections"] += 1
                     try:
                         connection.pump(WAIT_SECONDS)
@@ -184,7 +187,9 @@ def silent(greeting: bytes) -> Callable[[Target], None]:
                     target.counts["closed"] += 1
             with contextlib.suppress(OSError):
                 while len(held) < SILENT and target.running:
-                    connection = socket.create_connection(target.address, timeout=1.0)
+                    connection = socket.create_connection(
+                        target.address, timeout=1.0, source_address=(ELSEWHERE, 0)
+                    )
                     if greeting:
                         connection.sendall(greeting)
                     connection.setblocking(False)
@@ -207,7 +212,9 @@ def trickle(target: Target) -> None:
                 target.counts["closed"] += 1
         with contextlib.suppress(OSError):
             while len(held) < 64:
-                connection = socket.create_connection(target.address, timeout=1.0)
+                connection = socket.create_connection(
+                    target.address, timeout=1.0, source_address=(ELSEWHERE, 0)
+                )
                 connection.sendall(b"PUT /gate HTTP/1.1\r\nX-")
                 held.append(connection)
                 target.counts["connections"] += 1

@@ -85,9 +85,17 @@ class Closed(Exception):
 class Connection:
     """One connection; sends as much as the server's windows allow. Raises Closed, or OSError."""
 
-    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, *, reads: bool = True) -> None:
-        """``reads``: grants the server more window as answers come."""
-        self._socket = context.wrap_socket(socket.create_connection(address, timeout=5.0))
+    def __init__(
+        self,
+        address: tuple[str, int],
+        context: ssl.SSLContext,
+        *,
+        reads: bool = True,
+        source: str = "127.0.0.1",
+    ) -> None:
+        """``reads``: grants the server more window as answers come. ``source``: the own address."""
+        held = socket.create_connection(address, timeout=5.0, source_address=(source, 0))
+        self._socket = context.wrap_socket(held)
         self._socket.settimeout(10.0)
         self._reads = reads
         self._buffer = b""

@@ -15,6 +15,7 @@ from alliance.net.limits import (
     HANDSHAKE_SECONDS,
     SLACK_BYTES,
     STRANGERS_PER_ADDRESS_MAX,
+    STRANGERS_SUSPECT_MAX,
     SUBMISSIONS_BYTES_MAX,
     WINDOW_BYTES,
 )
@@ -209,3 +210,28 @@ def test_an_address_has_so_many_connections_of_strangers_and_loses_its_oldest(wo
         world.received[f"t:{number}"] = 0
     world.look()
     assert world.over() == ["s:0", "s:1", "s:2"]
+
+
+def test_where_somebody_was_cut_off_few_strangers_may_wait_for_a_while(world: World) -> None:
+    """It comes again at once, on many connections, and each costs as much as it can bring before a look."""
+    call = world.call("a:1")
+    world.arrive("a:1", 4 * MIB)
+    assert world.over() == ["a:1"]
+    call.close()
+    del world.received["a:1"]
+    for number in range(STRANGERS_SUSPECT_MAX + 2):
+        world.received[f"a:{number + 2}"] = world.received[f"b:{number}"] = 0
+    world.look()
+    assert world.over() == ["a:2", "a:3"]
+    world.now += BARRED_SECONDS - 0.1
+    world.received["a:9"] = 0
+    with pytest.raises(Refused, match="cut off"):  # as before, it says who it is
+        world.call("a:9")
+    world.now += BARRED_SECONDS - 0.1
+    world.received["a:10"] = world.received["a:11"] = world.received["a:12"] = 0
+    world.look()
+    assert "a:10" in world.over()
+    world.now += BARRED_SECONDS
+    world.received = {f"a:{number}": 0 for number in range(20, 30)}
+    world.look()
+    assert world.over() == []
