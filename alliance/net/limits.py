@@ -37,7 +37,7 @@ CALLS_MAX = 2048
 CALLS_PENDING_MAX = 32
 """Calls that wait to be looked at: what a busy process looks at within a tenth of a second."""
 
-WINDOW_BYTES = 64 * 1024
+WINDOW_BYTES = 256 * 1024
 """What gRPC takes of a call before its handler reads (``grpc.http2.lookahead_bytes``). What is longer takes a
 round trip more."""
 
