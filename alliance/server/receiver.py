@@ -34,7 +34,7 @@ MESSAGE_BYTES = 256
 SLICE_SECONDS = 0.001
 """After so long others have their turn; one step (a signature, a certificate) may exceed it."""
 
-SHARE = 0.25
+SHARE = 0.125
 """Of this process's time a peer that does not lead gets for its messages, once its credit is used up."""
 
 CREDIT_SECONDS = 0.05
