@@ -60,6 +60,8 @@ class Named:
 
         Raises ConfigError when the name is another command's, and when it cannot be kept: nothing was sent.
         """
+        from alliance.keys.files import write_whole
+
         folder = self._home / FOLDER
         try:
             with _locked(folder):
@@ -69,7 +71,7 @@ class Named:
                 _make_room(folder)
                 submission = sign()
                 path = folder / f"{submission.client_seq:020d}-{self._digest}.submission"
-                _write(path, submission.encoded)
+                write_whole(path, submission.encoded)
                 return submission, True
         except OSError as error:
             reason = error.strerror or error
@@ -81,10 +83,12 @@ class Named:
 
         A receipt that cannot be kept is asked for again the next time.
         """
+        from alliance.keys.files import write_whole
+
         for file in (home / FOLDER).glob(f"{submission.client_seq:020d}-*.submission"):
             with contextlib.suppress(OSError):
                 if receipts:
-                    _write(file.with_suffix(".receipt"), receipts[0].to_json().encode())
+                    write_whole(file.with_suffix(".receipt"), receipts[0].to_json().encode())
                 else:
                     file.unlink()
 
@@ -137,14 +141,3 @@ def _make_room(folder: Path) -> None:
             )
         oldest.unlink()
         oldest.with_suffix(".receipt").unlink()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """The file is there whole or not at all, durably. Raises OSError."""
-    from alliance.keys.files import sync, write_private
-
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.unlink(missing_ok=True)
-    write_private(part, data)
-    part.replace(path)
-    sync(path.parent)

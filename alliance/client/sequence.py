@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from alliance.errors import ConfigError
+from alliance.keys.files import sync
 from alliance.net import forks
 
 FILE = "sequence"
@@ -87,8 +88,4 @@ class Sequence:
                 os.link(fresh, self._path)
         finally:
             os.unlink(fresh)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self._path.parent)

@@ -13,7 +13,7 @@ from alliance.errors import AllianceError
 from alliance.evidence import portable as kinds
 from alliance.evidence.portable import DecidedLog, PortableEvidence, export
 from alliance.evidence.verdict import verify
-from alliance.keys.files import write_private
+from alliance.keys.files import sync, write_whole
 from fab_paxos.evidence import (
     BrokenLog,
     Evidence,
@@ -80,16 +80,8 @@ class EvidenceFolder:
     def _write(self, path: Path, data: bytes) -> None:
         """Whole or not at all, and durable."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.unlink(missing_ok=True)
-        write_private(part, data)
-        part.replace(path)
-        for folder in (self._folder, self._folder.parent):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        sync(self._folder.parent)
+        write_whole(path, data)
 
 
 def _offence(evidence: Evidence | TwoSubmissions) -> str:

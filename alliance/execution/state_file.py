@@ -19,6 +19,7 @@ from typing import BinaryIO
 from alliance.errors import StateError
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import RunnerState
+from alliance.keys.files import sync
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import HASH_SIZE
 
@@ -86,11 +87,7 @@ class StateFile:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync(self.path.parent)
             self._mark(state.slot, data)
         except OSError as error:
             raise StateError(f"{self.path} cannot be written: {error.strerror}; free some space") from None

@@ -123,6 +123,15 @@ def _overwrite(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """The private file is there whole or not at all, durably, also in place of another. Raises OSError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.unlink(missing_ok=True)
+    write_private(part, data)
+    part.replace(path)
+    sync(path.parent)
+
+
 def sync(folder: Path) -> None:
     """Makes durable which files there are."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -24,6 +24,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from alliance.errors import JournalError
+from alliance.keys.files import sync
 
 NEW_IDENTITY = "if they are lost, the member needs a new identity"
 SYNCED_EVERY = 64
@@ -146,11 +147,7 @@ class Mark:
         self.write(Reached())
         self.sync()
         fresh.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(self.path.parent)
 
     def write(self, reached: Reached) -> None:
         """After the journal is durable that far, and before anything of it is said. Raises OSError."""
