@@ -26,18 +26,21 @@ SERIAL_BITS = 159
 
 _UNREADABLE = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 """What the parser of certificates raises besides ValueError."""
-# It certifies channel keys and opens no channel itself.
-_CERTIFIES_ONLY = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
+
+
+def key_usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
+    """RFC 5280, 4.2.1.3: what the key of a certificate may do, and nothing else."""
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def read_certificate(pem: bytes) -> x509.Certificate:
@@ -77,7 +80,8 @@ def certify_itself(name: str, key: Ed25519PrivateKey) -> x509.Certificate:
         .not_valid_before(BEGIN)
         .not_valid_after(END)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_CERTIFIES_ONLY, critical=True)
+        # It certifies channel keys and opens no channel itself.
+        .add_extension(key_usage(key_cert_sign=True), critical=True)
         .add_extension(x509.NameConstraints([x509.DNSName(name)], None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .sign(key, None)

@@ -22,24 +22,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from alliance.config.identity import key_usage
 from alliance.config.parties import Member, Party
 from alliance.errors import ClockError
 
 LIFETIME = datetime.timedelta(days=90)
 BACKDATED = datetime.timedelta(days=1)
 """By how much the clock of who checks may be slow."""
-# A channel's key is for handshakes: it must not certify others.
-_HANDSHAKES_ONLY = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=False,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 log = logging.getLogger("alliance.keys")
 Clock = Callable[[], datetime.datetime]
@@ -95,7 +84,8 @@ def certify(
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + lifetime)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_HANDSHAKES_ONLY, critical=True)
+        # A channel's key is for handshakes: it must not certify others.
+        .add_extension(key_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(party.name)]), critical=False)
         .add_extension(issuer, critical=False)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from alliance.config.fields import only, texts, value
+from alliance.config.identity import key_usage
 from alliance.errors import ConfigError
 from alliance.signing import rules, shares
 from alliance.signing.occasion import BACKDATED_SECONDS, Occasion
@@ -90,7 +91,7 @@ class CertificateRequest:
         builder = (
             _builder(occasion, subject, key, self.days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([USAGES[one] for one in self.usages]), critical=False)
             .add_extension(alternatives, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
@@ -134,7 +135,7 @@ class AuthorityRequest:
         builder = (
             _builder(occasion, issuer(occasion), key, self.days)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(key_cert_sign=True), critical=True)
+            .add_extension(key_usage(key_cert_sign=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         )
         return shares.to_be_signed(occasion.key, lambda stand_in: builder.sign(stand_in, hashes.SHA256()))
@@ -246,20 +247,6 @@ def _builder(occasion: Occasion, subject: x509.Name, key: rules.Key, days: int) 
         .serial_number(occasion.serial)
         .not_valid_before(begin - timedelta(seconds=BACKDATED_SECONDS))
         .not_valid_after(begin + timedelta(days=days))
-    )
-
-
-def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=key_cert_sign,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 
