@@ -12,17 +12,19 @@ import asyncio
 import inspect
 import urllib.parse
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
 from alliance.config.file import AllianceConfig
-from alliance.net import descriptors
+from alliance.config.parties import Member
+from alliance.net import descriptors, sockets
 from alliance.net.budget import Budget, Call, Refused
 from alliance.net.channels import SERVER_OPTIONS, Identities
 from alliance.net.doorman import Doorman
-from alliance.net.guard import RequestGuard
+from alliance.net.guard import EachMethod, RequestGuard
 from alliance.net.limits import (
     CALLS_PENDING_MAX,
     CALLS_PER_CONNECTION_MAX,
@@ -53,21 +55,15 @@ OPTIONS: list[tuple[str, Any]] = [
 ]
 
 
-class Admission(grpc.aio.ServerInterceptor):
+class Admission(EachMethod):
     """The budget of one server, and what enforces it: ``server``, ``start``, ``stop``.
 
     The process gets as many file descriptors as the system lets it have.
     """
 
-    def __init__(
-        self,
-        config: AllianceConfig,
-        calls_per_holder: int = CALLS_PER_HOLDER_MAX,
-        identities: Identities | None = None,
-    ) -> None:
-        self._members = config.members
-        self._identities = identities or Identities(config)
-        self._handlers: dict[str, Any] = {}
+    def __init__(self, config: AllianceConfig, calls_per_holder: int = CALLS_PER_HOLDER_MAX) -> None:
+        super().__init__()
+        self.identities = Identities(config)
         descriptors.raise_limit()
         self.budget = Budget(calls_per_holder)
         self.doorman = Doorman(self.budget)
@@ -89,20 +85,8 @@ class Admission(grpc.aio.ServerInterceptor):
     def stop(self) -> None:
         self.doorman.stop()
 
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """The method's handler within the budget; None, as gRPC has it, when there is no such method."""
-        method: str = handler_call_details.method
-        if method not in self._handlers:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None
-            self._handlers[method] = self._within(method, handler)
-        return self._handlers[method]
-
-    def _within(self, method: str, handler: Any) -> Any:
+    def around(self, method: str, handler: Any, asks: str, answers: str) -> Any:
         """As a handler of bytes that reads its request by itself."""
-        asks = "stream" if handler.request_streaming else "unary"
-        answers = "stream" if handler.response_streaming else "unary"
         behaviour = getattr(handler, f"{asks}_{answers}")
         bytes_max = METHOD_BYTES_MAX.get(method, REQUEST_BYTES_MAX)
         idle = None if method in ENDLESS else IDLE_SECONDS
@@ -127,14 +111,13 @@ class Admission(grpc.aio.ServerInterceptor):
         return make(answer)
 
     async def _enter(self, context: Any, bytes_max: int) -> Call:
-        member = self._identities.member(context)
-        party = self._members[member] if member is not None else self._identities.client(context)
+        party = self.identities.known(context)
         if party is None:
             denied = grpc.StatusCode.PERMISSION_DENIED
             return await _abort(context, denied, "only members and clients are served")
         key = _key(context.peer())
         try:
-            return self.budget.open(key, party.name, member=member is not None, bytes_max=bytes_max)
+            return self.budget.open(key, party.name, member=isinstance(party, Member), bytes_max=bytes_max)
         except Refused as error:
             if error.cut:
                 self.doorman.cut(key)
@@ -168,16 +151,12 @@ class Metered:
     async def read(self) -> Any:
         """The next message, or EOF, which is also what a stream comes to that brings nothing for too long."""
         self._call.done()
-        if self._idle is None:  # between members, who exchange thousands of messages a second
-            await self._room()
-            data = await self._context.read()
-        else:
-            try:
-                async with asyncio.timeout(self._idle):
-                    await self._room()
-                    data = await self._context.read()
-            except TimeoutError:
-                return grpc.aio.EOF
+        try:
+            async with self._within(self._idle):
+                await self._room()
+                data = await self._context.read()
+        except TimeoutError:
+            return grpc.aio.EOF
         try:
             return data if data is grpc.aio.EOF else self._parsed(data)
         except Refused as error:  # said here: what is raised within a handler is taken for its own mistake
@@ -196,16 +175,18 @@ class Metered:
         data = self.serialized(message)
         self._call.leaves(len(data))
         try:
-            if self._idle is None:  # what waits for a member that does not read is bounded by its link
-                await self._context.write(data)
-                return
-            async with asyncio.timeout(TAKEN_SECONDS):
+            async with self._within(TAKEN_SECONDS):
                 await self._context.write(data)
         except TimeoutError:
             # The status could not be told either: it would wait behind the answer. A reset takes no window.
             raise asyncio.CancelledError from None
         finally:
             self._call.leaves(0)
+
+    def _within(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """A time limit, except in endless streams: members exchange thousands of messages a second there, and
+        what waits for one that does not read is bounded by its link."""
+        return asyncio.timeout(seconds) if self._idle is not None else nullcontext()
 
     def serialized(self, message: Any) -> bytes:
         data: bytes = self._serialize(message) if self._serialize is not None else message
@@ -226,7 +207,7 @@ async def _abort(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
 
 
 def _key(peer: str) -> str:
-    """As the doorman writes it, from gRPC's ``ipv4:1.2.3.4:5`` or ``ipv6:[::1]:5``, percent signs and all."""
+    """As a socket's name is written, from gRPC's ``ipv4:1.2.3.4:5`` or ``ipv6:[::1]:5``, escaped as it is."""
     _, _, rest = urllib.parse.unquote(peer).partition(":")
     host, _, port = rest.rpartition(":")
-    return f"{host.strip('[]').removeprefix('::ffff:').partition('%')[0]}:{port}"
+    return sockets.key_of((host.strip("[]"), int(port)))

@@ -10,6 +10,8 @@ FEW = 0.8
 
 UNBOUNDED = 2**31
 
+FOLDER = "/proc/self/fd"
+
 try:
     import resource
 except ImportError:  # not a Unix
@@ -22,10 +24,15 @@ def limit() -> int:
     return soft if 0 <= soft < UNBOUNDED else UNBOUNDED
 
 
+def listed() -> list[int]:
+    """Those that there are. Raises OSError, also where nobody says."""
+    return [int(name) for name in os.listdir(FOLDER)]
+
+
 def in_use() -> int:
     """How many there are; 0 where nobody says."""
     try:
-        return len(os.listdir("/proc/self/fd"))
+        return len(listed())
     except OSError:
         return 0
 

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from alliance.net import sockets
+from alliance.net import descriptors, sockets
 from alliance.net.limits import DIALLED_BYTES_MAX, LEAK_BYTES_PER_SECOND, MESSAGE_BYTES, OVERHEAD
 
 log = logging.getLogger("alliance.net")
@@ -158,7 +158,7 @@ def look(meters: list[Meter], passed: float) -> None:
     """One look at the connections of all; those of which too much is on the way are cut. Raises OSError."""
     counts = [meter.handed_over for meter in meters]
     wanted = frozenset().union(*(meter.keys for meter in meters))
-    samples = sockets.measure(sockets.in_use(), lambda _, key: key in wanted)
+    samples = sockets.measure(descriptors.listed(), lambda _, key: key in wanted)
     for meter, count in zip(meters, counts, strict=True):
         mine = [sample for sample in samples if sample.key in meter.keys]
         for sample in meter.measured(mine, count, passed):

@@ -66,7 +66,7 @@ class Doorman:
 
     def look(self) -> None:
         """One look at all connections; whoever is over a bound is cut off."""
-        descriptors_in_use = sockets.in_use()
+        descriptors_in_use = descriptors.listed()
         accepted = sockets.measure(descriptors_in_use, lambda port, _: port == self._port)
         self._descriptors = {sample.key: sample.descriptor for sample in accepted}
         self._budget.present(set(self._descriptors))

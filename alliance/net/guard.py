@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -27,28 +28,39 @@ _NOT_PARSED = object()
 """In place of a request: bytes that are none."""
 
 
-class RequestGuard(grpc.aio.ServerInterceptor):
-    """Around every method of a server, of whichever service; at most one line a second in the log."""
+class EachMethod(grpc.aio.ServerInterceptor):
+    """Something around every method of a server, of whichever service, made once for each."""
 
     def __init__(self) -> None:
-        self._guarded: dict[str, Any] = {}
-        self._told = float("-inf")
+        self._handlers: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        """The method's handler behind this guard; None, as gRPC has it, when there is no such method."""
+        """The method's handler with that around it; None, as gRPC has it, when there is no such method."""
         method: str = handler_call_details.method
-        if method not in self._guarded:
+        if method not in self._handlers:
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None
-            self._guarded[method] = self._guard(method, handler)
-        return self._guarded[method]
+            asks = "stream" if handler.request_streaming else "unary"
+            answers = "stream" if handler.response_streaming else "unary"
+            self._handlers[method] = self.around(method, handler, asks, answers)
+        return self._handlers[method]
 
-    def _guard(self, method: str, handler: Any) -> Any:
-        streams = "stream" if handler.request_streaming else "unary"
-        answers = "stream" if handler.response_streaming else "unary"
-        make = getattr(grpc, f"{streams}_{answers}_rpc_method_handler")
-        behaviour = getattr(handler, f"{streams}_{answers}")
+    @abstractmethod
+    def around(self, method: str, handler: Any, asks: str, answers: str) -> Any:
+        """The handler to use in place of this one; it is asked, and answers, by a "stream" or "unary"."""
+
+
+class RequestGuard(EachMethod):
+    """At most one line a second in the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = float("-inf")
+
+    def around(self, method: str, handler: Any, asks: str, answers: str) -> Any:
+        make = getattr(grpc, f"{asks}_{answers}_rpc_method_handler")
+        behaviour = getattr(handler, f"{asks}_{answers}")
         wrap = self._yielding if inspect.isasyncgenfunction(behaviour) else self._answering
         parse = handler.request_deserializer
         return make(wrap(method, behaviour), parse and _parser(parse), handler.response_serializer)

@@ -12,12 +12,13 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_FOLDER = "/proc/self/fd"
+from alliance.net import descriptors
+
 _BYTES = struct.Struct("=QQ")
 _BYTES_AT = 120
 """In the kernel's ``struct tcp_info``: bytes that the other end has confirmed, and bytes received."""
 
-AVAILABLE = os.path.isdir(_FOLDER) and hasattr(socket, "TCP_INFO")
+AVAILABLE = os.path.isdir(descriptors.FOLDER) and hasattr(socket, "TCP_INFO")
 """Whether connections can be measured on this system."""
 
 
@@ -31,15 +32,10 @@ class Sample:
     sent: int
 
 
-def in_use() -> list[int]:
-    """The descriptors of this process. Raises OSError."""
-    return [int(name) for name in os.listdir(_FOLDER)]
-
-
-def measure(descriptors: list[int], wanted: Callable[[int, str], bool]) -> list[Sample]:
+def measure(open_now: list[int], wanted: Callable[[int, str], bool]) -> list[Sample]:
     """Of these descriptors the connections with a local port and another end that are ``wanted``."""
     found = []
-    for descriptor in descriptors:
+    for descriptor in open_now:
         with contextlib.suppress(OSError):  # no socket, not connected, or gone by now
             sample = _measure(descriptor, wanted)
             if sample is not None:

@@ -20,7 +20,7 @@ from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
-from alliance.net.channels import Identities, bind, server_credentials
+from alliance.net.channels import bind, server_credentials
 from alliance.net.tasks import together
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
 from alliance.server.clocks import PeerClocks
@@ -153,10 +153,11 @@ class Server:
             status,
             self._failure,
             self._leadership,
+            self._admission.identities,
         )
         client.start()
         client_pb2_grpc.add_ClientServicer_to_server(client, server)  # type: ignore[no-untyped-call]
-        peer = PeerService(Identities(self._config), self._me, self._peers)
+        peer = PeerService(self._admission.identities, self._me, self._peers)
         server.add_generic_rpc_handlers((peer.handler(),))
         services = [
             client_pb2.DESCRIPTOR.services_by_name["Client"].full_name,

@@ -84,6 +84,7 @@ class ClientService:
         status: StatusSource,
         failure: Failure,
         leadership: Leadership,
+        identities: Identities,
     ) -> None:
         self._gate = gate
         self._inbox = inbox
@@ -93,7 +94,7 @@ class ClientService:
         self._failure = failure
         self._leadership = leadership
         self._members = config.members
-        self._identities = Identities(config)
+        self._identities = identities
         self._membership = config.membership
         self._streams = 0
         self._invalid = InvalidSubmissions()

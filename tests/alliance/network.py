@@ -20,7 +20,7 @@ from alliance.errors import AllianceError
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
 from alliance.net.budget import Budget
-from alliance.net.channels import GREETING, open_channel, server_credentials
+from alliance.net.channels import GREETING, Identities, open_channel, server_credentials
 from alliance.net.limits import CALLS_PER_HOLDER_MAX
 from alliance.pb import client_pb2 as pb
 from alliance.pb import client_pb2_grpc
@@ -61,7 +61,15 @@ class Office(Told):
         status = StatusSource(config, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
         self.service = ClientService(
-            config, Gate(config), whole, self.history, self.sessions, status, whole, leadership
+            config,
+            Gate(config),
+            whole,
+            self.history,
+            self.sessions,
+            status,
+            whole,
+            leadership,
+            Identities(config),
         )
         self.service.start()
 
