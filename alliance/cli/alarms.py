@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alliance.cli import passphrase
+from alliance.cli.members import MemberFolder, ServerAddress, unlock_member
 from alliance.cli.output import Format, Output, emit, lesson, prose, say
 
 if TYPE_CHECKING:
@@ -30,21 +30,11 @@ def register(app: typer.Typer) -> None:
 
 
 def alarms(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A member's folder: …/members/NAME.", show_default=False)
-    ],
+    folder: MemberFolder,
     ack: Annotated[
         bool, typer.Option("--ack", help="Say that they have been seen: 'status' shows them no more.")
     ] = False,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="Where its server listens, if not at the address in alliance.toml.",
-            show_default=False,
-        ),
-    ] = None,
+    address: ServerAddress = None,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
@@ -55,11 +45,8 @@ def alarms(
     have been seen, from whoever holds the member's own keys, and from nobody else.
     """
     from alliance.client import alarms as client
-    from alliance.config import file as config
-    from alliance.keys import folder as keys
 
-    _, member = keys.member_party(config.load(folder), folder)
-    secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
+    member, secret = unlock_member(folder, passphrase_file)
     found = asyncio.run(client.alarms(folder, secret, address, acknowledge=ack))
     if output is Format.JSON:
         emit({"member": member.name, "acknowledged": ack, "alarms": [dataclasses.asdict(a) for a in found]})

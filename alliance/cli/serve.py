@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from alliance.cli import passphrase
+from alliance.cli.members import MemberFolder, unlock_member
 from alliance.cli.output import Format, LogFormatOption, Output, announce, lesson, prose
 from alliance.errors import ConfigError
 from alliance.net.process_log import LogFormat, log_to_stderr
@@ -44,9 +45,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A member's folder: …/members/NAME.", show_default=False)
-    ],
+    folder: MemberFolder,
     listen: Annotated[
         str | None,
         typer.Option(
@@ -75,15 +74,11 @@ def serve(
     catches up on what was decided while it was away. Everything it has acknowledged is in its journal, so it
     may be killed at any time.
     """
-    from alliance.config import file as config
-    from alliance.keys import folder as keys
-
     if listen is not None:
         host, _, port = listen.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ConfigError(f"'{listen}' is no address: write --listen HOST:PORT")
-    _, member = keys.member_party(config.load(folder), folder)  # a wrong folder needs no passphrase
-    secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
+    member, secret = unlock_member(folder, passphrase_file)
     log_to_stderr(member.name, level=log_level.value.upper(), form=log_format)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for handler in logging.getLogger().handlers:

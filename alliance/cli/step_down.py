@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from alliance.cli import passphrase
+from alliance.cli.members import MemberFolder, ServerAddress, unlock_member
 from alliance.cli.output import Format, Output, emit, lesson, prose, reporting, say
 
 EPILOG = lesson(
@@ -28,18 +27,8 @@ def register(app: typer.Typer) -> None:
 
 
 def step_down(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A member's folder: …/members/NAME.", show_default=False)
-    ],
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="Where its server listens, if not at the address in alliance.toml.",
-            show_default=False,
-        ),
-    ] = None,
+    folder: MemberFolder,
+    address: ServerAddress = None,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
@@ -50,11 +39,8 @@ def step_down(
     otherwise, and may lead again when its turn comes. Its server obeys whoever holds the member's own keys.
     """
     from alliance.client import step_down as client
-    from alliance.config import file as config
-    from alliance.keys import folder as keys
 
-    _, member = keys.member_party(config.load(folder), folder)
-    secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
+    _, secret = unlock_member(folder, passphrase_file)
     done = asyncio.run(client.step_down(folder, secret, address))
     where = f"{done.leader} leads view {done.view}"
     told = f"{done.member} has handed over: {where}" if done.led else f"{done.member} does not lead: {where}"

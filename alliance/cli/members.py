@@ -1,0 +1,36 @@
+"""From a member's folder to its keys: what serve, step-down and alarms begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from alliance.cli import passphrase
+
+if TYPE_CHECKING:
+    from alliance.config.parties import Member
+
+MemberFolder: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A member's folder: …/members/NAME.", show_default=False)
+]
+
+ServerAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Where its server listens, if not at the address in alliance.toml.",
+        show_default=False,
+    ),
+]
+
+
+def unlock_member(folder: Path, passphrase_file: Path | None) -> tuple[Member, bytes]:
+    """Whose folder it is, and its passphrase; a folder that is none is refused before anybody is asked."""
+    from alliance.config import file as config
+    from alliance.keys import folder as keys
+
+    _, member = keys.member_party(config.load(folder), folder)
+    return member, passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
