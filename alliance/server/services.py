@@ -191,19 +191,18 @@ class ClientService:
         return self._status.reply()
 
     async def StepDown(self, _: pb.StepDownRequest, context: Context) -> pb.StepDownReply:  # noqa: N802
-        if self._identities.member(context) != self._leadership.me:
-            await context.abort(
-                grpc.StatusCode.PERMISSION_DENIED, "a member steps down for nobody but its own operator"
-            )
+        await self._require_operator(context, "a member steps down for nobody but its own operator")
         done = await self._leadership.hand_over()
         return pb.StepDownReply(led=done.led, leader=self._members[done.leader].name, view=done.view)
 
     async def Alarms(self, request: pb.AlarmsRequest, context: Context) -> pb.AlarmsReply:  # noqa: N802
-        if self._identities.member(context) != self._leadership.me:
-            await context.abort(
-                grpc.StatusCode.PERMISSION_DENIED, "a member tells its alarms to nobody but its own operator"
-            )
+        await self._require_operator(context, "a member tells its alarms to nobody but its own operator")
         return self._status.alarms(acknowledge=request.acknowledge)
+
+    async def _require_operator(self, context: Context, why: str) -> None:
+        """Aborts for anybody who does not hold this member's own keys."""
+        if self._identities.member(context) != self._leadership.me:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, why)
 
     async def _known(self, context: Context) -> None:
         """Aborts for anybody but a member or client."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from alliance.pb import client_pb2 as pb
@@ -124,18 +125,15 @@ class Sessions:
         if not sessions:
             return
         if not slot:
-            for session in sessions:
-                session.put(refusal(submission.client_seq, "expired", _FORGOTTEN))
+            _refuse(sessions, submission.client_seq, "expired", _FORGOTTEN)
             return
         try:
             index = self._history.locate(submission, slot)
         except Pruned:
-            for session in sessions:
-                session.put(_unproven(submission.client_seq, slot))
+            _refuse(sessions, submission.client_seq, "unproven", _unproven(slot))
             return
         if index is None:
-            for session in sessions:
-                session.put(refusal(submission.client_seq, "conflict"))
+            _refuse(sessions, submission.client_seq, "conflict")
             return
         placed = (submission.client_seq, slot, index, sessions)
         if slot <= self._history.certified_slot:
@@ -147,9 +145,8 @@ class Sessions:
         """The log goes on from a checkpoint: what was decided below it has no proof here any more."""
         pruned = self._history.pruned
         for seq, slot, _, sessions in self._placed:
-            for session in sessions:
-                if slot <= pruned:
-                    session.put(_unproven(seq, slot))
+            if slot <= pruned:
+                _refuse(sessions, seq, "unproven", _unproven(slot))
         self._placed = [placed for placed in self._placed if placed[1] > pruned]
 
     def certified(self) -> None:
@@ -177,8 +174,7 @@ class Sessions:
 
     def refused(self, submission: Submission, reason: str) -> None:
         """The engine will not order this content under this number."""
-        for session in self._called(submission):
-            session.put(refusal(submission.client_seq, reason))
+        _refuse(self._called(submission), submission.client_seq, reason)
 
     def _called(self, submission: Submission) -> list[Session]:
         """Who waits for exactly this content; they wait no longer, those with another content do."""
@@ -190,10 +186,14 @@ class Sessions:
         return [session for session, digest in waiting if digest == submission.body_digest]
 
 
-def _unproven(client_seq: int, slot: int) -> pb.Outcomes:
-    return refusal(
-        client_seq, "unproven", f"it was decided in slot {slot}, whose proof is no longer kept here"
-    )
+def _unproven(slot: int) -> str:
+    return f"it was decided in slot {slot}, whose proof is no longer kept here"
+
+
+def _refuse(sessions: Iterable[Session], client_seq: int, reason: str, detail: str = "") -> None:
+    """Each gets an object of its own, since others may be joined to it."""
+    for session in sessions:
+        session.put(refusal(client_seq, reason, detail))
 
 
 def _joined(last: pb.Outcomes, more: pb.Outcomes) -> bool:
