@@ -208,6 +208,23 @@ def at(config: AllianceConfig, member: int, port: int) -> Any:
     return replace(config.members[member], address=f"127.0.0.1:{port}")
 
 
+class Said:
+    """A server that answers one of the client's methods with these bytes."""
+
+    def __init__(self, method: str, answer: bytes) -> None:
+        self.method = method
+        self.answer = answer
+
+    def serve(self, server: grpc.aio.Server) -> None:
+        async def handle(_: bytes, context: Any) -> bytes:
+            return self.answer
+
+        handlers: Any = {self.method: grpc.unary_unary_rpc_method_handler(handle)}
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("alliance.v1.Client", handlers),)
+        )
+
+
 class Doors:
     """A client's channels to the servers of a test; all other members are down: their port refuses."""
 

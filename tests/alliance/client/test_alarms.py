@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import grpc.aio
 import pytest
 
 from alliance.client.alarms import Alarm, alarms
@@ -12,30 +9,14 @@ from alliance.errors import Unreachable
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Farm
-from tests.alliance.network import serving
+from tests.alliance.network import Said, serving
 
 ME = 2
 
 
-class Said:
-    """A server that answers Alarms with these bytes."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-
-    def serve(self, server: grpc.aio.Server) -> None:
-        async def handle(_: bytes, context: Any) -> bytes:
-            return self.answer
-
-        handlers: Any = {"Alarms": grpc.unary_unary_rpc_method_handler(handle)}
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("alliance.v1.Client", handlers),)
-        )
-
-
 def asked(farm: Farm, run: Run, answer: bytes) -> list[Alarm]:
     async def scenario() -> list[Alarm]:
-        async with serving(farm, ME, Said(answer)) as port:
+        async with serving(farm, ME, Said("Alarms", answer)) as port:
             return await alarms(farm.member_home(ME), PASSPHRASE, f"127.0.0.1:{port}")
 
     found: list[Alarm] = run(scenario())

@@ -26,13 +26,6 @@ from verifiable_log import InvalidSubmission
 from verifiable_log.limits import COMMAND_BYTES_MAX
 
 
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
-
-
 @asynccontextmanager
 async def connected(farm: Farm, folder: Path, servers: dict[int, Any]) -> AsyncIterator[Client]:
     async with AsyncExitStack() as stack:

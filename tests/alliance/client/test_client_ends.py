@@ -18,24 +18,13 @@ from alliance.errors import OutcomeUnknown, Unreachable
 from alliance.net.problems import plainly
 from tests.alliance.client.test_client import connected
 from tests.alliance.conftest import Run
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office, Villain, at, run_program, serving
 from tests.alliance.outcome_lies import aborts, closes, silent
 
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
-
-
-@pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submitter, "PAUSE_SECONDS", 0.001)
-
-
 # -- deadlines ---------------------------------------------------------------------------------------
+
+pytestmark = pytest.mark.usefixtures("hurry")
 
 
 def test_the_time_in_the_clients_own_queue_counts(

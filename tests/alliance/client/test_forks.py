@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from alliance.client.sequence import BLOCK, Sequence
 from tests.alliance.conftest import Run
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office, run_program, serving
 
 PROGRAM = """
@@ -71,13 +68,6 @@ COPY = "RuntimeError this client was made before this process was forked, and wo
 STREAM = "RuntimeError this iterator was made before this process was forked"
 COPIES = [*4 * [f"copy {COPY}"], f"stream {STREAM}", f"native copy {COPY}"]
 LATE = "RuntimeError this process was forked from one that had used gRPC, which does not survive that"
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
 
 
 def test_every_process_has_its_own_clients(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:

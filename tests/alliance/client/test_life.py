@@ -15,17 +15,9 @@ from alliance.client.submitter import Submitter
 from alliance.errors import OutcomeUnknown, Unreachable
 from tests.alliance.client.test_client import connected
 from tests.alliance.conftest import Run
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office, Villain
 from tests.alliance.outcome_lies import silent
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
-
 
 Call = Callable[[Client, Farm], Any]
 CALLS: dict[str, Call] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,22 +13,12 @@ from alliance.errors import OutcomeUnknown, SubmissionRefused
 from alliance.pb import client_pb2 as pb
 from tests.alliance.client.test_client import connected
 from tests.alliance.conftest import Run
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office, Villain
 from tests.alliance.outcome_lies import liar, refusing, silent
 from verifiable_log.limits import CLIENT_WINDOW
 
-
-@pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submitter, "PAUSE_SECONDS", 0.001)
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
+pytestmark = pytest.mark.usefixtures("hurry")
 
 
 def others_went_on(office: Office, farm: Farm, number: int) -> None:

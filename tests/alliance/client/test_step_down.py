@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import grpc.aio
 import pytest
 
 from alliance.client.step_down import SteppedDown, step_down
@@ -12,30 +9,14 @@ from alliance.errors import Unreachable
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Farm
-from tests.alliance.network import serving
+from tests.alliance.network import Said, serving
 
 ME = 2
 
 
-class Said:
-    """A server that answers StepDown with these bytes."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-
-    def serve(self, server: grpc.aio.Server) -> None:
-        async def handle(_: bytes, context: Any) -> bytes:
-            return self.answer
-
-        handlers: Any = {"StepDown": grpc.unary_unary_rpc_method_handler(handle)}
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("alliance.v1.Client", handlers),)
-        )
-
-
 def asked(farm: Farm, run: Run, answer: bytes, me: int = ME) -> SteppedDown:
     async def scenario() -> SteppedDown:
-        async with serving(farm, me, Said(answer)) as port:
+        async with serving(farm, me, Said("StepDown", answer)) as port:
             return await step_down(farm.member_home(ME), PASSPHRASE, f"127.0.0.1:{port}")
 
     done: SteppedDown = run(scenario())

@@ -37,22 +37,12 @@ from tests.alliance.outcome_lies import (
 )
 from verifiable_log import Submission
 
+pytestmark = pytest.mark.usefixtures("hurry")
+
 
 @pytest.fixture(scope="module")
 def key(farm: Farm) -> RSAPublicKey:
     return load_public_key(farm.config.key.to_pem())
-
-
-@pytest.fixture(autouse=True)
-def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submitter, "PAUSE_SECONDS", 0.001)
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
 
 
 class World:

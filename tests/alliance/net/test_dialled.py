@@ -51,8 +51,10 @@ class Liar(Connection):
 
 
 def lie(listening: socket.socket, context: ssl.SSLContext, sent: list[int]) -> None:
-    held = context.wrap_socket(listening.accept()[0], server_side=True)
-    held.settimeout(SECONDS)
+    listening.settimeout(SECONDS)
+    accepted, _ = listening.accept()
+    accepted.settimeout(SECONDS)
+    held = context.wrap_socket(accepted, server_side=True)
     liar, limit = Liar(held), time.monotonic() + SECONDS
     try:
         while time.monotonic() < limit:
@@ -87,7 +89,8 @@ def test_an_answer_that_never_ends_is_cut_off(
                 return await asyncio.wait_for(call.code(), SECONDS)
 
         assert run(scenario()) is grpc.StatusCode.UNAVAILABLE
-        thread.join()
+        thread.join(3 * SECONDS)
+        assert not thread.is_alive()
     assert 0 < sent[0] < 256 * MIB  # between two looks
     assert "closed the connection to member-" in caplog.text
 
