@@ -13,7 +13,8 @@ import alliance.sync
 from alliance.cli.demo.cluster import free_addresses
 from alliance.client import MemberStatus
 from alliance.config import file as config_file
-from alliance.keys import ceremony
+from alliance.founding import dealer
+from alliance.founding.plan import Founding
 from benchmarks.launch import NOTE, TAP
 from benchmarks.processes import BenchmarkFailed, Child, python
 from benchmarks.targets import PASSPHRASE
@@ -40,8 +41,8 @@ class Servers:
         self.folder = folder
         self.names = [f"member-{number}" for number in range(1, members + 1)]
         self._clients = [f"client-{number}" for number in range(1, clients + 1)]
-        ceremony.found(
-            ceremony.Founding("bench", self.names, free_addresses(members), self._clients, faults, 2048),
+        dealer.found(
+            Founding("bench", self.names, free_addresses(members), self._clients, faults, 2048),
             folder,
             PASSPHRASE.encode(),
         )

@@ -1,4 +1,4 @@
-"""``alliance init``: the dealer's ceremony."""
+"""``alliance init``: a dealer creates an alliance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alliance.errors import ConfigError
 
 if TYPE_CHECKING:
     from alliance.config.file import AllianceConfig
-    from alliance.keys.ceremony import Founding
+    from alliance.founding.plan import Founding
 
 EPILOG = lesson(
     """
@@ -95,10 +95,10 @@ def init(
     organisation's key for changes of the alliance itself, which a later version makes: keep it elsewhere,
     offline. Whoever runs this sees every key, so run it where all parties are willing to trust it.
     """
-    from alliance.keys import ceremony
+    from alliance.founding import dealer, plan
 
     member_names = _names(members, names)
-    founding = ceremony.Founding(
+    founding = plan.Founding(
         name=name,
         member_names=member_names,
         addresses=_addresses(member_names, address or [], host, base_port),
@@ -108,11 +108,11 @@ def init(
         purposes=[_purpose(text) for text in purpose or []],
         organisations=_listed(organisations),
     )
-    ceremony.check(founding)
+    plan.check(founding)
     _check_vacant(folder)
     secret = passphrase.obtain(passphrase_file, prompt="Passphrase for the new keys", confirm=True)
     with founding_progress() as progress:
-        config = ceremony.found(founding, folder, secret, progress)
+        config = dealer.found(founding, folder, secret, progress)
     with reporting(f"'{config.name}' is created in {folder}"):
         if output is Format.JSON:
             emit(_report(founding, config, folder))

@@ -1,1 +1,1 @@
-"""Keys at rest: a party's folder, the dealer's ceremony, Ed25519."""
+"""Keys at rest: a party's folder, channel keys, Ed25519."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from alliance.keys import ceremony
+from alliance.founding.plan import Founding
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm, Told
 from tests.worlds.founding import cheap_key_files, dealt, found
 
@@ -30,7 +30,7 @@ def cheap_scrypt() -> Iterator[None]:
 def farm(tmp_path_factory: pytest.TempPathFactory, cheap_scrypt: None) -> Farm:
     folder = tmp_path_factory.mktemp("alliance") / "farm"
     addresses = [f"127.0.0.1:{7400 + index}" for index in range(len(MEMBERS))]
-    founding = ceremony.Founding("farm", MEMBERS, addresses, CLIENTS, 1, 2048)
+    founding = Founding("farm", MEMBERS, addresses, CLIENTS, 1, 2048)
     config = found(founding, folder, PASSPHRASE)
     farm = Farm.open(folder, config)
     _, farm.primes = dealt(config.system, config.system.decision, founding.key_size)

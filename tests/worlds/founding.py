@@ -1,7 +1,7 @@
 """Alliances that are founded at once: RSA keys dealt once in a process, key files that cost nothing to open.
 
 What dealing and scrypt are worth is tested where they are made: tests/shoup_rsa, ``alliance init``, the demo.
-All else is as ``ceremony.found`` makes it, and of real size. Alliances of other sizes, or from another
+All else is as ``dealer.found`` makes it, and of real size. Alliances of other sizes, or from another
 ``stock``, have other keys.
 """
 
@@ -17,7 +17,9 @@ from unittest.mock import patch
 
 import shoup_rsa
 from alliance.config.file import AllianceConfig
-from alliance.keys import ceremony, sealing
+from alliance.founding import dealer as founder
+from alliance.founding.plan import Founding
+from alliance.keys import sealing
 from quorum import QuorumSystem
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, deal_key
 from shoup_rsa import dealer
@@ -57,7 +59,7 @@ def cheap_key_files() -> Iterator[None]:
 
 @contextmanager
 def cheaply(stock: int = 0) -> Iterator[None]:
-    """Whoever calls ``ceremony.found`` meanwhile founds cheaply."""
+    """Whoever calls ``dealer.found`` meanwhile founds cheaply."""
 
     places = itertools.count()
 
@@ -71,13 +73,13 @@ def cheaply(stock: int = 0) -> Iterator[None]:
 
     with (
         cheap_key_files(),
-        patch.object(ceremony, "deal_agreement_key", agreement),
-        patch.object(ceremony, "deal_key", stored),
+        patch.object(founder, "deal_agreement_key", agreement),
+        patch.object(founder, "deal_key", stored),
     ):
         yield
 
 
-def found(founding: ceremony.Founding, folder: Path, passphrase: bytes, stock: int = 0) -> AllianceConfig:
-    """``ceremony.found``, cheaply."""
+def found(founding: Founding, folder: Path, passphrase: bytes, stock: int = 0) -> AllianceConfig:
+    """``dealer.found``, cheaply."""
     with cheaply(stock):
-        return ceremony.found(founding, folder, passphrase)
+        return founder.found(founding, folder, passphrase)

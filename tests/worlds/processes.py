@@ -32,7 +32,7 @@ from alliance import sync
 from alliance.cli.demo.cluster import free_addresses
 from alliance.config import file as config_file
 from alliance.config.file import AllianceConfig
-from alliance.keys import ceremony
+from alliance.founding.plan import Founding
 from tests.worlds.founding import found
 
 PASSPHRASE = "correct horse battery staple"
@@ -103,9 +103,9 @@ def founding(
     clients: int = 2,
     addresses: Sequence[str] = (),
     purposes: Sequence[tuple[str, int]] = (),
-) -> ceremony.Founding:
+) -> Founding:
     """What the tests found: at free ports, unless they say where."""
-    return ceremony.Founding(
+    return Founding(
         name="test",
         member_names=[f"member-{number}" for number in range(1, members + 1)],
         addresses=list(addresses) or free_addresses(members),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from alliance.cli.demo.narration import Narration
     from alliance.cli.demo.run import Run
     from alliance.config import AllianceConfig
-    from alliance.keys.ceremony import Founding
+    from alliance.founding.plan import Founding
 
     Made = tuple[Path, AllianceConfig, str]
     """A new alliance: its folder, its configuration, the passphrase of its keys."""
@@ -81,7 +81,7 @@ def demo(
     """
     from alliance.cli.demo.cluster import free_addresses
     from alliance.cli.demo.narration import Narration
-    from alliance.keys import ceremony
+    from alliance.founding import plan
 
     if attack is not None and file is not None:
         raise ConfigError("the attacks propose commands of their own: leave out --file or --attack")
@@ -90,10 +90,8 @@ def demo(
         raise ConfigError("--file and --attack belong to the demo without a name")
     commands = _commands(file)
     names = [f"member-{number}" for number in range(1, members + 1)]
-    founding = ceremony.Founding(
-        "demo", names, free_addresses(members), ["client-1", "client-2"], faults, 2048
-    )
-    ceremony.check(founding)
+    founding = plan.Founding("demo", names, free_addresses(members), ["client-1", "client-2"], faults, 2048)
+    plan.check(founding)
     narration = Narration(silent=output is Format.JSON)
     for number in ENDING:
         signal.signal(number, signal.default_int_handler)
@@ -168,7 +166,7 @@ def _own(made: Made, commands: list[bytes], attack: AttackName | None, narration
 
 
 def _found(founding: Founding, folder: Path, narration: Narration) -> Made:
-    from alliance.keys import ceremony
+    from alliance.founding import dealer
 
     count, faults = len(founding.member_names), founding.faulty_max
     narration.title(
@@ -182,7 +180,7 @@ def _found(founding: Founding, folder: Path, narration: Narration) -> Made:
     )
     passphrase = secrets.token_urlsafe(24)
     with narration.waiting("searching for safe primes"):
-        config = ceremony.found(founding, folder, passphrase.encode())
+        config = dealer.found(founding, folder, passphrase.encode())
     write_file(folder.parent / "passphrase", passphrase.encode() + b"\n")
     narration.fact(
         f"{plural(count, 'member')}, of which {config.system.decision} together sign with a key of"

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 import shoup_rsa
 from alliance.errors import InvalidReceipt
-from alliance.keys import ceremony
+from alliance.founding.plan import Founding
 from alliance.pb import peer_pb2 as pb
 from alliance.proofs.receipt import Receipt, load_public_key
 from alliance.server.gate import Gate, Rejected
@@ -55,7 +55,7 @@ class Target:
 def found_alliance(folder: Path) -> tuple[Farm, Chain]:
     """A real alliance with a log of twelve slots. Its key files cost nothing to open."""
     addresses = [f"127.0.0.1:{7400 + index}" for index in range(len(MEMBERS))]
-    founding = ceremony.Founding("fuzzed", MEMBERS, addresses, CLIENTS, 1, 2048)
+    founding = Founding("fuzzed", MEMBERS, addresses, CLIENTS, 1, 2048)
     farm = Farm.open(folder, found(founding, folder, PASSPHRASE))
     return farm, Chain(farm).grow(12, size=2)
 

@@ -1,98 +1,31 @@
-"""The dealer's ceremony: creates an alliance and writes the folders that its parties take away.
+"""A dealer founds on one machine: it creates an alliance and writes the folders that its parties take away.
 
 Whoever runs this sees every key. The secret exponent and the primes live only in this process while it
 runs; afterwards only the encrypted shares exist. Members who do not trust one dealer to forget must not
-use this ceremony.
+be founded in this way.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.config.file import ATTESTATION, FILE, PURPOSES_MAX, AllianceConfig
+from alliance.config.file import ATTESTATION, FILE, AllianceConfig
 from alliance.config.founding import AGREEMENT, FoundingMember, FoundingRecord
-from alliance.config.parties import ADDRESS, NAME, Member, Party
+from alliance.config.parties import Member, Party
 from alliance.errors import ConfigError
+from alliance.founding.plan import Founding, check
 from alliance.keys import sealing
 from alliance.keys.channel import utc_now
 from alliance.keys.files import write_private
 from alliance.keys.folder import OPERATOR, SHARE, NewIdentity, public_file, share_file, write_keys
 from alliance.keys.sealing import require_new_passphrase
-from quorum import QuorumSystem, UnsatisfiableSizes
+from quorum import QuorumSystem
 from quorum.threshold_rsa import deal_agreement_key, deal_key
-
-
-@dataclass(frozen=True, slots=True)
-class Founding:
-    """What is to be founded. ``addresses`` are host:port, one per member.
-
-    ``purposes`` are (name, threshold) of further keys, for what the alliance signs for others.
-    ``organisations`` are those that run the members, in their order; by default each member is run by one
-    of its own name.
-    """
-
-    name: str
-    member_names: Sequence[str]
-    addresses: Sequence[str]
-    client_names: Sequence[str]
-    faulty_max: int
-    key_size: int
-    purposes: Sequence[tuple[str, int]] = ()
-    organisations: Sequence[str] = ()
-
-
-def check(founding: Founding) -> QuorumSystem:
-    """The sizes of the alliance; raises ConfigError with the reason when it cannot be founded."""
-    names = [founding.name, *founding.member_names, *founding.client_names]
-    for name in (*names, *founding.organisations):
-        if not NAME.fullmatch(name):
-            raise ConfigError(f"{name!r:.80} is no name: use a-z, 0-9 and '-', 63 characters at most")
-    if len(founding.addresses) != len(founding.member_names):
-        raise ConfigError(
-            f"{len(founding.member_names)} members need as many addresses, not {len(founding.addresses)}"
-        )
-    if founding.organisations and len(founding.organisations) != len(founding.member_names):
-        raise ConfigError(
-            f"{len(founding.member_names)} members need as many organisations, not"
-            f" {len(founding.organisations)}: name one again for each member that it runs"
-        )
-    for address in founding.addresses:
-        if not ADDRESS.fullmatch(address):
-            raise ConfigError(f"{address!r:.80} is no address: write host:port")
-    if len(set(names[1:])) != len(names) - 1:
-        raise ConfigError("two members or clients have the same name")
-    if founding.faulty_max < 1:
-        raise ConfigError("an alliance that tolerates no fault is not worth its messages: --faults 1 or more")
-    if not 2048 <= founding.key_size <= 8192 or founding.key_size % 128:
-        raise ConfigError("--bits must be 2048 to 8192, in steps of 128")
-    try:
-        system = QuorumSystem(len(founding.member_names), founding.faulty_max)
-    except UnsatisfiableSizes as error:
-        raise ConfigError(str(error)) from None
-    _check_purposes(founding.purposes, system)
-    return system
-
-
-def _check_purposes(purposes: Sequence[tuple[str, int]], system: QuorumSystem) -> None:
-    names = [name for name, _ in purposes]
-    if len(set(names)) != len(names) or len(names) >= PURPOSES_MAX:
-        raise ConfigError(f"a purpose is there twice, or there are more than {PURPOSES_MAX - 1}")
-    for name, threshold in purposes:
-        if not NAME.fullmatch(name):
-            raise ConfigError(f"{name!r:.80} names no purpose: use a-z, 0-9 and '-', 63 characters at most")
-        if name in (AGREEMENT, ATTESTATION):
-            raise ConfigError(f"'{name}' is a key that every alliance has: name the purpose otherwise")
-        if not system.one_correct <= threshold <= system.report:
-            raise ConfigError(
-                f"the threshold of '{name}' must be {system.one_correct} (at least one correct member agrees)"
-                f" to {system.report} (the correct members suffice), not {threshold}"
-            )
 
 
 def found(

@@ -1,4 +1,4 @@
-"""The dealer's ceremony: all or nothing, and no secret outlives it in the clear."""
+"""A dealer founds on one machine: all or nothing, and no secret outlives it in the clear."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 
 from alliance.config import file as config
 from alliance.errors import AllianceError, ConfigError, KeyFileError
-from alliance.keys import ceremony, files
-from alliance.keys.ceremony import Founding
+from alliance.founding import dealer
+from alliance.founding.plan import Founding
+from alliance.keys import files
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Farm
 
 GOOD = Founding("farm", MEMBERS, [f"127.0.0.1:{7400 + at}" for at in range(6)], CLIENTS, 1, 2048)
@@ -48,25 +49,25 @@ def test_what_cannot_be_founded_is_refused_before_anything_is_written(
     tmp_path: Path, changes: dict[str, Any], match: str
 ) -> None:
     with pytest.raises(ConfigError, match=match):
-        ceremony.found(replace(GOOD, **changes), tmp_path / "farm", PASSPHRASE)
+        dealer.found(replace(GOOD, **changes), tmp_path / "farm", PASSPHRASE)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("weak", "says"), [(b"", "is empty"), (b"1234567", "has 7 bytes")])
 def test_a_passphrase_that_protects_nothing_is_refused(tmp_path: Path, weak: bytes, says: str) -> None:
     with pytest.raises(KeyFileError, match=f"the new passphrase {says}"):
-        ceremony.found(GOOD, tmp_path / "farm", weak)
+        dealer.found(GOOD, tmp_path / "farm", weak)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("data")
     with pytest.raises(ConfigError, match="not empty"):
-        ceremony.found(GOOD, tmp_path, PASSPHRASE)
+        dealer.found(GOOD, tmp_path, PASSPHRASE)
     with pytest.raises(ConfigError, match="not empty"):
-        ceremony.found(GOOD, tmp_path / "precious", PASSPHRASE)
+        dealer.found(GOOD, tmp_path / "precious", PASSPHRASE)
     with pytest.raises(ConfigError, match="cannot be written"):
-        ceremony.found(GOOD, tmp_path / "precious" / "farm", PASSPHRASE)
+        dealer.found(GOOD, tmp_path / "precious" / "farm", PASSPHRASE)
     assert (tmp_path / "precious").read_text() == "data"
 
 
@@ -92,24 +93,24 @@ def fail_with(error: BaseException, after: int) -> Callable[..., Any]:
 def test_nothing_stays_behind_after_a_failure(
     farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, existed: bool
 ) -> None:
-    monkeypatch.setattr(ceremony, "deal_agreement_key", lambda *_: (farm.config.key, tuple(farm.endorsers)))
+    monkeypatch.setattr(dealer, "deal_agreement_key", lambda *_: (farm.config.key, tuple(farm.endorsers)))
     target = tmp_path / "deep" / "farm"
     if existed:
         target.mkdir(parents=True)
     attestation = (farm.config.purpose_key("attestation"), tuple(farm.attesters))
-    monkeypatch.setattr(ceremony, "deal_key", lambda *_: attestation)
+    monkeypatch.setattr(dealer, "deal_key", lambda *_: attestation)
     for error, seen in (
         (OSError(28, "No space left on device"), ConfigError),
         (Interrupted(), Interrupted),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(ceremony, "write_private", fail_with(error, after))
+            patch.setattr(dealer, "write_private", fail_with(error, after))
             patch.setattr(files, "write_private", fail_with(error, after * 2))
             with pytest.raises(seen):
-                ceremony.found(GOOD, target, PASSPHRASE)
+                dealer.found(GOOD, target, PASSPHRASE)
         assert target.exists() == existed
         assert list(tmp_path.rglob("*")) == ([tmp_path / "deep", target] if existed else [])
-    ceremony.found(GOOD, target, PASSPHRASE)
+    dealer.found(GOOD, target, PASSPHRASE)
     assert config.load(target).member_index("member-6") == 5
 
 
@@ -152,16 +153,16 @@ def test_no_secret_is_on_disk(farm: Farm) -> None:
 def test_progress_is_told_and_its_errors_are_not_swallowed(
     farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ceremony, "deal_agreement_key", lambda *_: (farm.config.key, tuple(farm.endorsers)))
+    monkeypatch.setattr(dealer, "deal_agreement_key", lambda *_: (farm.config.key, tuple(farm.endorsers)))
     attestation = (farm.config.purpose_key("attestation"), tuple(farm.attesters))
-    monkeypatch.setattr(ceremony, "deal_key", lambda *_: attestation)
+    monkeypatch.setattr(dealer, "deal_key", lambda *_: attestation)
     told: list[tuple[str, int]] = []
-    ceremony.found(GOOD, tmp_path / "one", PASSPHRASE, lambda stage, count: told.append((stage, count)))
+    dealer.found(GOOD, tmp_path / "one", PASSPHRASE, lambda stage, count: told.append((stage, count)))
     assert told == [("folders", count) for count in range(1, 9)]
 
     def burst(stage: str, count: int) -> None:
         raise AllianceError("no more")
 
     with pytest.raises(AllianceError, match="no more"):
-        ceremony.found(GOOD, tmp_path / "two", PASSPHRASE, burst)
+        dealer.found(GOOD, tmp_path / "two", PASSPHRASE, burst)
     assert not (tmp_path / "two").exists()
