@@ -5,7 +5,8 @@ combine with them. Refreshing (to the same members), resharing (to other members
 recovering a lost share (to the same members, one of whom only receives) are three uses of one protocol.
 
     order = Order(key, parties=7, threshold=6, corruptions=1, index_bound=7, attempt=0, context=b"alliance")
-    secret = generate_receiver(order.receiver_bits)                  # each new member; posts secret.key
+    secret = generate_receiver(order.receiver_bits)                  # each new member; posts secret.key, or
+                                                                     # did so before: receiver_bits_ahead
     redistribution = Redistribution(order, receivers)                # everybody
     data = deal(redistribution, key_share).to_bytes(redistribution)  # each old member; posts data
     judgement = judge(redistribution, posted)                        # everybody, in the order of the log
@@ -55,7 +56,7 @@ What cannot be had
 from shoup_rsa.errors import InvalidDealing, InvalidReceiver, NoNewShare
 from shoup_rsa.redistribution.deal import deal
 from shoup_rsa.redistribution.message import SealedSubshare, ShareDealing, dealing_length
-from shoup_rsa.redistribution.order import Order
+from shoup_rsa.redistribution.order import Order, receiver_bits_ahead
 from shoup_rsa.redistribution.outcome import Outcome, conclude, receive
 from shoup_rsa.redistribution.receivers import ReceiverKey, ReceiverSecret, generate_receiver
 from shoup_rsa.redistribution.transcript import Redistribution
@@ -80,5 +81,6 @@ __all__ = [
     "generate_receiver",
     "judge",
     "receive",
+    "receiver_bits_ahead",
     "verify_dealing",
 ]

@@ -3,7 +3,8 @@
     "shoup-rsa/share-dealing" 00 | version u8 = 1 | digest of the redistribution 32 | dealer u16 | rem | Q |
     c_1 .. c_(k'-1) | A | z | for each receiver: ct | x 16 | z | za
 
-All numbers are big-endian and of fixed lengths, which follow from the redistribution; so do the counts.
+All numbers are big-endian and of fixed lengths, which follow from the redistribution; so do the counts. The
+lengths of ct and za follow each receiver's modulus.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from shoup_rsa.errors import InvalidDealing
 from shoup_rsa.proof import CHALLENGE_BITS
 from shoup_rsa.redistribution.order import RESPONSE_BITS
 from shoup_rsa.redistribution.paillier import randomizer_bits
+from shoup_rsa.redistribution.receivers import ReceiverKey
 from shoup_rsa.redistribution.transcript import Redistribution
 
 _MAGIC = b"shoup-rsa/share-dealing\x00"
@@ -111,9 +113,9 @@ def dealing_length(redistribution: Redistribution) -> int:
     return len(_MAGIC) + _HEAD.size + sum(_widths(redistribution))
 
 
-def randomizer_response_bits(redistribution: Redistribution) -> int:
-    """za is below 2 to this power."""
-    return randomizer_bits(redistribution.order.receiver_bits) + RESPONSE_BITS
+def randomizer_response_bits(receiver: ReceiverKey) -> int:
+    """za, to that receiver, is below 2 to this power."""
+    return randomizer_bits(receiver.bits) + RESPONSE_BITS
 
 
 def check_form(redistribution: Redistribution, dealing: ShareDealing) -> None:
@@ -138,7 +140,7 @@ def check_form(redistribution: Redistribution, dealing: ShareDealing) -> None:
         _check_range(dealer, f"challenge {index}", subshare.challenge, 1 << CHALLENGE_BITS)
         bits = order.subshare_bits + RESPONSE_BITS
         _check_range(dealer, f"response {index}", subshare.response, 1 << bits)
-        bits = randomizer_response_bits(redistribution)
+        bits = randomizer_response_bits(receiver)
         _check_range(dealer, f"randomizer's response {index}", subshare.randomizer_response, 1 << bits)
 
 
@@ -149,13 +151,11 @@ def _widths(redistribution: Redistribution) -> list[int]:
     widths = [byte_length((order.divisor - 1).bit_length()), width]
     widths += [width] * order.threshold
     widths.append(byte_length(order.form.mask_bound.bit_length() + RESPONSE_BITS))
-    subshare = [
-        order.receiver_bits // 4,
-        CHALLENGE_BITS // 8,
-        byte_length(order.subshare_bits + RESPONSE_BITS),
-        byte_length(randomizer_response_bits(redistribution)),
-    ]
-    return widths + subshare * order.parties
+    for receiver in redistribution.receivers:
+        widths += (receiver.bits // 4, CHALLENGE_BITS // 8)
+        widths.append(byte_length(order.subshare_bits + RESPONSE_BITS))
+        widths.append(byte_length(randomizer_response_bits(receiver)))
+    return widths
 
 
 def _check_range(dealer: int, name: str, number: int, bound: int) -> None:

@@ -11,11 +11,11 @@ from itertools import count
 
 from shoup_rsa import _arith
 from shoup_rsa.errors import InvalidKey
-from shoup_rsa.integer_form import HIDING_BITS, IntegerForm, largest_coefficients
+from shoup_rsa.integer_form import HIDING_BITS, SLACK_BITS, IntegerForm, largest_coefficients
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.lagrange import lagrange_at_zero
 from shoup_rsa.proof import CHALLENGE_BITS
-from shoup_rsa.sizes import EPOCH_MAX, check_integer_form, check_sizes, delta
+from shoup_rsa.sizes import EPOCH_MAX, KEY_SIZES, PUBLIC_EXPONENT, check_integer_form, check_sizes, delta
 
 CONTEXT_LENGTH_MAX = 1024
 ATTEMPT_MAX = 2**64 - 1
@@ -141,9 +141,8 @@ class Order:
 
     @cached_property
     def receiver_bits(self) -> int:
-        """The exact length of the receivers' moduli: four times any |F_j(i)| that passes, and more."""
-        longest = self._constant_bound + (self.form.mask_sum << RESPONSE_BITS)
-        return -(-(longest.bit_length() + 2) // _RECEIVER_BITS_STEP) * _RECEIVER_BITS_STEP
+        """The least length of the receivers' moduli: four times any |F_j(i)| that passes, and more."""
+        return _receiver_bits(self._constant_bound, self.form)
 
     @property
     def _bound_before(self) -> int:
@@ -170,3 +169,29 @@ class Order:
     @property
     def _addend(self) -> int:
         return (1 - self._factor * self._scale) // self.key.public_exponent
+
+
+def receiver_bits_ahead(key_size: int, index_bound: int) -> int:
+    """A length of receiver keys for every order of such a key with M' <= `index_bound`, if it is no restart.
+
+    For those who post their next key before anybody knows the next order. At 2048 bits: 2560 for up to 7
+    members, 2816 for 16, 3328 for 31. A restart may ask for more, and tells so to whose key is too short.
+    Raises InvalidKey when a number is out of range.
+    """
+    check_integer_form(3, 1, key_size, index_bound, key_size)
+    if key_size not in KEY_SIZES:
+        raise InvalidKey(f"a key size of {key_size} bits is not supported")
+    # The longest subshares are those of a refresh with the largest sizes, after a conversion from Protocol 1.
+    largest = max(
+        threshold * coefficient
+        for threshold, coefficient in enumerate(largest_coefficients(index_bound), start=1)
+    )
+    secret_bits = key_size + largest.bit_length() + PUBLIC_EXPONENT.bit_length()
+    form = IntegerForm(index_bound, index_bound, secret_bits)
+    dealt = (1 << form.share_bits + SLACK_BITS) // form.divisor + 1
+    return _receiver_bits(2 * form.delta * dealt, form)
+
+
+def _receiver_bits(constant_bound: int, form: IntegerForm) -> int:
+    longest = constant_bound + (form.mask_sum << RESPONSE_BITS)
+    return -(-(longest.bit_length() + 2) // _RECEIVER_BITS_STEP) * _RECEIVER_BITS_STEP

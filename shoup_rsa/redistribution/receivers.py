@@ -22,6 +22,9 @@ from shoup_rsa.errors import InvalidReceiver
 from shoup_rsa.redistribution import paillier
 
 BITS_MAX = 1 << 15
+BITS_SPARE = 1024
+"""How much longer than needed a modulus may be. A key made for 31 members serves an alliance of any size."""
+
 _BITS_STEP = 256
 _FACTOR_MIN = 1 << 17
 _MAGIC = b"shoup-rsa/receiver-key\x00"
@@ -141,7 +144,8 @@ class ReceiverSecret:
 
 
 def generate_receiver(bits: int, *, random_below: RandomBelow = random_below) -> ReceiverSecret:
-    """A fresh receiver's key of exactly that many bits, `Order.receiver_bits` of the redistribution to come.
+    """A fresh receiver's key of exactly that many bits: `Order.receiver_bits` of the redistribution to come,
+    or `receiver_bits_ahead` while nobody knows it yet.
 
     About a tenth of a second at 2560 bits. Raises ValueError unless bits is a multiple of 256 up to 2^15.
     """

@@ -10,7 +10,7 @@ from shoup_rsa.encoding import byte_length
 from shoup_rsa.errors import InvalidReceiver
 from shoup_rsa.proof import CHALLENGE_BITS
 from shoup_rsa.redistribution.order import Order
-from shoup_rsa.redistribution.receivers import ReceiverKey
+from shoup_rsa.redistribution.receivers import BITS_SPARE, ReceiverKey
 
 _DOMAIN = b"shoup-rsa/v1/redistribution/"
 
@@ -22,8 +22,16 @@ class Redistribution:
     spent: the fingerprints of receiver keys whose owners' shares of a finished redistribution are out. They
     are refused: their secrets are erased, or should be.
 
-    Raises InvalidReceiver, which names the index: another number of receivers than n', a modulus that is not
-    of exactly `order.receiver_bits`, one that occurs twice, a key that was used before.
+    Receivers post their keys before there is an order, so their moduli need not be of one length: each has
+    `order.receiver_bits` or up to BITS_SPARE more. That is safe. What has to hold is that a modulus is four
+    times as large as every subshare that passes, so that none comes out as another number: the bounds of the
+    responses say so, they follow from the order alone, and a longer modulus leaves only more room. A receiver
+    chooses nothing for others by its length: to each modulus belong masks, a table and widths of its own, all
+    lengths are in the digest, so a dealing has one encoding as before; and what receivers can make others
+    compute is bounded: at 2048 bits to twice the shortest time of a check, and 2.3 times that of a dealing.
+
+    Raises InvalidReceiver, which names the index: another number of receivers than n', a modulus that is too
+    short or too long, one that occurs twice, a key that was used before.
     """
 
     order: Order
@@ -37,9 +45,12 @@ class Redistribution:
         for index, receiver in enumerate(self.receivers, start=1):
             if not isinstance(receiver, ReceiverKey):
                 raise InvalidReceiver(index, f"it is a {type(receiver).__name__}")
-            if receiver.bits != self.order.receiver_bits:
+            bits = self.order.receiver_bits
+            if not bits <= receiver.bits <= bits + BITS_SPARE:
                 raise InvalidReceiver(
-                    index, f"its modulus must have {self.order.receiver_bits} bits, not {receiver.bits}"
+                    index,
+                    f"its modulus must have {bits}..{bits + BITS_SPARE} bits, not {receiver.bits}; "
+                    "its owner must post another one",
                 )
             if receiver.modulus in seen:
                 raise InvalidReceiver(index, "another receiver has the same modulus")

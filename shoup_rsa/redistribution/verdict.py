@@ -145,7 +145,7 @@ def _check_subshare(
             (subshare.response, subshare.randomizer_response),
             subshare.ciphertext,
             subshare.challenge,
-            randomizer_response_bits(redistribution),
+            randomizer_response_bits(target),
         ),
     )
     challenge = subshare_challenge(base, receiver, subshare.ciphertext, image, commitments)

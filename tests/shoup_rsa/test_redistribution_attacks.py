@@ -392,14 +392,16 @@ class TestLies:
 class TestReceiverKeys:
     """A bad key harms its owner alone, and is refused where anything can be seen."""
 
-    def test_a_set_has_one_fresh_key_of_the_right_length_for_each(self, arena: Redistribution) -> None:
+    def test_a_set_has_one_fresh_key_of_a_fitting_length_for_each(self, arena: Redistribution) -> None:
         order, keys = arena.order, arena.receivers
-        longer = receiver(order.receiver_bits + 256, 1).key
+        shorter = receiver(order.receiver_bits - 256, 1).key
+        longer = receiver(order.receiver_bits + 1280, 1).key
         for index, wrong, reason in (
             (None, keys[:3], "a tuple of 4"),
             (None, (*keys, keys[0]), "a tuple of 4"),
             (None, list(keys), "a tuple of 4"),
-            (2, (keys[0], longer, *keys[2:]), "must have 1024 bits, not 1280"),
+            (2, (keys[0], shorter, *keys[2:]), r"must have 1024\.\.2048 bits, not 768; its owner must post"),
+            (2, (keys[0], longer, *keys[2:]), r"must have 1024\.\.2048 bits, not 2304"),
             (4, (*keys[:3], keys[1]), "same modulus"),
             (3, (*keys[:2], None, keys[3]), "NoneType"),
         ):
