@@ -12,10 +12,11 @@ whichever k members took part.
 The doors: `generate_threshold_key` deals; `KeyShare.sign_share` makes a `SignatureShare`, with a proof if
 wanted; `ThresholdPublicKey` verifies, combines and goes out as PEM, DER or JWK; `SigningSession` collects
 shares as they come; `SigningRequest` takes a message to members elsewhere; `Scheme` names what is signed;
-`seal_key_share` and `write_public_key`, and their opposites, are for files; `use_backend` chooses the library
-that computes. Two more doors are imported by their own names: `shoup_rsa.redistribution`, for keys that are
-handed on to new shares and other members; and `shoup_rsa.private_key`, which needs `cryptography`, for X.509,
-SSH certificates and JSON Web Tokens. docs/reference/shoup_rsa.md has more.
+`sign_trials`, `combine_trials` and `check_trials` try out a key that somebody else made; `seal_key_share` and
+`write_public_key`, and their opposites, are for files; `use_backend` chooses the library that computes. Two
+more doors are imported by their own names: `shoup_rsa.redistribution`, for keys that are handed on to new
+shares and other members; and `shoup_rsa.private_key`, which needs `cryptography`, for X.509, SSH certificates
+and JSON Web Tokens. docs/reference/shoup_rsa.md has more.
 
 
 Specification
@@ -44,6 +45,7 @@ Combination lambda_j = prod_{i != j} i / (i - j) over the k indices, L their lea
 Dealing ok  if the k-th quotients of the v_i are 1 and the value v_0 that they extrapolate has v_0^e = v, in
             Protocol 2 v_0^(Delta e) = v, in Protocol 3 v_0^e = v^c: all members on one polynomial, at 0 of
             which is d.
+Trials      (domain, key id, 1..8), signed before anything else: if e divides p - 1 or q - 1, nobody can.
 
 Combination is optimistic: the result is verified, and only when it is wrong are the proofs looked at. A
 valid signature does not certify the shares it came from, and a share is blamed only for its own proof.
@@ -92,6 +94,7 @@ from shoup_rsa.scheme import Scheme
 from shoup_rsa.session import Evidence, SigningSession
 from shoup_rsa.share import SignatureShare
 from shoup_rsa.storage import open_key_share, read_public_key, seal_key_share, write_public_key
+from shoup_rsa.trials import check_trials, combine_trials, sign_trials
 
 __all__ = [
     "BatchableProof",
@@ -116,10 +119,13 @@ __all__ = [
     "WrongEpoch",
     "WrongPassphrase",
     "backend",
+    "check_trials",
+    "combine_trials",
     "generate_threshold_key",
     "open_key_share",
     "read_public_key",
     "seal_key_share",
+    "sign_trials",
     "use_backend",
     "write_public_key",
 ]
