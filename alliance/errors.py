@@ -29,6 +29,18 @@ class KeyFileError(AllianceError):
     exit_code = 2
 
 
+class NoShare(KeyFileError):
+    """A member's folder holds no share of the alliance's keys, neither of this epoch nor of another one."""
+
+
+class WrongShareEpoch(KeyFileError):
+    """A member's share is of another epoch than the alliance's key: ``found``, and what was ``expected``."""
+
+    def __init__(self, message: str, found: int, expected: int) -> None:
+        super().__init__(message)
+        self.found, self.expected = found, expected
+
+
 def require_passphrase(passphrase: bytes) -> None:
     """Raises KeyFileError for an empty one, which would protect nothing."""
     if not passphrase:

@@ -16,7 +16,7 @@ from quorum.scheme import CombineFailed, InvalidCertificate, InvalidEndorsement,
 from quorum.statement import Context
 from quorum.system import QuorumSystem
 from shoup_rsa import InvalidKey as InvalidAgreementKey
-from shoup_rsa import InvalidKeyFile, WrongPassphrase
+from shoup_rsa import InvalidKeyFile, WrongEpoch, WrongPassphrase
 from shoup_rsa import ThresholdPublicKey as AgreementKey
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "InvalidKeyFile",
     "ThresholdRsaEndorser",
     "ThresholdRsaScheme",
+    "WrongEpoch",
     "WrongPassphrase",
     "deal_agreement_key",
     "deal_key",
@@ -133,17 +134,23 @@ class ThresholdRsaEndorser:
         self._share = share
 
     @classmethod
-    def open(cls, sealed: bytes, passphrase: bytes, key: AgreementKey) -> ThresholdRsaEndorser:
+    def open(cls, sealed: bytes, sealing_key: bytes, key: AgreementKey) -> ThresholdRsaEndorser:
         """From an encrypted share file of this key, whose whole dealing is checked.
 
-        Raises WrongPassphrase, InvalidKeyFile, or InvalidAgreementKey for a dealing that does not fit.
+        Raises WrongPassphrase for another sealing key, WrongEpoch, InvalidKeyFile, or InvalidAgreementKey for
+        a dealing that does not fit.
         """
         key.check_dealing()
-        return cls(shoup_rsa.open_key_share(sealed, passphrase, key))
+        return cls(shoup_rsa.open_key_share(sealed, sealing_key, key))
 
-    def seal(self, passphrase: bytes) -> bytes:
-        """The encrypted share file."""
-        return shoup_rsa.seal_key_share(self._share, passphrase)
+    def seal(self, sealing_key: bytes) -> bytes:
+        """The share file, encrypted under a long random key: it has the lowest cost of passphrases."""
+        return shoup_rsa.seal_key_share(self._share, sealing_key, scrypt_cost=2**10)
+
+    @property
+    def key(self) -> AgreementKey:
+        """The public key of which this is a share."""
+        return self._share.public_key
 
     @property
     def member(self) -> int:

@@ -22,8 +22,9 @@ from alliance.founding.plan import Founding, check
 from alliance.keys import sealing
 from alliance.keys.channel import utc_now
 from alliance.keys.files import write_private
-from alliance.keys.folder import OPERATOR, SHARE, NewIdentity, public_file, share_file, write_keys
+from alliance.keys.folder import OPERATOR, NewIdentity, public_file, write_keys
 from alliance.keys.sealing import require_new_passphrase
+from alliance.keys.shares import write_shares
 from quorum import QuorumSystem
 from quorum.threshold_rsa import deal_agreement_key, deal_key
 
@@ -111,9 +112,9 @@ def _found(
             operator = operators.pop(party.organisation, None)
             if operator is not None:  # its first member
                 write_private(home / OPERATOR, sealing.seal(operator, passphrase))
-            write_private(home / SHARE, endorsers[written - 1].seal(passphrase))
-            for purpose, (_, shares) in dealt.items():
-                write_private(home / share_file(purpose), shares[written - 1].seal(passphrase))
+            held = {AGREEMENT: endorsers[written - 1]}
+            held |= {purpose: shares[written - 1] for purpose, (_, shares) in dealt.items()}
+            write_shares(home, 0, held, passphrase)
         if progress is not None:
             progress("folders", written)
     return config

@@ -17,6 +17,7 @@ from alliance.errors import AllianceError, ConfigError
 from alliance.hostile.attacks import ATTACKS
 from alliance.hostile.liar import Means
 from alliance.keys import folder as keys
+from alliance.keys.shares import load_endorser
 from alliance.server.driver import Engine
 from alliance.server.server import Server
 from fab_paxos import EngineConfig, Replica, RestoredState
@@ -32,7 +33,7 @@ def hostile_server(folder: Path, attack: str, passphrase: bytes, lies: Counter[s
     config = config_file.load(folder)
     _require_playground(folder, config)
     me, member = keys.member_party(config, folder)
-    endorser = keys.load_endorser(folder, config, me, passphrase)
+    endorser = load_endorser(folder, config, me, passphrase)
 
     def share(statement: JointStatement, proven: bool) -> bytes:
         return endorser.endorse(statement.encode(config.context), proven=proven)

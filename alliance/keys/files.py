@@ -1,9 +1,11 @@
 """Private files, and several key files replaced as one: all or none, whatever fails or is killed half-way.
 
-The new contents are written beside the old files as ``NAME.pem.new``, then ``rekey.committed`` is created:
-from that moment on, and not before, the new ones count (``current``). What remains is to move them over the
-old ones. Whoever opens the folder next calls ``settle``, which ends that move, or deletes what was never
+The new contents are written beside the old files as ``NAME.next``, then ``rekey.committed`` is created: from
+that moment on, and not before, the new ones count (``current``). What remains is to move them over the old
+ones. Whoever opens the folder next calls ``settle``, which ends that move, or deletes what was never
 committed. What is committed is never undone, so that no reader finds old and new files mixed.
+
+What is replaced or deleted is overwritten first, since deleted files can be brought back.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 COMMITTED = "rekey.committed"
-_NEW = ".new"
+_NEW = ".next"
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -45,6 +47,29 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """The private file is there whole or not at all, durably, also in place of another.
+
+    The caller has the folder ``locked``. Raises OSError.
+    """
+    new = _beside(path)
+    write_private(new, data)
+    os.replace(new, path)
+    sync(path.parent)
+
+
+def erase(path: Path) -> None:
+    """Overwrites a file, durably, and then deletes it; whether it is there or not. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        _blank(path)
+        os.unlink(path)
+
+
+def is_blank(data: bytes) -> bool:
+    """Whether this is all that an erased file holds."""
+    return not any(data)
 
 
 def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -87,6 +112,8 @@ def current(path: Path) -> Path:
 def _finish(folder: Path) -> None:
     for new in _left(folder):
         old = new.with_suffix("")
+        with contextlib.suppress(OSError):  # it is of no use any more: as well as can be
+            _blank(old)
         try:
             os.replace(new, old)
         except OSError as error:
@@ -104,15 +131,24 @@ def _finish(folder: Path) -> None:
 
 def _undo(folder: Path) -> None:
     for new in _left(folder):
-        os.unlink(new)
+        erase(new)
 
 
 def _left(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*.pem{_NEW}"))
+    return sorted(folder.glob(f"*{_NEW}"))
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(path.name + _NEW)
+
+
+def _blank(path: Path) -> None:
+    """Zeros in the place of its content, which a truncated file would leave on the disk."""
+    descriptor = os.open(path, os.O_WRONLY)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(bytes(os.fstat(descriptor).st_size))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _overwrite(path: Path, data: bytes) -> None:

@@ -1,9 +1,9 @@
 """What a member or client keeps in its folder: keys at rest, and who may read them.
 
-A folder holds ``identity.pem`` (Ed25519) and ``tls.pem`` (P-256, with its certificate), a member's also
-``share.pem`` and a ``share-PURPOSE.pem`` for each further key, and the first member of an organisation
-``operator.pem`` (Ed25519): encrypted under one passphrase, mode 0600. Other parties pin the identity; the key
-in ``tls.pem`` is certified by it, and renewed whenever a third of its life or less remains.
+A folder holds ``identity.pem`` (Ed25519) and ``tls.pem`` (P-256, with its certificate), a member's also its
+``shares``, and the first member of an organisation ``operator.pem`` (Ed25519): encrypted under one
+passphrase, mode 0600. Other parties pin the identity; the key in ``tls.pem`` is certified by it, and renewed
+whenever a third of its life or less remains.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alliance.config.file import AllianceConfig
 from alliance.config.identity import certify_itself, read_certificate
 from alliance.config.parties import Member, Party
-from alliance.errors import ConfigError, KeyFileError, require_passphrase
-from alliance.keys import files, sealing
+from alliance.errors import ConfigError, KeyFileError
+from alliance.keys import files, sealing, secret_file, shares
 from alliance.keys.channel import (
     LIFETIME,
     ChannelKey,
@@ -32,22 +32,11 @@ from alliance.keys.channel import (
     is_certified_by,
     utc_now,
 )
-from alliance.keys.sealing import require_new_passphrase, wrong_passphrase
-from quorum.threshold_rsa import (
-    InvalidAgreementKey,
-    InvalidKeyFile,
-    ThresholdRsaEndorser,
-    WrongPassphrase,
-)
+from alliance.keys.sealing import require_new_passphrase
 
-IDENTITY, TLS_KEY, SHARE, OPERATOR = "identity.pem", "tls.pem", "share.pem", "operator.pem"
+IDENTITY, TLS_KEY, OPERATOR = "identity.pem", "tls.pem", "operator.pem"
 
 log = logging.getLogger("alliance.keys")
-
-
-def share_file(purpose: str | None) -> str:
-    """The file of a member's share: of the agreement key, or of the one for a purpose."""
-    return SHARE if purpose is None else f"share-{purpose}.pem"
 
 
 def public_file(purpose: str) -> str:
@@ -168,28 +157,6 @@ def _open_channel(folder: Path, party: Party, passphrase: bytes) -> ChannelKey:
     return ChannelKey(key, certificate)
 
 
-def load_endorser(
-    folder: Path, config: AllianceConfig, member: int, passphrase: bytes, purpose: str | None = None
-) -> ThresholdRsaEndorser:
-    """A member's share of the agreement key or of a purpose's, checked against the verification keys.
-
-    Raises KeyFileError, and ConfigError when the alliance has no such key.
-    """
-    require_passphrase(passphrase)
-    files.settle(folder)
-    path = folder / share_file(purpose)
-    key = config.key if purpose is None else config.purpose_key(purpose)
-    try:
-        endorser = ThresholdRsaEndorser.open(sealing.read(path), passphrase, key)
-    except WrongPassphrase:
-        raise KeyFileError(wrong_passphrase(path)) from None
-    except (InvalidKeyFile, InvalidAgreementKey) as error:
-        raise KeyFileError(f"{path}: {error}") from None
-    if endorser.member != member:
-        raise KeyFileError(f"{path} is the share of member {endorser.member + 1}, not of {member + 1}")
-    return endorser
-
-
 def reseal(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> int:
     """Encrypts the key files of a folder under a new passphrase; how many there were.
 
@@ -219,10 +186,8 @@ def _resealed(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> d
     if operator.exists():  # unless it is kept elsewhere, as it should be
         key = sealing.unseal_signing(sealing.read(operator), operator, old)
         sealed[OPERATOR] = sealing.seal(key, new)
-    if (folder / SHARE).exists():
-        member = config.member_index(party.name)
-        for purpose in (None, *(name for name, _ in config.purpose_keys)):
-            sealed[share_file(purpose)] = load_endorser(folder, config, member, old, purpose).seal(new)
+    for path in shares.secret_files(folder):
+        sealed[path.name] = secret_file.seal(path.name, secret_file.unseal(path, old), new)
     return sealed
 
 

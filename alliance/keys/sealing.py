@@ -86,9 +86,7 @@ def _unseal(data: bytes, path: Path, passphrase: bytes) -> object:
 def read(path: Path) -> bytes:
     """The content of a key file that counts. Raises KeyFileError, also for one that others may write."""
     try:
-        with _opened(path) as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            data = file.read(KEY_FILE_BYTES_MAX + 1)
+        data, mode = _content(path)
     except FileNotFoundError:
         raise KeyFileError(f"{path} is missing: restore it from a backup") from None
     except OSError as error:
@@ -102,6 +100,17 @@ def read(path: Path) -> bytes:
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         log.warning("%s can be read by others (mode %04o): 'chmod 600 %s'", path, mode, path)
     return data
+
+
+def _content(path: Path) -> tuple[bytes, int]:
+    """(content, mode). Raises OSError."""
+    while True:
+        with _opened(path) as file:
+            data, status = file.read(KEY_FILE_BYTES_MAX + 1), os.fstat(file.fileno())
+        with _opened(path) as file:
+            if os.path.samestat(status, os.fstat(file.fileno())):
+                return data, stat.S_IMODE(status.st_mode)
+        # Another one counts by now, and this one was overwritten, perhaps while it was read.
 
 
 def _opened(path: Path) -> BinaryIO:

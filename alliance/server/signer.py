@@ -226,6 +226,7 @@ def main(arguments: list[str]) -> int:
     from alliance.config import file as config
     from alliance.keys import folder as keys
     from alliance.keys.passphrase import keep_out_of_core_files
+    from alliance.keys.shares import load_endorser
 
     keep_out_of_core_files()
     # The server decides when to end; it closes the channel.
@@ -240,7 +241,7 @@ def main(arguments: list[str]) -> int:
         try:
             alliance = config.load(folder)
             member, _ = keys.member_party(alliance, folder)
-            endorser = keys.load_endorser(folder, alliance, member, passphrase, purpose)
+            endorser = load_endorser(folder, alliance, member, passphrase, purpose)
         except AllianceError as error:
             _reply(channel, _REFUSED, str(error).encode())
             return error.exit_code

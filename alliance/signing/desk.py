@@ -13,7 +13,7 @@ from pathlib import Path
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Party
 from alliance.errors import ConfigError, InvalidReceipt, InvalidRequest
-from alliance.keys import folder as keys
+from alliance.keys.shares import load_endorser
 from alliance.proofs.receipt import Receipt, load_public_key
 from alliance.signing.order import Order, order_of, signing_key
 from alliance.signing.policy import Policy
@@ -43,7 +43,7 @@ class Desk:
         """Opens the shares that the policies are for, and no others. Raises ConfigError, KeyFileError."""
         check(config, policies)
         endorsers = {
-            policy.purpose: keys.load_endorser(folder, config, me, passphrase, policy.purpose)
+            policy.purpose: load_endorser(folder, config, me, passphrase, policy.purpose)
             for policy in policies
         }
         return cls(config, policies, endorsers)

@@ -9,6 +9,7 @@ from pathlib import Path
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
+from alliance.keys.shares import load_endorser
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key, receipts
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
@@ -59,8 +60,8 @@ class Farm:
         for index, member in enumerate(config.members):
             home = farm.member_home(index)
             farm.members.append(keys.load_credentials(home, member, PASSPHRASE))
-            farm.endorsers.append(keys.load_endorser(home, config, index, PASSPHRASE))
-            farm.attesters.append(keys.load_endorser(home, config, index, PASSPHRASE, ATTESTATION))
+            farm.endorsers.append(load_endorser(home, config, index, PASSPHRASE))
+            farm.attesters.append(load_endorser(home, config, index, PASSPHRASE, ATTESTATION))
         for client in config.clients:
             home = folder / "clients" / client.name
             farm.clients.append(keys.load_credentials(home, client, PASSPHRASE))

@@ -37,7 +37,8 @@ def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
     assert {path.name for path in farm.iterdir()} == written
     founded = config.load(farm)
     assert [member.address for member in founded.members] == [f"127.0.0.1:{12000 + n}" for n in range(6)]
-    for name in ("identity.pem", "tls.pem", "share.pem", "share-attestation.pem"):
+    shares = ("sealing-0.0.pem", "share-0.0-agreement.pem", "share-0.0-attestation.pem", "share.current")
+    for name in ("identity.pem", "tls.pem", *shares):
         mode = (farm / "members" / "member-3" / name).stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
     assert not list((farm / "clients" / "client-1").glob("share*"))
@@ -80,7 +81,7 @@ def test_json_names_everything_that_was_written(inside: Run, tmp_path: Path) -> 
     purposes = {one["name"]: one["threshold"] for one in report["purposes"]}
     assert purposes == {"attestation": 2, "web": 4}
     assert (farm / "public-web.pem").read_text().startswith("-----BEGIN PUBLIC KEY-----")
-    assert stat.S_IMODE((farm / "members" / "dora" / "share-web.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE((farm / "members" / "dora" / "share-0.0-web.pem").stat().st_mode) == 0o600
     assert config.load(farm).purpose_key("web").threshold == 4
 
 

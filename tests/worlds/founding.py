@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import shoup_rsa
 from alliance.config.file import AllianceConfig
 from alliance.founding import dealer as founder
 from alliance.founding.plan import Founding
@@ -49,11 +48,7 @@ def dealt(
 @contextmanager
 def cheap_key_files() -> Iterator[None]:
     """Key files that are written meanwhile open at once: they say themselves how costly they are."""
-    seal = functools.partial(shoup_rsa.seal_key_share, scrypt_cost=2**10)
-    with (
-        patch.multiple(sealing, SCRYPT_COST=2**4, SCRYPT_PASSES=1),
-        patch.object(shoup_rsa, "seal_key_share", seal),
-    ):
+    with patch.multiple(sealing, SCRYPT_COST=2**4, SCRYPT_PASSES=1):
         yield
 
 

@@ -17,16 +17,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from alliance.config.file import ATTESTATION
+from alliance.config.founding import AGREEMENT
 from alliance.config.parties import Party
 from alliance.errors import AllianceError, ClockError, ConfigError, KeyFileError
 from alliance.keys import files, sealing
 from alliance.keys import folder as keys
 from alliance.keys.channel import LIFETIME, certify, is_certified_by
-from alliance.keys.folder import IDENTITY, SHARE, TLS_KEY
+from alliance.keys.folder import IDENTITY, TLS_KEY
+from alliance.keys.shares import Generation, load_endorser, sealing_file, share_file
 from tests.alliance.farm import PASSPHRASE, Farm
 from tests.alliance.keys.failing import FailingOs, Killed
 
 ME = 2
+FOUNDED = Generation(0)
+SEALING, SHARE = sealing_file(FOUNDED), share_file(FOUNDED, AGREEMENT)
 NEW = b"a new one"
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
 REAL_COST = sealing.SCRYPT_COST, sealing.SCRYPT_PASSES
@@ -45,8 +49,8 @@ def home(farm: Farm, tmp_path: Path) -> Path:
 
 def load_all(farm: Farm, home: Path, passphrase: bytes = PASSPHRASE) -> None:
     keys.load_credentials(home, farm.config.members[ME], passphrase)
-    keys.load_endorser(home, farm.config, ME, passphrase)
-    keys.load_endorser(home, farm.config, ME, passphrase, ATTESTATION)
+    load_endorser(home, farm.config, ME, passphrase)
+    load_endorser(home, farm.config, ME, passphrase, ATTESTATION)
 
 
 def loaders(farm: Farm, home: Path) -> dict[str, Callable[[bytes], object]]:
@@ -54,7 +58,8 @@ def loaders(farm: Farm, home: Path) -> dict[str, Callable[[bytes], object]]:
     return {
         IDENTITY: lambda passphrase: keys.load_credentials(home, member, passphrase),
         TLS_KEY: lambda passphrase: keys.load_credentials(home, member, passphrase),
-        SHARE: lambda passphrase: keys.load_endorser(home, farm.config, ME, passphrase),
+        SEALING: lambda passphrase: load_endorser(home, farm.config, ME, passphrase),
+        SHARE: lambda passphrase: load_endorser(home, farm.config, ME, passphrase),
     }
 
 
@@ -82,14 +87,14 @@ def test_secrets_do_not_print(farm: Farm) -> None:
         assert "PrivateKey" not in text
 
 
-@pytest.mark.parametrize("name", [IDENTITY, TLS_KEY, SHARE])
+@pytest.mark.parametrize("name", [IDENTITY, TLS_KEY, SEALING, SHARE])
 @pytest.mark.parametrize("wrong", [b"wrong", b"", PASSPHRASE + b"\n", PASSPHRASE.upper()])
 def test_a_wrong_passphrase_is_refused(farm: Farm, home: Path, name: str, wrong: bytes) -> None:
     with pytest.raises(KeyFileError, match="passphrase"):
         loaders(farm, home)[name](wrong)
 
 
-@pytest.mark.parametrize("name", [IDENTITY, TLS_KEY, SHARE])
+@pytest.mark.parametrize("name", [IDENTITY, TLS_KEY, SEALING, SHARE])
 def test_damage_anywhere_is_refused(farm: Farm, home: Path, name: str) -> None:
     load = loaders(farm, home)[name]
     file = home / name
@@ -131,7 +136,7 @@ def test_another_partys_keys_are_refused(farm: Farm, home: Path) -> None:
     for name, load in loaders(farm, home).items():
         mine = (home / name).read_bytes()
         (home / name).write_bytes((farm.member_home(ME + 1) / name).read_bytes())
-        with pytest.raises(KeyFileError, match=r"not those of|is the share of member 4"):
+        with pytest.raises(KeyFileError, match=r"not those of|do not belong together"):
             load(PASSPHRASE)
         (home / name).write_bytes(mine)
     load_all(farm, home)
@@ -290,14 +295,14 @@ def test_a_file_that_moves_into_its_place_while_it_is_read_is_found(
     farm: Farm, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process renews: between the look which file counts and its opening, the new one has moved."""
-    monkeypatch.setattr(files, "current", lambda path: path.with_name(f"{path.name}.new"))
+    monkeypatch.setattr(files, "current", lambda path: path.with_name(f"{path.name}.next"))
     load_all(farm, home)
 
 
 # -- who else may read and write ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [IDENTITY, TLS_KEY, SHARE])
+@pytest.mark.parametrize("name", [IDENTITY, TLS_KEY, SEALING, SHARE])
 def test_a_key_file_that_others_may_write_is_refused_and_one_that_they_read_is_told(
     farm: Farm, home: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
@@ -345,12 +350,12 @@ def test_stock_openssl_opens_the_key_files(tmp_path: Path) -> None:
 
 
 def test_resealing_changes_the_passphrase_and_nothing_else(farm: Farm, home: Path) -> None:
-    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 5
+    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 4
     load_all(farm, home, NEW)
     with pytest.raises(KeyFileError):
         load_all(farm, home, PASSPHRASE)
     assert {path.name for path in home.iterdir()} == {path.name for path in farm.member_home(ME).iterdir()}
-    for name in (IDENTITY, TLS_KEY, SHARE, keys.share_file(ATTESTATION)):
+    for name in (IDENTITY, TLS_KEY, SEALING, SHARE, share_file(FOUNDED, ATTESTATION)):
         assert stat.S_IMODE((home / name).stat().st_mode) == 0o600
 
 
@@ -375,7 +380,7 @@ def test_a_failed_resealing_changes_nothing(farm: Farm, home: Path, monkeypatch:
         with pytest.raises(KeyFileError, match="No space left"):
             keys.reseal(home, farm.config, PASSPHRASE, NEW)
     load_all(farm, home)
-    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 5  # what was left behind is no obstacle
+    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 4  # what was left behind is no obstacle
 
 
 @pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), Killed()], ids=["fails", "killed"])
