@@ -31,6 +31,9 @@ __all__ = [
     "deal_key",
 ]
 
+SELF_TEST = b"alliance/share self-test\x00"
+"""What a share signs to be tried out: no statement, and no document of anybody."""
+
 
 def deal_agreement_key(
     system: QuorumSystem,
@@ -151,6 +154,17 @@ class ThresholdRsaEndorser:
     def key(self) -> AgreementKey:
         """The public key of which this is a share."""
         return self._share.public_key
+
+    def test_itself(self) -> None:
+        """Signs what is of no use to anybody, and checks the proof as others would.
+
+        Raises InvalidEndorsement: this share, or the machine, does not work.
+        """
+        share = self._share.sign_share(SELF_TEST, proof="compact")
+        try:
+            self.key.verify_share(SELF_TEST, share)
+        except shoup_rsa.InvalidShare as error:
+            raise InvalidEndorsement(self.member, error.reason) from None
 
     @property
     def member(self) -> int:

@@ -16,6 +16,7 @@ from alliance.cli import (
     rekey,
     renew,
     serve,
+    share,
     sign,
     status,
     step_down,
@@ -74,3 +75,4 @@ evidence.register(app)
 sign.register(app)
 rekey.register(app)
 renew.register(app)
+share.register(app)

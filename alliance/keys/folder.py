@@ -21,7 +21,7 @@ from alliance.config.file import AllianceConfig
 from alliance.config.identity import certify_itself, read_certificate
 from alliance.config.parties import Member, Party
 from alliance.errors import ConfigError, KeyFileError
-from alliance.keys import files, sealing, secret_file, shares
+from alliance.keys import files, handover, sealing, secret_file, shares
 from alliance.keys.channel import (
     LIFETIME,
     ChannelKey,
@@ -186,8 +186,9 @@ def _resealed(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> d
     if operator.exists():  # unless it is kept elsewhere, as it should be
         key = sealing.unseal_signing(sealing.read(operator), operator, old)
         sealed[OPERATOR] = sealing.seal(key, new)
-    for path in shares.secret_files(folder):
-        sealed[path.name] = secret_file.seal(path.name, secret_file.unseal(path, old), new)
+    secrets = map(shares.sealing_file, shares.generations(folder))
+    for name in (*secrets, *map(handover.receiver_file, handover.receivers(folder))):
+        sealed[name] = secret_file.seal(name, secret_file.unseal(folder / name, old), new)
     return sealed
 
 

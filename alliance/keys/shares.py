@@ -39,9 +39,9 @@ from quorum.threshold_rsa import (
 CURRENT = "share.current"
 SEALING_KEY_BYTES = 32
 _EARLIER = "share.pem"
-_GENERATION = re.compile(r"(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,19})", re.ASCII)
-_SEALING = re.compile(rf"sealing-({_GENERATION.pattern})\.pem", re.ASCII)
-_SHARE = re.compile(rf"share-({_GENERATION.pattern})-.+\.pem", re.ASCII)
+GENERATION = re.compile(r"(0|[1-9][0-9]{0,19})\.(0|[1-9][0-9]{0,19})", re.ASCII)
+_SEALING = re.compile(rf"sealing-({GENERATION.pattern})\.pem", re.ASCII)
+_SHARE = re.compile(rf"share-({GENERATION.pattern})-.+\.pem", re.ASCII)
 
 
 class Generation(NamedTuple):
@@ -55,7 +55,7 @@ class Generation(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Generation | None:
-        found = _GENERATION.fullmatch(text)
+        found = GENERATION.fullmatch(text)
         return None if found is None else cls(int(found[1]), int(found[2]))
 
 
@@ -115,11 +115,12 @@ def switch_to(folder: Path, generation: Generation) -> None:
 def erase_shares(folder: Path, generation: Generation) -> None:
     """Makes a generation unreadable, and deletes it; whether it is there, or there in part, or not.
 
-    Raises KeyFileError for the one that counts, or when that cannot be known. Raises OSError: repeat it.
+    Of an earlier epoch once the alliance's log has the next one for certain; of an attempt that was given up
+    once the next attempt is certain. Raises KeyFileError for the one that counts. Raises OSError: repeat it.
     """
     with files.locked(folder):
-        if current(folder) in (None, generation):
-            raise KeyFileError(f"{folder}: generation {generation} is not erased: no other one counts")
+        if current(folder) == generation:
+            raise KeyFileError(f"{folder}: the shares of generation {generation} count, and are not erased")
         _erase(folder, generation)
 
 
@@ -136,30 +137,29 @@ def _erase(folder: Path, generation: Generation) -> None:
 
 def generations(folder: Path) -> tuple[Generation, ...]:
     """Those that are there, in their order. Raises KeyFileError when the folder cannot be read."""
-    return tuple(generation for generation in pieces(folder) if _is_there(folder, generation))
+    return tuple(one for one in pieces(folder) if is_there(folder / sealing_file(one)))
 
 
 def pieces(folder: Path) -> tuple[Generation, ...]:
     """Those of which any file is there: also what is half written or half erased."""
-    try:
-        names = [path.name for path in folder.iterdir()]
-    except OSError as error:
-        raise KeyFileError(f"{folder} cannot be read: {error.strerror}; check its owner and mode") from None
-    named = (_SEALING.fullmatch(name) or _SHARE.fullmatch(name) for name in names)
+    named = (_SEALING.fullmatch(path.name) or _SHARE.fullmatch(path.name) for path in paths(folder))
     return tuple(sorted({Generation(int(one[2]), int(one[3])) for one in named if one is not None}))
 
 
-def _is_there(folder: Path, generation: Generation) -> bool:
-    path = folder / sealing_file(generation)
+def paths(folder: Path) -> list[Path]:
+    """All that lies in a folder. Raises KeyFileError."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise KeyFileError(f"{folder} cannot be read: {error.strerror}; check its owner and mode") from None
+
+
+def is_there(path: Path) -> bool:
+    """Whether a secret is in its file, damaged or not: an erased one is not, even if its file still is."""
     try:
         return not files.is_blank(sealing.read(path))
-    except KeyFileError:  # damaged is not gone
+    except KeyFileError:
         return path.exists()
-
-
-def secret_files(folder: Path) -> list[Path]:
-    """The files that are encrypted under the folder's passphrase itself."""
-    return [folder / sealing_file(generation) for generation in generations(folder)]
 
 
 def current(folder: Path) -> Generation | None:
@@ -205,27 +205,26 @@ def load_endorser(
     Raises NoShare, WrongShareEpoch, KeyFileError for all else, and ConfigError when the alliance has no such
     key.
     """
-    require_passphrase(passphrase)
     files.settle(folder)
     key = config.key if purpose is None else config.purpose_key(purpose)
     generation = require_current(folder)
-    path = folder / share_file(generation, purpose or AGREEMENT)
     sealing_key = secret_file.unseal(folder / sealing_file(generation), passphrase)
-    endorser = _open(path, sealing_key, key)
-    if endorser.member != member:
-        raise KeyFileError(f"{path} is the share of member {endorser.member + 1}, not of {member + 1}")
-    return endorser
+    return open_share(folder / share_file(generation, purpose or AGREEMENT), sealing_key, key, member)
 
 
-def _open(path: Path, sealing_key: bytes, key: AgreementKey) -> ThresholdRsaEndorser:
+def open_share(path: Path, sealing_key: bytes, key: AgreementKey, member: int) -> ThresholdRsaEndorser:
+    """The member's share in a file of ``key``. Raises WrongShareEpoch, and KeyFileError for all else."""
     try:
-        return ThresholdRsaEndorser.open(sealing.read(path), sealing_key, key)
+        endorser = ThresholdRsaEndorser.open(sealing.read(path), sealing_key, key)
     except WrongPassphrase:
         raise KeyFileError(f"{path} and its sealing key do not belong together: {_RESTORE}") from None
     except WrongEpoch as error:
         raise WrongShareEpoch(_other_epoch(path, error), error.found, error.expected) from None
     except (InvalidKeyFile, InvalidAgreementKey) as error:
         raise KeyFileError(f"{path}: {error}") from None
+    if endorser.member != member:
+        raise KeyFileError(f"{path} is the share of member {endorser.member + 1}, not of {member + 1}")
+    return endorser
 
 
 def _other_epoch(path: Path, error: WrongEpoch) -> str:
