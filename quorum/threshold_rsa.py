@@ -133,7 +133,7 @@ class ThresholdRsaScheme:
 class ThresholdRsaEndorser:
     """A member's key share as an Endorser."""
 
-    def __init__(self, share: shoup_rsa.KeyShare) -> None:
+    def __init__(self, share: shoup_rsa.AnyKeyShare) -> None:
         self._share = share
 
     @classmethod

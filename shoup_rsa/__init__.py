@@ -72,8 +72,11 @@ Errors are raised, never returned: see `shoup_rsa.errors`. Randomness comes from
 """
 
 from shoup_rsa._arith import backend, use_backend
+from shoup_rsa.composite import CompositeKeyShare, CompositePublicKey, CompositeSignatureShare
 from shoup_rsa.dealer import Dealing, generate_threshold_key
+from shoup_rsa.decoding import public_key_from_bytes
 from shoup_rsa.errors import (
+    BadFactor,
     CombineFailed,
     InvalidKey,
     InvalidKeyFile,
@@ -89,7 +92,9 @@ from shoup_rsa.errors import (
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.proof import BatchableProof, Proof
+from shoup_rsa.public_key import AnyKeyShare, PublicKey
 from shoup_rsa.request import SigningRequest
+from shoup_rsa.resolve import AnySignatureShare
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.session import Evidence, SigningSession
 from shoup_rsa.share import SignatureShare
@@ -97,8 +102,14 @@ from shoup_rsa.storage import open_key_share, read_public_key, seal_key_share, w
 from shoup_rsa.trials import check_trials, combine_trials, sign_trials
 
 __all__ = [
+    "AnyKeyShare",
+    "AnySignatureShare",
+    "BadFactor",
     "BatchableProof",
     "CombineFailed",
+    "CompositeKeyShare",
+    "CompositePublicKey",
+    "CompositeSignatureShare",
     "Dealing",
     "Evidence",
     "InvalidKey",
@@ -110,6 +121,7 @@ __all__ = [
     "KeyShare",
     "NotEnoughShares",
     "Proof",
+    "PublicKey",
     "Scheme",
     "ShoupError",
     "SignatureShare",
@@ -123,6 +135,7 @@ __all__ = [
     "combine_trials",
     "generate_threshold_key",
     "open_key_share",
+    "public_key_from_bytes",
     "read_public_key",
     "seal_key_share",
     "sign_trials",

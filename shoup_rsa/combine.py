@@ -1,4 +1,4 @@
-"""From shares to one signature; from bad shares to their makers, by proof only.
+"""From shares to one signature, and what their proofs say, modulo one N.
 
 Shoup, section 2. For a set S of k indices, L is the least number that makes all L lambda_j integers, where
 lambda_j are Lagrange's coefficients at 0; L divides Delta = n!. With W = prod x_j^(L lambda_j):
@@ -20,91 +20,51 @@ from dataclasses import dataclass
 from shoup_rsa import _arith, batch
 from shoup_rsa import proof as proofs
 from shoup_rsa.encoding import Representative
-from shoup_rsa.errors import CombineFailed, InvalidShare, InvalidShares, NotEnoughShares
+from shoup_rsa.errors import InvalidShare
 from shoup_rsa.key_data import KeyData
 from shoup_rsa.lagrange import lagrange_at_zero
 from shoup_rsa.proof import BatchableProof
-from shoup_rsa.share import SignatureShare, check_form, check_index
+from shoup_rsa.public_key import PublicKey
+from shoup_rsa.resolve import AnySignatureShare, Judgement, Represented
+from shoup_rsa.share import SignatureShare, check_form, check_kind
 from shoup_rsa.sizes import delta
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What form and proof say about shares, each list by ascending index."""
+class SingleMessage(Represented):
+    """A message under a key with one modulus."""
 
-    valid: list[SignatureShare]
-    culprits: list[InvalidShare]
-    unproven: list[SignatureShare]
+    representative: Representative
 
+    @property
+    def key(self) -> PublicKey:
+        """The key with one modulus."""
+        return self.representative.key
 
-def combine(key: KeyData, representative: Representative, shares: Iterable[SignatureShare]) -> bytes:
-    """The contract is that of `ThresholdPublicKey.combine`."""
-    given = gather(key, shares)
-    if len(given) < key.threshold:
-        raise NotEnoughShares(key.threshold, len(given))
-    signature, judgement = resolve(key, representative, [], given)
-    if signature is None:
-        raise CombineFailed(
-            tuple(culprit.index or 0 for culprit in judgement.culprits),
-            tuple(share.index for share in judgement.unproven),
-        )
-    return signature
+    def judge(self, shares: Iterable[AnySignatureShare]) -> Judgement:
+        """See the base."""
+        return judge(self.representative, shares)
 
+    def usable(self, share: AnySignatureShare) -> bool:
+        """See the base."""
+        return isinstance(share, SignatureShare) and value_in_range(self.representative.key, share)
 
-def verify_shares(key: KeyData, representative: Representative, shares: Iterable[SignatureShare]) -> None:
-    """The contract is that of `ThresholdPublicKey.verify_shares`."""
-    judgement = judge(key, representative, gather(key, shares))
-    if judgement.culprits or judgement.unproven:
-        raise InvalidShares(tuple(judgement.culprits), tuple(share.index for share in judgement.unproven))
+    def try_combine(self, shares: Sequence[AnySignatureShare]) -> bytes | None:
+        """See the base."""
+        root = interpolate(self.representative, [check_kind(share) for share in shares])
+        if root is None or not is_root(self.representative, root):
+            return None
+        return root.to_bytes(self.key.signature_length, "big")
 
 
-def resolve(
-    key: KeyData,
-    representative: Representative,
-    valid: Sequence[SignatureShare],
-    others: Sequence[SignatureShare],
-) -> tuple[bytes | None, Judgement]:
-    """Combine first, verify the RESULT, and look at the shares only if that fails.
-
-    `valid` were judged before. The judgement is about `others`, and empty when the first attempt succeeds.
-    The proven shares come first: with a whole quorum of them the undecided are not used at all. With fewer,
-    the undecided may still be right, and the result is verified in any case.
-    """
-    ready = [share for share in others if _value_in_range(key, share)]
-    signature = _try_combine(key, representative, [*valid, *ready])
-    if signature is not None:
-        return signature, Judgement([], [], [])
-    judgement = judge(key, representative, others)
-    proven = [*valid, *judgement.valid]
-    if judgement.culprits or len(proven) >= key.threshold:
-        signature = _try_combine(key, representative, [*proven, *judgement.unproven])
-    return signature, judgement
-
-
-def gather(key: KeyData, shares: Iterable[SignatureShare]) -> list[SignatureShare]:
-    """The shares by ascending index. Equal copies count once; different shares of one index are refused."""
-    by_index: dict[int, SignatureShare] = {}
-    for share in shares:
-        if not isinstance(share, SignatureShare):
-            raise TypeError(f"expected a SignatureShare, not {type(share).__name__}")
-        check_index(key, share.index)
-        if by_index.setdefault(share.index, share) != share:
-            raise InvalidShare(
-                share.index, "two different shares of this index were given: keep one a member"
-            )
-    return [share for _, share in sorted(by_index.items())]
-
-
-def judge(key: KeyData, representative: Representative, shares: Iterable[SignatureShare]) -> Judgement:
-    """Nothing but form and proof decides. The batchable proofs are checked all at once.
-
-    Trying subsets would not do: two corrupt shares can cancel each other and make an honest third look wrong.
-    """
+def judge(representative: Representative, shares: Iterable[AnySignatureShare]) -> Judgement:
+    """The contract is that of `Represented.judge`."""
+    key = representative.key
     judgement = Judgement([], [], [])
     batched: dict[int, tuple[SignatureShare, BatchableProof]] = {}
-    for share in shares:
+    for given in shares:
         try:
-            check_form(key, share)
+            share = check_form(key, given)
             if share.proof is None:
                 judgement.unproven.append(share)
             elif isinstance(share.proof, BatchableProof):
@@ -124,15 +84,14 @@ def judge(key: KeyData, representative: Representative, shares: Iterable[Signatu
     return judgement
 
 
-def _value_in_range(key: KeyData, share: SignatureShare) -> bool:
-    """The cheap part of the check of a value: what the arithmetic needs. The rest waits for a failure."""
+def value_in_range(key: KeyData, share: SignatureShare) -> bool:
+    """What the arithmetic needs of a value."""
     return type(share.value) is int and 0 < 2 * share.value < key.modulus
 
 
-def _try_combine(
-    key: KeyData, representative: Representative, shares: Sequence[SignatureShare]
-) -> bytes | None:
-    """The verified signature from the first `threshold` shares, or None if they do not give one."""
+def interpolate(representative: Representative, shares: Sequence[SignatureShare]) -> int | None:
+    """y of the first `threshold` shares, NOT verified; None if they are fewer, or cannot be computed with."""
+    key = representative.key
     chosen = shares[: key.threshold]
     if len(chosen) < key.threshold:
         return None
@@ -155,9 +114,13 @@ def _try_combine(
     root = _arith.multiply(root, message_power, key.modulus)
     if representative.adjusted:
         root = _arith.multiply(root, key.nonresidue_inverse, key.modulus)
-    if _arith.power(root, key.public_exponent, key.modulus) != representative.encoded:
-        return None
-    return root.to_bytes(key.signature_length, "big")
+    return root
+
+
+def is_root(representative: Representative, root: int) -> bool:
+    """Whether it is the signature, as a number: y^e = H(M)."""
+    key = representative.key
+    return _arith.power(root, key.public_exponent, key.modulus) == representative.encoded
 
 
 def is_dealing(key: KeyData) -> bool:

@@ -17,7 +17,7 @@ from shoup_rsa.errors import InvalidKey
 from shoup_rsa.integer_form import IntegerForm
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
-from shoup_rsa.sizes import KEY_SIZES, PUBLIC_EXPONENT, SECURE_KEY_SIZE, check_sizes, delta
+from shoup_rsa.sizes import FACTORS_MAX, KEY_SIZES, PUBLIC_EXPONENT, SECURE_KEY_SIZE, check_sizes, delta
 
 Progress = Callable[[str, int], None]
 """Called as progress(stage, candidates tried in this stage), now and then."""
@@ -44,6 +44,7 @@ def generate_threshold_key(
     *,
     protocol: int = 2,
     epoch: int = 0,
+    factors: int = 1,
     progress: Progress | None = None,
     insecure_small_key: bool = False,
     random_below: RandomBelow = random_below,
@@ -56,6 +57,8 @@ def generate_threshold_key(
     protocol: 2, for any threshold; 3, the same with shares that are integers, as after a redistribution,
     for 64 parties at most; or 1, the paper's simpler one, for threshold = corruptions + 1 only.
     epoch: the generation of the key, 0..2^64 - 1.
+    factors: 2..7 if this is to be one of so many factors of a composite key (`shoup_rsa.composite`). Its
+    modulus is then so near to 2^key_size that the product has all its bits.
     progress: called as progress(stage, candidates_tried) with the stages "first prime", "second prime" and
     "shares".
     random_below: the source of randomness; leave it alone outside tests.
@@ -65,18 +68,9 @@ def generate_threshold_key(
     Raises InvalidKey, which says what is wrong with the sizes. About a second at 2048 bits.
     """
     check_sizes(protocol, parties, threshold, corruptions, epoch)
-    if type(key_size) is not int or key_size not in KEY_SIZES:
-        raise InvalidKey(
-            f"key_size = {key_size}: must be a multiple of {KEY_SIZES.step} "
-            f"in {KEY_SIZES.start}..{KEY_SIZES.stop - 1}"
-        )
-    if key_size < SECURE_KEY_SIZE and not insecure_small_key:
-        raise InvalidKey(
-            f"key_size = {key_size}: keys below {SECURE_KEY_SIZE} bits can be broken; "
-            "tests may pass insecure_small_key=True"
-        )
+    _check_key_size(key_size, factors, insecure_small_key)
     report: Progress = progress if progress is not None else lambda stage, tried: None
-    modulus, order = _modulus(key_size, random_below, report)
+    modulus, order = _modulus(key_size, factors, random_below, report)
     report("shares", 0)
     base = _generator_of_squares(modulus, random_below)
     form = IntegerForm(parties, threshold, key_size) if protocol == 3 else None
@@ -104,6 +98,21 @@ def generate_threshold_key(
     shares = tuple(KeyShare(public_key, index, secret) for index, secret in enumerate(secrets, start=1))
     report("shares", parties)
     return Dealing(public_key, shares)
+
+
+def _check_key_size(key_size: int, factors: int, insecure_small_key: bool) -> None:
+    if type(key_size) is not int or key_size not in KEY_SIZES:
+        raise InvalidKey(
+            f"key_size = {key_size}: must be a multiple of {KEY_SIZES.step} "
+            f"in {KEY_SIZES.start}..{KEY_SIZES.stop - 1}"
+        )
+    if key_size < SECURE_KEY_SIZE and not insecure_small_key:
+        raise InvalidKey(
+            f"key_size = {key_size}: keys below {SECURE_KEY_SIZE} bits can be broken; "
+            "tests may pass insecure_small_key=True"
+        )
+    if type(factors) is not int or not 1 <= factors <= FACTORS_MAX:
+        raise InvalidKey(f"factors = {factors}: must be 1 or, for a composite key, 2..{FACTORS_MAX}")
 
 
 def _share_out(order: int, parties: int, threshold: int, scale: int, random_below: RandomBelow) -> list[int]:
@@ -134,9 +143,9 @@ def _share_out_integers(form: IntegerForm, order: int, random_below: RandomBelow
     ]
 
 
-def _modulus(key_size: int, random_below: RandomBelow, report: Progress) -> tuple[int, int]:
+def _modulus(key_size: int, factors: int, random_below: RandomBelow, report: Progress) -> tuple[int, int]:
     """(N, m): m = p' q' is the order of the squares modulo N = p q."""
-    first, second = _two_safe_primes(key_size, random_below, report)
+    first, second = _two_safe_primes(key_size, random_below, report, factors)
     modulus = first * second
     if modulus.bit_length() != key_size:
         raise ArithmeticError("the modulus does not have the promised number of bits")
@@ -160,25 +169,29 @@ def _nonresidue(modulus: int, random_below: RandomBelow) -> int:
             return candidate
 
 
-def _two_safe_primes(key_size: int, random_below: RandomBelow, report: Progress) -> tuple[int, int]:
+def _two_safe_primes(
+    key_size: int, random_below: RandomBelow, report: Progress, factors: int = 1
+) -> tuple[int, int]:
     """p and q, far apart, whose product has exactly key_size bits."""
     half = key_size // 2
-    first = _safe_prime(half, random_below, report, "first prime")
+    first = _safe_prime(half, random_below, report, "first prime", factors)
     while True:
-        second = _safe_prime(half, random_below, report, "second prime")
+        second = _safe_prime(half, random_below, report, "second prime", factors)
         if abs(first - second) >> (half - _PRIME_DISTANCE_BITS):
             return first, second
 
 
-def _safe_prime(bits: int, random_below: RandomBelow, report: Progress, stage: str) -> int:
-    """A random safe prime p = 2 p' + 1 of that many bits, its two highest bits set.
+def _safe_prime(bits: int, random_below: RandomBelow, report: Progress, stage: str, factors: int = 1) -> int:
+    """A random safe prime p = 2 p' + 1 of that many bits, at least (1 - 1 / 4 m) 2^bits for m factors.
+
+    So N >= (1 - 1 / 2 m) 2^key_size, and the product of m of them is at least half of what it could be.
 
     Windows at uniformly random places are sieved for p' and p together, and the survivors tested. A window
     holds less than one safe prime on average, so that taking the first one found hardly prefers any prime to
     another.
     """
     tried = 0
-    lowest = 3 << (bits - 3)  # p' has one bit less than p
+    lowest = -(-((4 * factors - 1) << (bits - 1)) // (4 * factors))  # p' has one bit less than p
     highest = (1 << (bits - 1)) - 6 * _window_length(bits)  # so that no window reaches 2^(bits - 1)
     while True:
         # p' = 5 modulo 6: otherwise 2 or 3 divides p' or p.

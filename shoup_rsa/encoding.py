@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from shoup_rsa import _arith
-from shoup_rsa.errors import InvalidSignature
 from shoup_rsa.key_data import KeyData
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.sizes import delta
@@ -19,12 +18,16 @@ class Representative:
     Protocol 1: x = H(M), the encoded message as a number; base x^(2 Delta), proof base x~ = x^(4 Delta).
     Protocols 2 and 3: x = H(M), or x = H(M) u^e mod N when the Jacobi symbol (H(M) | N) is -1; then
     `adjusted` is true and the signature is y / u instead of y. Base x^2, proof base x~ = x^4.
+
+    context: 32 bytes that proofs are bound to, the key id; for a factor of a composite key, a name of its
+    place in that key.
     """
 
     key: KeyData
     encoded: int
     value: int
     adjusted: bool
+    context: bytes
 
     @cached_property
     def base(self) -> int:
@@ -53,31 +56,15 @@ def represent(key: KeyData, message: bytes, scheme: Scheme) -> Representative:
     """
     if not isinstance(scheme, Scheme):
         raise TypeError(f"the scheme must be a Scheme, not {type(scheme).__name__}")
-    encoded = int.from_bytes(scheme.encode(message, key.modulus), "big")
+    return represent_number(key, int.from_bytes(scheme.encode(message, key.modulus), "big"), key.key_id)
+
+
+def represent_number(key: KeyData, encoded: int, context: bytes) -> Representative:
+    """An encoded message below N. Raises ValueError if it has a factor in common with N."""
     symbol = _arith.jacobi(encoded, key.modulus)
     if symbol == 0:
         raise ValueError("the encoded message has a common factor with the modulus")
     if key.protocol == 1 or symbol == 1:
-        return Representative(key, encoded, encoded, adjusted=False)
+        return Representative(key, encoded, encoded, False, context)
     value = _arith.multiply(encoded, key.nonresidue_to_exponent, key.modulus)
-    return Representative(key, encoded, value, adjusted=True)
-
-
-def verify_signature(key: KeyData, message: bytes, signature: bytes, scheme: Scheme) -> None:
-    """Verification by re-encoding and comparing, never by parsing (RFC 8017, section 8.2.2, for all schemes).
-
-    Raises InvalidSignature; TypeError when an argument is not bytes; ValueError if the key is too short for
-    the scheme.
-    """
-    if not isinstance(signature, bytes):
-        raise TypeError(f"the signature must be bytes, not {type(signature).__name__}")
-    expected = scheme.encode(message, key.modulus)
-    length = key.signature_length
-    if len(signature) != length:
-        raise InvalidSignature(f"a signature of this key has {length} bytes, not {len(signature)}")
-    number = int.from_bytes(signature, "big")
-    if number >= key.modulus:
-        raise InvalidSignature("the signature is not smaller than the modulus")
-    opened = _arith.power(number, key.public_exponent, key.modulus)
-    if opened.to_bytes(length, "big") != expected:
-        raise InvalidSignature("the signature does not match this message under this key and scheme")
+    return Representative(key, encoded, value, True, context)

@@ -98,6 +98,31 @@ class CombineFailed(ShoupError):
         )
 
 
+class BadFactor(CombineFailed):
+    """A composite key's shares are proven good, and give no signature modulo some factors: REDEAL.
+
+    `factors`: which of the factors, counted from 1. Only their dealers, who know the primes, can bring this
+    about. It costs signatures, never secrecy. `culprits` and `unproven` are of the other shares.
+    """
+
+    def __init__(
+        self, culprits: tuple[int, ...], unproven: tuple[int, ...], factors: tuple[int, ...]
+    ) -> None:
+        super().__init__(culprits, unproven)
+        self.args = (culprits, unproven, factors)
+        self.factors = factors
+
+    def __str__(self) -> str:
+        return (
+            f"a quorum's shares are proven good and do not combine modulo factor {list(self.factors)}: its "
+            "dealer has cheated; found a new key, with another dealer for this factor"
+        )
+
+
+class InvalidOpening(ShoupError):
+    """What was opened is not what its dealer had committed to."""
+
+
 class InvalidReceiver(ShoupError):
     """A receiver's key that cannot be used in a redistribution.
 

@@ -23,6 +23,7 @@ from typing import Any
 from shoup_rsa import _arith
 from shoup_rsa.errors import InvalidKey
 from shoup_rsa.integer_form import SLACK_BITS, IntegerForm
+from shoup_rsa.public_key import PublicKey
 from shoup_rsa.sizes import KEY_SIZES, PUBLIC_EXPONENT, check_integer_form, check_modulus, check_sizes
 
 _MAGIC = b"shoup-rsa/public-key\x00"
@@ -42,7 +43,7 @@ def encoding_version(protocol: int, parties: int) -> int:
 
 
 @dataclass(frozen=True)
-class KeyData:
+class KeyData(PublicKey):
     """N, e, the sizes, and Shoup's verification keys. Every instance has been validated at construction.
 
     modulus: N, a product of two safe primes, of exactly `key_size` bits.
@@ -104,16 +105,6 @@ class KeyData:
             f"corruptions={self.corruptions}, epoch={self.epoch})"
         )
 
-    @property
-    def key_size(self) -> int:
-        """The length of the modulus in bits, exactly."""
-        return self.modulus.bit_length()
-
-    @property
-    def signature_length(self) -> int:
-        """Bytes of a signature."""
-        return self.key_size // 8
-
     @cached_property
     def form(self) -> IntegerForm | None:
         """The sizes of the integer form; None in Protocols 1 and 2, whose shares are numbers modulo m."""
@@ -133,6 +124,11 @@ class KeyData:
     def key_id(self) -> bytes:
         """32 bytes: SHA-256 of the canonical encoding. Names the key, its sizes and its epoch."""
         return hashlib.sha256(self.to_bytes()).digest()
+
+    @property
+    def secret_length(self) -> int:
+        """Bytes of an encoded s_i: as long as N, and in Protocol 3 as the longest in two's complement."""
+        return self.signature_length if self.form is None else self.share_bits_max // 8 + 1
 
     @cached_property
     def nonresidue_to_exponent(self) -> int:

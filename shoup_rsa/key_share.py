@@ -6,16 +6,19 @@ x_i = x^(2 s_i) in Protocols 2 and 3. In all it is base^(s_i), with the base of 
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from shoup_rsa import _arith
 from shoup_rsa import proof as proofs
 from shoup_rsa.blinding import Blinding, NoncePool
-from shoup_rsa.encoding import represent
+from shoup_rsa.encoding import Representative, represent
 from shoup_rsa.errors import InvalidKey
-from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.resolve import ProofForm
 from shoup_rsa.scheme import Scheme
-from shoup_rsa.share import ProofForm, SignatureShare, share_length
+from shoup_rsa.share import SignatureShare, share_length
+
+if TYPE_CHECKING:
+    from shoup_rsa.keys import ThresholdPublicKey
 
 
 class KeyShare:
@@ -74,9 +77,12 @@ class KeyShare:
         Raises TypeError unless the message is bytes and the scheme a Scheme, ValueError for another form of
         proof or a key too short for the scheme.
         """
+        share_length(self._public_key, proof)  # refuses an unknown form
+        return self.sign(represent(self._public_key, message, scheme), proof)
+
+    def sign(self, representative: Representative, proof: ProofForm) -> SignatureShare:
+        """`sign_share` of a message that was represented under this share's key, or under a composite one."""
         key = self._public_key
-        share_length(key, proof)  # refuses an unknown form
-        representative = represent(key, message, scheme)
         mask, unmask = self._masks().next()
         masked = _arith.multiply(representative.base, mask, key.modulus)
         power = _power(key, masked, self._secret)
@@ -121,6 +127,11 @@ class KeyShare:
                 f"key share {self._index} does not match its verification key: it is damaged or of another "
                 "key; do not use it and ask the dealer for a new dealing"
             )
+
+    def secret_to_bytes(self) -> bytes:
+        """What `seal_key_share` encrypts: s_i, of `public_key.secret_length` bytes, signed in Protocol 3."""
+        key = self._public_key
+        return self._secret.to_bytes(key.secret_length, "big", signed=key.form is not None)
 
     def __repr__(self) -> str:
         return f"KeyShare(index={self._index}, key_id={self._public_key.key_id.hex()[:16]}, secret=<hidden>)"

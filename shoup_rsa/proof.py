@@ -104,9 +104,8 @@ def prove(
     One secret exponentiation. The nonce must never have been used before.
     """
     squared = _arith.multiply(value, value, key.modulus)
-    proof_base = representative.proof_base
-    commitment = _arith.secret_power(proof_base, nonce.exponent, key.modulus)
-    challenge = _challenge(key, index, proof_base, squared, (nonce.commitment, commitment))
+    commitment = _arith.secret_power(representative.proof_base, nonce.exponent, key.modulus)
+    challenge = _challenge(key, index, representative, squared, (nonce.commitment, commitment))
     response = secret * challenge + nonce.exponent
     if batchable:
         return BatchableProof(nonce.commitment, commitment, response)
@@ -130,7 +129,7 @@ def check_compact(key: KeyData, index: int, representative: Representative, valu
         ),
         _arith.double_power((proof_base, proof.response), (inverted, proof.challenge), key.modulus),
     )
-    if _challenge(key, index, proof_base, squared, commitments) != proof.challenge:
+    if _challenge(key, index, representative, squared, commitments) != proof.challenge:
         raise InvalidShare(index, "the proof of correctness does not hold")
 
 
@@ -140,7 +139,7 @@ def challenge_of(
     """c, which a batchable proof leaves to its reader."""
     squared = _arith.multiply(value, value, key.modulus)
     commitments = (proof.base_commitment, proof.message_commitment)
-    return _challenge(key, index, representative.proof_base, squared, commitments)
+    return _challenge(key, index, representative, squared, commitments)
 
 
 def power_of_v(key: KeyData, exponent: int) -> int:
@@ -149,16 +148,19 @@ def power_of_v(key: KeyData, exponent: int) -> int:
     return _arith.long_table(key.verification_base, key.modulus, bits).power(exponent)
 
 
-def _challenge(key: KeyData, index: int, proof_base: int, squared: int, commitments: tuple[int, int]) -> int:
+def _challenge(
+    key: KeyData, index: int, representative: Representative, squared: int, commitments: tuple[int, int]
+) -> int:
     """H': SHA-256 over fixed-width fields, its first L bits taken as an UNSIGNED number.
 
-    The message and its scheme enter by x~, a function of them; the key and the epoch enter by name as well.
+    The message and its scheme enter by x~, a function of them; the key and the epoch enter by name as well:
+    the representative's context is the key id, or names the composite key of which this is a factor.
     """
     width = key.signature_length
-    digest = hashlib.sha256(_DOMAINS[key.protocol] + key.key_id)
+    digest = hashlib.sha256(_DOMAINS[key.protocol] + representative.context)
     digest.update(key.epoch.to_bytes(8, "big") + index.to_bytes(4, "big"))
     verification_key = key.verification_keys[index - 1]
-    numbers = (key.verification_base, proof_base, verification_key, squared, *commitments)
+    numbers = (key.verification_base, representative.proof_base, verification_key, squared, *commitments)
     for number in numbers:
         digest.update(number.to_bytes(width, "big"))
     return int.from_bytes(digest.digest()[: CHALLENGE_BITS // 8], "big")

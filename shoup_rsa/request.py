@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shoup_rsa.errors import CombineFailed, InvalidRequest, InvalidShare, NotEnoughShares
-from shoup_rsa.key_share import KeyShare
-from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.errors import InvalidRequest, InvalidShare, NotEnoughShares
+from shoup_rsa.public_key import AnyKeyShare, PublicKey
+from shoup_rsa.resolve import AnySignatureShare, ProofForm
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.session import SigningSession
-from shoup_rsa.share import ProofForm, SignatureShare
 
 MESSAGE_LENGTH_MAX = 1 << 26
 """64 MiB. Whoever signs larger things signs a list of their digests."""
@@ -68,14 +67,14 @@ class SigningRequest:
             raise InvalidRequest("the scheme of the signing request is unknown")
         return cls(key_id, scheme, data[_MESSAGE_AT:])
 
-    def check_key(self, public_key: ThresholdPublicKey) -> None:
+    def check_key(self, public_key: PublicKey) -> None:
         """Raise InvalidRequest unless the request is for this key."""
         if self.key_id != public_key.key_id:
             raise InvalidRequest(
                 f"the request is for the key {self.key_id.hex()[:16]}, not for {public_key.key_id.hex()[:16]}"
             )
 
-    def sign_share(self, key_share: KeyShare, *, proof: ProofForm = "none") -> SignatureShare:
+    def sign_share(self, key_share: AnyKeyShare, *, proof: ProofForm = "none") -> AnySignatureShare:
         """This member's part, as by `KeyShare.sign_share`. LOOK AT THE MESSAGE FIRST: nobody else will.
 
         Raises InvalidRequest if the request is for another key.
@@ -83,7 +82,7 @@ class SigningRequest:
         self.check_key(key_share.public_key)
         return key_share.sign_share(self.message, self.scheme, proof=proof)
 
-    def combine(self, public_key: ThresholdPublicKey, shares: Iterable[SignatureShare]) -> bytes:
+    def combine(self, public_key: PublicKey, shares: Iterable[AnySignatureShare]) -> bytes:
         """The signature from shares as they come; stops at the first that completes it.
 
         A share that cannot be one is passed over: a member that sends nonsense does not stop the others.
@@ -103,7 +102,7 @@ class SigningRequest:
                 return signature
         if len(given) < public_key.threshold:
             raise NotEnoughShares(public_key.threshold, len(given))
-        raise CombineFailed(session.culprits, session.unproven)
+        raise session.failure()
 
     def __repr__(self) -> str:
         return (

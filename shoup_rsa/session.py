@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shoup_rsa.combine import judge, resolve
-from shoup_rsa.encoding import represent
-from shoup_rsa.errors import InvalidShare
-from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.errors import CombineFailed, InvalidShare
+from shoup_rsa.public_key import PublicKey
+from shoup_rsa.resolve import AnySignatureShare, resolve
 from shoup_rsa.scheme import Scheme
-from shoup_rsa.share import SignatureShare, check_form
 
 
 @dataclass(frozen=True)
@@ -22,10 +20,10 @@ class Evidence:
     index: int
     message: bytes
     scheme: Scheme
-    share: SignatureShare
+    share: AnySignatureShare
     reason: str
 
-    def check(self, public_key: ThresholdPublicKey) -> None:
+    def check(self, public_key: PublicKey) -> None:
         """Return if the share is indeed proven bad under this key; raise ValueError if it is not."""
         if self.index == self.share.index and self.share.proof is not None:
             try:
@@ -48,27 +46,27 @@ class SigningSession:
     """
 
     def __init__(
-        self, public_key: ThresholdPublicKey, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256
+        self, public_key: PublicKey, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256
     ) -> None:
         """Raises TypeError and ValueError as `KeyShare.sign_share` does."""
         self._key = public_key
         self._message = message
         self._scheme = scheme
-        self._representative = represent(public_key, message, scheme)
-        self._untested: dict[int, SignatureShare] = {}
-        self._valid: dict[int, SignatureShare] = {}
+        self._represented = public_key.represent(message, scheme)
+        self._untested: dict[int, AnySignatureShare] = {}
+        self._valid: dict[int, AnySignatureShare] = {}
         self._evidence: dict[int, Evidence] = {}
         self._signature: bytes | None = None
         self._failed = False
 
-    def add(self, share: SignatureShare) -> bytes | None:
+    def add(self, share: AnySignatureShare) -> bytes | None:
         """Take a share; returns the signature if there is one now.
 
         Raises InvalidShare for a malformed share, and for a share that contradicts an earlier one of its
         index or comes from a culprit, unless it carries a proof that holds. Such a share leaves the session
         as it was. TypeError for something else than a share.
         """
-        check_form(self._key, share)
+        self._key.check_share_form(share)
         if self._signature is not None:
             return self._signature
         index = share.index
@@ -107,10 +105,15 @@ class SigningSession:
         """For each culprit the first share that convicts it, by index."""
         return tuple(self._evidence[index] for index in self.culprits)
 
-    def _verify(self, share: SignatureShare) -> None:
+    def failure(self) -> CombineFailed:
+        """Why there is no signature, if there are enough shares: `culprits`, `unproven`, or a BadFactor."""
+        valid = [self._valid[index] for index in sorted(self._valid)]
+        return self._represented.failure(valid, self.culprits, self.unproven)
+
+    def _verify(self, share: AnySignatureShare) -> None:
         if share.proof is None:
             raise InvalidShare(share.index, "only a share with a proof can take the place of an earlier one")
-        for culprit in judge(self._key, self._representative, [share]).culprits:
+        for culprit in self._represented.judge([share]).culprits:
             raise culprit
 
     def _attempt(self) -> None:
@@ -118,7 +121,7 @@ class SigningSession:
             return
         valid = [self._valid[index] for index in sorted(self._valid)]
         others = [self._untested[index] for index in sorted(self._untested)]
-        self._signature, judgement = resolve(self._key, self._representative, valid, others)
+        self._signature, judgement = resolve(self._represented, valid, others)
         self._failed = self._failed or self._signature is None
         for share in judgement.valid:
             self._valid[share.index] = self._untested.pop(share.index)

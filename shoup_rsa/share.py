@@ -11,32 +11,35 @@ is 2 and u16 if it is 1 or 3:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from shoup_rsa import _arith
 from shoup_rsa import proof as proofs
 from shoup_rsa.errors import InvalidShare
 from shoup_rsa.key_data import KeyData
 from shoup_rsa.proof import BatchableProof, Proof
+from shoup_rsa.public_key import PublicKey
+from shoup_rsa.resolve import AnySignatureShare, ProofForm
 
-ProofForm = Literal["none", "compact", "batchable"]
-"""Without a proof; with one that is short; or with one that is longer and checked with others at once."""
-
-_KINDS: tuple[ProofForm, ...] = ("none", "compact", "batchable")
+PROOF_FORMS: tuple[ProofForm, ...] = ("none", "compact", "batchable")
 _INDEX_LENGTHS = {1: 2, 2: 4, 3: 2}
 _CHALLENGE_LENGTH = proofs.CHALLENGE_BITS // 8
 
 
 def share_length(key: KeyData, form: ProofForm) -> int:
     """Bytes of an encoded signature share, the same for every share of a key. ValueError: an unknown form."""
-    if form not in _KINDS:
+    if form not in PROOF_FORMS:
         raise ValueError(f'the forms of a proof are "none", "compact" and "batchable", not {form!r}')
-    length = 2 + _INDEX_LENGTHS[key.encoding_version] + key.signature_length
-    if form == "compact":
-        length += _CHALLENGE_LENGTH + proofs.response_length(key.share_bits_max)
-    elif form == "batchable":
-        length += 2 * key.signature_length + proofs.response_length(key.share_bits_max)
-    return length
+    return 2 + _INDEX_LENGTHS[key.encoding_version] + body_length(key, PROOF_FORMS.index(form))
+
+
+def body_length(key: KeyData, kind: int) -> int:
+    """Bytes of the numbers of a share: x_i, and those of its proof."""
+    return sum(_widths(key, kind))
+
+
+def _widths(key: KeyData, kind: int) -> tuple[int, ...]:
+    width, response = key.signature_length, proofs.response_length(key.share_bits_max)
+    return ((width,), (width, _CHALLENGE_LENGTH, response), (width, width, width, response))[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +55,12 @@ class SignatureShare:
     value: int
     proof: Proof | BatchableProof | None = None
 
-    def to_bytes(self, public_key: KeyData) -> bytes:
+    def to_bytes(self, public_key: PublicKey) -> bytes:
         """The one encoding of this share, as in the head of this module.
 
         Raises InvalidShare if this is no well-formed share of that key.
         """
-        check_form(public_key, self)
-        width = public_key.signature_length
-        kind, fields = 0, [(self.value, width)]
-        if isinstance(self.proof, Proof):
-            kind = 1
-            fields.append((self.proof.challenge, _CHALLENGE_LENGTH))
-        elif isinstance(self.proof, BatchableProof):
-            kind = 2
-            fields += [(self.proof.base_commitment, width), (self.proof.message_commitment, width)]
-        if self.proof is not None:
-            fields.append((self.proof.response, proofs.response_length(public_key.share_bits_max)))
-        version = public_key.encoding_version
-        head = bytes((version, kind)) + self.index.to_bytes(_INDEX_LENGTHS[version], "big")
-        return head + b"".join(number.to_bytes(length, "big") for number, length in fields)
+        return public_key.share_to_bytes(self)
 
     @classmethod
     def from_bytes(cls, public_key: KeyData, data: bytes) -> SignatureShare:
@@ -80,36 +70,75 @@ class SignatureShare:
         not a canonical unit modulo N, or numbers of the proof that are out of range; TypeError unless data
         is bytes.
         """
-        if not isinstance(data, bytes):
-            raise TypeError(f"an encoded share must be bytes, not {type(data).__name__}")
-        lengths = [share_length(public_key, form) for form in _KINDS]
-        if len(data) not in lengths:
-            raise InvalidShare(
-                None, f"an encoded share has {', '.join(map(str, lengths))} bytes, not {len(data)}"
-            )
-        version = public_key.encoding_version
-        if data[0] != version:
-            raise InvalidShare(
-                None, f"version {data[0]} of the encoding is unknown; shares of this key have {version}"
-            )
-        if data[1] >= len(_KINDS) or len(data) != lengths[data[1]]:
-            raise InvalidShare(None, "the kind of the encoding contradicts its length")
-        start = 2 + _INDEX_LENGTHS[version]
-        width = public_key.signature_length
-        cuts = {0: (), 1: (_CHALLENGE_LENGTH,), 2: (width, width)}[data[1]]
-        numbers = []
-        position = start
-        for length in (width, *cuts, len(data)):
-            numbers.append(int.from_bytes(data[position : position + length], "big"))
-            position += length
-        proof = {1: Proof, 2: BatchableProof}.get(data[1])
-        index = int.from_bytes(data[2:start], "big")
-        share = cls(index, numbers[0], proof(*numbers[1:]) if proof is not None else None)
+        lengths = [share_length(public_key, form) for form in PROOF_FORMS]
+        index_length = _INDEX_LENGTHS[public_key.encoding_version]
+        kind, index, body = read_head(data, public_key.encoding_version, index_length, lengths)
+        share = read_body(public_key, index, kind, body)
         check_form(public_key, share)
         return share
 
 
-def check_index(public_key: KeyData, index: int) -> None:
+def to_bytes(public_key: KeyData, share: AnySignatureShare) -> bytes:
+    """The contract is that of `PublicKey.share_to_bytes`."""
+    checked = check_form(public_key, share)
+    index_length = _INDEX_LENGTHS[public_key.encoding_version]
+    head = bytes((public_key.encoding_version, kind_of(checked.proof)))
+    return head + checked.index.to_bytes(index_length, "big") + write_body(public_key, checked)
+
+
+def kind_of(proof: Proof | BatchableProof | None) -> int:
+    """The kind in the encoding."""
+    return 0 if proof is None else 1 if isinstance(proof, Proof) else 2
+
+
+def read_head(data: bytes, version: int, index_length: int, lengths: list[int]) -> tuple[int, int, bytes]:
+    """(kind, index, what follows) of an encoded share whose kinds have these lengths. Raises InvalidShare."""
+    if not isinstance(data, bytes):
+        raise TypeError(f"an encoded share must be bytes, not {type(data).__name__}")
+    if len(data) not in lengths:
+        raise InvalidShare(
+            None, f"an encoded share has {', '.join(map(str, lengths))} bytes, not {len(data)}"
+        )
+    if data[0] != version:
+        raise InvalidShare(
+            None, f"version {data[0]} of the encoding is unknown; shares of this key have {version}"
+        )
+    if data[1] >= len(lengths) or len(data) != lengths[data[1]]:
+        raise InvalidShare(None, "the kind of the encoding contradicts its length")
+    start = 2 + index_length
+    return data[1], int.from_bytes(data[2:start], "big"), data[start:]
+
+
+def write_body(key: KeyData, share: SignatureShare) -> bytes:
+    """x_i and the numbers of the proof, of a share whose form was checked."""
+    numbers = [share.value]
+    if isinstance(share.proof, Proof):
+        numbers += [share.proof.challenge, share.proof.response]
+    elif share.proof is not None:
+        numbers += [share.proof.base_commitment, share.proof.message_commitment, share.proof.response]
+    widths = _widths(key, kind_of(share.proof))
+    return b"".join(number.to_bytes(width, "big") for number, width in zip(numbers, widths, strict=True))
+
+
+def read_body(key: KeyData, index: int, kind: int, data: bytes) -> SignatureShare:
+    """The opposite, of exactly as many bytes as a share of this kind has. Nothing is checked."""
+    numbers = []
+    position = 0
+    for width in _widths(key, kind):
+        numbers.append(int.from_bytes(data[position : position + width], "big"))
+        position += width
+    proof = {1: Proof, 2: BatchableProof}.get(kind)
+    return SignatureShare(index, numbers[0], proof(*numbers[1:]) if proof is not None else None)
+
+
+def check_kind(share: AnySignatureShare) -> SignatureShare:
+    """Raise TypeError unless it is a SignatureShare."""
+    if not isinstance(share, SignatureShare):
+        raise TypeError(f"expected a SignatureShare, not {type(share).__name__}")
+    return share
+
+
+def check_index(public_key: PublicKey, index: int) -> None:
     """Raise InvalidShare unless index is an integer of 1..parties. (At 0 lies the secret itself.)"""
     if type(index) is not int or not 1 <= index <= public_key.parties:
         claimed = index if type(index) is int else None
@@ -118,10 +147,9 @@ def check_index(public_key: KeyData, index: int) -> None:
         )
 
 
-def check_form(public_key: KeyData, share: SignatureShare) -> None:
+def check_form(public_key: KeyData, given: AnySignatureShare) -> SignatureShare:
     """Everything about a share that needs no exponentiation. Raises InvalidShare, TypeError."""
-    if not isinstance(share, SignatureShare):
-        raise TypeError(f"expected a SignatureShare, not {type(share).__name__}")
+    share = check_kind(given)
     check_index(public_key, share.index)
     modulus = public_key.modulus
     _check_unit(share.index, "value", share.value, modulus)
@@ -129,7 +157,7 @@ def check_form(public_key: KeyData, share: SignatureShare) -> None:
         raise InvalidShare(share.index, "the value is not canonical: of x and N - x the smaller is sent")
     proof = share.proof
     if proof is None:
-        return
+        return share
     if not isinstance(proof, Proof | BatchableProof):
         raise InvalidShare(share.index, "the proof is of no known form")
     bound = proofs.response_bound(public_key.share_bits_max)
@@ -142,6 +170,7 @@ def check_form(public_key: KeyData, share: SignatureShare) -> None:
         raise InvalidShare(
             share.index, f"the proof's challenge is not a number of {proofs.CHALLENGE_BITS} bits"
         )
+    return share
 
 
 def _check_unit(index: int, name: str, number: int, modulus: int) -> None:

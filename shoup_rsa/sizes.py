@@ -12,6 +12,7 @@ from shoup_rsa.integer_form import INDEX_BOUND_MAX
 PUBLIC_EXPONENT = 65537
 KEY_SIZES = range(512, 8192 + 1, 128)
 SECURE_KEY_SIZE = 2048
+FACTORS_MAX = 7
 PARTIES_MAX = PUBLIC_EXPONENT - 1
 EPOCH_MAX = 2**64 - 1
 # A secret is this much longer than N at most: every restart of a redistribution adds some hundred bits.

@@ -8,9 +8,11 @@ everything in front of the ciphertext is authenticated with it. Layout, numbers 
     passphrase check 16 | ciphertext of s_i | tag 16 | SHA-256 of all that 32
 
 The version is the key's encoding version; index is u32 in version 2, else u16. s_i is as long as N; in
-version 3 it is in two's complement and as long as the longest that the key can have. Above 256 parties the
-public key is left out (length 0): each of 65,536 files would be 22 MB long. Such a key share is opened with
-the public key's own file, which is the same for everybody; the key id makes sure that it is the one.
+version 3 it is in two's complement and as long as the longest that the key can have. In version 4, of
+composite keys, it is the s_i of every factor, in order: all of them are in the file, or none. Above 256
+parties the public key is left out (length 0): each of 65,536 files would be 22 MB long. Such a key share is
+opened with the public key's own file, which is the same for everybody; the key id makes sure that it is the
+one.
 
 The last field finds damage without the passphrase; the passphrase check (16 further bytes from scrypt) tells
 a wrong passphrase from an altered file. Neither helps in guessing: the tag alone would confirm a guess just
@@ -29,10 +31,12 @@ from Crypto.Protocol.KDF import scrypt
 
 from shoup_rsa._entropy import random_bytes
 from shoup_rsa.armour import RESTORE, armour, remove_armour
-from shoup_rsa.encoding import byte_length
+from shoup_rsa.composite.key import KEY_SIZE_MAX
+from shoup_rsa.composite.key_share import CompositeKeyShare
+from shoup_rsa.decoding import public_key_from_bytes
 from shoup_rsa.errors import InvalidKey, InvalidKeyFile, WrongEpoch, WrongPassphrase
 from shoup_rsa.key_share import KeyShare
-from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.public_key import AnyKeyShare, PublicKey
 from shoup_rsa.sizes import KEY_SIZES, PARTIES_MAX
 
 # The cost of opening is read from the file, so it is bounded: cost * 1 KiB of memory, 256 MiB at most.
@@ -46,15 +50,16 @@ _HEADERS = {
     1: struct.Struct(">BB16s12s32sH32sI"),
     2: struct.Struct(">BB16s12s32sI32sI"),
     3: struct.Struct(">BB16s12s32sH32sI"),
+    4: struct.Struct(">BB16s12s32sH32sI"),
 }
 _CHECK_LENGTH = 16
 _TAG_LENGTH = 16
 _EMBEDDED_PARTIES_MAX = 256
 
 
-def _text_length(parties: int) -> int:
-    """A public key of that many parties and the longest modulus, in base64 with line ends, and more."""
-    return (parties + 16) * (KEY_SIZES.stop // 8) * 3 // 2
+def _text_length(parties: int, key_size: int) -> int:
+    """A public key of that many parties and such a modulus, in base64 with line ends, and more."""
+    return (parties + 16) * (key_size // 8) * 3 // 2
 
 
 _SHARE_LABEL = "SHOUP RSA KEY SHARE"
@@ -79,33 +84,33 @@ class _SealedFile:
     tag: bytes
 
 
-def write_public_key(public_key: ThresholdPublicKey) -> bytes:
+def write_public_key(public_key: PublicKey) -> bytes:
     """The public key as text for a file: its canonical encoding and a checksum. ASCII, like PEM."""
     return armour(_PUBLIC_LABEL, public_key.to_bytes())
 
 
-def read_public_key(text: bytes) -> ThresholdPublicKey:
+def read_public_key(text: bytes) -> PublicKey:
     """The public key in such a text. To know that it is the right one, compare its fingerprint by voice.
 
     Raises InvalidKeyFile when the text is damaged or truncated, or holds an invalid key; TypeError unless it
     is bytes.
     """
-    data = remove_armour(_PUBLIC_LABEL, text, _text_length(PARTIES_MAX))
+    data = remove_armour(_PUBLIC_LABEL, text, _text_length(PARTIES_MAX, KEY_SIZES.stop))
     try:
-        return ThresholdPublicKey.from_bytes(data)
+        return public_key_from_bytes(data)
     except InvalidKey as error:
         raise InvalidKeyFile(f"the Shoup RSA public key is invalid: {error}; {RESTORE}") from None
 
 
-def seal_key_share(key_share: KeyShare, passphrase: bytes, *, scrypt_cost: int = 2**15) -> bytes:
+def seal_key_share(key_share: AnyKeyShare, passphrase: bytes, *, scrypt_cost: int = 2**15) -> bytes:
     """Encrypt a key share under a passphrase; returns PEM text in ASCII.
 
     scrypt_cost: a power of two, 2^10..2^18, of 1 KiB memory each; 2^15 takes about 0.1 s. Low costs are only
     for passphrases that are themselves long random keys. Raises ValueError for another cost or an empty
     passphrase, TypeError for arguments of another type.
     """
-    if not isinstance(key_share, KeyShare):
-        raise TypeError(f"expected a KeyShare, not {type(key_share).__name__}")
+    if not isinstance(key_share, KeyShare | CompositeKeyShare):
+        raise TypeError(f"expected a key share, not {type(key_share).__name__}")
     _check_passphrase(passphrase)
     cost_log2 = scrypt_cost.bit_length() - 1
     if scrypt_cost != 1 << max(cost_log2, 0) or not SCRYPT_COST_MIN_LOG2 <= cost_log2 <= SCRYPT_COST_MAX_LOG2:
@@ -130,11 +135,11 @@ def seal_key_share(key_share: KeyShare, passphrase: bytes, *, scrypt_cost: int =
     authenticated = _MAGIC + header + encoded_key + passphrase_check
     cipher = AES.new(encryption_key, AES.MODE_GCM, nonce=nonce, mac_len=_TAG_LENGTH)
     cipher.update(authenticated)
-    ciphertext, tag = cipher.encrypt_and_digest(_write_secret(public_key, key_share._secret))
+    ciphertext, tag = cipher.encrypt_and_digest(key_share.secret_to_bytes())
     return armour(_SHARE_LABEL, authenticated + ciphertext + tag)
 
 
-def open_key_share(pem: bytes, passphrase: bytes, public_key: ThresholdPublicKey | None = None) -> KeyShare:
+def open_key_share(pem: bytes, passphrase: bytes, public_key: PublicKey | None = None) -> AnyKeyShare:
     """Decrypt a sealed key share and check it: v_i = v^(s_i), and the public key if one is expected.
 
     public_key: the key that the share must belong to; necessary above 256 parties.
@@ -144,7 +149,7 @@ def open_key_share(pem: bytes, passphrase: bytes, public_key: ThresholdPublicKey
     for an empty passphrase; TypeError for arguments of another type.
     """
     _check_passphrase(passphrase)
-    parts = _parse(remove_armour(_SHARE_LABEL, pem, _text_length(_EMBEDDED_PARTIES_MAX)))
+    parts = _parse(remove_armour(_SHARE_LABEL, pem, _text_length(_EMBEDDED_PARTIES_MAX, KEY_SIZE_MAX)))
     owner = _find_public_key(parts, public_key)
     encryption_key, passphrase_check = _derive(passphrase, parts.salt, parts.cost_log2)
     if not hmac.compare_digest(passphrase_check, parts.passphrase_check):
@@ -156,7 +161,7 @@ def open_key_share(pem: bytes, passphrase: bytes, public_key: ThresholdPublicKey
     except ValueError:
         raise InvalidKeyFile(f"the sealed key share was altered; {RESTORE}") from None
     try:
-        key_share = KeyShare(owner, parts.index, _read_secret(owner, secret))
+        key_share = owner.key_share_from_secret(parts.index, secret)
         key_share.check()
     except InvalidKey as error:
         raise InvalidKeyFile(str(error)) from None
@@ -185,20 +190,7 @@ def _derive(passphrase: bytes, salt: bytes, cost_log2: int) -> tuple[bytes, byte
     return derived[:32], derived[32:]
 
 
-def _secret_length(public_key: ThresholdPublicKey) -> int:
-    signed = public_key.form is not None
-    return byte_length(public_key.share_bits_max + 1) if signed else public_key.signature_length
-
-
-def _write_secret(public_key: ThresholdPublicKey, secret: int) -> bytes:
-    return secret.to_bytes(_secret_length(public_key), "big", signed=public_key.form is not None)
-
-
-def _read_secret(public_key: ThresholdPublicKey, data: bytes) -> int:
-    return int.from_bytes(data, "big", signed=public_key.form is not None)
-
-
-def _fingerprint(public_key: ThresholdPublicKey) -> bytes:
+def _fingerprint(public_key: PublicKey) -> bytes:
     """SHA-256 of the SubjectPublicKeyInfo: operators can compute it from the PEM file with any RSA tool."""
     return hashlib.sha256(public_key.to_der()).digest()
 
@@ -240,14 +232,14 @@ def _parse(body: bytes) -> _SealedFile:
     )
 
 
-def _find_public_key(parts: _SealedFile, expected: ThresholdPublicKey | None) -> ThresholdPublicKey:
+def _find_public_key(parts: _SealedFile, expected: PublicKey | None) -> PublicKey:
     """The key that the share belongs to, consistent with the header. Not authentic before the tag is checked.
 
     Nothing here depends on the passphrase.
     """
     if parts.public_key:
         try:
-            owner = ThresholdPublicKey.from_bytes(parts.public_key)
+            owner = public_key_from_bytes(parts.public_key)
         except InvalidKey as error:
             raise InvalidKeyFile(
                 f"the public key inside the sealed key share is invalid: {error}; {RESTORE}"
@@ -272,7 +264,7 @@ def _find_public_key(parts: _SealedFile, expected: ThresholdPublicKey | None) ->
         and bool(parts.public_key) == (owner.parties <= _EMBEDDED_PARTIES_MAX)
         and parts.fingerprint == _fingerprint(owner)
         and 1 <= parts.index <= owner.parties
-        and len(parts.ciphertext) == _secret_length(owner)
+        and len(parts.ciphertext) == owner.secret_length
     )
     if not consistent:
         raise InvalidKeyFile(f"the header of the sealed key share contradicts its public key; {RESTORE}")

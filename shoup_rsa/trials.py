@@ -21,10 +21,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shoup_rsa.errors import CombineFailed, InvalidKey, InvalidShare, InvalidSignature
-from shoup_rsa.key_share import KeyShare
-from shoup_rsa.keys import ThresholdPublicKey
+from shoup_rsa.public_key import AnyKeyShare, PublicKey
+from shoup_rsa.resolve import AnySignatureShare
 from shoup_rsa.scheme import Scheme
-from shoup_rsa.share import SignatureShare
 
 TRIALS = 8
 TRIAL_PREFIX = b"shoup-rsa/v1/trial\x00"
@@ -34,17 +33,17 @@ TRIAL_PREFIX = b"shoup-rsa/v1/trial\x00"
 _PSS_BITS_MIN = 528
 
 
-def trial_messages(key: ThresholdPublicKey) -> tuple[bytes, ...]:
+def trial_messages(key: PublicKey) -> tuple[bytes, ...]:
     """The eight messages, which follow from the key."""
     return tuple(TRIAL_PREFIX + key.key_id + bytes((number,)) for number in range(1, TRIALS + 1))
 
 
-def trial_scheme(key: ThresholdPublicKey) -> Scheme:
+def trial_scheme(key: PublicKey) -> Scheme:
     """PSS_SHA256; for keys of 512 bits, which have no room for it, PKCS1V15_SHA256."""
     return Scheme.PSS_SHA256 if key.key_size >= _PSS_BITS_MIN else Scheme.PKCS1V15_SHA256
 
 
-def sign_trials(key_share: KeyShare) -> tuple[SignatureShare, ...]:
+def sign_trials(key_share: AnyKeyShare) -> tuple[AnySignatureShare, ...]:
     """What a member sends when it has its share: one signature share a message, with compact proofs.
 
     Raises InvalidKey when the modulus has a factor that the messages come across.
@@ -59,7 +58,7 @@ def sign_trials(key_share: KeyShare) -> tuple[SignatureShare, ...]:
         raise InvalidKey(f"the trial messages of this key cannot be signed: {error}") from None
 
 
-def combine_trials(key: ThresholdPublicKey, members: Iterable[Sequence[SignatureShare]]) -> tuple[bytes, ...]:
+def combine_trials(key: PublicKey, members: Iterable[Sequence[AnySignatureShare]]) -> tuple[bytes, ...]:
     """The eight signatures, from what at least `threshold` members made by `sign_trials`.
 
     Raises InvalidKey when the shares are right and yet give no signature, so that the key's maker is to
@@ -82,7 +81,7 @@ def combine_trials(key: ThresholdPublicKey, members: Iterable[Sequence[Signature
     return tuple(signatures)
 
 
-def check_trials(key: ThresholdPublicKey, signatures: Sequence[bytes]) -> None:
+def check_trials(key: PublicKey, signatures: Sequence[bytes]) -> None:
     """Return if these are the signatures of all trial messages; for everybody, by the public key alone.
 
     Run `check_dealing` too: the one says that the members can sign, the other that signatures are unique.

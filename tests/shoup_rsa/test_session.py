@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoup_rsa import Dealing, InvalidShare, Scheme, SignatureShare, SigningSession, session
-from shoup_rsa.share import ProofForm
+from shoup_rsa.resolve import ProofForm
 from tests.shoup_rsa.conftest import Deal
 from tests.shoup_rsa.test_combining import MESSAGE, spoil
 
@@ -156,9 +156,9 @@ def test_a_valid_share_is_judged_once(
     judged: list[int] = []
     real = session.resolve
 
-    def spy(key: object, representative: object, valid: object, others: list[SignatureShare]) -> object:
+    def spy(message: object, valid: object, others: list[SignatureShare]) -> object:
         judged.extend(share.index for share in others)
-        return real(key, representative, valid, others)  # type: ignore[arg-type]
+        return real(message, valid, others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(session, "resolve", spy)
     shares = sign(four, "compact")

@@ -189,7 +189,7 @@ def test_the_highest_cost_is_tried_and_the_longest_text_read(
 
 def test_a_later_version_says_what_to_do(sealed: bytes) -> None:
     raw = bytearray(body(sealed))
-    raw[len(b"shoup-rsa/key-share\0")] = 4
+    raw[len(b"shoup-rsa/key-share\0")] = 5
     with pytest.raises(InvalidKeyFile, match="newer release"):
         open_key_share(reseal(bytes(raw)), PASSPHRASE)
 

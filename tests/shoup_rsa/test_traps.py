@@ -328,6 +328,7 @@ def test_trap_13_one_secret_is_never_dealt_twice(deal: Deal) -> None:
         "key_size",
         "protocol",
         "epoch",
+        "factors",
         "progress",
         "insecure_small_key",
         "random_below",
