@@ -65,6 +65,11 @@ class KeyShare:
         """The key that this share is a share of."""
         return self._public_key
 
+    @property
+    def factor_shares(self) -> tuple[KeyShare, ...]:
+        """This share, of the one factor that its key has."""
+        return (self,)
+
     def sign_share(
         self, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256, *, proof: ProofForm = "none"
     ) -> SignatureShare:

@@ -21,6 +21,21 @@ class ThresholdPublicKey(KeyData):
         """Bytes of an encoded signature share whose proof is "none", "compact" or "batchable"."""
         return share.share_length(self, proof)
 
+    @property
+    def factors(self) -> tuple[ThresholdPublicKey, ...]:
+        """This key, which has one dealer."""
+        return (self,)
+
+    def with_factors(self, factors: tuple[ThresholdPublicKey, ...]) -> ThresholdPublicKey:
+        """The only one of them."""
+        (key,) = factors
+        return key
+
+    def key_share_of(self, shares: tuple[KeyShare, ...]) -> KeyShare:
+        """The only one of them."""
+        (share,) = shares
+        return share
+
     @classmethod
     def from_bytes(cls, data: bytes) -> ThresholdPublicKey:
         """Decode strictly: one encoding a key, exact length, everything validated. Raises InvalidKey."""

@@ -12,7 +12,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from Crypto.PublicKey import RSA
 
@@ -20,6 +20,10 @@ from shoup_rsa import _arith, resolve
 from shoup_rsa.errors import InvalidShare, InvalidSignature
 from shoup_rsa.resolve import AnySignatureShare, ProofForm, Represented
 from shoup_rsa.scheme import Scheme
+
+if TYPE_CHECKING:
+    from shoup_rsa.key_share import KeyShare
+    from shoup_rsa.keys import ThresholdPublicKey
 
 
 class PublicKey(ABC):
@@ -61,6 +65,19 @@ class PublicKey(ABC):
     @abstractmethod
     def secret_length(self) -> int:
         """Bytes of what a sealed key share holds under its encryption."""
+
+    @property
+    @abstractmethod
+    def factors(self) -> tuple[ThresholdPublicKey, ...]:
+        """The keys of its dealers: of a key of one dealer, this key alone."""
+
+    @abstractmethod
+    def with_factors(self, factors: tuple[ThresholdPublicKey, ...]) -> PublicKey:
+        """The key of this kind with these factors, which were handed on. Raises InvalidKey."""
+
+    @abstractmethod
+    def key_share_of(self, shares: tuple[KeyShare, ...]) -> AnyKeyShare:
+        """A member's share of this key, from its shares of all factors. Raises InvalidKey."""
 
     @abstractmethod
     def to_bytes(self) -> bytes:
@@ -221,6 +238,11 @@ class AnyKeyShare(Protocol):
     @property
     def public_key(self) -> PublicKey:
         """The key that this share is a share of."""
+        ...
+
+    @property
+    def factor_shares(self) -> tuple[KeyShare, ...]:
+        """The shares of all factors, to be handed on; of a key of one dealer, this one. Not to sign with."""
         ...
 
     def sign_share(

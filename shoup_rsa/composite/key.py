@@ -20,6 +20,7 @@ from shoup_rsa.composite.message import CompositeMessage
 from shoup_rsa.composite.signature_share import CompositeSignatureShare
 from shoup_rsa.encoding import represent_number
 from shoup_rsa.errors import InvalidKey
+from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.public_key import PublicKey
 from shoup_rsa.resolve import AnySignatureShare, ProofForm
@@ -124,6 +125,14 @@ class CompositePublicKey(PublicKey):
             cofactor * _arith.inverse(cofactor % factor.modulus, factor.modulus)
             for cofactor, factor in zip(cofactors, self.factors, strict=True)
         )
+
+    def with_factors(self, factors: tuple[ThresholdPublicKey, ...]) -> CompositePublicKey:
+        """The composite key of these. Raises InvalidKey."""
+        return CompositePublicKey(factors, insecure_small_key=True)
+
+    def key_share_of(self, shares: tuple[KeyShare, ...]) -> CompositeKeyShare:
+        """A member's share, from its shares of all factors. Raises InvalidKey."""
+        return CompositeKeyShare(self, shares)
 
     def to_bytes(self) -> bytes:
         """The canonical encoding: see the top of this module."""

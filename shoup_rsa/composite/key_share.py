@@ -54,6 +54,11 @@ class CompositeKeyShare:
         """The key that this share is a share of."""
         return self._public_key
 
+    @property
+    def factor_shares(self) -> tuple[KeyShare, ...]:
+        """The shares of all factors, to be handed on. Not to sign with: see above."""
+        return self._shares
+
     def sign_share(
         self, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256, *, proof: ProofForm = "none"
     ) -> CompositeSignatureShare:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from shoup_rsa import _arith
 from shoup_rsa.errors import InvalidDealing
@@ -15,6 +16,8 @@ from shoup_rsa.redistribution.transcript import (
     coefficient_challenge,
     subshare_challenge,
 )
+
+Verified = TypeVar("Verified")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,15 @@ def judge(redistribution: Redistribution, posted: Iterable[tuple[int, bytes]]) -
     ignored. A dealer that is no present member is named as well. Deterministic and total: no input raises
     anything but TypeError for what are not bytes.
     """
-    valid: list[VerifiedDealing] = []
+    valid, culprits = first_of_each(posted, lambda dealer, data: verify_dealing(redistribution, dealer, data))
+    return Judgement(valid, culprits)
+
+
+def first_of_each(
+    posted: Iterable[tuple[int, bytes]], verify: Callable[[int, bytes], Verified]
+) -> tuple[tuple[Verified, ...], tuple[InvalidDealing, ...]]:
+    """What `verify` makes of the first dealing of every dealer, or why it refuses it, in the log's order."""
+    valid: list[Verified] = []
     culprits: list[InvalidDealing] = []
     seen: set[int] = set()
     for dealer, data in posted:
@@ -52,10 +63,10 @@ def judge(redistribution: Redistribution, posted: Iterable[tuple[int, bytes]]) -
             continue
         seen.add(dealer)
         try:
-            valid.append(verify_dealing(redistribution, dealer, data))
+            valid.append(verify(dealer, data))
         except InvalidDealing as error:
             culprits.append(error)
-    return Judgement(tuple(valid), tuple(culprits))
+    return tuple(valid), tuple(culprits)
 
 
 def verify_dealing(redistribution: Redistribution, dealer: int, data: bytes) -> VerifiedDealing:
