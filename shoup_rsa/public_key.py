@@ -31,6 +31,7 @@ class PublicKey(ABC):
 
     modulus, public_exponent: N and e = 65537. parties, threshold, corruptions: n, k and t with
     t < k <= n - t. epoch: the generation of the key, 0..2^64 - 1. protocol: of its shares, 1, 2 or 3.
+    factors: the keys of its dealers; of a key of one dealer, this key alone.
     """
 
     modulus: int
@@ -40,6 +41,12 @@ class PublicKey(ABC):
     corruptions: int
     epoch: int
     protocol: int
+
+    if TYPE_CHECKING:  # a field of composite keys; of others it is computed
+
+        @property
+        def factors(self) -> tuple[ThresholdPublicKey, ...]:
+            """The keys of its dealers; of a key of one dealer, this key alone."""
 
     @property
     def key_size(self) -> int:
@@ -65,11 +72,6 @@ class PublicKey(ABC):
     @abstractmethod
     def secret_length(self) -> int:
         """Bytes of what a sealed key share holds under its encryption."""
-
-    @property
-    @abstractmethod
-    def factors(self) -> tuple[ThresholdPublicKey, ...]:
-        """The keys of its dealers: of a key of one dealer, this key alone."""
 
     @abstractmethod
     def with_factors(self, factors: tuple[ThresholdPublicKey, ...]) -> PublicKey:
