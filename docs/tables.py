@@ -11,6 +11,9 @@ import inspect
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 from textwrap import fill
 from types import ModuleType
@@ -20,12 +23,18 @@ from alliance.net import limits as net_limits
 from fab_paxos import limits as engine_limits
 from quorum import QuorumSystem
 from quorum.tags import Tag
+from shoup_rsa import InvalidKey, ThresholdPublicKey, _arith
+from shoup_rsa.redistribution import InvalidReceiver, Order, ReceiverKey, Redistribution, dealing_length
+from shoup_rsa.sizes import check_modulus
 from verifiable_log import limits as log_limits
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE / "reference"
 FAULTS = range(1, 6)
 SIZES = ("decision", "report", "forcing", "one_correct")
+KEY_BITS = 2048
+SHARED = ((4, 3), (6, 5), (7, 5), (7, 6), (11, 9), (16, 11), (16, 13), (31, 21), (31, 25))
+"""(n, k) of the keys whose sizes are shown."""
 
 
 def limits() -> str:
@@ -84,6 +93,79 @@ def sizes() -> str:
             _table(("n", "f", *SIZES), rows),
         ]
     )
+
+
+def key_sizes() -> str:
+    """What shares and redistributions of keys take, by the functions that say so."""
+    shares, changes = [], []
+    for parties, threshold in SHARED:
+        dealt = _key(parties, threshold, protocol=3)
+        first = _order(_key(parties, threshold, protocol=2))
+        converted = _key(parties, threshold, protocol=3, secret_bits=first.form.secret_bits)
+        sizes = str(parties), str(threshold)
+        of_both = (key.form.share_bits for key in (dealt, converted) if key.form)
+        shares.append((*sizes, *map(str, of_both), str(converted.share_bits_max)))
+        order = _order(converted)
+        receivers = _receivers(order.receiver_bits)[:parties]
+        length = dealing_length(Redistribution(order, receivers))
+        numbers = (order.form.mask_bound.bit_length(), order.receiver_bits, length, threshold * length)
+        changes.append((*sizes, *map(str, numbers), str(len(receivers[0].to_bytes()))))
+    return _page(
+        [
+            _head(
+                "Sizes of keys",
+                "[shoup_rsa/integer_form.py](../../shoup_rsa/integer_form.py), "
+                "[order.py](../../shoup_rsa/redistribution/order.py) and "
+                "[message.py](../../shoup_rsa/redistribution/message.py)",
+            ),
+            f"What keys of {KEY_BITS} bits take that are shared among `n` members, `k` of whom sign, with no "
+            "index above `n`. What the numbers are is in [threshold RSA](shoup_rsa.md#handing-a-key-on).",
+            "## A share of the key",
+            f"In bits; in Protocols 1 and 2 it has {KEY_BITS}. `converted` is a key of Protocol 2 that was "
+            "handed on once; it keeps these sizes however often it is handed on to the same `n` and `k`. "
+            "`at most` is what one corrupt dealer can make of the shares of one epoch.",
+            _table(("n", "k", "dealt in Protocol 3", "converted", "at most"), shares),
+            "## A redistribution to the same members",
+            "Of a converted key. Masks and receivers' moduli in bits, the others in bytes; `k` dealings are "
+            "what a log keeps of each.",
+            _table(
+                ("n", "k", "mask", "receiver's modulus", "dealing", "k dealings", "receiver key"), changes
+            ),
+        ]
+    )
+
+
+def _key(parties: int, threshold: int, *, protocol: int, secret_bits: int = KEY_BITS) -> ThresholdPublicKey:
+    """A public key with the least numbers that have the form of one: sizes depend on no others."""
+    modulus = _modulus()
+    least = next(number for number in count(2) if _arith.jacobi(number, modulus) == -1)
+    integers = {"index_bound": parties, "secret_bits": secret_bits} if protocol == 3 else {}
+    sizes = (parties, threshold, parties - threshold, 0)
+    return ThresholdPublicKey(modulus, 65537, *sizes, 4, (4,) * parties, least, protocol, **integers)
+
+
+@cache
+def _modulus() -> int:
+    for modulus in count((1 << KEY_BITS - 1) | 1, 2):
+        with suppress(InvalidKey):
+            check_modulus(modulus)
+            return modulus
+    raise AssertionError("numbers of the form of a modulus are many")
+
+
+@cache
+def _receivers(bits: int) -> tuple[ReceiverKey, ...]:
+    found: list[ReceiverKey] = []
+    for modulus in count((1 << bits - 1) | 1, 2):
+        if len(found) == max(parties for parties, _ in SHARED):
+            break
+        with suppress(InvalidReceiver):
+            found.append(ReceiverKey(modulus, 4))
+    return tuple(found)
+
+
+def _order(key: ThresholdPublicKey) -> Order:
+    return Order(key, key.parties, key.threshold, key.corruptions, key.parties, attempt=0, context=b"")
 
 
 def statements() -> str:
@@ -147,7 +229,12 @@ def _flat(text: str) -> str:
 
 
 def main() -> int:
-    pages = {"limits.md": limits(), "sizes.md": sizes(), "statements.md": statements()}
+    pages = {
+        "limits.md": limits(),
+        "sizes.md": sizes(),
+        "key_sizes.md": key_sizes(),
+        "statements.md": statements(),
+    }
     stale = [n for n, text in pages.items() if not (OUT / n).exists() or (OUT / n).read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:
         if stale:
