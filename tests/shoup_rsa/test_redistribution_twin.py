@@ -297,7 +297,7 @@ def check_sizes(order: Order, twin: Twin) -> None:
     assert (form.content, form.mask_bound, form.offset) == (twin.form.c, twin.form.masks, twin.form.offset)
     assert (form.share_bits, form.secret_bits) == (twin.form.share_bits, twin.form.bits)
     assert order.subshare_bits == twin.subshare_bits
-    passing = twin.longest + (twin.form.sums << 257)
+    passing = twin.longest + (twin.form.sums << 265)
     assert 2 * passing < Rational(9, 16) * 2**order.receiver_bits
 
 
