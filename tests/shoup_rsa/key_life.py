@@ -1,26 +1,60 @@
-"""The life of one key, with openssl and the first PEM looking on. As a program: at 2048 bits, for minutes."""
+"""The life of one key, with openssl and the first PEM looking on.
+
+As a program: `python -m tests.shoup_rsa.key_life` at 2048 bits, for minutes; with `--composite` the same for
+a key of two dealers, 4096 bits.
+"""
 
 from __future__ import annotations
 
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import pytest
 
-from shoup_rsa import CombineFailed, Dealing, KeyShare, ThresholdPublicKey, generate_threshold_key
-from tests.shoup_rsa.board import hand_on, order_for
+from shoup_rsa import AnyKeyShare, CombineFailed, PublicKey, generate_threshold_key
+from tests.shoup_rsa import board, composites
 from tests.shoup_rsa.outside import run
 
 MESSAGE = b"a message of the first day"
+
+HandOn = Callable[[PublicKey, tuple[int, int, int], Sequence[AnyKeyShare], bool], tuple[PublicKey, list]]
+"""From a key to the next one: of which sizes, from which shares, and whether nobody looks at proofs."""
+
+
+class AnyDealing(Protocol):
+    """A key's beginning, of either kind."""
+
+    @property
+    def public_key(self) -> PublicKey: ...
+
+    @property
+    def key_shares(self) -> Sequence[AnyKeyShare]: ...
+
+
+def of_one_dealer(
+    key: PublicKey, sizes: tuple[int, int, int], dealers: Sequence[AnyKeyShare], trusting: bool
+) -> tuple[PublicKey, list]:
+    return board.hand_on(board.order_for(key, *sizes), dealers, trusting=trusting)
+
+
+def of_several(
+    key: PublicKey, sizes: tuple[int, int, int], dealers: Sequence[AnyKeyShare], trusting: bool
+) -> tuple[PublicKey, list]:
+    return composites.hand_on(composites.order_for(key, *sizes), dealers, trusting=trusting)
 
 
 class Life:
     """Each step is checked: the bytes of the signature, openssl, and old shares beside new ones."""
 
-    def __init__(self, dealing: Dealing, folder: Path) -> None:
-        self.key: ThresholdPublicKey = dealing.public_key
-        self.shares: list[KeyShare] = list(dealing.key_shares)
+    def __init__(self, dealing: AnyDealing, folder: Path, hand_on: HandOn) -> None:
+        self.key = dealing.public_key
+        self.shares = list(dealing.key_shares)
         self._folder = folder
+        self._hand_on = hand_on
         self._pem = dealing.public_key.to_pem()
         (folder / "first.pem").write_bytes(self._pem)
         (folder / "message").write_bytes(MESSAGE)
@@ -29,15 +63,14 @@ class Life:
 
     @property
     def share_bits(self) -> int:
-        assert self.key.form is not None
-        return self.key.form.share_bits
+        (bits,) = {factor.form.share_bits for factor in self.key.factors}
+        return bits
 
     def redistribute(self, parties: int, threshold: int, corruptions: int, *, trusting: bool = False) -> None:
         """To 1..parties: members that stay keep their index. `trusting`: nobody looks at proofs."""
         before = self.shares
         dealers = before[-self.key.threshold :] if self.key.epoch % 2 else before[: self.key.threshold]
-        order = order_for(self.key, parties, threshold, corruptions)
-        self.key, self.shares = hand_on(order, dealers, trusting=trusting)
+        self.key, self.shares = self._hand_on(self.key, (parties, threshold, corruptions), dealers, trusting)
         assert self.key.to_pem() == self._pem
         assert self._sign() == self._signature
         self._look()
@@ -66,12 +99,14 @@ class Life:
         assert "Verified OK" in run(self._folder, *command)
 
 
-def live(dealing: Dealing, folder: Path) -> Life:
+def live(
+    dealing: AnyDealing, folder: Path, hand_on: HandOn = of_one_dealer, refreshes: tuple[int, int] = (10, 100)
+) -> Life:
     """Dealt (6,5), converted, refreshed, to (7,6), to (5,4) and back, a share lost and recovered, and on."""
-    life = Life(dealing, folder)
+    life = Life(dealing, folder, hand_on)
     life.redistribute(6, 5, 1)
     bits = life.share_bits
-    life.refresh(10)
+    life.refresh(refreshes[0])
     assert life.share_bits == bits
     life.redistribute(7, 6, 1)
     life.redistribute(5, 4, 1)
@@ -80,13 +115,25 @@ def live(dealing: Dealing, folder: Path) -> Life:
     life.lose(3)
     life.redistribute(6, 5, 1)
     assert len(life.shares) == 6
-    life.refresh(100)
+    life.refresh(refreshes[1])
     assert life.share_bits == bits
-    assert life.key.epoch == 115
-    assert max(share._secret.bit_length() for share in life.shares) <= bits
+    assert life.key.epoch == 5 + sum(refreshes)
+    secrets = [part._secret for share in life.shares for part in share.factor_shares]
+    assert max(secret.bit_length() for secret in secrets) <= bits
     return life
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    parser = ArgumentParser(prog="python -m tests.shoup_rsa.key_life", description=__doc__)
+    parser.add_argument("--composite", action="store_true", help="a key of two dealers, 4096 bits")
     with TemporaryDirectory() as name:
-        print(live(generate_threshold_key(6, 5, 1), Path(name)).key)  # noqa: T201
+        if parser.parse_args(arguments).composite:
+            factors = [generate_threshold_key(6, 5, 1, factors=2) for _ in range(2)]
+            life = live(composites.compose(factors), Path(name), of_several)
+        else:
+            life = live(generate_threshold_key(6, 5, 1), Path(name))
+    sys.stdout.write(f"{life.key}\nopenssl verified the same bytes under the first PEM after every step\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
