@@ -1,4 +1,4 @@
-"""Composite keys for the tests: small ones, dealt once, and ones of real size from primes that are on file."""
+"""Composite keys for the tests: small ones, dealt once, and ones of real size from primes on file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from shoup_rsa.redistribution import VerifiedDealing
 from shoup_rsa.redistribution.verdict import images
 from tests.shoup_rsa.board import CONTEXT, Lie, lying, receiver
 
-PRIMES: dict[str, list[str]] = json.loads((Path(__file__).parent / "vectors" / "safe_primes.json").read_text())
+PRIMES: dict[str, list[str]] = json.loads(
+    (Path(__file__).parent / "vectors" / "safe_primes.json").read_text()
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ def of_real_size(
     for place in range(factors):
         pair = primes[2 * place], primes[2 * place + 1]
         with patch.object(dealer, "_two_safe_primes", lambda *_, pair=pair: pair):
-            dealings.append(generate_threshold_key(parties, threshold, corruptions, key_size, factors=factors))
+            dealings.append(
+                generate_threshold_key(parties, threshold, corruptions, key_size, factors=factors)
+            )
     return compose(dealings)
 
 
