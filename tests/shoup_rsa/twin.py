@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import factorial, lcm
 
@@ -223,19 +223,108 @@ def sealed_share(
 
     The arguments after the cost are for lies.
     """
-    numbers = RSAPublicNumbers(E, twin.N).public_key()
-    spki = numbers.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    derived = hashlib.scrypt(passphrase, salt=salt, n=1 << cost_log2, r=8, p=1, dklen=48, maxmem=1 << 29)
     version = version or (1 if twin.protocol == 2 and twin.n <= 256 else 2)
     encoded = twin.public_key() if embedded is None else embedded
-    front = (
-        b"shoup-rsa/key-share\x00" + bytes([version, cost_log2]) + salt + nonce + (key_id or twin.key_id())
-    )
-    front += index.to_bytes(2 * version, "big") + (fingerprint or hashlib.sha256(spki).digest())
-    front += len(encoded).to_bytes(4, "big") + encoded + derived[32:]
     secret = twin.secret(index).to_bytes(width or twin.width, "big")
+    named = key_id or twin.key_id(), index.to_bytes(2 * version, "big"), fingerprint or spki_hash(twin.N)
+    return sealed(bytes([version, cost_log2]), salt, nonce, named, encoded, secret, passphrase)
+
+
+def spki_hash(modulus: int) -> bytes:
+    numbers = RSAPublicNumbers(E, modulus).public_key()
+    return hashlib.sha256(numbers.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+
+
+def sealed(
+    head: bytes,
+    salt: bytes,
+    nonce: bytes,
+    named: tuple[bytes, bytes, bytes],
+    encoded: bytes,
+    secret: bytes,
+    passphrase: bytes,
+) -> bytes:
+    """head: version and logarithm of the cost; named: key id, index and the hash of the SPKI."""
+    derived = hashlib.scrypt(passphrase, salt=salt, n=1 << head[1], r=8, p=1, dklen=48, maxmem=1 << 29)
+    front = b"shoup-rsa/key-share\x00" + head + salt + nonce + b"".join(named)
+    front += len(encoded).to_bytes(4, "big") + encoded + derived[32:]
     body = front + AESGCM(derived[:32]).encrypt(nonce, secret, front)
     text = b64encode(body + hashlib.sha256(body).digest()).decode()
     lines = [text[i : i + 64] for i in range(0, len(text), 64)]
     begin, end = "-----BEGIN SHOUP RSA KEY SHARE-----", "-----END SHOUP RSA KEY SHARE-----"
     return ("\n".join([begin, *lines, end]) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class FactorTwin(Twin):
+    """One factor: what it signs is as long as the whole, and its proofs are bound to the whole."""
+
+    whole: int = 0
+    context: bytes = b""
+
+    def encoded(self, message: bytes) -> int:
+        bits = int(self.scheme[2:])
+        if self.scheme.startswith("PS"):
+            return emsa_pss(message, self.whole, bits) % self.N
+        return emsa_pkcs1_v1_5(message, self.whole.bit_length() // 8, bits) % self.N
+
+    def key_id(self) -> bytes:
+        return self.context
+
+
+@dataclass(frozen=True)
+class CompositeTwin:
+    """A key of several dealers, all of whose secrets it knows. Protocol 2."""
+
+    dealt: tuple[Twin, ...]
+    scheme: str = "RS256"
+
+    @property
+    def N(self) -> int:
+        product = 1
+        for twin in self.dealt:
+            product *= twin.N
+        return product
+
+    def public_key(self) -> bytes:
+        head = b"shoup-rsa/composite-key\x00" + bytes([1, len(self.dealt)])
+        return head + b"".join(twin.public_key() for twin in self.dealt)
+
+    def key_id(self) -> bytes:
+        return hashlib.sha256(self.public_key()).digest()
+
+    def factors(self) -> list[FactorTwin]:
+        result = []
+        for place, twin in enumerate(self.dealt, start=1):
+            label = b"shoup-rsa/v1/composite/factor\x00" + self.key_id() + bytes([place])
+            known = {field.name: getattr(twin, field.name) for field in fields(twin)} | {
+                "scheme": self.scheme
+            }
+            result.append(FactorTwin(**known, whole=self.N, context=hashlib.sha256(label).digest()))
+        return result
+
+    def plain_signature(self, message: bytes) -> bytes:
+        """What somebody who knew all primes would sign."""
+        order = lcm(*(prime - 1 for twin in self.dealt for prime in (twin.p, twin.q)))
+        length, bits = self.N.bit_length() // 8, int(self.scheme[2:])
+        if self.scheme.startswith("PS"):
+            encoded = emsa_pss(message, self.N, bits)
+        else:
+            encoded = emsa_pkcs1_v1_5(message, length, bits)
+        return pow(encoded, pow(E, -1, order), self.N).to_bytes(length, "big")
+
+    def share_bytes(
+        self, i: int, message: bytes, r: Sequence[int] | None = None, *, batchable: bool = False
+    ) -> bytes:
+        """Each factor's share without the four bytes in front, behind four of its own."""
+        nonces = r or [None] * len(self.dealt)
+        shares = [
+            factor.share_bytes(i, message, nonce, batchable=batchable)
+            for factor, nonce in zip(self.factors(), nonces, strict=True)
+        ]
+        return bytes([4, shares[0][1]]) + i.to_bytes(2, "big") + b"".join(share[4:] for share in shares)
+
+    def sealed_share(self, index: int, passphrase: bytes, salt: bytes, nonce: bytes, cost_log2: int) -> bytes:
+        secret = b"".join(twin.secret(index).to_bytes(twin.width, "big") for twin in self.dealt)
+        named = self.key_id(), index.to_bytes(2, "big"), spki_hash(self.N)
+        return sealed(bytes([4, cost_log2]), salt, nonce, named, self.public_key(), secret, passphrase)

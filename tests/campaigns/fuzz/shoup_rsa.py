@@ -21,25 +21,31 @@ from dataclasses import dataclass
 from random import Random
 
 from shoup_rsa import (
+    AnyKeyShare,
+    CompositeKeyShare,
+    CompositePublicKey,
     Dealing,
     InvalidKey,
     InvalidKeyFile,
     InvalidRequest,
     InvalidShare,
     InvalidSignature,
+    PublicKey,
     Scheme,
-    SignatureShare,
     SigningRequest,
     SigningSession,
-    ThresholdPublicKey,
     WrongPassphrase,
     generate_threshold_key,
     open_key_share,
+    public_key_from_bytes,
     read_public_key,
     seal_key_share,
     storage,
     write_public_key,
 )
+from shoup_rsa.composite.redistribution import CompositeOrder, CompositeRedistribution
+from shoup_rsa.composite.redistribution import deal as deal_all
+from shoup_rsa.composite.redistribution import judge as judge_all
 from shoup_rsa.redistribution import (
     InvalidReceiver,
     Order,
@@ -77,11 +83,14 @@ def targets() -> list[Target]:
     """Every decoder, under a key of each protocol and version. Keys are small, and the same each time."""
     new, old, integers = _deal(2, 4, 3, 1), _deal(1, 3, 2, 1), _deal(3, 3, 2, 1)
     key, key_1, key_3 = new.public_key, old.public_key, integers.public_key
-    keys = [key.to_bytes(), key_1.to_bytes(), key_3.to_bytes(), _deal(2, 1, 1, 0).public_key.to_bytes()]
-    texts = [write_public_key(key), write_public_key(key_1), write_public_key(key_3)]
-    some = (*new.key_shares[:2], integers.key_shares[0])
+    several = _compose(*(_deal(3, 3, 2, 1, factors=2, place=place) for place in (1, 2)))
+    key_4 = several.public_key
+    single = _deal(2, 1, 1, 0).public_key
+    keys = [key.to_bytes(), key_1.to_bytes(), key_3.to_bytes(), single.to_bytes(), key_4.to_bytes()]
+    texts = [write_public_key(key), write_public_key(key_1), write_public_key(key_3), write_public_key(key_4)]
+    some = (*new.key_shares[:2], integers.key_shares[0], several.key_shares[0])
     sealed = [seal_key_share(share, PASSPHRASE, scrypt_cost=1 << COST_LOG2) for share in some]
-    handing_on = _Redistribution(integers)
+    handing_on, handing_all_on = _Redistribution(integers), _AllFactors(several)
     requests = [SigningRequest(key.key_id, scheme, MESSAGE).to_bytes() for scheme in Scheme]
     made = key.combine(MESSAGE, [share.sign_share(MESSAGE) for share in new.key_shares])
     return [
@@ -89,31 +98,51 @@ def targets() -> list[Target]:
         Target("signature share", _shares(new), of_fields, _Share(new)),
         Target("signature share, version 2", _shares(old), of_fields, _Share(old)),
         Target("signature share, version 3", _shares(integers), of_fields, _Share(integers)),
+        Target("signature share, several dealers", _shares(several), of_fields, _Share(several), 500),
         Target("receiver key", handing_on.receivers, of_fields, _receiver_key, 200),
         Target("share dealing", handing_on.dealings, of_fields, handing_on, 200),
+        Target("dealing of several factors", handing_all_on.dealings, of_fields, handing_all_on, 200),
         Target("signature", [made, bytes(len(made))], of_fields, _Signature(key, made)),
         Target("signing request", requests, of_fields, _request),
         Target("public key file", texts, of_text, _public_key_file, 500),
         Target("key share file, before the passphrase", sealed, of_text, _sealed_file, 500),
-        Target("key share file, opened", sealed, of_text, _KeyShareFile(new, integers), 1),
-        Target("shares in a session", _shares(new), of_fields, _Session(new, made), 50),
+        Target("key share file, opened", sealed, of_text, _KeyShareFile(new, integers, several), 1),
+        Target("shares in a session", _shares(new), of_fields, _Session(new), 50),
+        Target("shares of several dealers in a session", _shares(several), of_fields, _Session(several), 20),
     ]
 
 
-def _deal(protocol: int, parties: int, threshold: int, corruptions: int) -> Dealing:
-    dice = Random(f"{protocol} {parties}")
+@dataclass(frozen=True)
+class _Several:
+    """A dealing by several dealers."""
+
+    public_key: CompositePublicKey
+    key_shares: tuple[CompositeKeyShare, ...]
+
+
+def _compose(*dealings: Dealing) -> _Several:
+    key = CompositePublicKey(tuple(dealt.public_key for dealt in dealings), insecure_small_key=True)
+    rows = zip(*(dealt.key_shares for dealt in dealings), strict=True)
+    return _Several(key, tuple(CompositeKeyShare(key, row) for row in rows))
+
+
+def _deal(
+    protocol: int, parties: int, threshold: int, corruptions: int, factors: int = 1, place: int = 0
+) -> Dealing:
+    dice = Random(f"{protocol} {parties}{f' {place}' if place else ''}")
     return generate_threshold_key(
         parties,
         threshold,
         corruptions,
         512,
         protocol=protocol,
+        factors=factors,
         insecure_small_key=True,
         random_below=dice.randrange,
     )
 
 
-def _shares(dealing: Dealing) -> list[bytes]:
+def _shares(dealing: Dealing | _Several) -> list[bytes]:
     return [
         share.sign_share(MESSAGE, proof=form).to_bytes(dealing.public_key)
         for share in dealing.key_shares
@@ -176,7 +205,7 @@ def of_text(dice: Random, data: bytes, others: Sequence[bytes]) -> bytes:
 
 def _public_key(data: bytes) -> bool:
     try:
-        key = ThresholdPublicKey.from_bytes(data)
+        key = public_key_from_bytes(data)
     except InvalidKey:
         return False
     require(key.to_bytes() == data, "a public key has two encodings")
@@ -186,13 +215,13 @@ def _public_key(data: bytes) -> bool:
 class _Share:
     """Whatever proves itself is the share that the member makes. One proof in eight is looked at."""
 
-    def __init__(self, dealing: Dealing) -> None:
+    def __init__(self, dealing: Dealing | _Several) -> None:
         self._key = dealing.public_key
         self._true = {share.index: share.sign_share(MESSAGE).value for share in dealing.key_shares}
 
     def __call__(self, data: bytes) -> bool:
         try:
-            share = SignatureShare.from_bytes(self._key, data)
+            share = self._key.share_from_bytes(data)
         except InvalidShare:
             return False
         require(share.to_bytes(self._key) == data, "a share has two encodings")
@@ -205,7 +234,7 @@ class _Share:
 
 
 class _Signature:
-    def __init__(self, key: ThresholdPublicKey, true: bytes) -> None:
+    def __init__(self, key: PublicKey, true: bytes) -> None:
         self._key, self._true = key, true
 
     def __call__(self, data: bytes) -> bool:
@@ -247,9 +276,9 @@ def _sealed_file(data: bytes) -> bool:
 class _KeyShareFile:
     """The whole way, scrypt included, but for files that ask for another amount of memory."""
 
-    def __init__(self, *dealings: Dealing) -> None:
-        every = [share for dealing in dealings for share in dealing.key_shares]
-        self._true = {(s.public_key.protocol, s.index): s.sign_share(MESSAGE) for s in every}
+    def __init__(self, *dealings: Dealing | _Several) -> None:
+        every: list[AnyKeyShare] = [share for dealing in dealings for share in dealing.key_shares]
+        self._true = {(s.public_key.encoding_version, s.index): s.sign_share(MESSAGE) for s in every}
 
     def __call__(self, data: bytes) -> bool:
         with suppress(InvalidKeyFile):
@@ -260,7 +289,7 @@ class _KeyShareFile:
             share = open_key_share(data, PASSPHRASE)
         except (InvalidKeyFile, WrongPassphrase):
             return False
-        true = self._true[share.public_key.protocol, share.index]
+        true = self._true[share.public_key.encoding_version, share.index]
         require(share.sign_share(MESSAGE) == true, "an altered key share is believed")
         return True
 
@@ -298,17 +327,42 @@ class _Redistribution:
         return bool(valid)
 
 
-class _Session:
-    """Three good shares and one from outside always give the signature, whatever comes first."""
+class _AllFactors:
+    """As `_Redistribution`, of a key with several dealers."""
 
-    def __init__(self, dealing: Dealing, true: bytes) -> None:
-        self._key, self._true = dealing.public_key, true
+    def __init__(self, dealing: _Several) -> None:
+        key = dealing.public_key
+        bound = key.factors[0].index_bound
+        order = CompositeOrder(key, key.parties, key.threshold, key.corruptions, bound, 0, b"fuzz")
+        dice = Random("receivers")
+        secrets = [
+            generate_receiver(order.receiver_bits, random_below=dice.randrange) for _ in range(key.parties)
+        ]
+        self._redistribution = CompositeRedistribution(order, tuple(secret.key for secret in secrets))
+        self.dealings = [
+            deal_all(self._redistribution, share, random_below=dice.randrange).to_bytes(self._redistribution)
+            for share in dealing.key_shares
+        ]
+
+    def __call__(self, data: bytes) -> bool:
+        posted = [(dealer, data) for dealer in (1, 2, 3)]
+        valid = judge_all(self._redistribution, posted).valid
+        require(len(valid) == (data in self.dealings), "an altered dealing is valid")
+        return bool(valid)
+
+
+class _Session:
+    """A quorum of good shares and one from outside always give the signature, whatever comes first."""
+
+    def __init__(self, dealing: Dealing | _Several) -> None:
+        self._key = dealing.public_key
         self._good = [share.sign_share(MESSAGE, proof="compact") for share in dealing.key_shares]
+        self._true = self._key.combine(MESSAGE, self._good)
 
     def __call__(self, data: bytes) -> bool:
         session = SigningSession(self._key, MESSAGE)
         try:
-            outside = SignatureShare.from_bytes(self._key, data)
+            outside = self._key.share_from_bytes(data)
             session.add(outside)
         except InvalidShare:
             return False
