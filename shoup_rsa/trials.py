@@ -24,13 +24,11 @@ from shoup_rsa.errors import CombineFailed, InvalidKey, InvalidShare, InvalidSig
 from shoup_rsa.public_key import AnyKeyShare, PublicKey
 from shoup_rsa.resolve import AnySignatureShare
 from shoup_rsa.scheme import Scheme
+from shoup_rsa.sizes import KEY_SIZES
 
 TRIALS = 8
 TRIAL_PREFIX = b"shoup-rsa/v1/trial\x00"
 """What all trial messages begin with, and nothing else that is signed."""
-
-# PSS with SHA-256 needs 66 bytes. Shorter keys are for tests, and make do without a random-looking number.
-_PSS_BITS_MIN = 528
 
 
 def trial_messages(key: PublicKey) -> tuple[bytes, ...]:
@@ -39,8 +37,8 @@ def trial_messages(key: PublicKey) -> tuple[bytes, ...]:
 
 
 def trial_scheme(key: PublicKey) -> Scheme:
-    """PSS_SHA256; for keys of 512 bits, which have no room for it, PKCS1V15_SHA256."""
-    return Scheme.PSS_SHA256 if key.key_size >= _PSS_BITS_MIN else Scheme.PKCS1V15_SHA256
+    """PSS_SHA256; for keys of 512 bits, which are for tests and have no room for it, PKCS1V15_SHA256."""
+    return Scheme.PKCS1V15_SHA256 if key.key_size == KEY_SIZES.start else Scheme.PSS_SHA256
 
 
 def sign_trials(key_share: AnyKeyShare) -> tuple[AnySignatureShare, ...]:

@@ -151,8 +151,7 @@ class Order:
     @property
     def _constant_bound(self) -> int:
         """Of |F_j(0)| = 2 D' |q_j|."""
-        dealt = (self.multiplier << self.key.share_bits_max) // self.divisor + 1
-        return 2 * self.form.delta * dealt
+        return _constant_bound(self.multiplier << self.key.share_bits_max, self.divisor, self.form)
 
     @cached_property
     def _scale(self) -> int:
@@ -188,8 +187,13 @@ def receiver_bits_ahead(key_size: int, index_bound: int) -> int:
     )
     secret_bits = key_size + largest.bit_length() + PUBLIC_EXPONENT.bit_length()
     form = IntegerForm(index_bound, index_bound, secret_bits)
-    dealt = (1 << form.share_bits + SLACK_BITS) // form.divisor + 1
-    return _receiver_bits(2 * form.delta * dealt, form)
+    constant_bound = _constant_bound(1 << form.share_bits + SLACK_BITS, form.divisor, form)
+    return _receiver_bits(constant_bound, form)
+
+
+def _constant_bound(share_bound: int, divisor: int, form: IntegerForm) -> int:
+    # Divided down: of a negative share it is one more.
+    return 2 * form.delta * (share_bound // divisor + 1)
 
 
 def _receiver_bits(constant_bound: int, form: IntegerForm) -> int:

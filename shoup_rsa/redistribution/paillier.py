@@ -71,7 +71,7 @@ def draw_generator(first: int, second: int, random_below: RandomBelow) -> int:
     modulus = first * second
     while True:
         root = random_below(modulus)
-        if root and _arith.gcd(root, modulus) == 1:
+        if _arith.gcd(root, modulus) == 1:
             return _arith.secret_power(-root * root % modulus, modulus, modulus * modulus)
 
 

@@ -109,7 +109,7 @@ def images(redistribution: Redistribution, image: int, commitments: tuple[int, .
 def power_of_v(redistribution: Redistribution, exponent: int) -> int:
     """v^exponent for a public response, by a table that is made once for all dealings."""
     order = redistribution.order
-    bits = max(order.form.mask_bound.bit_length(), order.subshare_bits) + RESPONSE_BITS + 1
+    bits = max(order.form.mask_bound.bit_length(), order.subshare_bits) + RESPONSE_BITS
     return _arith.long_table(order.key.verification_base, order.key.modulus, bits).power(exponent)
 
 

@@ -1,7 +1,7 @@
 """Small wrong versions of a module: one change of its syntax tree each.
 
 Left alone: docstrings, annotations, texts of errors, `__repr__` and imports, whose change no test should have
-to notice, and `if TYPE_CHECKING`, which never runs.
+to notice; `if TYPE_CHECKING`, which never runs; and `strict` of zip, which speaks about what cannot happen.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _places(tree: ast.Module) -> list[tuple[str, ast.AST]]:
                 return
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                 return
-            case ast.FunctionDef(name="__repr__" | "__str__"):
+            case ast.FunctionDef(name="__repr__" | "__str__") | ast.keyword(arg="strict"):
                 return
             case ast.FunctionDef():
                 name = function or f"{classes}{node.name}"
