@@ -174,8 +174,8 @@ def receiver_bits_ahead(key_size: int, index_bound: int) -> int:
     """A length of receiver keys for every order of such a key with M' <= `index_bound`, if it is no restart.
 
     For those who post their next key before anybody knows the next order. At 2048 bits: 2560 for up to 7
-    members, 2816 for 16, 3328 for 31. A restart may ask for more, and tells so to whose key is too short.
-    Raises InvalidKey when a number is out of range.
+    members, 2816 for 16, 3328 for 31; of a composite key it is the size of one factor that counts. A restart
+    may ask for more, and tells so to whose key is too short. Raises InvalidKey when a number is out of range.
     """
     check_integer_form(3, 1, key_size, index_bound, key_size)
     if key_size not in KEY_SIZES:

@@ -15,6 +15,7 @@ from fractions import Fraction
 from math import gcd, prod
 
 import pytest
+from sympy import nextprime
 
 from shoup_rsa import (
     CombineFailed,
@@ -30,6 +31,7 @@ from shoup_rsa import (
     seal_key_share,
     sign_trials,
 )
+from shoup_rsa.redistribution import ReceiverKey, paillier
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.sizes import delta
 from tests.shoup_rsa.board import hand_on, same_sizes
@@ -136,6 +138,31 @@ def test_and_a_false_proof_too(deal: Deal) -> None:
     key = deal(5, 3, 2).public_key
     framed = SignatureShare(4, 12345, Proof(1, 2))
     Evidence(4, MESSAGE, Scheme.PKCS1V15_SHA256, framed, "").check(key)
+
+
+def test_nor_can_a_receiver_show_what_a_dealer_sent_it() -> None:
+    """Why an over-long subshare is no evidence, though its receiver sees it.
+
+    An opening (y, r) of a ciphertext, ct = (1 + n y) r^n, looks binding. It is not where the receiver made
+    n = p^2 q, which nobody can tell from a right modulus: it opens an honest ciphertext to other numbers.
+    """
+    p, q = int(nextprime(7 << 253)), int(nextprime(3 << 254))
+    n = p * p * q
+    root = n - 9  # -x^2
+    key = ReceiverKey(n, pow(root, n, n * n))
+    honest, randomizer = 12345, 67890
+    ciphertext = paillier.encrypt(n, key.generator, honest, randomizer)
+
+    def opens(number: int, opening: int) -> bool:
+        return (1 + n * number) * pow(opening, n, n * n) % (n * n) == ciphertext
+
+    assert opens(honest, pow(root, randomizer, n * n))
+    for k in (1, 77):
+        # w^n = 1 + n (k p q), by w = 1 + k p q modulo p^4 and w = 1 modulo q^2.
+        w = 1 + q * q * (k * p * q * pow(q, -2, p**4) % p**4)
+        huge = honest + k * p * q
+        assert huge >> 500
+        assert opens(huge, pow(root, randomizer, n * n) * pow(w, -1, n * n))
 
 
 @pytest.mark.parametrize("seed", range(40))
