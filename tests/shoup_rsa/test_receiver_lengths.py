@@ -131,7 +131,7 @@ def test_all_receive_whatever_their_lengths(mixed: Redistribution, four: tuple[K
     shares = [receive(found, i, receiver(bits, i)) for i, bits in enumerate(LENGTHS, start=1)]
     assert signature(shares) == signature(four)
     # The same liar's program as for moduli of one length, by `pow` alone, and one wrong subshare.
-    for lie, right in ((Lie(), True), (Lie(shift={4: 1}), False), (Lie(shift={2: -1}), False)):
+    for lie, right in ((Lie(), True), (Lie(shift={4: 1}), False)):
         error = culprit_of(mixed, 3, lying(mixed, four[2], lie).to_bytes(mixed))
         assert (error is None) == right
 

@@ -264,7 +264,7 @@ _WORDS = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:capture", "-q"]
 
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.campaigns.mutants.run", description=__doc__)
-    parser.add_argument("--package", default="shoup_rsa", help="its tests are in tests/<package>")
+    parser.add_argument("--package", default="shoup_rsa", help="default shoup_rsa")
     parser.add_argument("--only", nargs="*", default=[""], help="mutants whose description contains one")
     parser.add_argument("--sample", type=int, default=0, help="so many of them, drawn by --seed; 0: all")
     parser.add_argument("--seed", type=int, default=0)
@@ -272,7 +272,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--budget", type=float, default=20.0, help="seconds of tests for each mutant")
     parser.add_argument("--slowest", type=float, default=2.0, help="seconds; slower tests take no part")
     parser.add_argument("--killed-min", type=float, default=KILLED_MIN)
+    parser.add_argument("--tests", nargs="*", help="files of tests; default: tests/<package>")
     options = parser.parse_args(arguments)
+    options.tests = options.tests or [f"tests/{options.package}"]
     mutants = [
         mutant
         for path in sorted(Path(options.package).rglob("*.py"))
@@ -290,7 +292,7 @@ def main(arguments: list[str]) -> int:
         shared = Path(folder) / "results"
         child = os.fork()
         if child == 0:
-            pytest.main([*_WORDS, f"tests/{options.package}"], plugins=[Session(plan, shared)])
+            pytest.main([*_WORDS, *options.tests], plugins=[Session(plan, shared)])
             os._exit(0)
         os.waitpid(child, 0)
         tests, inside = pickle.loads(shared.read_bytes())  # noqa: S301  # from our own child
