@@ -181,10 +181,7 @@ def receiver_bits_ahead(key_size: int, index_bound: int) -> int:
     if key_size not in KEY_SIZES:
         raise InvalidKey(f"a key size of {key_size} bits is not supported")
     # The longest subshares are those of a refresh with the largest sizes, after a conversion from Protocol 1.
-    largest = max(
-        threshold * coefficient
-        for threshold, coefficient in enumerate(largest_coefficients(index_bound), start=1)
-    )
+    largest = index_bound * max(largest_coefficients(index_bound))
     secret_bits = key_size + largest.bit_length() + PUBLIC_EXPONENT.bit_length()
     form = IntegerForm(index_bound, index_bound, secret_bits)
     constant_bound = _constant_bound(1 << form.share_bits + SLACK_BITS, form.divisor, form)

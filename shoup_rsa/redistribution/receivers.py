@@ -165,7 +165,7 @@ def _open(magic: bytes, data: bytes, parts: int, what: str) -> tuple[int, bytes]
     version, bits = _HEAD.unpack_from(data, len(magic))
     if version != 1:
         raise InvalidReceiver(None, f"version {version} of the encoding is unknown; this code reads 1")
-    if bits % _BITS_STEP or not 0 < bits <= BITS_MAX or len(data) != start + parts * bits // 8:
+    if not bits or bits % _BITS_STEP or bits > BITS_MAX or len(data) != start + parts * bits // 8:
         raise InvalidReceiver(None, f"the encoded {what} does not have the length that it states")
     return bits // 8, data[start:]
 

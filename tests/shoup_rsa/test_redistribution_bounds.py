@@ -9,25 +9,27 @@ from itertools import combinations
 from math import factorial, prod
 
 import pytest
-from sympy import nextprime, prevprime
+from sympy import jacobi_symbol, nextprime, prevprime
 
-from shoup_rsa import InvalidKey, KeyShare
+from shoup_rsa import InvalidKey, KeyShare, WrongEpoch
 from shoup_rsa.integer_form import IntegerForm
 from shoup_rsa.redistribution import (
     InvalidDealing,
     InvalidReceiver,
+    Order,
     ReceiverKey,
     Redistribution,
     ShareDealing,
-    deal,
     dealing_length,
     generate_receiver,
     paillier,
 )
+from shoup_rsa.redistribution import deal as deal_share
 from shoup_rsa.redistribution.message import check_form
 from shoup_rsa.sizes import EPOCH_MAX
-from tests.shoup_rsa.board import open_to_all, same_sizes
+from tests.shoup_rsa.board import open_to_all, order_for, same_sizes
 from tests.shoup_rsa.conftest import Deal
+from tests.shoup_rsa.test_receiver_lengths import Sizes
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def arena(four: tuple[KeyShare, ...]) -> Redistribution:
 
 @pytest.fixture(scope="module")
 def honest(arena: Redistribution, four: tuple[KeyShare, ...]) -> ShareDealing:
-    return deal(arena, four[1])
+    return deal_share(arena, four[1])
 
 
 @pytest.mark.parametrize("m", range(1, 8))
@@ -71,6 +73,7 @@ def test_the_bound_of_a_constant_is_that_of_the_most_negative_share(deal: Deal) 
     integer, before = deal(4, 3, 1, protocol=3).public_key, deal(4, 3, 1).public_key
     for order, spares in (
         (same_sizes(integer), 0),
+        (same_sizes(deal(2, 2, 0, protocol=3).public_key), 1),  # where both terms of the sum count
         (same_sizes(integer, index_bound=6), 1),
         (same_sizes(integer, restart=True), None),
         (same_sizes(before), None),
@@ -89,6 +92,54 @@ def test_the_last_epoch(four: tuple[KeyShare, ...]) -> None:
     assert same_sizes(replace(key, epoch=EPOCH_MAX - 1)).attempt == 0
     with pytest.raises(InvalidKey, match="last epoch"):
         same_sizes(replace(key, epoch=EPOCH_MAX))
+
+
+def test_what_an_order_says_at_its_edges(four: tuple[KeyShare, ...]) -> None:
+    key = four[0].public_key
+    assert same_sizes(key, attempt=2**64 - 1, context=bytes(1024), index_bound=64).index_bound == 64
+    for wrong in ({"attempt": 2**64}, {"attempt": -1}, {"context": bytes(1025)}, {"index_bound": 65}):
+        with pytest.raises(InvalidKey, match=next(iter(wrong))):
+            same_sizes(key, **wrong)
+    for sizes, reason in (
+        ((4, 1, 1), "corrupt members"),
+        ((4, 4, 1), "honest members"),
+        ((5, 4, 1), "bound"),
+    ):
+        with pytest.raises(InvalidKey, match=reason):
+            order_for(key, *sizes, index_bound=4)
+
+
+def test_a_key_with_too_many_members_is_refused_before_its_sizes_are_computed() -> None:
+    """Those of a thousand members would take hours."""
+    with pytest.raises(InvalidKey, match="index_bound = 1000"):
+        Order(Sizes(2, 2048, 1000, 700), 4, 3, 1, 1000, 0, b"")  # type: ignore[arg-type]
+
+
+def test_the_nonresidue_after_protocol_1_is_the_least_there_is(deal: Deal) -> None:
+    """2 for N = 5 modulo 8; 3 never is one, since N = 1 modulo 12."""
+    found = set()
+    for seed in range(1, 7):
+        key = deal(3, 2, 1, protocol=1, seed=seed).public_key
+        least = same_sizes(key).nonresidue
+        assert [jacobi_symbol(u, key.modulus) for u in range(1, least + 1)].index(-1) == least - 1
+        assert (least == 2) == (key.modulus % 8 == 5)
+        found.add(least)
+    assert 2 in found
+    assert len(found) > 1
+
+
+def test_only_shares_of_the_key_that_is_handed_on_are_dealt(
+    arena: Redistribution, four: tuple[KeyShare, ...], deal: Deal
+) -> None:
+    other = deal(4, 3, 1, protocol=3, seed=2).key_shares[0]
+    smaller = KeyShare(replace(four[0].public_key, corruptions=0), 1, four[0]._secret)
+    for share in (other, smaller):
+        with pytest.raises(InvalidKey, match="of another key"):
+            deal_share(arena, share)
+    later = KeyShare(replace(four[0].public_key, epoch=7), 1, four[0]._secret)
+    with pytest.raises(WrongEpoch) as error:
+        deal_share(arena, later)
+    assert (error.value.found, error.value.expected) == (7, 0)
 
 
 def test_all_lengths_where_there_are_no_remainders(deal: Deal) -> None:
@@ -192,6 +243,18 @@ class TestReceiverKeys:
             ReceiverKey((1 << 32768) - 1, 4)
         with pytest.raises(InvalidReceiver, match="more than 32768 bits"):
             ReceiverKey((1 << 33024) - 1, 4)
+
+    def test_an_encoding_whose_numbers_are_shorter_than_it_says(self) -> None:
+        key = generate_receiver(512).key
+        head = key.to_bytes()[:-192]
+        padded = head[:-2] + (768).to_bytes(2, "big")
+        padded += key.modulus.to_bytes(96, "big") + key.generator.to_bytes(192, "big")
+        with pytest.raises(InvalidReceiver, match="exactly 768 bits"):
+            ReceiverKey.from_bytes(padded)
+        for bits, reason in ((0, "length"), (32768, "factor below"), (33024, "length")):
+            data = head[:-2] + bits.to_bytes(2, "big") + b"\xff" * (3 * bits // 8)
+            with pytest.raises(InvalidReceiver, match=reason):
+                ReceiverKey.from_bytes(data)
 
     def test_the_smallest_and_largest_generators(self) -> None:
         n = generate_receiver(512).key.modulus

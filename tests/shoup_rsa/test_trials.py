@@ -170,7 +170,13 @@ def test_what_are_no_trial_shares(six: Dealing, made: list[tuple[SignatureShare,
     with pytest.raises(NotEnoughShares):
         combine_trials(key, [])
     mixed = (*made[0][:7], made[1][7])
-    for row, index in ((made[0][:7], 1), (made[0] * 2, 1), ((), None), (mixed, 1)):
+    for row, index in (
+        (made[0][:7], 1),
+        (made[0] * 2, 1),
+        ((), None),
+        (mixed, 1),
+        ((made[1][0], *made[0][1:]), 2),
+    ):
         with pytest.raises(InvalidShare, match="8 trial shares, all of its own index") as error:
             combine_trials(key, [row, *made[1:]])
         assert error.value.index == index
