@@ -94,7 +94,9 @@ def receive(outcome: Outcome, index: int, secret: ReceiverSecret) -> KeyShare:
         culprits = (
             verified.dealing.dealer
             for verified, subshare in zip(outcome.dealings, subshares, strict=True)
-            if _arith.power(key.verification_base, subshare, key.modulus) != verified.images[index - 1]
+            if subshare == 0
+            or _arith.signed_secret_power(key.verification_base, subshare, key.modulus)
+            != verified.images[index - 1]
         )
         raise NoNewShare(index, tuple(sorted(culprits))) from None
     return share

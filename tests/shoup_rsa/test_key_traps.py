@@ -18,6 +18,7 @@ from shoup_rsa import (
     SigningRequest,
     SigningSession,
     WrongEpoch,
+    _arith,
     open_key_share,
     seal_key_share,
 )
@@ -203,6 +204,31 @@ class TestReceivers:
             receive(found, 2, secrets[1])
         others = [receive(found, i, secrets[i - 1]) for i in (1, 3, 4)]
         assert signature(others) == signature(shares)
+
+
+def test_who_wronged_a_receiver_is_found_in_constant_time(
+    deal: Deal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dealer that knows m can bring that search about, so no subshare may be a public exponent in it."""
+    shares = deal(4, 3, 1, protocol=3).key_shares
+    redistribution = open_to_all(same_sizes(shares[0].public_key))
+    found = conclude(redistribution, judge(redistribution, deals(redistribution, shares)).valid)
+    assert found is not None
+    secret = receiver(redistribution.order.receiver_bits, 1)
+    subshares = {secret.decrypt(verified.dealing.subshares[0].ciphertext) for verified in found.dealings}
+    keys = found.public_key.verification_keys
+    wrong = replace(found, public_key=replace(found.public_key, verification_keys=(keys[1], *keys[1:])))
+    public: list[int] = []
+    power = _arith.power
+
+    def recorded(base: int, exponent: int, modulus: int) -> int:
+        public.append(abs(exponent))
+        return power(base, exponent, modulus)
+
+    monkeypatch.setattr(_arith, "power", recorded)
+    with pytest.raises(NoNewShare):
+        receive(wrong, 1, secret)
+    assert subshares.isdisjoint(public)
 
 
 def test_a_signature_shows_no_new_share_and_only_a_proof_does(deal: Deal) -> None:
