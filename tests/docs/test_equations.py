@@ -12,7 +12,7 @@ from tests.docs.documents import ROOT, table
 PAGE = ROOT / "docs" / "reference" / "shoup_rsa.md"
 
 
-@pytest.mark.parametrize("kind", ["the paper", "Protocol 3", "a redistribution"])
+@pytest.mark.parametrize("kind", ["the paper", "Protocol 3", "a redistribution", "a composite key"])
 def test_the_functions_of_the_equations_are_in_their_modules(kind: str) -> None:
     rows = table(PAGE, "step", f"equation of {kind}", "function", "module")
     assert len(rows) >= 5
