@@ -170,20 +170,22 @@ class Order:
         return (1 - self._factor * self._scale) // self.key.public_exponent
 
 
-def receiver_bits_ahead(key_size: int, index_bound: int) -> int:
+def receiver_bits_ahead(key_size: int, index_bound: int, secret_bits: int = 0) -> int:
     """A length of receiver keys for every order of such a key with M' <= `index_bound`, if it is no restart.
 
     For those who post their next key before anybody knows the next order. At 2048 bits: 2560 for up to 7
-    members, 2816 for 16, 3328 for 31; of a composite key it is the size of one factor that counts. A restart
-    may ask for more, and tells so to whose key is too short. Raises InvalidKey when a number is out of range.
+    members, 2816 for 16, 3328 for 31; of a composite key it is the size of one factor that counts.
+    secret_bits: the present key's, which a restart has made longer once and for all; 0 for a key of Protocol
+    1 or 2. A restart itself may ask for more, and tells so to whose key is too short. Raises InvalidKey when
+    a number is out of range.
     """
-    check_integer_form(3, 1, key_size, index_bound, key_size)
+    check_integer_form(3, 1, key_size, index_bound, key_size if secret_bits == 0 else secret_bits)
     if key_size not in KEY_SIZES:
         raise InvalidKey(f"a key size of {key_size} bits is not supported")
     # The longest subshares are those of a refresh with the largest sizes, after a conversion from Protocol 1.
     largest = index_bound * max(largest_coefficients(index_bound))
-    secret_bits = key_size + largest.bit_length() + PUBLIC_EXPONENT.bit_length()
-    form = IntegerForm(index_bound, index_bound, secret_bits)
+    converted = key_size + largest.bit_length() + PUBLIC_EXPONENT.bit_length()
+    form = IntegerForm(index_bound, index_bound, max(converted, secret_bits))
     constant_bound = _constant_bound(1 << form.share_bits + SLACK_BITS, form.divisor, form)
     return _receiver_bits(constant_bound, form)
 

@@ -92,11 +92,27 @@ def test_a_key_made_ahead_fits_every_order_that_may_come(key_size: int) -> None:
     )
 
 
+@pytest.mark.parametrize(("m", "k"), [(4, 3), (6, 5), (16, 11), (31, 21)])
+def test_a_key_made_ahead_fits_also_after_a_restart(m: int, k: int) -> None:
+    """What a restart lengthens stays so long: the present key says it, its size alone does not."""
+    key = Sizes(3, 2048, m, k, 2048)
+    for _ in range(3):
+        restart = Order(key, m, k, 0, m, 0, b"", restart=True)  # type: ignore[arg-type]
+        key = Sizes(3, 2048, m, k, restart.form.secret_bits)
+        refresh = Order(key, m, k, 0, m, 0, b"")  # type: ignore[arg-type]
+        assert receiver_bits_ahead(2048, m) < refresh.receiver_bits
+        ahead = receiver_bits_ahead(2048, m, key.secret_bits)
+        assert refresh.receiver_bits <= ahead <= refresh.receiver_bits + BITS_SPARE
+
+
 def test_what_has_no_length_ahead() -> None:
     assert [receiver_bits_ahead(2048, bound) for bound in (1, 7, 8, 16, 31)] == [2560, 2560, 2816, 2816, 3328]
     for key_size, bound in product((2048, 2000, 0, None), (0, 65, 7.0, None)):
         with pytest.raises(InvalidKey):
             receiver_bits_ahead(key_size, bound)  # type: ignore[arg-type]
+    for secret_bits in (-1, 2047, 2048 + 8193, None, "2048"):
+        with pytest.raises(InvalidKey):
+            receiver_bits_ahead(2048, 7, secret_bits)  # type: ignore[arg-type]
     for key_size in (2000, 256, 16384, None):
         with pytest.raises(InvalidKey):
             receiver_bits_ahead(key_size, 7)  # type: ignore[arg-type]
