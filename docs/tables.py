@@ -106,7 +106,7 @@ def key_sizes() -> str:
         of_both = (key.form.share_bits for key in (dealt, converted) if key.form)
         shares.append((*sizes, *map(str, of_both), str(converted.share_bits_max)))
         order = _order(converted)
-        receivers = _receivers(order.receiver_bits)[:parties]
+        receivers = tuple(_receiver(order.receiver_bits, number) for number in range(1, parties + 1))
         length = dealing_length(Redistribution(order, receivers))
         numbers = (order.form.mask_bound.bit_length(), order.receiver_bits, length, threshold * length)
         changes.append((*sizes, *map(str, numbers), str(len(receivers[0].to_bytes()))))
@@ -154,14 +154,12 @@ def _modulus() -> int:
 
 
 @cache
-def _receivers(bits: int) -> tuple[ReceiverKey, ...]:
-    found: list[ReceiverKey] = []
-    for modulus in count((1 << bits - 1) | 1, 2):
-        if len(found) == max(parties for parties, _ in SHARED):
-            break
+def _receiver(bits: int, number: int) -> ReceiverKey:
+    lowest = _receiver(bits, number - 1).modulus + 2 if number > 1 else (1 << bits - 1) | 1
+    for modulus in count(lowest, 2):
         with suppress(InvalidReceiver):
-            found.append(ReceiverKey(modulus, 4))
-    return tuple(found)
+            return ReceiverKey(modulus, 4)
+    raise AssertionError("numbers of the form of a receiver's modulus are many")
 
 
 def _order(key: ThresholdPublicKey) -> Order:
