@@ -125,6 +125,8 @@ class AllianceConfig:
                 listed = ", ".join(f'"{name}" = "{address}"' for name, address in member.applications)
                 lines.append(f"applications = {{ {listed} }}")
             lines += party_lines(member)
+            if member.receiver is not None:
+                lines += member.receiver.to_lines()
         for client in self.clients:
             lines += ["", "[[clients]]", f'name = "{client.name}"', *party_lines(client)]
         return "\n".join(lines) + "\n"

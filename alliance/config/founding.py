@@ -7,13 +7,13 @@ What it may say beyond what this version can do (other engines, weights) has the
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from alliance.config.fields import only, tables, value
+from alliance.config.framing import framed, u32
 from alliance.config.parties import read_key, read_name
 from alliance.errors import ConfigError
 from quorum import QuorumSystem, UnsatisfiableSizes
@@ -59,15 +59,15 @@ class FoundingRecord:
         """
         sizes = (self.system.member_count, self.system.faulty_max)
         parts = [self.name.encode(), self.created.encode()]
-        parts += [ENGINE.encode(), PROFILE.encode(), VOTES.encode(), *map(_u32, sizes)]
-        parts.append(_u32(len(self.members)))
+        parts += [ENGINE.encode(), PROFILE.encode(), VOTES.encode(), *map(u32, sizes)]
+        parts.append(u32(len(self.members)))
         for member in self.members:
-            parts += [member.name.encode(), member.organisation.encode(), _u32(WEIGHT), member.identity]
+            parts += [member.name.encode(), member.organisation.encode(), u32(WEIGHT), member.identity]
         for pairs in (self.operators, self.keys):
-            parts.append(_u32(len(pairs)))
+            parts.append(u32(len(pairs)))
             for name, content in pairs:
                 parts += [name.encode(), content]
-        return sha256(_DOMAIN + b"".join(_u32(len(part)) + part for part in parts)).digest()
+        return sha256(_DOMAIN + framed(*parts)).digest()
 
     def to_lines(self) -> list[str]:
         """The table in TOML; ``from_table`` gives back an equal value."""
@@ -167,7 +167,3 @@ def _key_ids(table: Mapping[str, Any], where: str) -> tuple[tuple[str, bytes], .
 def _require(found: object, supported: object, key: str, where: str) -> None:
     if found != supported:
         raise ConfigError(f"{where}: this version supports {key} = {supported!r} only, not {found!r:.80}")
-
-
-def _u32(number: int) -> bytes:
-    return struct.pack(">I", number)

@@ -12,8 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from alliance.config import receiver as receivers
 from alliance.config.fields import only, value
 from alliance.config.identity import check, read_certificate
+from alliance.config.receiver import Receiver
 from alliance.errors import ConfigError
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -22,6 +24,9 @@ PORT_MAX = 65535
 APPLICATION_PORT = 100
 APPLICATION_PLACES = 64
 """An application's port lies so many APPLICATION_PORTs at most above its member's: its name says how many."""
+
+_PARTY_KEYS = ("name", "identity", "certificate")
+_MEMBER_KEYS = (*_PARTY_KEYS, "organisation", "address", "applications", *receivers.FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,14 @@ class Member(Party):
     """``address`` is host:port, as its peers and clients reach it; ``organisation`` is who runs it.
 
     ``applications`` are (name, host:port) of the application processes that this member runs elsewhere than
-    at the address that follows from their names.
+    at the address that follows from their names. ``receiver`` is its key for the next dealing of shares; who
+    was made by a dealer on one machine has none yet.
     """
 
     address: str
     organisation: str
     applications: tuple[tuple[str, str], ...] = ()
+    receiver: Receiver | None = None
 
     def application_address(self, application: str) -> str:
         """Where this member's executor of an application answers clients.
@@ -85,25 +92,32 @@ def party_lines(party: Party) -> list[str]:
 
 def read_member(table: Mapping[str, Any], where: str) -> Member:
     """Raises ConfigError."""
-    only(table, ("name", "organisation", "address", "applications", "identity", "certificate"), where)
-    address = _address(value(table, "address", str, where), where)
+    only(table, _MEMBER_KEYS, where)
+    address = read_address(value(table, "address", str, where), where)
     applications = table.get("applications", {})
     if not isinstance(applications, dict):
         raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
     for name, elsewhere in applications.items():
         if not NAME.fullmatch(name) or not isinstance(elsewhere, str):
             raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
-        _address(elsewhere, where)
+        read_address(elsewhere, where)
     _apart([("the server", address), *((f"'{name}'", at) for name, at in applications.items())], where)
+    name, identity, certificate = read_party(table, where)
     return Member(
-        *_party(table, where), address, read_name(table, where, "organisation"), tuple(applications.items())
+        name,
+        identity,
+        certificate,
+        address,
+        read_name(table, where, "organisation"),
+        tuple(applications.items()),
+        receivers.read(table, name, identity, where),
     )
 
 
 def read_client(table: Mapping[str, Any], where: str) -> Party:
     """Raises ConfigError."""
-    only(table, ("name", "identity", "certificate"), where)
-    return Party(*_party(table, where))
+    only(table, _PARTY_KEYS, where)
+    return Party(*read_party(table, where))
 
 
 def read_name(table: Mapping[str, Any], where: str, key: str = "name") -> str:
@@ -123,7 +137,8 @@ def _apart(listeners: Sequence[tuple[str, str]], where: str) -> None:
         seen[address] = who
 
 
-def _address(address: str, where: str) -> str:
+def read_address(address: str, where: str) -> str:
+    """Raises ConfigError unless it is host:port."""
     if not ADDRESS.fullmatch(address) or not 0 < int(address.rpartition(":")[2]) <= PORT_MAX:
         raise ConfigError(f"{where}: {address!r:.80} is no address: write host:port")
     return address
@@ -142,8 +157,8 @@ def read_key(table: Mapping[str, Any], key: str, where: str) -> bytes:
     return found
 
 
-def _party(table: Mapping[str, Any], where: str) -> tuple[str, bytes, x509.Certificate]:
-    """What members and clients have in common."""
+def read_party(table: Mapping[str, Any], where: str) -> tuple[str, bytes, x509.Certificate]:
+    """What members and clients have in common. Raises ConfigError."""
     name, identity = read_name(table, where), read_key(table, "identity", where)
     certificate = _certificate(table, where)
     check(name, identity, certificate, where)

@@ -1,0 +1,248 @@
+"""A request file: what a party asks to be in an alliance that somebody else founds, signed by its own keys.
+
+The party makes its keys on its own machine and hands out this text; whoever founds the alliance never holds
+them. Everything in it is public. It has one spelling: ``to_toml`` of what was read gives the same text again,
+so that whoever compares fingerprints has compared everything.
+
+A member's request brings three more public keys: its organisation's operator key, which signs for the place
+of this member in the organisation; a one-time key to which the founding's shares are sealed (X25519, for
+RFC 9180); and its receiver key for the next time that shares are handed on.
+"""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from alliance.config import receiver as receivers
+from alliance.config.fields import only, value
+from alliance.config.framing import framed
+from alliance.config.identity import certify_itself
+from alliance.config.parties import Member, Party, party_lines, read_address, read_key, read_name, read_party
+from alliance.config.receiver import Receiver
+from alliance.errors import ConfigError
+from alliance.keys import ed25519
+from quorum.receivers import InvalidReceiver, ReceiverKey
+
+FORMAT = "alliance-request/1"
+FILE_BYTES_MAX = 16 * 1024
+SUFFIX = ".request"
+_DOMAIN = b"alliance/v1 request\x00"
+_OPERATOR_DOMAIN = b"alliance/v1 request operator\x00"
+_BASE64_WIDTH = 76
+_CLIENT_KEYS = ("format", "kind", "name", "identity", "certificate", "signature")
+_MEMBER_KEYS = (
+    *_CLIENT_KEYS,
+    *("organisation", "address", "operator", "opening_key", "operator_signature"),
+    *receivers.FIELDS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What a member's request says beyond a client's. Keys are public, 32 bytes each.
+
+    ``operator`` is the Ed25519 key of the organisation, ``opening_key`` the member's one-time X25519 key.
+    """
+
+    organisation: str
+    address: str
+    operator: bytes
+    opening_key: bytes
+    receiver: Receiver
+    operator_signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, checked when it was read or made: ``seat`` is None for a client."""
+
+    name: str
+    identity: bytes
+    certificate: x509.Certificate
+    seat: Seat | None
+    signature: bytes = field(repr=False, default=b"")
+
+    @property
+    def kind(self) -> str:
+        return "client" if self.seat is None else "member"
+
+    @property
+    def party(self) -> Party:
+        """The member or client as alliance.toml is to have it."""
+        if self.seat is None:
+            return Party(self.name, self.identity, self.certificate)
+        seat = self.seat
+        return Member(
+            self.name,
+            self.identity,
+            self.certificate,
+            seat.address,
+            seat.organisation,
+            receiver=seat.receiver,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file in hex, as sha256sum prints it."""
+        return sha256(self.to_toml().encode()).hexdigest()
+
+    def statement(self) -> bytes:
+        """What the identity signs: the domain, then all fields, each after its length as u32."""
+        parts = [self.kind.encode(), self.name.encode(), self.identity]
+        parts.append(self.certificate.public_bytes(Encoding.DER))
+        if (seat := self.seat) is not None:
+            parts += [seat.organisation.encode(), seat.address.encode(), seat.operator, seat.opening_key]
+            parts += [seat.receiver.key, seat.receiver.signature, seat.operator_signature]
+        return _DOMAIN + framed(*parts)
+
+    def to_toml(self) -> str:
+        """The file's text; ``from_toml`` gives back an equal value."""
+        lines = [
+            f"# '{self.name}' asks to be in an alliance. Public, made by 'alliance request', never edited.",
+            "# Send it to whoever founds the alliance, and read out by telephone what sha256sum says of it.",
+            f'format = "{FORMAT}"',
+            f'kind = "{self.kind}"',
+            f'name = "{self.name}"',
+        ]
+        if (seat := self.seat) is not None:
+            lines += [f'organisation = "{seat.organisation}"', f'address = "{seat.address}"']
+        lines += party_lines(self.party)
+        if seat is not None:
+            lines += [f'operator = "{seat.operator.hex()}"', f'opening_key = "{seat.opening_key.hex()}"']
+            encoded = textwrap.wrap(base64.b64encode(seat.receiver.key).decode(), _BASE64_WIDTH)
+            lines += ['receiver_key = """', *encoded, '"""']
+            lines.append(f'receiver_signature = "{seat.receiver.signature.hex()}"')
+            lines.append(f'operator_signature = "{seat.operator_signature.hex()}"')
+        return "\n".join([*lines, f'signature = "{self.signature.hex()}"']) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str, where: str) -> Request:
+        """``where`` is the file, which errors begin with. Raises ConfigError, also for a false signature."""
+        if len(text) > FILE_BYTES_MAX:
+            raise ConfigError(f"{where} is larger than {FILE_BYTES_MAX} bytes: it is no request")
+        try:
+            table = tomllib.loads(text)
+        except (ValueError, RecursionError):
+            raise ConfigError(f"{where} is no request, or a truncated one: ask for the file again") from None
+        if table.get("format") != FORMAT:
+            raise ConfigError(
+                f"{where} is no request that this version reads: its format is not '{FORMAT}'; 'alliance"
+                " request' makes one"
+            )
+        kind = value(table, "kind", str, where)
+        if kind not in ("member", "client"):
+            raise ConfigError(f"{where}: the kind is 'member' or 'client', not {kind!r:.80}")
+        only(table, _MEMBER_KEYS if kind == "member" else _CLIENT_KEYS, where)
+        name, identity, certificate = read_party(table, where)
+        seat = _seat(table, name, identity, where) if kind == "member" else None
+        request = cls(name, identity, certificate, seat, _signature(table, "signature", where))
+        request._verify(where)
+        if request.to_toml() != text:
+            raise ConfigError(
+                f"{where}: the request of '{name}' is not as it was made: it was edited on its way; ask for"
+                " the file again"
+            )
+        return request
+
+    def _verify(self, where: str) -> None:
+        _check_signature(self.identity, self.signature, self.statement(), "signature", where)
+        if (seat := self.seat) is not None:
+            statement = operator_statement(seat.organisation, seat.operator, self.name, self.identity)
+            _check_signature(seat.operator, seat.operator_signature, statement, "operator_signature", where)
+
+
+def operator_statement(organisation: str, operator: bytes, name: str, identity: bytes) -> bytes:
+    """What an organisation's operator key signs: that the member of this name and identity is run by it."""
+    return _OPERATOR_DOMAIN + framed(organisation.encode(), operator, name.encode(), identity)
+
+
+def request_as_client(name: str, identity: Ed25519PrivateKey) -> Request:
+    """A client's request, signed. ``name`` as a name of parties must be."""
+    public = identity.public_key().public_bytes_raw()
+    return _signed(Request(name, public, certify_itself(name, identity), None), identity)
+
+
+def request_as_member(
+    name: str,
+    organisation: str,
+    address: str,
+    identity: Ed25519PrivateKey,
+    operator: Ed25519PrivateKey,
+    opening_key: X25519PublicKey,
+    receiver: ReceiverKey,
+) -> Request:
+    """A member's request, signed by its identity and by its organisation's operator key."""
+    public = identity.public_key().public_bytes_raw()
+    operator_public = operator.public_key().public_bytes_raw()
+    encoded = receiver.to_bytes()
+    seat = Seat(
+        organisation,
+        address,
+        operator_public,
+        opening_key.public_bytes_raw(),
+        Receiver(encoded, identity.sign(Receiver.statement(name, public, encoded))),
+        operator.sign(operator_statement(organisation, operator_public, name, public)),
+    )
+    return _signed(Request(name, public, certify_itself(name, identity), seat), identity)
+
+
+def grouped(digest: str) -> str:
+    """A fingerprint as one reads it out: hex digits in groups of four."""
+    return " ".join(textwrap.wrap(digest, 4))
+
+
+def _signed(request: Request, identity: Ed25519PrivateKey) -> Request:
+    return replace(request, signature=identity.sign(request.statement()))
+
+
+def _seat(table: Mapping[str, Any], name: str, identity: bytes, where: str) -> Seat:
+    key = "".join(value(table, "receiver_key", str, where).split())
+    receiver = receivers.read({**table, "receiver_key": key}, name, identity, where)
+    if receiver is None:
+        raise ConfigError(f"{where}: 'receiver_key' is missing")
+    try:
+        ReceiverKey.from_bytes(receiver.key)
+    except InvalidReceiver as error:
+        raise ConfigError(f"{where}: '{name}' cannot receive shares: {error}") from None
+    try:
+        opening_key = bytes.fromhex(value(table, "opening_key", str, where))
+        # A point of small order gives the same secret to everybody.
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(opening_key))
+    except ValueError:
+        raise ConfigError(f"{where}: 'opening_key' must be an X25519 public key, 64 hex digits") from None
+    return Seat(
+        read_name(table, where, "organisation"),
+        read_address(value(table, "address", str, where), where),
+        read_key(table, "operator", where),
+        opening_key,
+        receiver,
+        _signature(table, "operator_signature", where),
+    )
+
+
+def _signature(table: Mapping[str, Any], key: str, where: str) -> bytes:
+    try:
+        return bytes.fromhex(value(table, key, str, where))
+    except ValueError:
+        raise ConfigError(f"{where}: '{key}' is not hex digits") from None
+
+
+def _check_signature(key: bytes, signature: bytes, statement: bytes, what: str, where: str) -> None:
+    try:
+        ed25519.verify(key, signature, statement)
+    except ed25519.InvalidSignature:
+        raise ConfigError(
+            f"{where}: its {what} does not fit: the request was altered, or made with another key; ask for"
+            " the file again"
+        ) from None

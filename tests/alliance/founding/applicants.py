@@ -1,0 +1,73 @@
+"""Parties that ask to be in an alliance, with all their secrets in one hand."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from dataclasses import dataclass, field, replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from alliance.founding.request import Request, Seat, request_as_client, request_as_member
+from quorum.receivers import ReceiverSecret, receiver_bits
+from shoup_rsa._entropy import random_below
+from shoup_rsa.redistribution import paillier
+
+NAMES = ("anna", "bert", "carl", "dora", "emil", "fritz")
+KEY_SIZE = 2048
+
+
+@functools.cache
+def receivers() -> tuple[ReceiverSecret, ...]:
+    """Six of real size, from four primes: each pair makes another modulus."""
+    bits = receiver_bits(KEY_SIZE)
+    primes = [prime for _ in range(2) for prime in paillier.draw_primes(bits, random_below)]
+    return tuple(
+        ReceiverSecret(first, second, paillier.draw_generator(first, second, random_below))
+        for first, second in itertools.combinations(primes, 2)
+    )
+
+
+@dataclass
+class Applicant:
+    """A member to be. ``operator`` may be another member's, too."""
+
+    name: str
+    organisation: str
+    receiver: ReceiverSecret
+    operator: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    identity: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    opening: X25519PrivateKey = field(default_factory=X25519PrivateKey.generate)
+
+    @functools.cached_property
+    def request(self) -> Request:
+        return request_as_member(
+            self.name,
+            self.organisation,
+            f"{self.name}.example:7400",
+            self.identity,
+            self.operator,
+            self.opening.public_key(),
+            self.receiver.key,
+        )
+
+    def says(self, **changes: object) -> Request:
+        """Its request with other fields, signed by its own identity nevertheless."""
+        seat = self.request.seat
+        assert seat is not None
+        own = {key: changes.pop(key) for key in list(changes) if key in Seat.__dataclass_fields__}
+        altered = replace(self.request, seat=replace(seat, **own), **changes)  # type: ignore[arg-type]
+        return replace(altered, signature=self.identity.sign(altered.statement()))
+
+
+def applicants() -> list[Applicant]:
+    """Six members to be; anna and fritz are of one organisation."""
+    made = [
+        Applicant(name, f"{name}-ag", receiver) for name, receiver in zip(NAMES, receivers(), strict=True)
+    ]
+    return [*made[:5], replace(made[5], organisation="anna-ag", operator=made[0].operator)]
+
+
+def client(name: str) -> Request:
+    return request_as_client(name, Ed25519PrivateKey.generate())
