@@ -10,11 +10,13 @@ from alliance.cli import (
     alarms,
     evidence,
     init,
+    join,
     listen,
     propose,
     receipts,
     rekey,
     renew,
+    request,
     serve,
     share,
     sign,
@@ -64,6 +66,8 @@ def alliance(
 
 demo.register(app)
 init.register(app)
+request.register(app)
+join.register(app)
 serve.register(app)
 step_down.register(app)
 status.register(app)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alliance.cli import passphrase
-from alliance.cli.output import Folder, Format, Output, emit, lesson, plural, prose, reporting, say, talker
+from alliance.cli import founded, passphrase
+from alliance.cli.output import Folder, Format, Output, emit, lesson, plural, prose, reporting, talker
 from alliance.errors import ConfigError
 
 if TYPE_CHECKING:
-    from alliance.config.file import AllianceConfig
     from alliance.founding.plan import Founding
 
 EPILOG = lesson(
@@ -22,14 +22,13 @@ EPILOG = lesson(
     alliance init farm
     alliance init farm --members 11 --faults 2 --bits 3072
     alliance init farm --purpose web:4 --purpose tokens:3
+    alliance init farm --from anna.request bert.request carl.request dora.request emil.request fritz.request
     alliance init farm --names anna,bert,carl,dora,emil,fritz --address anna.example:7400 --address …
     """,
     "0 created  ·  2 refused, and nothing was written  ·  9 created, but the report was not taken",
 )
-TRUST = (
-    "The dealer, which was this process, saw every key: everybody in this alliance has trusted it, and this"
-    " machine, to forget them. Its secrets (the primes, the whole RSA key) were never written and are gone."
-)
+OWN = ("--members", "--host", "--base-port", "--address", "--names", "--organisations", "--clients")
+"""What the dealer is told only when it makes everybody's keys."""
 _STAGES = {
     "first prime": "searching for the first safe prime: {:,} candidates",
     "second prime": "searching for the second safe prime: {:,} candidates",
@@ -38,6 +37,50 @@ _STAGES = {
 }
 
 
+Requests = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[REQUEST]…", help="Further request files, after --from.", show_default=False),
+]
+From = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--from",
+        metavar="REQUEST…",
+        help="Deal to the parties that made these files by 'alliance request'.",
+        show_default=False,
+    ),
+]
+Members = Annotated[
+    int | None, typer.Option("--members", min=1, max=255, help="Number of members.", show_default="6")
+]
+BasePort = Annotated[
+    int | None,
+    typer.Option(
+        "--base-port",
+        min=1,
+        max=65535,
+        help="Port of the first member; the next ones follow.",
+        show_default="7400",
+    ),
+]
+Addresses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="Address of a member; once per member.", show_default=False
+    ),
+]
+Clients = Annotated[
+    int | None, typer.Option("--clients", min=0, max=10_000, help="Number of clients.", show_default="2")
+]
+Attest = Annotated[
+    int | None,
+    typer.Option(
+        "--attest",
+        metavar="N",
+        help="Executors that certify a reply together: f+1 to n-f.",
+        show_default="2f+1",
+    ),
+]
 Purposes = Annotated[
     list[str] | None,
     typer.Option(
@@ -55,22 +98,16 @@ def register(app: typer.Typer) -> None:
 
 def init(
     folder: Folder,
-    members: Annotated[
-        int | None, typer.Option("--members", min=1, max=255, help="Number of members.", show_default="6")
-    ] = None,
+    requests: Requests = None,
+    given: From = None,
+    members: Members = None,
     faults: Annotated[int, typer.Option("--faults", help="Members that may fail or lie; f take 5f+1.")] = 1,
-    bits: Annotated[int, typer.Option("--bits", help="Size of the RSA key.")] = 2048,
-    host: Annotated[str, typer.Option("--host", help="Host of all addresses.")] = "127.0.0.1",
-    base_port: Annotated[
-        int,
-        typer.Option("--base-port", min=1, max=65535, help="Port of the first member; the next ones follow."),
-    ] = 7400,
-    address: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--address", metavar="HOST:PORT", help="Address of a member; once per member.", show_default=False
-        ),
+    bits: Annotated[int, typer.Option("--bits", help="Size of the RSA keys.")] = 2048,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Host of all addresses.", show_default="127.0.0.1")
     ] = None,
+    base_port: BasePort = None,
+    address: Addresses = None,
     names: Annotated[
         str | None,
         typer.Option("--names", metavar="A,B,C…", help="Names of the members.", show_default="member-1,…"),
@@ -79,45 +116,48 @@ def init(
         str | None,
         typer.Option(metavar="A,B,C…", help="Who runs each member, in order.", show_default="the members"),
     ] = None,
-    clients: Annotated[int, typer.Option("--clients", min=0, max=10_000, help="Number of clients.")] = 2,
+    clients: Clients = None,
     name: Annotated[str, typer.Option("--name", help="Name of the alliance.")] = "alliance",
+    attest: Attest = None,
     purpose: Purposes = None,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Create an alliance: keys, certificates, and a folder for each party.
+    """Create an alliance: on this machine, or for parties that have made their own keys.
 
     One RSA key is dealt to the members: enough of them together sign with it, fewer cannot. With a second one
-    f+1 of them certify the replies of applications. With each --purpose there is one more, for documents that
-    the alliance signs for others. DIR gets alliance.toml, public.pem and public-attestation.pem (for
-    everybody), members/NAME and clients/NAME (one folder for each party, its keys encrypted with the
-    passphrase; 'alliance rekey' changes that later). The operator.pem in a member's folder is its
-    organisation's key for changes of the alliance itself, which a later version makes: keep it elsewhere,
-    offline. Whoever runs this sees every key, so run it where all parties are willing to trust it.
-    """
-    from alliance.founding import dealer, plan
+    members certify the replies of applications. With each --purpose there is one more, for documents that the
+    alliance signs for others. Whoever runs this sees these keys, so run it where all are willing to trust it.
 
-    member_names = _names(members, names)
-    founding = plan.Founding(
-        name=name,
-        member_names=member_names,
-        addresses=_addresses(member_names, address or [], host, base_port),
-        client_names=[f"client-{number}" for number in range(1, clients + 1)],
-        faulty_max=faults,
-        key_size=bits,
-        purposes=[_purpose(text) for text in purpose or []],
-        organisations=_listed(organisations),
+    With --from, every party has made its own keys by 'alliance request', and sends its request file. DIR gets
+    what everybody may see: alliance.toml, the public keys, and alliance.dealing, in which each member's
+    shares are sealed to it. Send DIR to all; each runs 'alliance join'. The dealer never holds an identity.
+
+    Without it, the dealer makes everybody's keys, which is for trying out, and for few who trust one another:
+    DIR also gets members/NAME and clients/NAME, one folder for each party, its keys encrypted with the
+    passphrase; 'alliance rekey' changes that later. The operator.pem in a member's folder is its
+    organisation's key for changes of the alliance itself: keep it elsewhere, offline.
+    """
+    terms = Terms(name, faults, bits, [_purpose(text) for text in purpose or []], attest)
+    if given:
+        own = dict(zip(OWN, (members, host, base_port, address, names, organisations, clients), strict=True))
+        _refuse_own({**own, "--passphrase-file": passphrase_file})
+        _deal_to([*given, *(requests or [])], terms, folder, output)
+        return
+    if requests:
+        raise ConfigError(f"{requests[0]}: name request files after --from, or one folder alone")
+    listed = _names(members, names)
+    _found(
+        terms.founding(
+            listed,
+            _addresses(listed, address or [], host or "127.0.0.1", base_port or 7400),
+            2 if clients is None else clients,
+            _listed(organisations),
+        ),
+        folder,
+        passphrase_file,
+        output,
     )
-    plan.check(founding)
-    _check_vacant(folder)
-    secret = passphrase.obtain(passphrase_file, prompt="Passphrase for the new keys", confirm=True)
-    with founding_progress() as progress:
-        config = dealer.found(founding, folder, secret, progress)
-    with reporting(f"'{config.name}' is created in {folder}"):
-        if output is Format.JSON:
-            emit(_report(founding, config, folder))
-        else:
-            _tell(config, folder)
 
 
 @contextmanager
@@ -125,6 +165,80 @@ def founding_progress() -> Iterator[Callable[[str, int], None]]:
     """What the dealer does, on one line of standard error if that is a terminal."""
     with talker().status("creating the alliance") as status:
         yield lambda stage, count: status.update(_STAGES.get(stage, stage).format(count))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is agreed on, whoever the parties are."""
+
+    name: str
+    faults: int
+    bits: int
+    purposes: list[tuple[str, int]]
+    attest: int | None
+
+    def founding(self, names: list[str], addresses: list[str], clients: int, runs: list[str]) -> Founding:
+        """For parties whose keys the dealer makes."""
+        from alliance.founding.plan import Founding
+
+        return Founding(
+            name=self.name,
+            member_names=names,
+            addresses=addresses,
+            client_names=[f"client-{number}" for number in range(1, clients + 1)],
+            faulty_max=self.faults,
+            key_size=self.bits,
+            purposes=self.purposes,
+            organisations=runs,
+            attest=self.attest,
+        )
+
+
+def _found(founding: Founding, folder: Path, passphrase_file: Path | None, output: Format) -> None:
+    from alliance.founding import dealer, plan
+
+    plan.check(founding)
+    _check_vacant(folder)
+    secret = passphrase.obtain(passphrase_file, prompt="Passphrase for the new keys", confirm=True)
+    with founding_progress() as progress:
+        config = dealer.found(founding, folder, secret, progress)
+    with reporting(f"'{config.name}' is created in {folder}"):
+        if output is Format.JSON:
+            emit(founded.on_one_machine(config, folder))
+        else:
+            founded.tell_on_one_machine(config, folder)
+
+
+def _deal_to(files: list[Path], terms: Terms, folder: Path, output: Format) -> None:
+    from alliance.founding import by_request
+    from alliance.keys.passphrase import keep_out_of_core_files
+
+    requests = by_request.read_requests(files)
+    founding = by_request.plan(
+        requests,
+        name=terms.name,
+        faults=terms.faults,
+        key_size=terms.bits,
+        purposes=terms.purposes,
+        attest=terms.attest,
+    )
+    _check_vacant(folder)
+    keep_out_of_core_files()
+    with founding_progress() as progress:
+        config = by_request.found_for(founding, list(requests.values()), folder, progress)
+    with reporting(f"'{config.name}' is created in {folder}"):
+        if output is Format.JSON:
+            emit(founded.by_request(config, folder, requests))
+        else:
+            founded.tell_by_request(config, folder, requests)
+
+
+def _refuse_own(options: Mapping[str, object]) -> None:
+    for option, value in options.items():
+        if value is not None and value != []:
+            raise ConfigError(
+                f"{option} does not go with --from: the parties' requests say it, and no passphrase is needed"
+            )
 
 
 def _names(members: int | None, names: str | None) -> list[str]:
@@ -167,76 +281,3 @@ def _check_vacant(folder: Path) -> None:
     """Before anybody is asked for a passphrase."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and is not empty: name a new folder")
-
-
-def _report(founding: Founding, config: AllianceConfig, folder: Path) -> dict[str, Any]:
-    from alliance.keys.folder import public_file
-    from alliance.proofs.receipt import key_fingerprint, load_public_key
-
-    return {
-        "directory": str(folder),
-        "name": config.name,
-        "alliance_id": config.alliance_id.hex(),
-        "members": [
-            {
-                "name": member.name,
-                "organisation": member.organisation,
-                "address": member.address,
-                "folder": str(folder / "members" / member.name),
-            }
-            for member in config.members
-        ],
-        "clients": [
-            {"name": client.name, "folder": str(folder / "clients" / client.name)}
-            for client in config.clients
-        ],
-        "faults": config.system.faulty_max,
-        "decision_quorum": config.system.decision,
-        "key_bits": founding.key_size,
-        "key_fingerprint": key_fingerprint(load_public_key(config.key.to_pem())),
-        "public_key": str(folder / "public.pem"),
-        "purposes": [
-            {
-                "name": purpose,
-                "threshold": key.threshold,
-                "public_key": str(folder / public_file(purpose)),
-            }
-            for purpose, key in config.purpose_keys
-        ],
-        "note": TRUST,
-    }
-
-
-def _tell(config: AllianceConfig, folder: Path) -> None:
-    from alliance.config.file import ATTESTATION
-    from alliance.keys.folder import public_file
-    from alliance.proofs.receipt import key_fingerprint, load_public_key
-
-    system = config.system
-    say(
-        f"Founded '{config.name}': {plural(system.member_count, 'member')}, {system.decision} of them decide"
-        f" and sign, {plural(system.faulty_max, 'fault')} withstood."
-    )
-    say(f"  {folder}/alliance.toml, public.pem   public; everybody has the same")
-    for purpose, key in config.purpose_keys:
-        if purpose != ATTESTATION:
-            say(f"  {folder}/{public_file(purpose)}   {key.threshold} members sign for '{purpose}'")
-    for kind, parties in (("members", config.members), ("clients", config.clients)):
-        listed = [party.name for party in parties]
-        brief = ", ".join(listed if len(listed) <= 6 else [*listed[:2], "…", listed[-1]])
-        if listed:
-            say(f"  {folder}/{kind}/   {brief}")
-    say("")
-    say("Everybody compares, by telephone, what is in the folder with what the dealer reads out here:")
-    say(f"  alliance_id in alliance.toml   {config.alliance_id.hex()}")
-    say(f"  SHA-256 of public.pem in DER   {key_fingerprint(load_public_key(config.key.to_pem()))}")
-    say("")
-    say(f"{TRUST} Hand each folder to its party, delete it here, and let the party run 'alliance rekey'.")
-    say("")
-    say("Next:")
-    say(f"  alliance serve {folder}/members/{config.members[0].name}      (and every other member)")
-    if config.clients:
-        client = f"{folder}/clients/{config.clients[0].name}"
-        say(f"  alliance status {client}")
-        say(f"  alliance propose {client} 'open the gate' --receipt receipt.json")
-        say(f"  alliance verify --key {folder}/public.pem receipt.json")

@@ -28,7 +28,7 @@ FORMAT = 2
 FILE_BYTES_MAX = 16 * 1024 * 1024
 KEY_BITS_MIN = 2048
 ATTESTATION = "attestation"
-"""The purpose of the key that certifies applications' replies; its threshold is f + 1."""
+"""The purpose of the key that certifies applications' replies."""
 PURPOSES_MAX = KEYS_MAX - 1
 
 
@@ -89,7 +89,7 @@ class AllianceConfig:
 
     @property
     def attestation(self) -> ThresholdRsaScheme:
-        """How f + 1 members certify an application's reply. Raises ConfigError without that key."""
+        """How members certify an application's reply together. Raises ConfigError without that key."""
         return ThresholdRsaScheme(self.purpose_key(ATTESTATION), self.context)
 
     def member_index(self, name: str) -> int:
@@ -198,10 +198,6 @@ class AllianceConfig:
             enough = system.one_correct <= other.threshold <= system.report
             if (other.parties, other.epoch) != (system.member_count, self.epoch) or not enough:
                 raise ConfigError(f"{FILE}: the key for '{purpose}' is not one of this alliance")
-            if purpose == ATTESTATION and other.threshold != system.one_correct:
-                raise ConfigError(
-                    f"{FILE}: the attestation key needs {other.threshold} members, not {system.one_correct}"
-                )
 
 
 def load(folder: Path) -> AllianceConfig:
@@ -213,8 +209,8 @@ def load(folder: Path) -> AllianceConfig:
         return AllianceConfig.from_toml(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} does not exist: name a folder that 'alliance init' made"
-            " (an alliance, or one of its members/… or clients/…)"
+            f"{path} does not exist: name a folder that 'alliance init' made (an alliance, or one of its"
+            " members/… or clients/…), or one that has joined by 'alliance join'"
         ) from None
     except NotADirectoryError:
         raise ConfigError(f"{folder} is not a folder") from None

@@ -11,6 +11,9 @@ from alliance.config.parties import ADDRESS, NAME
 from alliance.errors import ConfigError
 from quorum import QuorumSystem, UnsatisfiableSizes
 
+KEY_SIZES = range(2048, 8192 + 1, 128)
+"""Of shared keys, in bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Founding:
@@ -18,7 +21,7 @@ class Founding:
 
     ``purposes`` are (name, threshold) of further keys, for what the alliance signs for others.
     ``organisations`` are those that run the members, in their order; by default each member is run by one
-    of its own name.
+    of its own name. ``attest`` is the threshold of the attestation key; by default, 2 f + 1.
     """
 
     name: str
@@ -29,6 +32,12 @@ class Founding:
     key_size: int
     purposes: Sequence[tuple[str, int]] = ()
     organisations: Sequence[str] = ()
+    attest: int | None = None
+
+    def thresholds(self, system: QuorumSystem) -> tuple[tuple[str, int], ...]:
+        """(purpose, threshold) of each key beside the agreement key, the attestation key first."""
+        attest = 2 * system.faulty_max + 1 if self.attest is None else self.attest
+        return ((ATTESTATION, attest), *self.purposes)
 
 
 def check(founding: Founding) -> QuorumSystem:
@@ -53,25 +62,26 @@ def check(founding: Founding) -> QuorumSystem:
         raise ConfigError("two members or clients have the same name")
     if founding.faulty_max < 1:
         raise ConfigError("an alliance that tolerates no fault is not worth its messages: --faults 1 or more")
-    if not 2048 <= founding.key_size <= 8192 or founding.key_size % 128:
+    if founding.key_size not in KEY_SIZES:
         raise ConfigError("--bits must be 2048 to 8192, in steps of 128")
     try:
         system = QuorumSystem(len(founding.member_names), founding.faulty_max)
     except UnsatisfiableSizes as error:
         raise ConfigError(str(error)) from None
-    _check_purposes(founding.purposes, system)
+    _check_purposes(founding, system)
     return system
 
 
-def _check_purposes(purposes: Sequence[tuple[str, int]], system: QuorumSystem) -> None:
-    names = [name for name, _ in purposes]
+def _check_purposes(founding: Founding, system: QuorumSystem) -> None:
+    names = [name for name, _ in founding.purposes]
     if len(set(names)) != len(names) or len(names) >= PURPOSES_MAX:
         raise ConfigError(f"a purpose is there twice, or there are more than {PURPOSES_MAX - 1}")
-    for name, threshold in purposes:
+    for name in names:
         if not NAME.fullmatch(name):
             raise ConfigError(f"{name!r:.80} names no purpose: use a-z, 0-9 and '-', 63 characters at most")
         if name in (AGREEMENT, ATTESTATION):
             raise ConfigError(f"'{name}' is a key that every alliance has: name the purpose otherwise")
+    for name, threshold in founding.thresholds(system):
         if not system.one_correct <= threshold <= system.report:
             raise ConfigError(
                 f"the threshold of '{name}' must be {system.one_correct} (at least one correct member agrees)"

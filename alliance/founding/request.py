@@ -221,10 +221,13 @@ def _seat(table: Mapping[str, Any], name: str, identity: bytes, where: str) -> S
         X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(opening_key))
     except ValueError:
         raise ConfigError(f"{where}: 'opening_key' must be an X25519 public key, 64 hex digits") from None
+    operator = read_key(table, "operator", where)
+    if operator == identity:
+        raise ConfigError(f"{where}: the operator key is the identity: an organisation has a key of its own")
     return Seat(
         read_name(table, where, "organisation"),
         read_address(value(table, "address", str, where), where),
-        read_key(table, "operator", where),
+        operator,
         opening_key,
         receiver,
         _signature(table, "operator_signature", where),

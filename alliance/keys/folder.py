@@ -32,6 +32,7 @@ from alliance.keys.channel import (
     is_certified_by,
     utc_now,
 )
+from alliance.keys.opening import OPENING
 from alliance.keys.sealing import require_new_passphrase
 
 IDENTITY, TLS_KEY, OPERATOR = "identity.pem", "tls.pem", "operator.pem"
@@ -186,8 +187,11 @@ def _resealed(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> d
     if operator.exists():  # unless it is kept elsewhere, as it should be
         key = sealing.unseal_signing(sealing.read(operator), operator, old)
         sealed[OPERATOR] = sealing.seal(key, new)
-    secrets = map(shares.sealing_file, shares.generations(folder))
-    for name in (*secrets, *map(handover.receiver_file, handover.receivers(folder))):
+    names = [*map(shares.sealing_file, shares.generations(folder))]
+    names += map(handover.receiver_file, handover.receivers(folder))
+    if (folder / OPENING).exists():
+        names.append(OPENING)
+    for name in names:
         sealed[name] = secret_file.seal(name, secret_file.unseal(folder / name, old), new)
     return sealed
 

@@ -1,0 +1,93 @@
+"""``alliance join``: a party takes the alliance into the folder that its request was made with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alliance.cli import founded, passphrase
+from alliance.cli.output import Format, Output, emit, lesson, prose, reporting, say
+
+if TYPE_CHECKING:
+    from alliance.founding.join import Joined
+
+EPILOG = lesson(
+    """
+    alliance join anna farm
+    alliance join anna farm --passphrase-file mine.txt -o json
+    """,
+    "0 joined, or had joined before  ·  2 folder or passphrase is wrong, or the alliance is not as requested,"
+    " or its dealing is false: nothing was written  ·  9 joined, but the report was not taken",
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("join", help=prose(join), epilog=EPILOG)(join)
+
+
+def join(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="The folder that 'alliance request' made.", show_default=False),
+    ],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ALLIANCE",
+            help="The folder from the dealer: alliance.toml and alliance.dealing.",
+            show_default=False,
+        ),
+    ],
+    passphrase_file: passphrase.PassphraseFile = None,
+    output: Output = Format.TEXT,
+) -> None:
+    """Take the alliance that was founded for your request into your folder.
+
+    Checks that the party is in alliance.toml as it asked to be, that the shared keys are consistent and this
+    member's shares fit them, and keeps the shares, encrypted with the passphrase. Then the one-time key of
+    the request is erased: the dealing file is of no use to anybody any more. Nothing is written if anything
+    is wrong; interrupted, the same command goes on. Compare by telephone what it tells: a dealer who gives
+    different alliances to different parties is found out by that alone.
+    """
+    from alliance.founding import join as joining
+    from alliance.founding.join import own_request
+
+    name = own_request(folder).name
+    secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {name}")
+    joined = joining.join(folder, source, secret)
+    with reporting(f"'{name}' is in the alliance '{joined.config.name}'"):
+        if output is Format.JSON:
+            emit(_report(folder, joined))
+        else:
+            _tell(folder, joined)
+
+
+def _report(folder: Path, joined: Joined) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "name": joined.party.name,
+        "alliance": joined.config.name,
+        "alliance_id": joined.config.alliance_id.hex(),
+        "key_fingerprint": founded.fingerprint(joined.config),
+        "anew": joined.anew,
+    }
+
+
+def _tell(folder: Path, joined: Joined) -> None:
+    from alliance.config.parties import Member
+    from alliance.keys.folder import OPERATOR
+
+    config, party = joined.config, joined.party
+    verb = "is now" if joined.anew else "already is"
+    say(f"'{party.name}' {verb} in '{config.name}': {founded.sizes(config)}.")
+    say("")
+    say("Compare by telephone with the dealer and the other parties, who must have the same:")
+    founded.tell_identifiers(config)
+    say("")
+    if (folder / OPERATOR).exists():
+        say(f"Move {folder / OPERATOR} to a place that is offline.")
+    serves = isinstance(party, Member)
+    say("Next, when everybody has the same:")
+    say(f"  alliance serve {folder}" if serves else f"  alliance status {folder}")
