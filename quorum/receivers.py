@@ -15,6 +15,7 @@ _BITS_STEP = 256
 def receiver_bits(key_size: int) -> int:
     """The length of receivers' moduli that suffices for shared keys of ``key_size`` bits.
 
-    It does the first time that shares are handed on, in alliances of at most 31 members.
+    It does the first time that shares are handed on within an alliance, whatever the threshold, of at most 30
+    members, and of 31 that tolerate six faults.
     """
     return -(-(key_size + 1024) // _BITS_STEP) * _BITS_STEP

@@ -96,6 +96,15 @@ class QuorumSystem:
         """Members of whom at least one is correct: f + 1. docs/concepts/protocol.md, section 1."""
         return self.faulty_max + 1
 
+    @property
+    def mostly_correct(self) -> int:
+        """Members of whom most are correct: 2f + 1. The attestation key's threshold, unless told otherwise.
+
+        One correct signer would do for a reply. With 2f + 1 that still holds when, beside f liars, up to f
+        old shares of correct members are in wrong hands: backups that were forgotten. n - f reach it.
+        """
+        return 2 * self.faulty_max + 1
+
     def leader(self, view: int) -> int:
         """Give the member, 0..n-1, that leads `view` >= 0: view mod n (docs/concepts/protocol.md, section 1).
 

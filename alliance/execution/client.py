@@ -1,4 +1,4 @@
-"""The client of an application: has commands ordered, and collects what f + 1 executors say came of them.
+"""The client of an application: has commands ordered, and collects what executors say came of them.
 
 ::
 
@@ -37,7 +37,7 @@ from verifiable_log.merkle_tree import ProofError
 
 TIMEOUT_SECONDS = 30.0
 HEDGE_SECONDS = 0.5
-"""Without an answer for so long, one more executor is asked than f + 1."""
+"""Without an answer for so long, one more executor is asked than have to answer."""
 
 LATE_SECONDS = 30.0
 """An executor that did not help is asked after the others for so long."""
@@ -132,7 +132,8 @@ class ExecutionClient:
     # -- collecting ----------------------------------------------------------------------------------
 
     async def _collect(self, receipt: Receipt) -> Reply:
-        """Asks f + 1 executors, more of them when these do not help, all of them again until it is done."""
+        """Asks as many executors as the attestation key needs, more of them when these do not help, all of
+        them again until it is done."""
         collection = _Collection(self, receipt)
         while True:
             reply = await self._round(collection)
@@ -177,7 +178,7 @@ class ExecutionClient:
 
     def _order(self, slot: int) -> list[int]:
         """Whom to ask first: the same for all clients of a slot, whose replies then cost one share each of
-        ``f + 1`` executors, and others for the next slot. Those who were late or wrong come last for a while.
+        the same executors, and others for the next slot. Those who were late or wrong come last for a while.
         """
         now, count = asyncio.get_running_loop().time(), len(self.config.members)
         return sorted(

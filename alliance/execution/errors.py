@@ -8,7 +8,7 @@ from alliance.proofs.receipt import Receipt
 
 
 class ReplyMissing(AllianceError):
-    """The command is ordered, but f + 1 executors have not given one answer in time.
+    """The command is ordered, but too few executors have given one answer in time.
 
     ``receipt`` proves the order. Handing it to ``ExecutionClient.reply`` asks again.
     """

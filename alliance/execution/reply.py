@@ -1,6 +1,7 @@
-"""Certified replies: what f + 1 executors say came of a command, in one RSA signature of the attestation key.
+"""Certified replies: what executors say came of a command, in one RSA signature of the attestation key.
 
-At least one of them is correct, so whoever holds ``public-attestation.pem`` may rely on it, offline.
+More than f of them sign, so at least one is correct: whoever holds ``public-attestation.pem`` may rely on it,
+offline.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Reply:
         return self.outcome.statement().encode(self.context)
 
     def verify(self, key: RSAPublicKey) -> None:
-        """Raises InvalidReceipt unless f + 1 members of the key's alliance gave this answer."""
+        """Raises InvalidReceipt unless so many members of the key's alliance as it needs gave this answer."""
         if key_fingerprint(key) != self.key_fingerprint:
             raise InvalidReceipt(
                 f"the reply is of another key: its key begins {self.key_fingerprint[:16]}, the given one"

@@ -36,7 +36,7 @@ class Founding:
 
     def thresholds(self, system: QuorumSystem) -> tuple[tuple[str, int], ...]:
         """(purpose, threshold) of each key beside the agreement key, the attestation key first."""
-        attest = 2 * system.faulty_max + 1 if self.attest is None else self.attest
+        attest = system.mostly_correct if self.attest is None else self.attest
         return ((ATTESTATION, attest), *self.purposes)
 
 

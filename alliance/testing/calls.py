@@ -13,7 +13,7 @@ _UNCHECKED = b"s" * 64
 
 @dataclass(eq=False)
 class Call:
-    """One command or query. Times are in seconds since the run began; ``outcome`` comes when f + 1 agree."""
+    """One command or query. Times are in seconds since the run began; ``outcome`` comes when 2f + 1 agree."""
 
     client: str
     payload: bytes

@@ -232,7 +232,7 @@ class Simulation:
                 self._tell(call, member.name, liar.answer(outcome) if liar is not None else outcome)
 
     def _tell(self, call: Call, member: str, outcome: Outcome) -> None:
-        call.hear(member, outcome, self._system.one_correct, self.now)
+        call.hear(member, outcome, self._system.mostly_correct, self.now)
         if call.outcome is not None:
             self._waiting.remove(call)
         honest = [said for said, names in call.said.items() if names - set(self._liars)]

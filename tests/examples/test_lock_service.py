@@ -1,4 +1,4 @@
-"""The lock service as processes: six servers, three executors, holders that are killed, and a resource."""
+"""The lock service as processes: six servers, four executors, holders that are killed, and a resource."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.worlds.processes import (
 )
 
 MODULE = "examples.lock_service"
-EXECUTORS = ("member-2", "member-3", "member-5")
+EXECUTORS = ("member-2", "member-3", "member-4", "member-5")
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = environment() | {"PYTHONPATH": str(ROOT)}
 
@@ -134,19 +134,19 @@ def test_the_command_line_passes_codes_on(cluster: Cluster, executors: Executors
 
 
 def test_executors_that_end_and_come_back_remember(cluster: Cluster, executors: Executors) -> None:
-    """SIGTERM to two of three, and both must answer afterwards: the third is killed."""
+    """SIGTERM to three of four, and all of them must answer afterwards: the fourth is killed."""
     with locks(cluster, 1) as anna, locks(cluster, 2) as bert:
         with anna.lock("gate") as held:
-            for name in EXECUTORS[:2]:
+            for name in EXECUTORS[:3]:
                 executors.stop(name)
                 assert (cluster.member(name) / "lock.state").stat().st_size > 0
-            executors.kill(EXECUTORS[2])
-            executors.start(*EXECUTORS[:2])
+            executors.kill(EXECUTORS[3])
+            executors.start(*EXECUTORS[:3])
             with pytest.raises(LockTaken):
                 bert.acquire("gate", wait=0)
         with bert.lock("gate") as later:
             assert later.token > held.token
-    executors.start(EXECUTORS[2])
+    executors.start(EXECUTORS[3])
 
 
 def test_wrong_usage_is_one_line(cluster: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -135,6 +135,15 @@ def test_one_digest_at_most_is_forced_and_one_vote_fewer_could_force_two(n: int,
 
 
 @pytest.mark.parametrize(("n", "f"), ENUMERATED)
+def test_most_of_mostly_correct_members_are_correct_and_the_correct_ones_are_enough(n: int, f: int) -> None:
+    members = frozenset(range(n))
+    s = QuorumSystem(n, f)
+    for liars in subsets(members, f):
+        assert all(len(chosen - liars) > f for chosen in subsets(members, s.mostly_correct))
+    assert s.one_correct <= s.mostly_correct <= s.report
+
+
+@pytest.mark.parametrize(("n", "f"), ENUMERATED)
 def test_one_correct_is_the_least_set_with_a_correct_member(n: int, f: int) -> None:
     members = frozenset(range(n))
     s = QuorumSystem(n, f)

@@ -72,7 +72,7 @@ class Locking:
 
     async def _serve(self) -> None:
         """One executor more than has to answer, so that one could be down."""
-        members = self._config.members[-self._config.system.one_correct - 1 :]
+        members = self._config.members[-self._config.attestation.threshold - 1 :]
         addresses = dict(zip([m.name for m in members], free_addresses(len(members)), strict=True))
         config = replace(
             self._config,

@@ -219,8 +219,8 @@ def refounded(config: AllianceConfig, *purposes: tuple[str, AgreementKey]) -> Al
     return replace(config, purpose_keys=purposes, founding=replace(config.founding, keys=ids))
 
 
-def test_the_attestation_key_is_one_of_its_own_for_f_plus_1_members(farm: Farm, text: str) -> None:
-    assert farm.config.attestation.threshold == farm.config.system.one_correct
+def test_the_attestation_key_is_one_of_its_own_for_2f_plus_1_members(farm: Farm, text: str) -> None:
+    assert farm.config.attestation.threshold == farm.config.system.mostly_correct
     ((name, attestation),) = farm.config.purpose_keys
 
     def refuse_keys(match: str, *purposes: tuple[str, AgreementKey]) -> None:

