@@ -26,13 +26,16 @@ class CombineFailed(Exception):
     """The endorsements do not combine.
 
     ``culprits`` are the members *proven* to have sent a bad signature; ``unproven`` those whose
-    endorsement carries no proof, so that nothing can be said of them yet: ask them for one.
+    endorsement carries no proof, so that nothing can be said of them yet: ask them for one. ``wrong_key`` is
+    a line for people when proven endorsements of a whole quorum do not combine: then whoever made the key is
+    to blame, and no member. Otherwise it is empty.
     """
 
-    def __init__(self, culprits: tuple[int, ...], unproven: tuple[int, ...]) -> None:
+    def __init__(self, culprits: tuple[int, ...], unproven: tuple[int, ...], wrong_key: str = "") -> None:
         super().__init__(f"proven bad: {list(culprits)}, without a proof: {list(unproven)}")
         self.culprits = culprits
         self.unproven = unproven
+        self.wrong_key = wrong_key
 
 
 class Scheme(Protocol):

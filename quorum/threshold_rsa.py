@@ -3,6 +3,10 @@
 The only importer of shoup_rsa. Not imported by ``quorum/__init__``: the engine, which imports quorum,
 must not reach the keys.
 
+A key is of one of two kinds, and nothing but the founding of an alliance minds which: an ordinary one has a
+modulus that one dealer made; the modulus of a composite one is a product of such, each from another dealer,
+so that none of them knows the key. A member's share of it is one share of each factor.
+
 Members count from 0, share indices from 1 (0 is the secret's place on the polynomial).
 """
 
@@ -17,7 +21,7 @@ from quorum.statement import Context
 from quorum.system import QuorumSystem
 from shoup_rsa import InvalidKey as InvalidAgreementKey
 from shoup_rsa import InvalidKeyFile, WrongEpoch, WrongPassphrase
-from shoup_rsa import ThresholdPublicKey as AgreementKey
+from shoup_rsa import PublicKey as AgreementKey
 
 __all__ = [
     "AgreementKey",
@@ -29,10 +33,22 @@ __all__ = [
     "WrongPassphrase",
     "deal_agreement_key",
     "deal_key",
+    "factors_of",
+    "read_agreement_key",
 ]
 
 SELF_TEST = b"alliance/share self-test\x00"
 """What a share signs to be tried out: no statement, and no document of anybody."""
+
+
+def read_agreement_key(encoded: bytes) -> AgreementKey:
+    """The key, of either kind, that its ``to_bytes`` gave. Raises InvalidAgreementKey."""
+    return shoup_rsa.public_key_from_bytes(encoded)
+
+
+def factors_of(key: AgreementKey) -> tuple[AgreementKey, ...]:
+    """The keys that a dealer each has made: of an ordinary key itself. No factor is ever used alone."""
+    return tuple(key.factors) if isinstance(key, shoup_rsa.CompositePublicKey) else (key,)
 
 
 def deal_agreement_key(
@@ -70,7 +86,7 @@ def deal_key(
 
 
 class ThresholdRsaScheme:
-    """Certificates under a Shoup-shared RSA key: 256 bytes at 2048 bits, whatever the quorum's size."""
+    """Certificates under a Shoup-shared RSA key: as long as its modulus, whatever the quorum's size."""
 
     def __init__(self, key: AgreementKey, context: Context) -> None:
         """Raises ValueError when the key is of another epoch than the context."""
@@ -90,7 +106,7 @@ class ThresholdRsaScheme:
     def combine(self, endorsements: Sequence[Endorsement]) -> bytes:
         by_member = one_statement(endorsements, self.threshold)
         message = endorsements[0].statement.encode(self._context)
-        shares: list[shoup_rsa.SignatureShare] = []
+        shares: list[shoup_rsa.AnySignatureShare] = []
         malformed: list[int] = []
         for member, endorsement in by_member.items():
             try:
@@ -103,7 +119,8 @@ class ThresholdRsaScheme:
             return self.key.combine(message, shares)
         except shoup_rsa.CombineFailed as failure:
             culprits = (*malformed, *(index - 1 for index in failure.culprits))
-            raise CombineFailed(culprits, tuple(index - 1 for index in failure.unproven)) from None
+            unproven = tuple(index - 1 for index in failure.unproven)
+            raise CombineFailed(culprits, unproven, _wrong_key(failure)) from None
 
     def verify(self, message: bytes, signature: bytes) -> None:
         try:
@@ -120,9 +137,9 @@ class ThresholdRsaScheme:
             raise InvalidEndorsement(endorsement.member, error.reason) from None
         return VerifiedEndorsement(endorsement)
 
-    def _share(self, endorsement: Endorsement) -> shoup_rsa.SignatureShare:
+    def _share(self, endorsement: Endorsement) -> shoup_rsa.AnySignatureShare:
         try:
-            share = shoup_rsa.SignatureShare.from_bytes(self.key, endorsement.signature)
+            share = self.key.share_from_bytes(endorsement.signature)
         except shoup_rsa.InvalidShare as error:
             raise InvalidEndorsement(endorsement.member, error.reason) from None
         if share.index != endorsement.member + 1:
@@ -145,6 +162,19 @@ class ThresholdRsaEndorser:
         """
         key.check_dealing()
         return cls(shoup_rsa.open_key_share(sealed, sealing_key, key))
+
+    @classmethod
+    def compose(cls, key: AgreementKey, parts: Sequence[ThresholdRsaEndorser]) -> ThresholdRsaEndorser:
+        """A member's share of a composite key, from its shares of all factors, in order; each is checked.
+
+        Raises InvalidAgreementKey unless they are one member's, of this key, and right.
+        """
+        if not isinstance(key, shoup_rsa.CompositePublicKey):
+            raise InvalidAgreementKey("a key of one dealer has no factors")
+        shares = [part._share for part in parts if isinstance(part._share, shoup_rsa.KeyShare)]
+        share = shoup_rsa.CompositeKeyShare(key, tuple(shares))
+        share.check()
+        return cls(share)
 
     def seal(self, sealing_key: bytes) -> bytes:
         """The share file, encrypted under a long random key: it has the lowest cost of passphrases."""
@@ -174,3 +204,10 @@ class ThresholdRsaEndorser:
     def endorse(self, message: bytes, *, proven: bool) -> bytes:
         share = self._share.sign_share(message, proof="compact" if proven else "none")
         return share.to_bytes(self._share.public_key)
+
+
+def _wrong_key(failure: shoup_rsa.CombineFailed) -> str:
+    """What the failure says of the key, when no member is to blame; else nothing."""
+    if isinstance(failure, shoup_rsa.BadFactor):
+        return str(failure)
+    return "" if failure.culprits or failure.unproven else str(failure)

@@ -21,12 +21,19 @@ from alliance.config.parties import Member, Party, party_lines, read_client, rea
 from alliance.config.timing import DEFAULT_TIMING, Timing
 from alliance.errors import ConfigError
 from quorum import Context, QuorumSystem
-from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaScheme
+from quorum.threshold_rsa import (
+    AgreementKey,
+    InvalidAgreementKey,
+    ThresholdRsaScheme,
+    factors_of,
+    read_agreement_key,
+)
 
 FILE = "alliance.toml"
 FORMAT = 2
 FILE_BYTES_MAX = 16 * 1024 * 1024
 KEY_BITS_MIN = 2048
+"""Of each modulus that a dealer has made: a composite key with one shorter factor has a dealer the less."""
 ATTESTATION = "attestation"
 """The purpose of the key that certifies applications' replies."""
 PURPOSES_MAX = KEYS_MAX - 1
@@ -182,19 +189,21 @@ class AllianceConfig:
                 " member"
             )
         for purpose, other in ((AGREEMENT, key), *self.purpose_keys):
-            if other.key_size < KEY_BITS_MIN:
+            bits = min(factor.key_size for factor in factors_of(other))
+            if bits < KEY_BITS_MIN:
                 raise ConfigError(
-                    f"{FILE}: the {purpose} key has {other.key_size} bits, fewer than {KEY_BITS_MIN}"
+                    f"{FILE}: the {purpose} key has a modulus of {bits} bits, fewer than {KEY_BITS_MIN}"
                 )
         if (key.parties, key.threshold, key.epoch) != (system.member_count, system.decision, self.epoch):
             raise ConfigError(
                 f"{FILE}: the agreement key is for {key.threshold} of {key.parties} members in epoch"
                 f" {key.epoch}, the alliance needs {system.decision} of {system.member_count} in {self.epoch}"
             )
-        moduli = {key.modulus: AGREEMENT}
+        moduli = {factor.modulus: AGREEMENT for factor in factors_of(key)}
         for purpose, other in self.purpose_keys:
-            if moduli.setdefault(other.modulus, purpose) != purpose:
-                raise ConfigError(f"{FILE}: the key for '{purpose}' is the {moduli[other.modulus]} key")
+            for factor in factors_of(other):
+                if (owner := moduli.setdefault(factor.modulus, purpose)) != purpose:
+                    raise ConfigError(f"{FILE}: the key for '{purpose}' has the modulus of the {owner} key")
             enough = system.one_correct <= other.threshold <= system.report
             if (other.parties, other.epoch) != (system.member_count, self.epoch) or not enough:
                 raise ConfigError(f"{FILE}: the key for '{purpose}' is not one of this alliance")
@@ -265,6 +274,6 @@ def _purpose_keys(table: Mapping[str, Any]) -> tuple[tuple[str, AgreementKey], .
 
 def _agreement_key(text: str, what: str = "'agreement_key'") -> AgreementKey:
     try:
-        return AgreementKey.from_bytes(base64.b64decode(text, validate=True))
+        return read_agreement_key(base64.b64decode(text, validate=True))
     except (binascii.Error, InvalidAgreementKey) as error:
         raise ConfigError(f"{FILE}: {what} is no threshold public key: {error}") from None

@@ -34,6 +34,7 @@ from quorum.threshold_rsa import (
     InvalidKeyFile,
     ThresholdRsaEndorser,
     WrongPassphrase,
+    read_agreement_key,
 )
 
 FORMAT = "alliance-dealing/1"
@@ -170,7 +171,7 @@ class Dealing:
     def _from_table(cls, table: dict[str, Any]) -> Dealing:
         context = octets(table["context"])
         keys = tuple(
-            (_name(entry["purpose"]), AgreementKey.from_bytes(packed(entry["key"])))
+            (_name(entry["purpose"]), read_agreement_key(packed(entry["key"])))
             for entry in items(table, "keys")
         )
         if len(context) != CONTEXT_BYTES or not 0 < len(keys) <= KEYS_MAX:

@@ -65,6 +65,11 @@ class MemberLog:
         if self._is_due("suspected", member):
             log.warning("%s is suspected: %s", self._name(member), text)
 
+    def wrong_key(self, reason: str) -> None:
+        """The key that decides does not sign, and no member is to blame: the dealers are, or one of them."""
+        if self._is_due("wrong key", len(self._config.members)):
+            log.error("nothing can be certified: %s", reason)
+
     def _name(self, member: int) -> str:
         return self._config.members[member].name
 

@@ -95,6 +95,8 @@ class ServerWorld:
         try:
             self.inbox.post(Combined(combine(self.config.scheme, endorsements)))
         except CombineFailed as failure:
+            if failure.wrong_key:
+                self.log.wrong_key(failure.wrong_key)
             statement = endorsements[0].statement
             self.inbox.post(CombinationFailed(statement, failure.culprits, failure.unproven))
 

@@ -170,8 +170,13 @@ class _Collection:
     def result(self) -> Signed:
         if not self._shares.enough:
             raise SigningRefused(self.report(), self._named(self._refusals), self._receipt)
+        try:
+            signature = self._shares.signature()
+        except ValueError as error:
+            purpose = self._order.occasion.purpose
+            raise SigningRefused(f"'{purpose}' cannot be signed: {error}", (), self._receipt) from None
         return Signed(
-            self._order.document(self._shares.signature()),
+            self._order.document(signature),
             self._order,
             self._receipt,
             tuple(self._client.config.members[member].name for member in self._shares.members),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from quorum.threshold_rsa import AgreementKey
-from shoup_rsa import InvalidShare, Scheme, SignatureShare, SigningRequest
+from shoup_rsa import AnySignatureShare, CombineFailed, InvalidShare, Scheme, SigningRequest
 from shoup_rsa.private_key import (
     ThresholdPrivateKey,
     finish_jwt,
@@ -48,7 +48,7 @@ class Shares:
     def __init__(self, key: AgreementKey, message: bytes) -> None:
         self._key = key
         self._message = message
-        self._good: dict[int, SignatureShare] = {}
+        self._good: dict[int, AnySignatureShare] = {}
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ class Shares:
     def add(self, member: int, encoded: bytes) -> None:
         """Raises ValueError, with the reason, for what is no valid share of this member's."""
         try:
-            share = SignatureShare.from_bytes(self._key, encoded)
+            share = self._key.share_from_bytes(encoded)
             if share.index != member + 1:
                 raise ValueError(f"it is the share of member {share.index}")
             self._key.verify_share(self._message, share)
@@ -71,8 +71,14 @@ class Shares:
         self._good[member] = share
 
     def signature(self) -> bytes:
-        """Combined and verified. There must be enough."""
-        return _request(self._key, self._message).combine(self._key, self._good.values())
+        """Combined and verified. There must be enough.
+
+        Raises ValueError when right shares do not combine: then the key's dealer is to blame, and no member.
+        """
+        try:
+            return _request(self._key, self._message).combine(self._key, self._good.values())
+        except CombineFailed as error:
+            raise ValueError(str(error)) from None
 
 
 def _request(key: AgreementKey, message: bytes) -> SigningRequest:

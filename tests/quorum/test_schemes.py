@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -60,18 +60,42 @@ def signature_set() -> Alliance:
 
 def threshold_rsa() -> Alliance:
     import shoup_rsa
-    from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
 
     deals = [
         shoup_rsa.generate_threshold_key(MEMBERS, THRESHOLD, 1, 512, epoch=epoch, insecure_small_key=True)
         for epoch in (3, 3, 4)
     ]
+    return _dealt([(deal.public_key, deal.key_shares) for deal in deals])
+
+
+def composite_rsa() -> Alliance:
+    """Keys of two factors each, by different dealers."""
+    import shoup_rsa
+
+    deals = []
+    for epoch in (3, 3, 4):
+        factors = [
+            shoup_rsa.generate_threshold_key(
+                MEMBERS, THRESHOLD, 1, 512, epoch=epoch, factors=2, insecure_small_key=True
+            )
+            for _ in range(2)
+        ]
+        key = shoup_rsa.CompositePublicKey(tuple(one.public_key for one in factors), insecure_small_key=True)
+        held = zip(*(one.key_shares for one in factors), strict=True)
+        deals.append((key, [shoup_rsa.CompositeKeyShare(key, shares) for shares in held]))
+    return _dealt(deals)
+
+
+def _dealt(deals: Sequence[tuple[Any, Sequence[Any]]]) -> Alliance:
+    """The first is the alliance's; the second of another key, the third of another epoch."""
+    from quorum.threshold_rsa import ThresholdRsaEndorser, ThresholdRsaScheme
+
+    (key, shares), *_ = deals
     scheme, other_key, other_epoch = (
-        ThresholdRsaScheme(deal.public_key, Context(CONTEXT.alliance_id, deal.public_key.epoch))
-        for deal in deals
+        ThresholdRsaScheme(key, Context(CONTEXT.alliance_id, key.epoch)) for key, _ in deals
     )
-    other_alliance = ThresholdRsaScheme(deals[0].public_key, Context(b"\x08" * 32, 3))
-    endorsers = [ThresholdRsaEndorser(share) for share in deals[0].key_shares]
+    other_alliance = ThresholdRsaScheme(key, Context(b"\x08" * 32, 3))
+    endorsers = [ThresholdRsaEndorser(share) for share in shares]
     return Alliance(scheme, endorsers, [other_key, other_epoch, other_alliance])
 
 
@@ -79,7 +103,9 @@ def other_contexts() -> list[Context]:
     return [Context(CONTEXT.alliance_id, 4), Context(b"\x08" * 32, 3)]
 
 
-@pytest.fixture(scope="module", params=[signature_set, threshold_rsa], ids=lambda make: make.__name__)
+@pytest.fixture(
+    scope="module", params=[signature_set, threshold_rsa, composite_rsa], ids=lambda make: make.__name__
+)
 def alliance(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
@@ -189,9 +215,12 @@ def test_signature_sets_name_their_signers_and_refuse_other_bitmaps() -> None:
             SignatureSetScheme([key.public_key() for key in ed25519_keys(6)], threshold, CONTEXT)
 
 
-def test_every_quorum_gives_the_same_rsa_signature_and_unproven_shares_accuse_nobody() -> None:
+@pytest.mark.parametrize("make", [threshold_rsa, composite_rsa])
+def test_every_quorum_gives_the_same_rsa_signature_and_unproven_shares_accuse_nobody(
+    make: Callable[[], Alliance],
+) -> None:
     """ "Every subset of k gives the same bytes"; "a share without its proof is not evidence"."""
-    alliance = threshold_rsa()
+    alliance = make()
     assert len({combine(alliance.scheme, c).signature for c in combinations(alliance.all(), THRESHOLD)}) == 1
     endorsements = alliance.all()[:THRESHOLD]
     wrong = alliance.endorse(2, AcceptedStatement(0, 1, bytes(32)))
@@ -211,3 +240,21 @@ def test_a_key_of_another_epoch_is_not_taken_for_ours() -> None:
     deal = shoup_rsa.generate_threshold_key(6, 5, 1, 512, epoch=1, insecure_small_key=True)
     with pytest.raises(ValueError, match="epoch"):
         ThresholdRsaScheme(deal.public_key, Context(bytes(32), 2))
+
+
+def test_a_wrong_key_is_told_from_wrong_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proven shares of a quorum that do not combine: no member is to blame, and the line says who is."""
+    import shoup_rsa
+
+    alliance = composite_rsa()
+    endorsements = alliance.all(proven=True)
+    bad = shoup_rsa.BadFactor((), (), (2,))
+    monkeypatch.setattr(shoup_rsa.CompositePublicKey, "combine", lambda *_: (_ for _ in ()).throw(bad))
+    with pytest.raises(CombineFailed) as caught:
+        combine(alliance.scheme, endorsements)
+    assert (caught.value.culprits, caught.value.unproven) == ((), ())
+    assert "factor [2]" in caught.value.wrong_key
+    bad = shoup_rsa.CombineFailed((1,), ())
+    with pytest.raises(CombineFailed) as caught:
+        combine(alliance.scheme, endorsements)
+    assert (caught.value.culprits, caught.value.wrong_key) == ((0,), "")

@@ -28,7 +28,7 @@ from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
 from quorum import Endorser, QuorumSystem
 from quorum.threshold_rsa import ThresholdRsaEndorser
-from shoup_rsa import generate_threshold_key
+from shoup_rsa import CompositeKeyShare, CompositePublicKey, PublicKey, generate_threshold_key
 from tests.worlds.cluster import client_id
 from tests.worlds.court import Court
 from tests.worlds.gate import Dropped, Gate
@@ -58,18 +58,10 @@ def _public(name: str) -> bytes:
 
 @lru_cache(maxsize=8)
 def founded(
-    system: QuorumSystem, name: str = "simulated", epoch: int = EPOCH
+    system: QuorumSystem, name: str = "simulated", epoch: int = EPOCH, factors: int = 1
 ) -> tuple[AllianceConfig, tuple[Endorser, ...]]:
-    """An alliance and its members' shares, the same every time."""
-    dealing = generate_threshold_key(
-        system.member_count,
-        system.decision,
-        system.faulty_max,
-        KEY_BITS,
-        epoch=epoch,
-        insecure_small_key=True,
-        random_below=Random(system.member_count).randrange,
-    )
+    """An alliance and its members' shares, the same every time. With several factors its key is composite."""
+    public, endorsers = _dealt(system, epoch, factors)
     names = [f"member-{number + 1}" for number in range(system.member_count)]
     certificates = {one: certify_itself(one, key(one)) for one in names}
     members = tuple(
@@ -82,10 +74,31 @@ def founded(
         system,
         tuple(FoundingMember(one, one, _public(one)) for one in names),
         tuple((one, _public(f"operator of {one}")) for one in names),
-        (("agreement", dealing.public_key.key_id),),
+        (("agreement", public.key_id),),
     )
-    config = AllianceConfig(founding, dealing.public_key, members, clients, epoch=epoch)
-    return config, tuple(ThresholdRsaEndorser(share) for share in dealing.key_shares)
+    config = AllianceConfig(founding, public, members, clients, epoch=epoch)
+    return config, endorsers
+
+
+def _dealt(system: QuorumSystem, epoch: int, factors: int) -> tuple[PublicKey, tuple[Endorser, ...]]:
+    dealings = [
+        generate_threshold_key(
+            system.member_count,
+            system.decision,
+            system.faulty_max,
+            KEY_BITS,
+            epoch=epoch,
+            factors=factors,
+            insecure_small_key=True,
+            random_below=Random(system.member_count + 1000 * place).randrange,
+        )
+        for place in range(factors)
+    ]
+    if factors == 1:
+        return dealings[0].public_key, tuple(map(ThresholdRsaEndorser, dealings[0].key_shares))
+    public = CompositePublicKey(tuple(one.public_key for one in dealings), insecure_small_key=True)
+    held = zip(*(one.key_shares for one in dealings), strict=True)
+    return public, tuple(ThresholdRsaEndorser(CompositeKeyShare(public, shares)) for shares in held)
 
 
 class SignedGate(Gate):
@@ -147,9 +160,9 @@ class SignedCourt(Court):
         return replace(verdict, culprit=culprit)
 
 
-def signed_world(system: QuorumSystem, seed: int, **options: Any) -> TimedWorld:
+def signed_world(system: QuorumSystem, seed: int, factors: int = 1, **options: Any) -> TimedWorld:
     """With the options of ``TimedWorld``."""
-    config, endorsers = founded(system)
+    config, endorsers = founded(system, factors=factors)
     gate = SignedGate(config)
     court = SignedCourt(config, gate)
     signed: dict[str, Any] = {

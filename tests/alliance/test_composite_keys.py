@@ -1,0 +1,167 @@
+"""An alliance whose keys were made by two dealers each: everything is as with an ordinary key, but longer."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from alliance.config.file import AllianceConfig
+from alliance.errors import ConfigError
+from alliance.founding.plan import Founding
+from alliance.proofs.receipt import Receipt, load_public_key
+from alliance.server.member_log import MemberLog
+from alliance.signing import AuthorityRequest
+from alliance.signing.order import order_of, to_command
+from alliance.signing.shares import Shares
+from alliance.wire import peer_messages
+from alliance.wire.bounds import SHARE_BYTES_MAX
+from fab_paxos.messages import Certified, Endorsed
+from quorum import AcceptedStatement, CombineFailed, Endorsement, InvalidEndorsement, QuorumSystem
+from quorum.factors import compose
+from quorum.threshold_rsa import factors_of
+from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
+from tests.signing.samples import certificate, login, token
+from tests.worlds import factors
+from tests.worlds.signed_gate import signed_world
+from tests.worlds.timed import MILLISECOND, SECOND
+
+SIX = QuorumSystem(6, 1)
+EXAMPLE = Path(__file__).parents[2] / "examples" / "verify_receipt.py"
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Farm:
+    """As the other tests' farm, of the same names; its keys have two factors."""
+    folder = tmp_path_factory.mktemp("composite") / "farm"
+    addresses = [f"127.0.0.1:{7400 + index}" for index in range(len(MEMBERS))]
+    purposes = (("documents", 2),)
+    founding = Founding("farm", MEMBERS, addresses, CLIENTS, 1, factors.FACTOR_BITS, purposes)
+    with factors.cheap_key_files():
+        return Farm.open(folder, factors.found(founding, folder, PASSPHRASE))
+
+
+@pytest.fixture
+def receipt(farm: Farm) -> Receipt:
+    return Chain(farm).grow(3).receipt(2, 0, 0, 3)
+
+
+def test_the_file_says_which_factors(farm: Farm) -> None:
+    again = AllianceConfig.from_toml(farm.config.to_toml())
+    assert (again.key, again.purpose_keys) == (farm.config.key, farm.config.purpose_keys)
+    assert [len(factors_of(key)) for _, key in (("", again.key), *again.purpose_keys)] == [2, 2, 2]
+    assert (again.key.key_size, again.key.signature_length) == (4096, 512)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_stock_openssl_verifies_a_receipt(farm: Farm, receipt: Receipt, tmp_path: Path) -> None:
+    receipt.verify(load_public_key(farm.config.key.to_pem()))
+    public = farm.folder / "public.pem"
+    for name, content in (("message", receipt.message), ("signature", receipt.signature)):
+        (tmp_path / name).write_bytes(content)
+    command = ["openssl", "dgst", "-sha256", "-verify", public, "-signature", "signature", "message"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "Verified OK\n")
+
+
+def test_the_program_of_90_lines_verifies_a_receipt(farm: Farm, receipt: Receipt, tmp_path: Path) -> None:
+    (tmp_path / "receipt.json").write_text(receipt.to_json())
+    command = [sys.executable, EXAMPLE, farm.folder / "public.pem", tmp_path / "receipt.json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout[:9]) == (0, "verified:"), done.stderr
+
+
+def test_shares_and_certificates_pass_the_wire(farm: Farm) -> None:
+    statement = AcceptedStatement(0, 1, bytes(32))
+    message = statement.encode(farm.config.context)
+    proven = farm.endorsers[2].endorse(message, proven=True)
+    assert len(proven) < SHARE_BYTES_MAX
+    endorsed = Endorsed(Endorsement(statement, 2, proven))
+    assert peer_messages.decode(2, peer_messages.encode(endorsed)) == endorsed
+    farm.config.scheme.verify_endorsement(endorsed.endorsement)
+    certified = Certified(farm.certify(statement))
+    assert len(certified.certificate.signature) == 512
+    assert peer_messages.decode(0, peer_messages.encode(certified)) == certified
+
+
+def test_a_share_carries_all_factors_or_is_none(farm: Farm) -> None:
+    """Half of one, halves of two members, and a share of one factor's own key are all refused by name."""
+    statement = AcceptedStatement(0, 1, bytes(32))
+    message = statement.encode(farm.config.context)
+    mine, other = (farm.endorsers[member].endorse(message, proven=True) for member in (2, 3))
+    half = 4 + (len(mine) - 4) // 2
+    alone = factors.factor(SIX, SIX.decision, 0).endorsers[2].endorse(message, proven=True)
+    for false in (mine[:half], mine[:half] + other[half:], alone, alone[:4] + alone[4:] * 2):
+        with pytest.raises(InvalidEndorsement, match="member 2"):
+            farm.config.scheme.verify_endorsement(Endorsement(statement, 2, false))
+    good = [farm.endorse(member, statement) for member in range(4)]
+    for false in (mine[:half], mine[:half] + other[half:]):
+        with pytest.raises(CombineFailed) as caught:
+            farm.config.scheme.combine([*good, Endorsement(statement, 4, false)])
+        assert caught.value.culprits == (4,)
+
+
+def test_documents_of_a_purpose(farm: Farm) -> None:
+    """X.509 by its own authority, a token, and an SSH certificate."""
+    chain, config = Chain(farm), farm.config
+    endorsers = factors.composite(SIX, 2, 2)[1]
+    signed = {}
+    requests = {"web": certificate(), "ca": AuthorityRequest(30), "token": token(), "login": login()}
+    for number, (kind, request) in enumerate(requests.items(), 1):
+        chain.add(farm.submission(number, to_command("documents", request)))
+        order = order_of(config, chain.receipt(number, 0, 0, number))
+        shares = Shares(order.occasion.key, order.message)
+        for member in (1, 4):
+            shares.add(member, endorsers[member].endorse(order.message, proven=True))
+        signed[kind] = order.document(shares.signature())
+    authority = x509.load_pem_x509_certificate(signed["ca"])
+    x509.load_pem_x509_certificate(signed["web"]).verify_directly_issued_by(authority)
+    assert authority.public_key() == load_public_key(config.purpose_key("documents").to_pem())
+    key = jwt.PyJWK(config.purpose_key("documents").to_jwk())
+    unchecked = {"verify_iat": False, "verify_exp": False, "verify_aud": False}
+    assert jwt.decode(signed["token"].decode(), key, ["RS256"], options=unchecked)["iss"]
+    identity = serialization.load_ssh_public_identity(signed["login"])
+    assert isinstance(identity, serialization.SSHCertificate)
+    identity.verify_cert_signature()
+
+
+def test_a_factor_in_two_keys_is_refused(farm: Farm) -> None:
+    (_, attestation), (_, documents) = farm.config.purpose_keys
+    mixed = compose([factors_of(documents)[0], factors.factor(SIX, 2, 3).key])
+    assert mixed != documents
+    pairs = (("attestation", attestation), ("documents", mixed))
+    ids = (("agreement", farm.config.key.key_id), *((name, key.key_id) for name, key in pairs))
+    other = replace(farm.config, purpose_keys=pairs, founding=replace(farm.config.founding, keys=ids))
+    with pytest.raises(ConfigError, match="has the modulus of the attestation key"):
+        AllianceConfig.from_toml(other.to_toml())
+
+
+def test_a_simulated_alliance_decides_changes_its_leader_and_catches_up() -> None:
+    world = signed_world(SIX, 7, factors=2)
+    world.isolate(5)
+    for number in range(6):
+        world.submit(1 + number % 3, world.write(1, number))
+        world.advance(world.now + 20 * MILLISECOND)
+        if number == 3:
+            world.fire_view_timers()
+    world.advance(world.now + 2 * SECOND)
+    world.cut = set()
+    world.advance(world.now + 4 * SECOND)
+    world.check_all()
+    assert {tuple(sorted(member.decisions())) for member in world.members} == {(1, 2, 3, 4, 5)}
+
+
+def test_a_server_says_that_the_key_is_wrong_and_not_more_often_than_needed(
+    farm: Farm, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = MemberLog(farm.config)
+    for _ in range(3):
+        log.wrong_key("factor [2] fails")
+    assert [one.getMessage() for one in caplog.records] == ["nothing can be certified: factor [2] fails"]
