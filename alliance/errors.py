@@ -127,6 +127,20 @@ class InvalidRequest(AllianceError):
     exit_code = 2
 
 
+class InvalidCeremony(AllianceError):
+    """What dealers made in a ceremony gives no alliance; the text names whose part is wrong or missing.
+
+    ``dealers`` are the organisations whose part it is. ``proven``: each of them has signed what is wrong.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, dealers: tuple[str, ...], *, proven: bool = False) -> None:
+        super().__init__(message)
+        self.dealers = dealers
+        self.proven = proven
+
+
 class InvalidReceipt(AllianceError):
     """A receipt does not prove what it says, or is none."""
 

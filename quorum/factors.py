@@ -12,25 +12,14 @@ from math import gcd
 import shoup_rsa
 from quorum.system import QuorumSystem
 from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaEndorser
-from shoup_rsa import composite
-from shoup_rsa.sizes import FACTORS_MAX
-from shoup_rsa.trials import TRIALS, trial_messages, trial_scheme
-
-__all__ = [
-    "FACTORS_MAX",
-    "TRIALS",
-    "DealtFactor",
-    "check_factor",
-    "commit",
-    "compose",
-    "deal_factor",
-    "have_common_prime",
-    "is_long_enough",
-    "new_nonce",
-    "require_opening",
-]
+from shoup_rsa import composite, trials
+from shoup_rsa.composite.key import FACTORS, KEY_SIZE_MAX
 
 COMMITMENT_BYTES = NONCE_BYTES = 32
+FACTORS_MAX = FACTORS[-1]
+KEY_BITS_MAX = KEY_SIZE_MAX
+TRIALS = trials.TRIALS
+"""Trial signatures under each factor."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +55,13 @@ def deal_factor(
         progress=progress,
     )
     key = dealing.public_key
-    scheme, quorum = trial_scheme(key), dealing.key_shares[:threshold]
-    trials = tuple(
+    scheme, quorum = trials.trial_scheme(key), dealing.key_shares[:threshold]
+    signatures = tuple(
         # Without proofs: the dealer knows its shares.
         key.combine(message, [share.sign_share(message, scheme) for share in quorum], scheme)
-        for message in trial_messages(key)
+        for message in trials.trial_messages(key)
     )
-    return DealtFactor(key, tuple(map(ThresholdRsaEndorser, dealing.key_shares)), trials)
+    return DealtFactor(key, tuple(map(ThresholdRsaEndorser, dealing.key_shares)), signatures)
 
 
 def new_nonce() -> bytes:
@@ -93,10 +82,10 @@ def require_opening(commitment: bytes, key: AgreementKey, nonce: bytes) -> None:
         raise InvalidAgreementKey(str(error)) from None
 
 
-def check_factor(key: AgreementKey, trials: Sequence[bytes]) -> None:
-    """Raises InvalidAgreementKey unless the verification keys fit the modulus, and the trials are right."""
+def check_factor(key: AgreementKey, signatures: Sequence[bytes]) -> None:
+    """Raises InvalidAgreementKey unless the verification keys fit the modulus and the trials are right."""
     key.check_dealing()
-    shoup_rsa.check_trials(_ordinary(key), trials)
+    trials.check_trials(_ordinary(key), signatures)
 
 
 def is_long_enough(key: AgreementKey, factors: int) -> bool:

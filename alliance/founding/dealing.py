@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -130,8 +130,11 @@ class Dealing:
 
     def to_json(self) -> str:
         """The file's text; ``from_json`` gives back an equal value."""
+        return json.dumps({"format": FORMAT} | self.to_table(), indent=1) + "\n"
+
+    def to_table(self) -> dict[str, Any]:
+        """As an object of JSON; ``from_table`` gives back an equal value."""
         table: dict[str, Any] = {
-            "format": FORMAT,
             "context": self.context.hex(),
             "keys": [{"purpose": name, "key": base64(key.to_bytes())} for name, key in self.keys],
             "members": [
@@ -146,7 +149,7 @@ class Dealing:
         }
         if self.operator:
             table |= {"operator": self.operator.hex(), "signature": self.signature.hex()}
-        return json.dumps(table, indent=1) + "\n"
+        return table
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Dealing:
@@ -160,15 +163,16 @@ class Dealing:
         if not isinstance(table, dict) or table.get("format") != FORMAT:
             raise ConfigError(f"{where} is no dealing file of this version: its format is not '{FORMAT}'")
         try:
-            dealing = cls._from_table(table)
-        except (KeyError, TypeError, ValueError, InvalidAgreementKey) as error:
+            dealing = cls.from_table(table)
+        except (AttributeError, KeyError, TypeError, ValueError, InvalidAgreementKey) as error:
             raise ConfigError(f"{where}: a field is missing or wrong: {error}; ask for it anew") from None
         if dealing.to_json() != text:
             raise ConfigError(f"{where} is not as its dealer made it: it was edited; ask for it anew")
         return dealing
 
     @classmethod
-    def _from_table(cls, table: dict[str, Any]) -> Dealing:
+    def from_table(cls, table: Mapping[str, Any]) -> Dealing:
+        """Raises AttributeError, KeyError, TypeError or ValueError, of which InvalidAgreementKey is one."""
         context = octets(table["context"])
         keys = tuple(
             (_name(entry["purpose"]), read_agreement_key(packed(entry["key"])))

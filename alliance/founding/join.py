@@ -8,6 +8,7 @@ this is killed, the same command goes on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from alliance.config.file import FILE, AllianceConfig
 from alliance.config.founding import AGREEMENT
 from alliance.config.parties import Party
 from alliance.errors import ConfigError, KeyFileError
+from alliance.founding import ceremony, ceremony_folder
 from alliance.founding.by_request import DEALING_FILE, read_request
 from alliance.founding.dealing import FILE_BYTES_MAX, Dealing
+from alliance.founding.opening import Opening
 from alliance.founding.outcome import public_files
 from alliance.founding.party import request_file
 from alliance.founding.request import Request, Seat
@@ -54,21 +57,23 @@ def own_request(folder: Path) -> Request:
 
 
 def join(folder: Path, source: Path, passphrase: bytes) -> Joined:
-    """``source`` is a folder with the dealer's alliance.toml and, for a member, its dealing file.
+    """``source`` is a folder with the dealer's alliance.toml and, for a member, its dealing file; or one that
+    'alliance ceremony finish' has written, whose alliance.toml is computed anew from what the dealers signed.
 
-    Raises ConfigError when these are not what this party asked for, or not consistent; KeyFileError for
-    the folder's own keys and a wrong passphrase.
+    Raises ConfigError when these are not what this party asked for, or not consistent; InvalidCeremony;
+    KeyFileError for the folder's own keys and a wrong passphrase.
     """
     request = own_request(folder)
     config = config_file.load(source)
+    openings = ceremony_folder.openings_of(source, config, request)
     party = _own_row(config, request, source / FILE)
     load_credentials(folder, request.party, passphrase)
     joined = (folder / FILE).exists()
     if joined and config_file.load(folder).alliance_id != config.alliance_id:
         raise ConfigError(f"{folder} has joined another alliance: make another request for this one")
     try:
-        if request.seat is not None:
-            joined = _keep_shares(folder, config, request, request.seat, source, passphrase) and joined
+        if (seat := request.seat) is not None:
+            joined &= _keep_shares(folder, config, request, seat, source, openings, passphrase)
         if not (folder / FILE).exists():
             for name, content in public_files(config).items():
                 files.write_whole(folder / name, content)
@@ -101,7 +106,13 @@ def _own_row(config: AllianceConfig, request: Request, path: Path) -> Party:
 
 
 def _keep_shares(
-    folder: Path, config: AllianceConfig, request: Request, seat: Seat, source: Path, passphrase: bytes
+    folder: Path,
+    config: AllianceConfig,
+    request: Request,
+    seat: Seat,
+    source: Path,
+    openings: Sequence[Opening],
+    passphrase: bytes,
 ) -> bool:
     """Makes the shares durable; whether they were already, and the one-time key erased."""
     member = config.member_index(request.name)
@@ -109,8 +120,11 @@ def _keep_shares(
     opened = not (folder / OPENING).exists()
     if not there:
         opening_key = load_opening_key(folder, seat.opening_key, passphrase)
-        dealing = _read_dealing(source / DEALING_FILE, config)
-        shares = dealing.open(request, opening_key, str(source / DEALING_FILE))
+        if openings:
+            shares = ceremony.shares_of(config, openings, request, opening_key)
+        else:
+            dealing = _read_dealing(source / DEALING_FILE, config)
+            shares = dealing.open(request, opening_key, str(source / DEALING_FILE))
         add_shares(folder, FIRST, shares, passphrase)
     switch_to(folder, FIRST)
     try:

@@ -23,8 +23,9 @@ def assemble(
     clients: Sequence[Party],
     operators: Mapping[str, bytes],
     keys: Sequence[tuple[str, AgreementKey]],
+    created: str | None = None,
 ) -> AllianceConfig:
-    """The alliance that begins now, checked as every reader of its file checks it.
+    """The alliance that begins now, or began at ``created``, checked as every reader of its file checks it.
 
     ``operators`` are the Ed25519 public keys of the organisations that run members; ``keys`` are (purpose,
     key), the agreement key first. Raises ConfigError.
@@ -32,7 +33,7 @@ def assemble(
     config = AllianceConfig(
         founding=FoundingRecord(
             name,
-            utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created or utc_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             system,
             tuple(FoundingMember(one.name, one.organisation, one.identity) for one in members),
             tuple(operators.items()),
