@@ -1,6 +1,6 @@
 """The one-time key of a founding: the member's shares are sealed to it, and it is erased when they are kept.
 
-    opening.pem      an X25519 key, 32 bytes, encrypted under the folder's passphrase
+opening.pem      an X25519 key, 32 bytes, encrypted under the folder's passphrase
 """
 
 from __future__ import annotations

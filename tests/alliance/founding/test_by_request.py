@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alliance.keys.receiving import OPENING, RECEIVER
 
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION
@@ -16,7 +17,6 @@ from alliance.founding import by_request, party
 from alliance.founding.request import Request
 from alliance.keys import sealing, secret_file
 from alliance.keys.folder import IDENTITY, OPERATOR, TLS_KEY
-from alliance.keys.receiving import OPENING, RECEIVER
 from quorum import QuorumSystem
 from quorum.receivers import ReceiverSecret, generate_receiver, receiver_bits
 from shoup_rsa.keys import ThresholdPublicKey

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from alliance.keys.receiving import OPENING, RECEIVER, load_opening_key, load_receiver
 
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION, FILE, AllianceConfig
@@ -22,7 +23,6 @@ from alliance.founding.outcome import write_public
 from alliance.founding.request import request_as_client
 from alliance.keys import files, sealing, secret_file
 from alliance.keys import folder as keys
-from alliance.keys.receiving import OPENING, RECEIVER, load_opening_key, load_receiver
 from alliance.keys.shares import load_endorser
 from quorum.receivers import ReceiverKey
 from quorum.threshold_rsa import ThresholdRsaEndorser
