@@ -73,6 +73,8 @@ Errors are raised, never returned: see `shoup_rsa.errors`. Randomness comes from
 
 from shoup_rsa._arith import backend, use_backend
 from shoup_rsa.composite import CompositeKeyShare, CompositePublicKey, CompositeSignatureShare
+from shoup_rsa.composite.key import PublicKey
+from shoup_rsa.composite.key_share import AnyKeyShare
 from shoup_rsa.dealer import Dealing, generate_threshold_key
 from shoup_rsa.decoding import public_key_from_bytes
 from shoup_rsa.errors import (
@@ -92,7 +94,6 @@ from shoup_rsa.errors import (
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.proof import BatchableProof, Proof
-from shoup_rsa.public_key import AnyKeyShare, PublicKey
 from shoup_rsa.request import SigningRequest
 from shoup_rsa.resolve import AnySignatureShare
 from shoup_rsa.scheme import Scheme

@@ -24,9 +24,8 @@ from shoup_rsa.errors import InvalidShare
 from shoup_rsa.key_data import KeyData
 from shoup_rsa.lagrange import lagrange_at_zero
 from shoup_rsa.proof import BatchableProof
-from shoup_rsa.public_key import PublicKey
 from shoup_rsa.resolve import AnySignatureShare, Judgement, Represented
-from shoup_rsa.share import SignatureShare, check_form, check_kind
+from shoup_rsa.share import SignatureShare, check_form, check_index, check_kind
 from shoup_rsa.sizes import delta
 
 
@@ -37,9 +36,13 @@ class SingleMessage(Represented):
     representative: Representative
 
     @property
-    def key(self) -> PublicKey:
-        """The key with one modulus."""
-        return self.representative.key
+    def threshold(self) -> int:
+        """k of the key."""
+        return self.representative.key.threshold
+
+    def check_index(self, share: AnySignatureShare) -> None:
+        """See the base."""
+        check_index(self.representative.key, check_kind(share).index)
 
     def judge(self, shares: Iterable[AnySignatureShare]) -> Judgement:
         """See the base."""
@@ -54,7 +57,7 @@ class SingleMessage(Represented):
         root = interpolate(self.representative, [check_kind(share) for share in shares])
         if root is None or not is_root(self.representative, root):
             return None
-        return root.to_bytes(self.key.signature_length, "big")
+        return root.to_bytes(self.representative.key.signature_length, "big")
 
 
 def judge(representative: Representative, shares: Iterable[AnySignatureShare]) -> Judgement:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from shoup_rsa.composite.key import MAGIC, CompositePublicKey
+from shoup_rsa.composite.key import MAGIC, CompositePublicKey, PublicKey
 from shoup_rsa.keys import ThresholdPublicKey
-from shoup_rsa.public_key import PublicKey
 
 
 def public_key_from_bytes(data: bytes) -> PublicKey:

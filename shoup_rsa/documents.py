@@ -10,7 +10,7 @@ import base64
 import struct
 
 from shoup_rsa.errors import InvalidRequest
-from shoup_rsa.public_key import PublicKey
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.request import SigningRequest
 from shoup_rsa.scheme import Scheme
 
@@ -30,7 +30,7 @@ _SSH_ALGORITHMS = {Scheme.PKCS1V15_SHA256: b"rsa-sha2-256", Scheme.PKCS1V15_SHA5
 _SSH_CERTIFICATE = b"-cert-v01@openssh.com"
 
 
-def finish_x509(public_key: PublicKey, request: SigningRequest, signature: bytes) -> bytes:
+def finish_x509(public_key: BasePublicKey, request: SigningRequest, signature: bytes) -> bytes:
     """The certificate, certificate signing request or revocation list in DER (RFC 5280, RFC 2986).
 
     Raises InvalidSignature; InvalidRequest when the request is for another key or signs no such thing.
@@ -44,7 +44,7 @@ def finish_x509(public_key: PublicKey, request: SigningRequest, signature: bytes
     )
 
 
-def finish_jwt(public_key: PublicKey, request: SigningRequest, signature: bytes) -> str:
+def finish_jwt(public_key: BasePublicKey, request: SigningRequest, signature: bytes) -> str:
     """The JSON Web Token, or other JWS in compact form (RFC 7515, section 3.1).
 
     Raises InvalidSignature; InvalidRequest when the request is for another key or signs no such thing.
@@ -55,7 +55,7 @@ def finish_jwt(public_key: PublicKey, request: SigningRequest, signature: bytes)
     return request.message.decode() + "." + base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
 
 
-def finish_ssh_certificate(public_key: PublicKey, request: SigningRequest, signature: bytes) -> bytes:
+def finish_ssh_certificate(public_key: BasePublicKey, request: SigningRequest, signature: bytes) -> bytes:
     """The OpenSSH certificate as the line of a file, without a final newline (PROTOCOL.certkeys).
 
     Raises InvalidSignature; InvalidRequest when the request is for another key or signs no such thing.
@@ -72,7 +72,7 @@ def finish_ssh_certificate(public_key: PublicKey, request: SigningRequest, signa
     return name + b" " + base64.b64encode(blob)
 
 
-def _check(public_key: PublicKey, request: SigningRequest, signature: bytes) -> None:
+def _check(public_key: BasePublicKey, request: SigningRequest, signature: bytes) -> None:
     request.check_key(public_key)
     public_key.verify(request.message, signature, request.scheme)
 

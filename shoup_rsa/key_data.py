@@ -23,7 +23,7 @@ from typing import Any
 from shoup_rsa import _arith
 from shoup_rsa.errors import InvalidKey
 from shoup_rsa.integer_form import SLACK_BITS, IntegerForm
-from shoup_rsa.public_key import PublicKey
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.sizes import KEY_SIZES, PUBLIC_EXPONENT, check_integer_form, check_modulus, check_sizes
 
 _MAGIC = b"shoup-rsa/public-key\x00"
@@ -43,7 +43,7 @@ def encoding_version(protocol: int, parties: int) -> int:
 
 
 @dataclass(frozen=True)
-class KeyData(PublicKey):
+class KeyData(BasePublicKey):
     """N, e, the sizes, and Shoup's verification keys. Every instance has been validated at construction.
 
     modulus: N, a product of two safe primes, of exactly `key_size` bits.

@@ -6,19 +6,17 @@ x_i = x^(2 s_i) in Protocols 2 and 3. In all it is base^(s_i), with the base of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from shoup_rsa import _arith
 from shoup_rsa import proof as proofs
 from shoup_rsa.blinding import Blinding, NoncePool
 from shoup_rsa.encoding import Representative, represent
 from shoup_rsa.errors import InvalidKey
+from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.resolve import ProofForm
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.share import SignatureShare, share_length
-
-if TYPE_CHECKING:
-    from shoup_rsa.keys import ThresholdPublicKey
 
 
 class KeyShare:
@@ -137,6 +135,11 @@ class KeyShare:
         """What `seal_key_share` encrypts: s_i, of `public_key.secret_length` bytes, signed in Protocol 3."""
         key = self._public_key
         return self._secret.to_bytes(key.secret_length, "big", signed=key.form is not None)
+
+    @classmethod
+    def from_secret_bytes(cls, public_key: ThresholdPublicKey, index: int, secret: bytes) -> KeyShare:
+        """The opposite. Raises InvalidKey as the constructor does; a wrong secret is for `check` to find."""
+        return cls(public_key, index, int.from_bytes(secret, "big", signed=public_key.form is not None))
 
     def __repr__(self) -> str:
         return f"KeyShare(index={self._index}, key_id={self._public_key.key_id.hex()[:16]}, secret=<hidden>)"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from shoup_rsa import combine, encoding, share
 from shoup_rsa.errors import InvalidKey
 from shoup_rsa.key_data import KeyData, decode_public_key
-from shoup_rsa.key_share import KeyShare
 from shoup_rsa.resolve import AnySignatureShare, ProofForm, Represented
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.share import SignatureShare
@@ -31,11 +30,6 @@ class ThresholdPublicKey(KeyData):
         (key,) = factors
         return key
 
-    def key_share_of(self, shares: tuple[KeyShare, ...]) -> KeyShare:
-        """The only one of them."""
-        (share,) = shares
-        return share
-
     @classmethod
     def from_bytes(cls, data: bytes) -> ThresholdPublicKey:
         """Decode strictly: one encoding a key, exact length, everything validated. Raises InvalidKey."""
@@ -49,17 +43,9 @@ class ThresholdPublicKey(KeyData):
         """See `SignatureShare.to_bytes`."""
         return share.to_bytes(self, signature_share)
 
-    def check_share_index(self, signature_share: AnySignatureShare) -> None:
-        """Raise TypeError for what is no SignatureShare, InvalidShare for an index out of range."""
-        share.check_index(self, share.check_kind(signature_share).index)
-
     def check_share_form(self, signature_share: AnySignatureShare) -> None:
         """Everything about a share that needs no exponentiation. Raises InvalidShare, TypeError."""
         share.check_form(self, signature_share)
-
-    def key_share_from_secret(self, index: int, secret: bytes) -> KeyShare:
-        """See `KeyShare.secret_to_bytes`."""
-        return KeyShare(self, index, int.from_bytes(secret, "big", signed=self.form is not None))
 
     def represent(self, message: bytes, scheme: Scheme) -> Represented:
         """The message as a power of these members' secrets; see `encoding.Representative`."""

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import padding as paddings
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shoup_rsa.documents import finish_jwt, finish_ssh_certificate, finish_x509
-from shoup_rsa.public_key import PublicKey
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.request import SigningRequest
 from shoup_rsa.resolve import AnySignatureShare
 from shoup_rsa.scheme import Scheme
@@ -45,7 +45,7 @@ class ThresholdPrivateKey(rsa.RSAPrivateKey):
     signing what was hashed before: members must see what they sign.
     """
 
-    def __init__(self, public_key: PublicKey, ask: Ask) -> None:
+    def __init__(self, public_key: BasePublicKey, ask: Ask) -> None:
         """ask: called once for each signature."""
         self._threshold_key = public_key
         self._ask = ask
@@ -92,7 +92,7 @@ class ThresholdPrivateKey(rsa.RSAPrivateKey):
         return f"ThresholdPrivateKey({self._threshold_key!r})"
 
 
-def prepare(public_key: PublicKey, build: Callable[[ThresholdPrivateKey], object]) -> SigningRequest:
+def prepare(public_key: BasePublicKey, build: Callable[[ThresholdPrivateKey], object]) -> SigningRequest:
     """Run `build` up to the place where it signs, and return what it wants signed.
 
     build: called with a key; it leaves by an exception at the first signature. Raises ValueError when it

@@ -1,8 +1,8 @@
 """What every kind of public key offers, so that callers need not know which kind they hold.
 
 `ThresholdPublicKey` has one modulus from one dealer. `shoup_rsa.composite.CompositePublicKey` has a product
-of such moduli, each from another dealer. Sessions, requests, files and documents take a `PublicKey`, and ask
-it for the rest: it alone knows its shares, and what a message is to its members.
+of such moduli, each from another dealer. Sessions, requests, files and documents take either, and ask it for
+the rest: it alone knows its shares, and what a message is to its members.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
 
 from Crypto.PublicKey import RSA
 
@@ -21,17 +20,12 @@ from shoup_rsa.errors import InvalidShare, InvalidSignature
 from shoup_rsa.resolve import AnySignatureShare, ProofForm, Represented
 from shoup_rsa.scheme import Scheme
 
-if TYPE_CHECKING:
-    from shoup_rsa.key_share import KeyShare
-    from shoup_rsa.keys import ThresholdPublicKey
 
-
-class PublicKey(ABC):
+class BasePublicKey(ABC):
     """(N, e) for every RSA verifier; sizes, epoch and name for the members; and how shares become signatures.
 
     modulus, public_exponent: N and e = 65537. parties, threshold, corruptions: n, k and t with
     t < k <= n - t. epoch: the generation of the key, 0..2^64 - 1. protocol: of its shares, 1, 2 or 3.
-    factors: the keys of its dealers; of a key of one dealer, this key alone.
     """
 
     modulus: int
@@ -41,12 +35,6 @@ class PublicKey(ABC):
     corruptions: int
     epoch: int
     protocol: int
-
-    if TYPE_CHECKING:  # a field of composite keys; of others it is computed
-
-        @property
-        def factors(self) -> tuple[ThresholdPublicKey, ...]:
-            """The keys of its dealers; of a key of one dealer, this key alone."""
 
     @property
     def key_size(self) -> int:
@@ -72,14 +60,6 @@ class PublicKey(ABC):
     @abstractmethod
     def secret_length(self) -> int:
         """Bytes of what a sealed key share holds under its encryption."""
-
-    @abstractmethod
-    def with_factors(self, factors: tuple[ThresholdPublicKey, ...]) -> PublicKey:
-        """The key of this kind with these factors, which were handed on. Raises InvalidKey."""
-
-    @abstractmethod
-    def key_share_of(self, shares: tuple[KeyShare, ...]) -> AnyKeyShare:
-        """A member's share of this key, from its shares of all factors. Raises InvalidKey."""
 
     @abstractmethod
     def to_bytes(self) -> bytes:
@@ -112,16 +92,8 @@ class PublicKey(ABC):
         """The one encoding of a share. Raises InvalidShare if it is no well-formed share of this key."""
 
     @abstractmethod
-    def check_share_index(self, signature_share: AnySignatureShare) -> None:
-        """Raise TypeError for a share of another kind of key, InvalidShare for an index out of range."""
-
-    @abstractmethod
     def check_share_form(self, signature_share: AnySignatureShare) -> None:
         """Everything about a share that needs no exponentiation. Raises InvalidShare, TypeError."""
-
-    @abstractmethod
-    def key_share_from_secret(self, index: int, secret: bytes) -> AnyKeyShare:
-        """From what `secret_to_bytes` gave. Raises InvalidKey; a wrong secret is for `check` to find."""
 
     @abstractmethod
     def represent(self, message: bytes, scheme: Scheme) -> Represented:
@@ -227,43 +199,6 @@ class PublicKey(ABC):
         caller keeps one share a member).
         """
         return resolve.combine(self.represent(message, scheme), shares)
-
-
-class AnyKeyShare(Protocol):
-    """A member's secret of either kind: `KeyShare` or `CompositeKeyShare`."""
-
-    @property
-    def index(self) -> int:
-        """The member's index, 1..parties."""
-        ...
-
-    @property
-    def public_key(self) -> PublicKey:
-        """The key that this share is a share of."""
-        ...
-
-    @property
-    def factor_shares(self) -> tuple[KeyShare, ...]:
-        """The shares of all factors, to be handed on; of a key of one dealer, this one. Not to sign with."""
-        ...
-
-    def sign_share(
-        self, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256, *, proof: ProofForm = "none"
-    ) -> AnySignatureShare:
-        """This member's part of the signature of `message`."""
-        ...
-
-    def precompute(self, proofs_ahead: int) -> None:
-        """Prepare for that many proofs, in a quiet moment."""
-        ...
-
-    def check(self) -> None:
-        """Raise InvalidKey unless this share is the one that the public key promises."""
-        ...
-
-    def secret_to_bytes(self) -> bytes:
-        """What `seal_key_share` encrypts: THE SECRET ITSELF, of `public_key.secret_length` bytes."""
-        ...
 
 
 def _base64url(data: bytes) -> str:

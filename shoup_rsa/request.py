@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shoup_rsa.composite.key_share import AnyKeyShare
 from shoup_rsa.errors import InvalidRequest, InvalidShare, NotEnoughShares
-from shoup_rsa.public_key import AnyKeyShare, PublicKey
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.resolve import AnySignatureShare, ProofForm
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.session import SigningSession
@@ -67,7 +68,7 @@ class SigningRequest:
             raise InvalidRequest("the scheme of the signing request is unknown")
         return cls(key_id, scheme, data[_MESSAGE_AT:])
 
-    def check_key(self, public_key: PublicKey) -> None:
+    def check_key(self, public_key: BasePublicKey) -> None:
         """Raise InvalidRequest unless the request is for this key."""
         if self.key_id != public_key.key_id:
             raise InvalidRequest(
@@ -82,7 +83,7 @@ class SigningRequest:
         self.check_key(key_share.public_key)
         return key_share.sign_share(self.message, self.scheme, proof=proof)
 
-    def combine(self, public_key: PublicKey, shares: Iterable[AnySignatureShare]) -> bytes:
+    def combine(self, public_key: BasePublicKey, shares: Iterable[AnySignatureShare]) -> bytes:
         """The signature from shares as they come; stops at the first that completes it.
 
         A share that cannot be one is passed over: a member that sends nonsense does not stop the others.

@@ -9,12 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from shoup_rsa.errors import CombineFailed, InvalidShare, InvalidShares, NotEnoughShares
-
-if TYPE_CHECKING:
-    from shoup_rsa.public_key import PublicKey
 
 ProofForm = Literal["none", "compact", "batchable"]
 """Without a proof; with one that is short; or with one that is longer and checked with others at once."""
@@ -38,8 +35,16 @@ class AnySignatureShare(Protocol):
         """That the value is right; None where there is no proof."""
         ...
 
-    def to_bytes(self, public_key: PublicKey) -> bytes:
+    def to_bytes(self, public_key: EncodesShares) -> bytes:
         """The one encoding of this share. Raises InvalidShare if this is no well-formed share of that key."""
+        ...
+
+
+class EncodesShares(Protocol):
+    """What a share needs to know of its public key to be written down."""
+
+    def share_to_bytes(self, signature_share: AnySignatureShare) -> bytes:
+        """The one encoding of a share."""
         ...
 
 
@@ -53,12 +58,16 @@ class Judgement:
 
 
 class Represented(ABC):
-    """One message under one key, as its members see it. Made by `PublicKey.represent`."""
+    """One message under one key, as its members see it. Made by `BasePublicKey.represent`."""
 
     @property
     @abstractmethod
-    def key(self) -> PublicKey:
-        """Whose message it is."""
+    def threshold(self) -> int:
+        """k, how many shares are combined."""
+
+    @abstractmethod
+    def check_index(self, share: AnySignatureShare) -> None:
+        """Raise TypeError for a share of another kind of key, InvalidShare for an index out of range."""
 
     @abstractmethod
     def judge(self, shares: Iterable[AnySignatureShare]) -> Judgement:
@@ -91,10 +100,10 @@ class Represented(ABC):
 
 
 def combine(message: Represented, shares: Iterable[AnySignatureShare]) -> bytes:
-    """The contract is that of `PublicKey.combine`."""
-    given = gather(message.key, shares)
-    if len(given) < message.key.threshold:
-        raise NotEnoughShares(message.key.threshold, len(given))
+    """The contract is that of `BasePublicKey.combine`."""
+    given = gather(message, shares)
+    if len(given) < message.threshold:
+        raise NotEnoughShares(message.threshold, len(given))
     signature, judgement = resolve(message, [], given)
     if signature is None:
         raise message.failure(
@@ -106,8 +115,8 @@ def combine(message: Represented, shares: Iterable[AnySignatureShare]) -> bytes:
 
 
 def verify_shares(message: Represented, shares: Iterable[AnySignatureShare]) -> None:
-    """The contract is that of `PublicKey.verify_shares`."""
-    judgement = message.judge(gather(message.key, shares))
+    """The contract is that of `BasePublicKey.verify_shares`."""
+    judgement = message.judge(gather(message, shares))
     if judgement.culprits or judgement.unproven:
         raise InvalidShares(tuple(judgement.culprits), tuple(share.index for share in judgement.unproven))
 
@@ -127,18 +136,18 @@ def resolve(
         return signature, Judgement([], [], [])
     judgement = message.judge(others)
     proven = [*valid, *judgement.valid]
-    if judgement.culprits or len(proven) >= message.key.threshold:
+    if judgement.culprits or len(proven) >= message.threshold:
         signature = message.try_combine([*proven, *judgement.unproven])
-    if signature is None and len(proven) >= message.key.threshold:
+    if signature is None and len(proven) >= message.threshold:
         signature = message.search(proven)
     return signature, judgement
 
 
-def gather(key: PublicKey, shares: Iterable[AnySignatureShare]) -> list[AnySignatureShare]:
+def gather(message: Represented, shares: Iterable[AnySignatureShare]) -> list[AnySignatureShare]:
     """The shares by ascending index. Equal copies count once; different shares of one index are refused."""
     by_index: dict[int, AnySignatureShare] = {}
     for share in shares:
-        key.check_share_index(share)
+        message.check_index(share)
         if by_index.setdefault(share.index, share) != share:
             raise InvalidShare(
                 share.index, "two different shares of this index were given: keep one a member"

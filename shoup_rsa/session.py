@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shoup_rsa.errors import CombineFailed, InvalidShare
-from shoup_rsa.public_key import PublicKey
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.resolve import AnySignatureShare, resolve
 from shoup_rsa.scheme import Scheme
 
@@ -23,7 +23,7 @@ class Evidence:
     share: AnySignatureShare
     reason: str
 
-    def check(self, public_key: PublicKey) -> None:
+    def check(self, public_key: BasePublicKey) -> None:
         """Return if the share is indeed proven bad under this key; raise ValueError if it is not."""
         if self.index == self.share.index and self.share.proof is not None:
             try:
@@ -46,7 +46,7 @@ class SigningSession:
     """
 
     def __init__(
-        self, public_key: PublicKey, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256
+        self, public_key: BasePublicKey, message: bytes, scheme: Scheme = Scheme.PKCS1V15_SHA256
     ) -> None:
         """Raises TypeError and ValueError as `KeyShare.sign_share` does."""
         self._key = public_key

@@ -17,8 +17,7 @@ from shoup_rsa import proof as proofs
 from shoup_rsa.errors import InvalidShare
 from shoup_rsa.key_data import KeyData
 from shoup_rsa.proof import BatchableProof, Proof
-from shoup_rsa.public_key import PublicKey
-from shoup_rsa.resolve import AnySignatureShare, ProofForm
+from shoup_rsa.resolve import AnySignatureShare, EncodesShares, ProofForm
 
 PROOF_FORMS: tuple[ProofForm, ...] = ("none", "compact", "batchable")
 _INDEX_LENGTHS = {1: 2, 2: 4, 3: 2}
@@ -55,7 +54,7 @@ class SignatureShare:
     value: int
     proof: Proof | BatchableProof | None = None
 
-    def to_bytes(self, public_key: PublicKey) -> bytes:
+    def to_bytes(self, public_key: EncodesShares) -> bytes:
         """The one encoding of this share, as in the head of this module.
 
         Raises InvalidShare if this is no well-formed share of that key.
@@ -79,7 +78,7 @@ class SignatureShare:
 
 
 def to_bytes(public_key: KeyData, share: AnySignatureShare) -> bytes:
-    """The contract is that of `PublicKey.share_to_bytes`."""
+    """The contract is that of `BasePublicKey.share_to_bytes`."""
     checked = check_form(public_key, share)
     index_length = _INDEX_LENGTHS[public_key.encoding_version]
     head = bytes((public_key.encoding_version, kind_of(checked.proof)))
@@ -138,7 +137,7 @@ def check_kind(share: AnySignatureShare) -> SignatureShare:
     return share
 
 
-def check_index(public_key: PublicKey, index: int) -> None:
+def check_index(public_key: KeyData, index: int) -> None:
     """Raise InvalidShare unless index is an integer of 1..parties. (At 0 lies the secret itself.)"""
     if type(index) is not int or not 1 <= index <= public_key.parties:
         claimed = index if type(index) is int else None

@@ -31,12 +31,10 @@ from Crypto.Protocol.KDF import scrypt
 
 from shoup_rsa._entropy import random_bytes
 from shoup_rsa.armour import RESTORE, armour, remove_armour
-from shoup_rsa.composite.key import KEY_SIZE_MAX
-from shoup_rsa.composite.key_share import CompositeKeyShare
+from shoup_rsa.composite.key import KEY_SIZE_MAX, PublicKey
+from shoup_rsa.composite.key_share import AnyKeyShare, key_share_from_secret
 from shoup_rsa.decoding import public_key_from_bytes
 from shoup_rsa.errors import InvalidKey, InvalidKeyFile, WrongEpoch, WrongPassphrase
-from shoup_rsa.key_share import KeyShare
-from shoup_rsa.public_key import AnyKeyShare, PublicKey
 from shoup_rsa.sizes import KEY_SIZES, PARTIES_MAX
 
 # The cost of opening is read from the file, so it is bounded: cost * 1 KiB of memory, 256 MiB at most.
@@ -109,7 +107,7 @@ def seal_key_share(key_share: AnyKeyShare, passphrase: bytes, *, scrypt_cost: in
     for passphrases that are themselves long random keys. Raises ValueError for another cost or an empty
     passphrase, TypeError for arguments of another type.
     """
-    if not isinstance(key_share, KeyShare | CompositeKeyShare):
+    if not isinstance(key_share, AnyKeyShare):
         raise TypeError(f"expected a key share, not {type(key_share).__name__}")
     _check_passphrase(passphrase)
     cost_log2 = scrypt_cost.bit_length() - 1
@@ -161,7 +159,7 @@ def open_key_share(pem: bytes, passphrase: bytes, public_key: PublicKey | None =
     except ValueError:
         raise InvalidKeyFile(f"the sealed key share was altered; {RESTORE}") from None
     try:
-        key_share = owner.key_share_from_secret(parts.index, secret)
+        key_share = key_share_from_secret(owner, parts.index, secret)
         key_share.check()
     except InvalidKey as error:
         raise InvalidKeyFile(str(error)) from None

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from shoup_rsa.composite.key_share import AnyKeyShare
 from shoup_rsa.errors import CombineFailed, InvalidKey, InvalidShare, InvalidSignature
-from shoup_rsa.public_key import AnyKeyShare, PublicKey
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.resolve import AnySignatureShare
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.sizes import KEY_SIZES
@@ -31,12 +32,12 @@ TRIAL_PREFIX = b"shoup-rsa/v1/trial\x00"
 """What all trial messages begin with, and nothing else that is signed."""
 
 
-def trial_messages(key: PublicKey) -> tuple[bytes, ...]:
+def trial_messages(key: BasePublicKey) -> tuple[bytes, ...]:
     """The eight messages, which follow from the key."""
     return tuple(TRIAL_PREFIX + key.key_id + bytes((number,)) for number in range(1, TRIALS + 1))
 
 
-def trial_scheme(key: PublicKey) -> Scheme:
+def trial_scheme(key: BasePublicKey) -> Scheme:
     """PSS_SHA256; for keys of 512 bits, which are for tests and have no room for it, PKCS1V15_SHA256."""
     return Scheme.PKCS1V15_SHA256 if key.key_size == KEY_SIZES.start else Scheme.PSS_SHA256
 
@@ -56,7 +57,7 @@ def sign_trials(key_share: AnyKeyShare) -> tuple[AnySignatureShare, ...]:
         raise InvalidKey(f"the trial messages of this key cannot be signed: {error}") from None
 
 
-def combine_trials(key: PublicKey, members: Iterable[Sequence[AnySignatureShare]]) -> tuple[bytes, ...]:
+def combine_trials(key: BasePublicKey, members: Iterable[Sequence[AnySignatureShare]]) -> tuple[bytes, ...]:
     """The eight signatures, from what at least `threshold` members made by `sign_trials`.
 
     Raises InvalidKey when the shares are right and yet give no signature, so that the key's maker is to
@@ -79,7 +80,7 @@ def combine_trials(key: PublicKey, members: Iterable[Sequence[AnySignatureShare]
     return tuple(signatures)
 
 
-def check_trials(key: PublicKey, signatures: Sequence[bytes]) -> None:
+def check_trials(key: BasePublicKey, signatures: Sequence[bytes]) -> None:
     """Return if these are the signatures of all trial messages; for everybody, by the public key alone.
 
     Run `check_dealing` too: the one says that the members can sign, the other that signatures are unique.

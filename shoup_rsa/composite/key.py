@@ -15,14 +15,12 @@ from math import prod
 
 from shoup_rsa import _arith
 from shoup_rsa.composite import signature_share
-from shoup_rsa.composite.key_share import CompositeKeyShare
 from shoup_rsa.composite.message import CompositeMessage
 from shoup_rsa.composite.signature_share import CompositeSignatureShare
 from shoup_rsa.encoding import represent_number
 from shoup_rsa.errors import InvalidKey
-from shoup_rsa.key_share import KeyShare
 from shoup_rsa.keys import ThresholdPublicKey
-from shoup_rsa.public_key import PublicKey
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.resolve import AnySignatureShare, ProofForm
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.share import share_length
@@ -51,7 +49,7 @@ _SAME = (
 
 
 @dataclass(frozen=True, repr=False)
-class CompositePublicKey(PublicKey):
+class CompositePublicKey(BasePublicKey):
     """N = N_1 ... N_m with e = 65537, to sign under which takes a quorum's shares for every factor.
 
     factors: the keys of m = 2..7 dealers, in an order that is part of the key. Of Protocol 2 or 3, of the
@@ -130,10 +128,6 @@ class CompositePublicKey(PublicKey):
         """The composite key of these. Raises InvalidKey."""
         return CompositePublicKey(factors, insecure_small_key=True)
 
-    def key_share_of(self, shares: tuple[KeyShare, ...]) -> CompositeKeyShare:
-        """A member's share, from its shares of all factors. Raises InvalidKey."""
-        return CompositeKeyShare(self, shares)
-
     def to_bytes(self) -> bytes:
         """The canonical encoding: see the top of this module."""
         head = MAGIC + bytes((_VERSION, len(self.factors)))
@@ -178,30 +172,19 @@ class CompositePublicKey(PublicKey):
     def share_length(self, proof: ProofForm) -> int:
         """Bytes of an encoded signature share whose proof is "none", "compact" or "batchable"."""
         share_length(self.factors[0], proof)  # refuses an unknown form
-        return signature_share.encoded_length(self, proof)
+        return signature_share.encoded_length(self.factors, proof)
 
     def share_from_bytes(self, data: bytes) -> CompositeSignatureShare:
         """See `CompositeSignatureShare.from_bytes`."""
-        return CompositeSignatureShare.from_bytes(self, data)
+        return signature_share.from_bytes(self.factors, data)
 
     def share_to_bytes(self, share: AnySignatureShare) -> bytes:
         """See `CompositeSignatureShare.to_bytes`."""
-        return signature_share.to_bytes(self, share)
-
-    def check_share_index(self, share: AnySignatureShare) -> None:
-        """Raise TypeError for what is no CompositeSignatureShare, InvalidShare for an index out of range."""
-        signature_share.check_index(self, share)
+        return signature_share.to_bytes(self.factors, share)
 
     def check_share_form(self, share: AnySignatureShare) -> None:
         """Everything about a share that needs no exponentiation, for all factors. Raises InvalidShare."""
-        signature_share.check_form(self, share)
-
-    def key_share_from_secret(self, index: int, secret: bytes) -> CompositeKeyShare:
-        """See `CompositeKeyShare.secret_to_bytes`."""
-        length = self.factors[0].secret_length
-        parts = (secret[at : at + length] for at in range(0, len(secret), length))
-        pairs = zip(self.factors, parts, strict=True)
-        return CompositeKeyShare(self, tuple(f.key_share_from_secret(index, part) for f, part in pairs))
+        signature_share.check_form(self.factors, share)
 
     def represent(self, message: bytes, scheme: Scheme) -> CompositeMessage:
         """The encoded message, as long as N, modulo each factor."""
@@ -212,7 +195,11 @@ class CompositePublicKey(PublicKey):
             represent_number(factor, encoded % factor.modulus, context)
             for factor, context in zip(self.factors, self.contexts, strict=True)
         )
-        return CompositeMessage(self, encoded, tuple(parts))
+        return CompositeMessage(encoded, tuple(parts), self.idempotents)
+
+
+PublicKey = ThresholdPublicKey | CompositePublicKey
+"""A key of either kind."""
 
 
 def check_factors(factors: tuple[ThresholdPublicKey, ...]) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from shoup_rsa.composite.key import CompositePublicKey, PublicKey
 from shoup_rsa.composite.signature_share import CompositeSignatureShare
 from shoup_rsa.errors import InvalidKey
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.resolve import ProofForm
 from shoup_rsa.scheme import Scheme
-
-if TYPE_CHECKING:
-    from shoup_rsa.composite.key import CompositePublicKey
 
 
 class CompositeKeyShare:
@@ -90,6 +88,17 @@ class CompositeKeyShare:
         """What `seal_key_share` encrypts: every factor's secret, in order."""
         return b"".join(share.secret_to_bytes() for share in self._shares)
 
+    @classmethod
+    def from_secret_bytes(
+        cls, public_key: CompositePublicKey, index: int, secret: bytes
+    ) -> CompositeKeyShare:
+        """The opposite. Raises InvalidKey; a wrong secret is for `check` to find."""
+        length = public_key.factors[0].secret_length
+        parts = (secret[at : at + length] for at in range(0, len(secret), length))
+        pairs = zip(public_key.factors, parts, strict=True)
+        shares = (KeyShare.from_secret_bytes(factor, index, part) for factor, part in pairs)
+        return cls(public_key, tuple(shares))
+
     def __repr__(self) -> str:
         return (
             f"CompositeKeyShare(index={self.index}, key_id={self._public_key.key_id.hex()[:16]}, "
@@ -106,3 +115,22 @@ class CompositeKeyShare:
         raise TypeError("a key share cannot be copied or pickled; use seal_key_share to store it")
 
     __copy__ = __deepcopy__ = __getstate__ = __reduce__ = __reduce_ex__ = _refuse_copy
+
+
+AnyKeyShare = KeyShare | CompositeKeyShare
+"""A member's secret of either kind."""
+
+
+def key_share_from_secret(public_key: PublicKey, index: int, secret: bytes) -> AnyKeyShare:
+    """What `secret_to_bytes` gave, `public_key.secret_length` bytes. Raises InvalidKey."""
+    if isinstance(public_key, CompositePublicKey):
+        return CompositeKeyShare.from_secret_bytes(public_key, index, secret)
+    return KeyShare.from_secret_bytes(public_key, index, secret)
+
+
+def key_share_of(public_key: PublicKey, shares: tuple[KeyShare, ...]) -> AnyKeyShare:
+    """A member's share, from its shares of all factors: of a key of one dealer, the only one."""
+    if isinstance(public_key, CompositePublicKey):
+        return CompositeKeyShare(public_key, shares)
+    (share,) = shares
+    return share

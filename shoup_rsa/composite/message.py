@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
-from typing import TYPE_CHECKING
+from math import prod
 
 from shoup_rsa import _arith, combine
 from shoup_rsa.composite.signature_share import CompositeSignatureShare, check_form, check_index, of_factor
 from shoup_rsa.encoding import Representative
 from shoup_rsa.errors import BadFactor, CombineFailed, InvalidShare
+from shoup_rsa.key_data import KeyData
 from shoup_rsa.resolve import AnySignatureShare, Judgement, Represented
 from shoup_rsa.share import SignatureShare
-
-if TYPE_CHECKING:
-    from shoup_rsa.composite.key import CompositePublicKey
+from shoup_rsa.sizes import PUBLIC_EXPONENT
 
 SETS_MAX = 5000
 """Sets of k proven shares that are tried for a factor that fails: all there are at (16, 11)."""
@@ -28,16 +27,29 @@ SETS_MAX = 5000
 
 @dataclass(frozen=True)
 class CompositeMessage(Represented):
-    """encoded: H(M), as long as N. parts: H(M) mod N_i as the members see it, for each factor."""
+    """What a message is modulo each factor.
 
-    composite_key: CompositePublicKey
+    encoded: H(M), as long as N. parts: H(M) mod N_i as the members see it, for each factor. idempotents: for
+    each factor the number that is 1 modulo N_i and 0 modulo the others.
+    """
+
     encoded: int
     parts: tuple[Representative, ...]
+    idempotents: tuple[int, ...]
 
     @property
-    def key(self) -> CompositePublicKey:
-        """The key with several moduli."""
-        return self.composite_key
+    def factors(self) -> tuple[KeyData, ...]:
+        """The keys of the dealers."""
+        return tuple(part.key for part in self.parts)
+
+    @property
+    def threshold(self) -> int:
+        """k of every factor."""
+        return self.parts[0].key.threshold
+
+    def check_index(self, share: AnySignatureShare) -> None:
+        """See the base."""
+        check_index(self.factors, share)
 
     def judge(self, shares: Iterable[AnySignatureShare]) -> Judgement:
         """A share is valid if all its proofs hold, and its sender a culprit if one does not."""
@@ -45,7 +57,7 @@ class CompositeMessage(Represented):
         proven: dict[int, CompositeSignatureShare] = {}
         for given in shares:
             try:
-                share = check_form(self.key, given)
+                share = check_form(self.factors, given)
             except InvalidShare as error:
                 judgement.culprits.append(error)
                 continue
@@ -64,7 +76,7 @@ class CompositeMessage(Represented):
 
     def usable(self, share: AnySignatureShare) -> bool:
         """Whether the values are in the range of every factor."""
-        checked = check_index(self.key, share)
+        checked = check_index(self.factors, share)
         return (
             type(checked.value) is tuple
             and len(checked.value) == len(self.parts)
@@ -92,7 +104,7 @@ class CompositeMessage(Represented):
         self, valid: Sequence[AnySignatureShare], culprits: Sequence[int], unproven: Sequence[int]
     ) -> CombineFailed:
         """A BadFactor if there are enough proven shares, which names the factors that they fail for."""
-        if len(valid) < self.key.threshold:
+        if len(valid) < self.threshold:
             return CombineFailed(tuple(culprits), tuple(unproven))
         factors = []
         for place, (part, rows) in enumerate(self._by_factor(valid), start=1):
@@ -105,27 +117,25 @@ class CompositeMessage(Represented):
         self, shares: Sequence[AnySignatureShare]
     ) -> list[tuple[Representative, list[SignatureShare]]]:
         """For each factor the values alone: nobody has looked at the form of the proofs yet."""
-        checked = [check_index(self.key, share) for share in shares]
+        checked = [check_index(self.factors, share) for share in shares]
         return [
             (part, [SignatureShare(share.index, share.value[place]) for share in checked])
             for place, part in enumerate(self.parts)
         ]
 
     def _root(self, part: Representative, proven: list[SignatureShare]) -> int | None:
-        for chosen in islice(combinations(proven, self.key.threshold), SETS_MAX):
+        for chosen in islice(combinations(proven, self.threshold), SETS_MAX):
             root = combine.interpolate(part, chosen)
             if root is not None and combine.is_root(part, root):
                 return root
         return None
 
     def _joined(self, roots: Sequence[int | None]) -> bytes | None:
-        key = self.key
-        total = 0
-        for root, idempotent in zip(roots, key.idempotents, strict=True):
-            if root is None:
-                return None
-            total += root * idempotent
-        signature = total % key.modulus
-        if _arith.power(signature, key.public_exponent, key.modulus) != self.encoded:
+        if any(root is None for root in roots):
             return None
-        return signature.to_bytes(key.signature_length, "big")
+        modulus = prod(factor.modulus for factor in self.factors)
+        pairs = zip(roots, self.idempotents, strict=True)
+        signature = sum((root or 0) * idempotent for root, idempotent in pairs) % modulus
+        if _arith.power(signature, PUBLIC_EXPONENT, modulus) != self.encoded:
+            return None
+        return signature.to_bytes(modulus.bit_length() // 8, "big")

@@ -38,9 +38,10 @@ from functools import cached_property
 
 from shoup_rsa import redistribution as single
 from shoup_rsa._entropy import RandomBelow, random_below
+from shoup_rsa.composite.key import PublicKey
+from shoup_rsa.composite.key_share import AnyKeyShare, key_share_of
 from shoup_rsa.errors import InvalidDealing, InvalidKey, NoNewShare, WrongEpoch
 from shoup_rsa.key_share import KeyShare
-from shoup_rsa.public_key import AnyKeyShare, PublicKey
 from shoup_rsa.redistribution.order import CONTEXT_LENGTH_MAX
 from shoup_rsa.redistribution.verdict import first_of_each
 
@@ -270,4 +271,4 @@ def receive(outcome: CompositeOutcome, index: int, secret: single.ReceiverSecret
     if failures:
         culprits = {dealer for failure in failures for dealer in failure.culprits}
         raise NoNewShare(index, tuple(sorted(culprits)))
-    return outcome.public_key.key_share_of(tuple(shares))
+    return key_share_of(outcome.public_key, tuple(shares))

@@ -7,18 +7,16 @@ The kind is that of all parts: 0 without proofs, 1 with compact ones, 2 with bat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from shoup_rsa import share as single
 from shoup_rsa.errors import InvalidShare
+from shoup_rsa.key_data import KeyData
 from shoup_rsa.proof import BatchableProof, Proof
-from shoup_rsa.public_key import PublicKey
-from shoup_rsa.resolve import AnySignatureShare, ProofForm
+from shoup_rsa.resolve import AnySignatureShare, EncodesShares, ProofForm
 from shoup_rsa.share import PROOF_FORMS, SignatureShare
-
-if TYPE_CHECKING:
-    from shoup_rsa.composite.key import CompositePublicKey
 
 VERSION = 4
 _INDEX_LENGTH = 2
@@ -48,55 +46,67 @@ class CompositeSignatureShare:
         pairs = zip(self.value, proofs, strict=True)
         return tuple(SignatureShare(self.index, value, proof) for value, proof in pairs)
 
-    def to_bytes(self, public_key: PublicKey) -> bytes:
+    def to_bytes(self, public_key: EncodesShares) -> bytes:
         """The one encoding of this share. Raises InvalidShare if it is no well-formed share of that key."""
         return public_key.share_to_bytes(self)
 
     @classmethod
-    def from_bytes(cls, public_key: CompositePublicKey, data: bytes) -> CompositeSignatureShare:
+    def from_bytes(cls, public_key: DecodesShares, data: bytes) -> CompositeSignatureShare:
         """Decode strictly: exactly one byte string stands for a share. The proofs are NOT checked here.
 
         Raises InvalidShare, as `SignatureShare.from_bytes` does; TypeError unless data is bytes.
         """
-        lengths = [encoded_length(public_key, form) for form in PROOF_FORMS]
-        kind, index, body = single.read_head(data, VERSION, _INDEX_LENGTH, lengths)
-        length = len(body) // len(public_key.factors)
-        share = cls.of(
-            tuple(
-                single.read_body(factor, index, kind, body[place * length : (place + 1) * length])
-                for place, factor in enumerate(public_key.factors)
-            )
-        )
-        check_form(public_key, share)
-        return share
+        return public_key.share_from_bytes(data)
 
 
-def encoded_length(public_key: CompositePublicKey, form: ProofForm) -> int:
-    """Bytes of an encoded share with proofs of this form, one of PROOF_FORMS."""
-    bodies = (single.body_length(factor, PROOF_FORMS.index(form)) for factor in public_key.factors)
-    return 2 + _INDEX_LENGTH + sum(bodies)
+class DecodesShares(Protocol):
+    """A `CompositePublicKey`, as far as its shares must know it."""
+
+    def share_from_bytes(self, data: bytes) -> CompositeSignatureShare:
+        """The share that these bytes stand for."""
+        ...
 
 
-def to_bytes(public_key: CompositePublicKey, share: AnySignatureShare) -> bytes:
-    """The contract is that of `PublicKey.share_to_bytes`."""
-    parts = check_form(public_key, share).parts
-    head = bytes((VERSION, single.kind_of(parts[0].proof))) + share.index.to_bytes(_INDEX_LENGTH, "big")
-    pairs = zip(public_key.factors, parts, strict=True)
-    return head + b"".join(single.write_body(factor, part) for factor, part in pairs)
-
-
-def check_index(public_key: CompositePublicKey, share: AnySignatureShare) -> CompositeSignatureShare:
-    """Raise TypeError unless it is a CompositeSignatureShare, InvalidShare unless its index is 1..parties."""
-    if not isinstance(share, CompositeSignatureShare):
-        raise TypeError(f"expected a CompositeSignatureShare, not {type(share).__name__}")
-    single.check_index(public_key, share.index)
+def from_bytes(factors: Sequence[KeyData], data: bytes) -> CompositeSignatureShare:
+    """The contract is that of `CompositeSignatureShare.from_bytes`."""
+    lengths = [encoded_length(factors, form) for form in PROOF_FORMS]
+    kind, index, body = single.read_head(data, VERSION, _INDEX_LENGTH, lengths)
+    length = len(body) // len(factors)
+    parts = (
+        single.read_body(factor, index, kind, body[place * length : (place + 1) * length])
+        for place, factor in enumerate(factors)
+    )
+    share = CompositeSignatureShare.of(tuple(parts))
+    check_form(factors, share)
     return share
 
 
-def check_form(public_key: CompositePublicKey, share: AnySignatureShare) -> CompositeSignatureShare:
+def encoded_length(factors: Sequence[KeyData], form: ProofForm) -> int:
+    """Bytes of an encoded share with proofs of this form, one of PROOF_FORMS."""
+    bodies = (single.body_length(factor, PROOF_FORMS.index(form)) for factor in factors)
+    return 2 + _INDEX_LENGTH + sum(bodies)
+
+
+def to_bytes(factors: Sequence[KeyData], share: AnySignatureShare) -> bytes:
+    """The contract is that of `BasePublicKey.share_to_bytes`."""
+    parts = check_form(factors, share).parts
+    head = bytes((VERSION, single.kind_of(parts[0].proof))) + share.index.to_bytes(_INDEX_LENGTH, "big")
+    pairs = zip(factors, parts, strict=True)
+    return head + b"".join(single.write_body(factor, part) for factor, part in pairs)
+
+
+def check_index(factors: Sequence[KeyData], share: AnySignatureShare) -> CompositeSignatureShare:
+    """Raise TypeError unless it is a CompositeSignatureShare, InvalidShare unless its index is 1..parties."""
+    if not isinstance(share, CompositeSignatureShare):
+        raise TypeError(f"expected a CompositeSignatureShare, not {type(share).__name__}")
+    single.check_index(factors[0], share.index)
+    return share
+
+
+def check_form(factors: Sequence[KeyData], share: AnySignatureShare) -> CompositeSignatureShare:
     """Everything about a share that needs no exponentiation. Raises InvalidShare, TypeError."""
-    checked = check_index(public_key, share)
-    count = len(public_key.factors)
+    checked = check_index(factors, share)
+    count = len(factors)
     if type(checked.value) is not tuple or len(checked.value) != count:
         raise InvalidShare(checked.index, f"it must have {count} values, one for every factor")
     if checked.proof is not None:
@@ -104,7 +114,7 @@ def check_form(public_key: CompositePublicKey, share: AnySignatureShare) -> Comp
             raise InvalidShare(checked.index, f"it must have {count} proofs or none, one for every factor")
         if len({type(proof) for proof in checked.proof}) != 1:
             raise InvalidShare(checked.index, "its proofs are not all of one form")
-    for place, (factor, part) in enumerate(zip(public_key.factors, checked.parts, strict=True), start=1):
+    for place, (factor, part) in enumerate(zip(factors, checked.parts, strict=True), start=1):
         try:
             single.check_form(factor, part)
         except InvalidShare as error:
