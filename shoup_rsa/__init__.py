@@ -13,10 +13,14 @@ The doors: `generate_threshold_key` deals; `KeyShare.sign_share` makes a `Signat
 wanted; `ThresholdPublicKey` verifies, combines and goes out as PEM, DER or JWK; `SigningSession` collects
 shares as they come; `SigningRequest` takes a message to members elsewhere; `Scheme` names what is signed;
 `sign_trials`, `combine_trials` and `check_trials` try out a key that somebody else made; `seal_key_share` and
-`write_public_key`, and their opposites, are for files; `use_backend` chooses the library that computes. Two
-more doors are imported by their own names: `shoup_rsa.redistribution`, for keys that are handed on to new
-shares and other members; and `shoup_rsa.private_key`, which needs `cryptography`, for X.509, SSH certificates
-and JSON Web Tokens. docs/reference/shoup_rsa.md has more.
+`write_public_key`, and their opposites, are for files; `use_backend` chooses the library that computes. Keys
+of several dealers, `CompositePublicKey` and `CompositeKeyShare`, go through all these doors as others do:
+PublicKey, AnyKeyShare and AnySignatureShare are the types for what is of either kind.
+
+More doors are imported by their own names: `shoup_rsa.composite`, to make keys of several dealers;
+`shoup_rsa.redistribution` and `shoup_rsa.composite.redistribution`, for keys that are handed on to new shares
+and other members; and `shoup_rsa.private_key`, which needs `cryptography`, for X.509, SSH certificates and
+JSON Web Tokens. docs/reference/shoup_rsa.md has more.
 
 
 Specification
@@ -65,8 +69,9 @@ Honest limits
 * A share without proof is not evidence of anything. Who sent a share is for the caller's channel to say.
 * Secret exponents go through a constant-time exponentiation with a blinded base. The numbers around it (one
   multiplication and addition for z, the dealer's arithmetic) are Python integers, whose timing varies.
-* No key without a dealer. `shoup_rsa.redistribution` hands a key on to new shares, which heals stolen shares
-  and never a dishonest dealer; its own limits are stated there.
+* No key without a dealer. With several, none of whom sees the whole key, see `shoup_rsa.composite`.
+  `shoup_rsa.redistribution` hands a key on to new shares, which heals stolen shares and never a dishonest
+  dealer. The limits of both are stated there.
 
 Errors are raised, never returned: see `shoup_rsa.errors`. Randomness comes from `secrets` only.
 """

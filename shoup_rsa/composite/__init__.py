@@ -11,6 +11,7 @@ that forgets what it knew is enough, whatever the others do with what they know.
     key.check_dealing()
     share = CompositeKeyShare(key, (key_share_1, key_share_2))      # each member
     share.check()
+    sign_trials(share)                                              # and eight signatures before any other
 
 Both kinds of keys have the same methods: what signs, combines, verifies, stores and converts one of them does
 it with the other. `shoup_rsa.composite.redistribution` hands composite keys on.

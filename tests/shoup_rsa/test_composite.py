@@ -16,7 +16,8 @@ from pathlib import Path
 import jwt
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from sympy import isprime
 
 from shoup_rsa import (
@@ -60,7 +61,7 @@ from shoup_rsa.encoding import Representative, represent_number
 from shoup_rsa.private_key import ThresholdPrivateKey, finish_ssh_certificate, finish_x509, prepare
 from shoup_rsa.resolve import ProofForm
 from tests.shoup_rsa.composites import PRIMES, CompositeDealing, compose, composite, factor, of_real_size
-from tests.shoup_rsa.outside import NEEDS_OPENSSL, leaf, members, root, run
+from tests.shoup_rsa.outside import NEEDS_OPENSSL, NEEDS_SSH, leaf, members, root, run
 from tests.shoup_rsa.test_trials import spoilt_dealing
 
 MESSAGE = b"what several dealers cannot sign"
@@ -277,6 +278,23 @@ def test_trial_signatures_are_of_all_factors(four: CompositeDealing) -> None:
     check_trials(four.public_key, signatures)
     with pytest.raises(InvalidKey):
         check_trials(composite(4, 3, 1, factors=3).public_key, signatures)
+
+
+@NEEDS_SSH
+def test_ssh_keygen_reads_a_certificate(real: CompositeDealing, tmp_path: Path) -> None:
+    key = ThresholdPrivateKey(real.public_key, members(real))  # type: ignore[arg-type]
+    user = ed25519.Ed25519PrivateKey.generate().public_key()
+    builder = serialization.SSHCertificateBuilder().public_key(user).key_id(b"ada@example")
+    builder = builder.type(serialization.SSHCertificateType.USER).valid_principals([b"ada"])
+    builder = builder.valid_after(0).valid_before(2**40).serial(7)
+    request = prepare(real.public_key, builder.sign)
+    signature = request.combine(real.public_key, [request.sign_share(share) for share in real.key_shares])
+    line = finish_ssh_certificate(real.public_key, request, signature)
+    serialization.load_ssh_public_identity(line).verify_cert_signature()  # type: ignore[union-attr]
+    (tmp_path / "ada-cert.pub").write_bytes(line + b"\n")
+    (tmp_path / "made-cert.pub").write_bytes(builder.sign(key).public_bytes() + b"\n")
+    for name in ("ada-cert.pub", "made-cert.pub"):
+        assert "(using rsa-sha2-512)" in run(tmp_path, "ssh-keygen", "-L", "-f", name)
 
 
 @NEEDS_OPENSSL
