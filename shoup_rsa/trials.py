@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shoup_rsa.composite.key_share import AnyKeyShare
-from shoup_rsa.errors import CombineFailed, InvalidKey, InvalidShare, InvalidSignature
+from shoup_rsa.errors import BadFactor, CombineFailed, InvalidKey, InvalidShare, InvalidSignature
 from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.resolve import AnySignatureShare
 from shoup_rsa.scheme import Scheme
@@ -61,8 +61,9 @@ def combine_trials(key: BasePublicKey, members: Iterable[Sequence[AnySignatureSh
     """The eight signatures, from what at least `threshold` members made by `sign_trials`.
 
     Raises InvalidKey when the shares are right and yet give no signature, so that the key's maker is to
-    blame; CombineFailed(culprits, unproven), whose shares to leave out; NotEnoughShares; InvalidShare when
-    one member's are not eight of one index, or another member has the same.
+    blame, or of a composite key BadFactor, which names whose; CombineFailed(culprits, unproven), whose shares
+    to leave out; NotEnoughShares; InvalidShare when one member's are not eight of one index, or another
+    member has the same.
     """
     rows = [tuple(shares) for shares in members]
     for row in rows:
@@ -74,7 +75,7 @@ def combine_trials(key: BasePublicKey, members: Iterable[Sequence[AnySignatureSh
         try:
             signatures.append(key.combine(message, shares, trial_scheme(key)))
         except CombineFailed as error:
-            if error.culprits or error.unproven:
+            if error.culprits or error.unproven or isinstance(error, BadFactor):
                 raise
             raise InvalidKey(_REFUSED) from None
     return tuple(signatures)

@@ -13,6 +13,7 @@ from sympy import isprime
 import shoup_rsa
 from quorum import statement
 from shoup_rsa import (
+    BadFactor,
     CombineFailed,
     Dealing,
     InvalidKey,
@@ -35,6 +36,7 @@ from shoup_rsa.trials import (
     trial_scheme,
 )
 from tests.shoup_rsa.board import hand_on
+from tests.shoup_rsa.composites import compose, factor
 from tests.shoup_rsa.conftest import Deal
 
 E = 65537
@@ -51,11 +53,13 @@ def made(six: Dealing) -> list[tuple[SignatureShare, ...]]:
     return [sign_trials(share) for share in six.key_shares]
 
 
-def spoilt_primes(dice: random.Random, bits: int) -> tuple[int, int]:
+@cache
+def spoilt_primes(bits: int) -> tuple[int, int]:
     """p = 2 p' + 1 with p' = e r for a prime r, and a safe prime q: p q passes for a modulus."""
+    dice = random.Random(8)
 
     def odd(length: int) -> int:
-        return dice.getrandbits(length - 2) | 3 << length - 2 | 1
+        return dice.getrandbits(length - 4) | 15 << length - 4 | 1
 
     while True:
         r = odd(bits // 2 - 17)
@@ -69,12 +73,10 @@ def spoilt_primes(dice: random.Random, bits: int) -> tuple[int, int]:
 
 
 @cache
-def spoilt_dealing(
-    parties: int, threshold: int, bits: int = 640
-) -> tuple[ThresholdPublicKey, list[KeyShare]]:
+def spoilt_dealing(parties: int, threshold: int, bits: int = 640) -> Dealing:
     """By a dealer that wants to get through: v is an e-th power, and d inverts e where that can be done."""
-    dice = random.Random(8)
-    p, q = spoilt_primes(dice, bits)
+    dice = random.Random(9)
+    p, q = spoilt_primes(bits)
     n, m = p * q, (p // 2) * (q // 2)
     d = pow(E, -1, m // E)
     coefficients = [d, *(dice.randrange(m) for _ in range(threshold - 1))]
@@ -85,7 +87,8 @@ def spoilt_dealing(
     key = ThresholdPublicKey(
         n, E, parties, threshold, 1, 0, v, tuple(pow(v, secret, n) for secret in secrets), u
     )
-    return key, [KeyShare(key, index, secret) for index, secret in enumerate(secrets, start=1)]
+    shares = tuple(KeyShare(key, index, secret) for index, secret in enumerate(secrets, start=1))
+    return Dealing(key, shares)
 
 
 def _symbol(u: int, p: int, q: int) -> int:
@@ -94,7 +97,8 @@ def _symbol(u: int, p: int, q: int) -> int:
 
 def test_a_modulus_with_e_in_p_minus_1_is_refused() -> None:
     """Everything else holds: sizes, check_dealing, each share's check, every proof."""
-    key, shares = spoilt_dealing(4, 3)
+    dealing = spoilt_dealing(4, 3)
+    key, shares = dealing.public_key, dealing.key_shares
     key.check_dealing()
     for share in shares:
         share.check()
@@ -108,18 +112,36 @@ def test_a_modulus_with_e_in_p_minus_1_is_refused() -> None:
 
 
 def test_handed_on_it_is_refused_still() -> None:
-    key, shares = spoilt_dealing(4, 3)
+    dealing = spoilt_dealing(4, 3)
+    key, shares = dealing.public_key, dealing.key_shares
     later, new_shares = hand_on(Order(key, 4, 3, 1, 4, 0, b""), shares[:3])
     with pytest.raises(InvalidKey, match="whoever made it"):
         combine_trials(later, [sign_trials(share) for share in new_shares[:3]])
 
 
+def test_a_spoilt_factor_of_a_composite_key_is_named() -> None:
+    """One trial for all factors together. The shares of the good one are right, too."""
+    honest = factor(4, 3, 1, 2, key_size=640)
+    dealing = compose([honest, spoilt_dealing(4, 3)])
+    key = dealing.public_key
+    key.check_dealing()
+    made = [sign_trials(share) for share in dealing.key_shares]
+    with pytest.raises(BadFactor, match=r"modulo factor \[2\]") as error:
+        combine_trials(key, made)
+    assert (error.value.factors, error.value.culprits, error.value.unproven) == ((2,), (), ())
+    with pytest.raises(InvalidKey, match="whoever made it"):
+        check_trials(key, [bytes(key.signature_length - 1) + b"\1"] * TRIALS)
+    good = compose([factor(4, 3, 1, place, key_size=640) for place in (1, 2)])
+    signatures = combine_trials(good.public_key, map(sign_trials, good.key_shares[1:]))
+    check_trials(good.public_key, signatures)
+
+
 def test_such_a_modulus_has_roots_of_one_number_in_e() -> None:
     """Why each trial counts: the signatures that there are, there are e times."""
-    key, _ = spoilt_dealing(4, 3)
+    key = spoilt_dealing(4, 3).public_key
     root = 12345
     encoded = pow(root, E, key.modulus)
-    p, _ = spoilt_primes(random.Random(8), 640)
+    p, _ = spoilt_primes(640)
     q = key.modulus // p
     unity = next(z for g in range(2, 9) if (z := pow(g, (p - 1) // E, p)) != 1)
     other = root * (1 + q * (pow(q, -1, p) * (unity - 1) % p)) % key.modulus
