@@ -110,9 +110,25 @@ def test_what_an_order_says_at_its_edges(four: tuple[KeyShare, ...]) -> None:
 
 
 def test_a_key_with_too_many_members_is_refused_before_its_sizes_are_computed() -> None:
-    """Those of a thousand members would take hours."""
-    with pytest.raises(InvalidKey, match="index_bound = 1000"):
-        Order(Sizes(2, 2048, 1000, 700), 4, 3, 1, 1000, 0, b"")  # type: ignore[arg-type]
+    """Those of so many would take days."""
+    with pytest.raises(InvalidKey, match="index_bound = 60000"):
+        Order(Sizes(2, 2048, 60000, 40001), 4, 3, 1, 60000, 0, b"")  # type: ignore[arg-type]
+
+
+def test_restarts_end_where_the_format_does() -> None:
+    """Each makes the secret longer; 8192 bits more than the modulus are the most that a key can say."""
+
+    def restarted(bits: int) -> int:
+        key = Sizes(3, 2048, 6, 5, bits)
+        return Order(key, 6, 5, 1, 6, 0, b"", restart=True).form.secret_bits  # type: ignore[arg-type]
+
+    lengths = [2048]
+    for _ in range(16):
+        lengths.append(restarted(lengths[-1]))
+        assert lengths[-2] + 400 < lengths[-1]
+    assert lengths[-1] <= 10240 < lengths[-1] + 500
+    with pytest.raises(InvalidKey, match=r"secret_bits = 10\d\d\d: must be in 2048\.\.10240"):
+        restarted(lengths[-1])
 
 
 def test_the_nonresidue_after_protocol_1_is_the_least_there_is(deal: Deal) -> None:
