@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +20,11 @@ from alliance.keys import files, handover, secret_file, shares
 from alliance.keys import folder as keys
 from alliance.keys.shares import CURRENT, Generation, sealing_file, share_file
 from tests.alliance.farm import PASSPHRASE, Farm
-from tests.alliance.keys.failing import FailingOs, Killed, RecordingOs, content, put
+from tests.alliance.keys.disks import STEPS_MAX, RecordingOs, content, done, ends, put
+from tests.alliance.keys.failing import FailingOs
 from tests.alliance.keys.generations import AGAIN, ME, NEW, OLD, Opener, endorsers
 
 NEW_PASSPHRASE = b"another one"
-STEPS_MAX = 200
 RECEIVER = bytes(range(32))
 
 
@@ -41,30 +40,6 @@ def home(tmp_path: Path, cheap_scrypt: None) -> Path:
     folder.mkdir()
     shares.write_shares(folder, 0, endorsers(OLD), PASSPHRASE)
     return folder
-
-
-def ends(folder: Path, action: Callable[[Path], None]) -> Iterator[Path]:
-    """What is left of copies of a folder, wherever the action ends in them; and at last what it does."""
-    work = folder.parent / "work"
-    seen: set[frozenset[tuple[str, bytes]]] = set()
-    for step in range(STEPS_MAX):
-        shutil.copytree(folder, work)
-        disk = RecordingOs(work, step)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(files, "os", disk)
-            try:
-                action(work)
-            except Killed:
-                assert disk.failed
-        for left in disk.remains():
-            if (found := frozenset(left.items())) not in seen:
-                seen.add(found)
-                yield put(left, folder.parent / f"left-{len(seen)}")
-        shutil.rmtree(work)
-        if not disk.failed:
-            assert step > 3
-            return
-    raise AssertionError(f"more than {STEPS_MAX} steps")
 
 
 def add(folder: Path) -> None:
@@ -185,6 +160,17 @@ def test_trap_11_wherever_the_first_shares_end_there_are_none_or_they_count(
             assert "share.current is missing" in str(error)  # noqa: PT017
             outcomes.add("all but the pointer")
     assert outcomes == {"0.0", "none", "all but the pointer"}
+
+
+def test_trap_11_what_is_done_is_durable(opener: Opener, home: Path) -> None:
+    for left in done(home, add):
+        assert (opener.counted(left), opener.opens(left, NEW)) == (OLD, True)
+    add(home)
+    for left in done(home, switch):
+        assert opener.counted(left) == NEW
+    switch(home)
+    for left in done(home, erase):
+        assert (opener.counted(left), shares.pieces(left)) == (NEW, (NEW,))
 
 
 def test_trap_11_rekey_with_two_epochs_is_all_or_nothing_wherever_it_ends(
