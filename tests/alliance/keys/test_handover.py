@@ -112,6 +112,8 @@ def test_wherever_erasing_a_receivers_secret_ends_it_can_be_ended(
         erase(left, mine)
         assert handover.receivers(left) == (mine[1].key.fingerprint,)
         assert not (left / handover.receiver_file(mine[0].key.fingerprint)).exists()
+    for left in done(home, lambda folder: erase(folder, mine)):
+        assert not (left / handover.receiver_file(mine[0].key.fingerprint)).exists()
     assert outcomes == {True, False}
 
 
