@@ -69,9 +69,8 @@ def status(
 
 
 def _lines(member: str, found: ShareStatus, now: float) -> list[str]:
-    lines = [
-        f"{member} holds shares of epoch {found.epoch}; the alliance's keys are of {found.alliance_epoch}"
-    ]
+    present = f"the alliance's keys are of epoch {found.alliance_epoch}"
+    lines = [f"{member} holds shares of epoch {found.epoch}; {present}"]
     for key in found.keys:
         lines += _of_key(key, now)
     for generation, what in found.others:

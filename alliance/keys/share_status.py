@@ -94,7 +94,7 @@ def _try(path: Path, sealing_key: bytes, purpose: str, key: AgreementKey, member
     except KeyFileError as error:
         problem = str(error)
     except InvalidEndorsement as error:
-        problem = f"{path} opens, but what it signs is refused ({error}): test this machine's memory"
+        problem = f"{path} opens, but what it signs is refused ({error.reason}): test this machine's memory"
     return KeyStatus(
         purpose=purpose,
         index=index,

@@ -28,7 +28,12 @@ def test_every_number_has_its_tests(heading: tuple[str, ...], last: int, later: 
 def test_tests_that_bear_a_number_stand_in_its_row() -> None:
     rows = {int(row[0]): row[-1] for row in table(PAGE, *TRAPS)}
     seen = 0
-    for path in ("shoup_rsa/test_hiding.py", "shoup_rsa/test_key_traps.py", "shoup_rsa/test_composite.py"):
+    for path in (
+        "shoup_rsa/test_hiding.py",
+        "shoup_rsa/test_key_traps.py",
+        "shoup_rsa/test_composite.py",
+        "alliance/keys/test_shares.py",
+    ):
         for name, number in re.findall(
             r"def (test_trap_(\d\d)_\w+)\(", (ROOT / "tests" / path).read_text("utf-8")
         ):
