@@ -14,6 +14,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -63,7 +64,9 @@ def write_new(path: Path, data: bytes) -> None:
 def erase(path: Path) -> None:
     """Overwrites a file, durably, and then deletes it; whether it is there or not. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
+        os.chmod(path, 0o600)  # its owner may have made it read-only
         _blank(path)
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
@@ -112,8 +115,10 @@ def current(path: Path) -> Path:
 def _finish(folder: Path) -> None:
     for new in _left(folder):
         old = new.with_suffix("")
-        with contextlib.suppress(OSError):  # it is of no use any more: as well as can be
-            _blank(old)
+        with contextlib.suppress(OSError):  # as well as can be: it is of no use any more
+            status = os.lstat(old)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:  # else it is also somebody else's
+                _blank(old)
         try:
             os.replace(new, old)
         except OSError as error:

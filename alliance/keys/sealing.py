@@ -106,10 +106,12 @@ def _content(path: Path) -> tuple[bytes, int]:
     """(content, mode). Raises OSError."""
     while True:
         with _opened(path) as file:
-            data, status = file.read(KEY_FILE_BYTES_MAX + 1), os.fstat(file.fileno())
+            status = os.fstat(file.fileno())
+            data = file.read(KEY_FILE_BYTES_MAX + 1)
         with _opened(path) as file:
-            if os.path.samestat(status, os.fstat(file.fileno())):
-                return data, stat.S_IMODE(status.st_mode)
+            now = os.fstat(file.fileno())
+        if os.path.samestat(status, now) and status.st_mtime_ns == now.st_mtime_ns:
+            return data, stat.S_IMODE(status.st_mode)
         # Another one counts by now, and this one was overwritten, perhaps while it was read.
 
 

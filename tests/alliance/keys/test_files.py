@@ -103,3 +103,32 @@ def test_a_folder_that_cannot_be_written_any_more_is_read_all_the_same(
     files.settle(folder)
     assert files.is_committed(folder)
     assert _current(folder) == NEW
+
+
+def test_what_is_replaced_is_overwritten_unless_it_is_somebody_elses_too(tmp_path: Path) -> None:
+    """A file of a backup that is linked into the folder, or the other way round, stays as it was."""
+    folder = _folder(tmp_path / "home")
+    (tmp_path / "backup").write_bytes(OLD["share.pem"])
+    (folder / "share.pem").unlink()
+    (folder / "share.pem").symlink_to(tmp_path / "backup")
+    os.link(folder / "tls.pem", tmp_path / "snapshot")
+    with (folder / "identity.pem").open("rb") as replaced:
+        _replace(folder)
+        assert replaced.read() == bytes(len(OLD["identity.pem"]))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == NEW
+    assert (tmp_path / "backup").read_bytes() == OLD["share.pem"]
+    assert (tmp_path / "snapshot").read_bytes() == OLD["tls.pem"]
+
+
+def test_what_is_erased_is_overwritten_in_every_place_that_is_linked(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    os.link(tmp_path / "secret", tmp_path / "snapshot")
+    (tmp_path / "secret").chmod(0o400)
+    (tmp_path / "link").symlink_to(tmp_path / "snapshot")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    files.erase(tmp_path / "link")
+    files.erase(tmp_path / "dangling")
+    assert (tmp_path / "secret").read_bytes() == bytes(6)
+    files.erase(tmp_path / "secret")
+    files.erase(tmp_path / "secret")
+    assert [path.name for path in tmp_path.iterdir()] == ["snapshot"]
