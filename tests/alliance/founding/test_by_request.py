@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alliance.keys.receiving import OPENING, RECEIVER
 
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION
 from alliance.errors import ConfigError
 from alliance.founding import by_request, party
 from alliance.founding.request import Request
-from alliance.keys import sealing, secret_file
+from alliance.keys import handover, sealing, secret_file
 from alliance.keys.folder import IDENTITY, OPERATOR, TLS_KEY
+from alliance.keys.opening import OPENING
 from quorum import QuorumSystem
 from quorum.receivers import ReceiverSecret, generate_receiver, receiver_bits
 from shoup_rsa.keys import ThresholdPublicKey
@@ -63,7 +63,8 @@ def test_the_dealer_holds_no_secret_of_a_party_and_leaves_none_of_its_own(founde
         channel = sealing.unseal_channel(sealing.read(home / TLS_KEY), home / TLS_KEY, PASSPHRASE)
         secrets.append(channel.private_numbers().private_value.to_bytes(32, "big"))
         secrets.append(secret_file.unseal(home / OPENING, PASSPHRASE))
-        receiver = ReceiverSecret.from_secret_bytes(secret_file.unseal(home / RECEIVER, PASSPHRASE))
+        (fingerprint,) = handover.receivers(home)
+        receiver = ReceiverSecret.from_secret_bytes(handover.open_receiver(home, fingerprint, PASSPHRASE))
         secrets += [prime.to_bytes(192, "big") for prime in (receiver._first, receiver._second)]
     (_, endorsers), primes = dealt(founded.config.system, 5, KEY_SIZE)
     secrets += [prime.to_bytes(128, "big") for prime in primes]
@@ -243,9 +244,10 @@ def test_what_cannot_be_asked_for_is_refused_before_anything_is_written(
 
 def test_a_partys_folder_holds_what_it_asked_with_and_no_alliance(founded: Founded) -> None:
     anna, fritz = founded.homes / "anna", founded.homes / "fritz"
-    common = {"member.name", IDENTITY, TLS_KEY, OPENING, RECEIVER}
-    assert {path.name for path in anna.iterdir()} == {*common, OPERATOR, "anna.request"}
-    assert {path.name for path in fritz.iterdir()} == {*common, "fritz.request"}
+    for home, more in ((anna, {OPERATOR, "anna.request"}), (fritz, {"fritz.request"})):
+        (fingerprint,) = handover.receivers(home)
+        common = {"member.name", IDENTITY, TLS_KEY, OPENING, handover.receiver_file(fingerprint)}
+        assert {path.name for path in home.iterdir()} == common | more
     assert {path.name for path in (founded.homes / CLIENT).iterdir()} == {
         *("client.name", IDENTITY, TLS_KEY, "carola.request")
     }
@@ -267,7 +269,7 @@ def test_half_a_folder_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for name in ("write_keys", "write_receiving"):
+    for name in ("write_keys", "write_opening_key"):
         with monkeypatch.context() as patch:
             patch.setattr(party, name, fail)
             with pytest.raises(ConfigError, match="cannot be written"):

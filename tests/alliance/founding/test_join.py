@@ -10,7 +10,6 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from alliance.keys.receiving import OPENING, RECEIVER, load_opening_key, load_receiver
 
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION, FILE, AllianceConfig
@@ -21,10 +20,11 @@ from alliance.founding.by_request import DEALING_FILE
 from alliance.founding.join import join
 from alliance.founding.outcome import write_public
 from alliance.founding.request import request_as_client
-from alliance.keys import files, sealing, secret_file
+from alliance.keys import files, handover, sealing, secret_file
 from alliance.keys import folder as keys
+from alliance.keys.opening import OPENING, load_opening_key
 from alliance.keys.shares import load_endorser
-from quorum.receivers import ReceiverKey
+from quorum.receivers import ReceiverKey, ReceiverSecret
 from quorum.threshold_rsa import ThresholdRsaEndorser
 from tests.alliance.farm import PASSPHRASE
 from tests.alliance.founding.applicants import KEY_SIZE, NAMES
@@ -52,9 +52,10 @@ def test_all_join_and_then_sign_together(founded: Founded, tmp_path: Path) -> No
         agreed.append(load_endorser(home, config, index, PASSPHRASE).endorse(MESSAGE, proven=True))
         attested.append(load_endorser(home, config, index, PASSPHRASE, ATTESTATION))
         assert not (home / OPENING).exists()
-        receiver = founded.config.members[index].receiver
-        assert receiver is not None
-        assert load_receiver(home, receiver.key, PASSPHRASE).key == ReceiverKey.from_bytes(receiver.key)
+        receiver = ReceiverSecret.from_secret_bytes(
+            handover.open_receiver(home, _receiver_key(founded, index).fingerprint, PASSPHRASE)
+        )
+        assert receiver.key == _receiver_key(founded, index)
     for key, shares in (
         (founded.config.key, agreed),
         (
@@ -72,6 +73,12 @@ def _signature_share(key: object, share: bytes) -> object:
     from shoup_rsa import SignatureShare
 
     return SignatureShare.from_bytes(key, share)  # type: ignore[arg-type]
+
+
+def _receiver_key(founded: Founded, index: int) -> ReceiverKey:
+    receiver = founded.config.members[index].receiver
+    assert receiver is not None
+    return ReceiverKey.from_bytes(receiver.key)
 
 
 def test_a_client_joins_without_shares(founded: Founded, tmp_path: Path) -> None:
@@ -102,11 +109,10 @@ def test_the_passphrase_can_be_changed_before_anything_else(founded: Founded, tm
     join(home, founded.public, PASSPHRASE)
     count = keys.reseal(home, founded.config, PASSPHRASE, b"another passphrase")
     assert count == 5  # identity, channel, operator, sealing key, receiver
-    receiver = founded.config.members[0].receiver
-    assert receiver is not None
-    load_receiver(home, receiver.key, b"another passphrase")
-    with pytest.raises(KeyFileError):
-        load_receiver(home, receiver.key, PASSPHRASE)
+    fingerprint = _receiver_key(founded, 0).fingerprint
+    assert handover.open_receiver(home, fingerprint, b"another passphrase")
+    with pytest.raises(KeyFileError, match="passphrase"):
+        handover.open_receiver(home, fingerprint, PASSPHRASE)
 
 
 class Quick(FailingOs):
@@ -327,15 +333,15 @@ def test_a_folder_that_is_not_whole_is_refused(founded: Founded, tmp_path: Path)
     join(home, founded.public, PASSPHRASE)
 
 
-def test_secrets_of_another_key_are_not_taken_for_ones_own(founded: Founded) -> None:
-    anna, bert = (founded.config.members[at].receiver for at in (0, 1))
-    assert anna is not None
-    assert bert is not None
-    with pytest.raises(KeyFileError, match="not of this member's receiver key"):
-        load_receiver(founded.homes / "anna", bert.key, PASSPHRASE)
+def test_a_one_time_key_of_another_request_is_not_taken_for_ones_own(
+    founded: Founded, tmp_path: Path
+) -> None:
     with pytest.raises(KeyFileError, match="not of this request"):
         load_opening_key(founded.homes / "anna", bytes(32), PASSPHRASE)
-    assert RECEIVER in {path.name for path in (founded.homes / "anna").iterdir()}
+    home = founded.home("anna", tmp_path)
+    (home / OPENING).write_bytes(secret_file.seal(OPENING, bytes(31), PASSPHRASE))
+    with pytest.raises(KeyFileError, match="is damaged"):
+        load_opening_key(home, bytes(32), PASSPHRASE)
 
 
 def test_a_member_does_not_join_as_a_client(founded: Founded, tmp_path: Path) -> None:
