@@ -22,6 +22,8 @@ from tests.worlds.processes import Cluster, command, environment, started
 COMMANDS = [
     "demo",
     "init",
+    "request",
+    "join",
     "serve",
     "status",
     "propose",

@@ -79,7 +79,7 @@ def test_json_names_everything_that_was_written(inside: Run, tmp_path: Path) -> 
     assert (report["faults"], report["decision_quorum"], report["key_bits"]) == (1, 5, 2048)
     assert "trusted" in report["note"]
     purposes = {one["name"]: one["threshold"] for one in report["purposes"]}
-    assert purposes == {"attestation": 2, "web": 4}
+    assert purposes == {"attestation": 3, "web": 4}
     assert (farm / "public-web.pem").read_text().startswith("-----BEGIN PUBLIC KEY-----")
     assert stat.S_IMODE((farm / "members" / "dora" / "share-0.0-web.pem").stat().st_mode) == 0o600
     assert config.load(farm).purpose_key("web").threshold == 4
@@ -115,6 +115,9 @@ def test_json_names_everything_that_was_written(inside: Run, tmp_path: Path) -> 
         (["--purpose", "attestation:2"], "a key that every alliance has"),
         (["--purpose", "agreement:5"], "a key that every alliance has"),
         (["--purpose", "web:2", "--purpose", "web:3"], "a purpose is there twice"),
+        (["--attest", "1"], "the threshold of 'attestation' must be 2"),
+        (["--attest", "6"], "to 5 (the correct members suffice), not 6"),
+        (["a.request"], "name request files after --from"),
         ([word for n in range(16) for word in ("--purpose", f"p{n}:2")], "more than 15"),
     ],
 )
