@@ -19,6 +19,7 @@ from alliance.config import file as module
 from alliance.config.file import AllianceConfig
 from alliance.config.founding import FoundingMember, FoundingRecord
 from alliance.config.identity import certify_itself
+from alliance.config.receiver import Receiver
 from alliance.errors import ConfigError
 from alliance.keys import folder as keys
 from quorum import QuorumSystem
@@ -196,6 +197,32 @@ def test_no_key_is_there_twice(farm: Farm, text: str) -> None:
     named = ((founding.operators[0][0], client.identity), *founding.operators[1:])
     altered = replace(farm.config, founding=replace(founding, operators=named))
     refuse(altered.to_toml(), "two parties have the same identity")
+
+
+def test_a_receiver_key_stands_there_only_as_its_member_has_signed_it(farm: Farm) -> None:
+    one, *rest = farm.config.members
+    key, other = b"an encoded receiver key", b"another"
+
+    def signed(member: int, content: bytes) -> Receiver:
+        party, by = farm.config.members[member], farm.members[member].signing_key
+        return Receiver(content, by.sign(Receiver.statement(party.name, party.identity, content)))
+
+    good = replace(farm.config, members=(replace(one, receiver=signed(0, key)), *rest))
+    assert AllianceConfig.from_toml(good.to_toml()) == good
+    assert good.alliance_id == farm.config.alliance_id  # it changes with each handing on
+    for wrong in (
+        signed(1, key),
+        Receiver(other, signed(0, key).signature),
+        Receiver(key, bytes(64)),
+        Receiver(key, b""),
+        signed(0, bytes(5000)),
+    ):
+        altered = replace(farm.config, members=(replace(one, receiver=wrong), *rest))
+        refuse(altered.to_toml(), "receiver key of 'member-1' is not one that its identity has signed")
+    for field in ("receiver_key", "receiver_signature"):
+        text = good.to_toml()
+        refuse(swap(text, f"{line(text, field)}\n", ""), f"'{field}' is missing")
+        refuse(swap(text, line(text, field), f'{field} = "no such digits"'), "receiver key of 'member-1'")
 
 
 def test_each_organisation_is_there_once(farm: Farm) -> None:

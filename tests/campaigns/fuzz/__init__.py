@@ -19,6 +19,8 @@ NAMES = (
     "journal's position",
     "journal's starts",
     "journal's checkpoint",
+    "request file",
+    "dealing file",
     "request to sign",
     "certificate request",
     "signature share",

@@ -29,6 +29,7 @@ from fab_paxos.state_transfer import Transfer
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, settings
+from tests.campaigns.fuzz import founding_targets as founding
 from tests.campaigns.fuzz import journal_targets as stored
 from tests.campaigns.fuzz import signing_targets as signing
 from tests.campaigns.fuzz.gate_target import SENDER, GateTarget
@@ -55,8 +56,8 @@ class Target:
 def found_alliance(folder: Path) -> tuple[Farm, Chain]:
     """A real alliance with a log of twelve slots. Its key files cost nothing to open."""
     addresses = [f"127.0.0.1:{7400 + index}" for index in range(len(MEMBERS))]
-    founding = Founding("fuzzed", MEMBERS, addresses, CLIENTS, 1, 2048)
-    farm = Farm.open(folder, found(founding, folder, PASSPHRASE))
+    plan = Founding("fuzzed", MEMBERS, addresses, CLIENTS, 1, 2048)
+    farm = Farm.open(folder, found(plan, folder, PASSPHRASE))
     return farm, Chain(farm).grow(12, size=2)
 
 
@@ -70,6 +71,7 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
     receipts = [chain.receipt(slot, 0, 1, 12) for slot in (1, 5, 12)]
     moving = [peer_messages.encode(exemplars.make(s)[k]) for s in every for k in ("offer", "state_part")]
     handshake = HandshakeTarget(farm, farm.folder)
+    asked, dealing = founding.requests(), founding.DealingTarget(farm)
     return [
         Target("envelope", _envelopes(messages), of_message(pb.Envelope), _envelope),
         Target("message", messages, of_message(pb.PeerMessage), _message),
@@ -86,6 +88,8 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
         Target("journal's position", stored.positions(chain), of_bytes, stored.notes(Position.unpack)),
         Target("journal's starts", stored.starts(), of_bytes, stored.notes(Starts.unpack)),
         Target("journal's checkpoint", stored.checkpoints(chain), of_bytes, stored.CheckpointTarget(chain)),
+        Target("request file", asked, of_bytes, founding.RequestTarget(asked)),
+        Target("dealing file", dealing.corpus(), of_bytes, dealing),
         Target("request to sign", signing.requests(), of_json, signing.RequestTarget(farm)),
         Target("certificate request", signing.csrs(), of_bytes, signing.run_csr),
         Target("signature share", _shares(farm, chain), of_bytes, _ShareTarget(farm)),
