@@ -119,17 +119,18 @@ class CeremonyPlan:
         created = value(table, "created", str, where)
         if not CREATED.fullmatch(created):
             raise ConfigError(f"{where}: 'created' must be a time like 2026-01-31T12:00:00Z")
+        nonce, dealers = hexed(table, "nonce", NONCE_BYTES, where), texts(table, "dealers", where)
+        keys, name = _thresholds(table, where), read_name(table, where)
+        faults, bits = (value(table, key, int, where) for key in ("faulty_max", "factor_bits"))
         requests = _requests(table, where)
-        keys = _thresholds(table, where)
         founding = by_request.plan(
             requests,
-            name=read_name(table, where),
-            faults=value(table, "faulty_max", int, where),
-            key_size=value(table, "factor_bits", int, where),
+            name=name,
+            faults=faults,
+            key_size=bits,
             purposes=[(purpose, n) for purpose, n in keys.items() if purpose not in (AGREEMENT, ATTESTATION)],
             attest=keys[ATTESTATION],
         )
-        nonce, dealers = hexed(table, "nonce", NONCE_BYTES, where), texts(table, "dealers", where)
         plan = cls(founding, created, nonce, dealers, tuple(requests.values()))
         plan._check_dealers()
         if plan.to_toml() != text:  # in particular: another threshold of the agreement key than is safe

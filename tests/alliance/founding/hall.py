@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,9 +15,9 @@ from alliance.founding.ceremony_plan import CeremonyPlan, make_plan
 from alliance.founding.commitment import Commitment
 from alliance.founding.dealing import seal_shares
 from alliance.founding.opening import Opening
+from alliance.founding.request import Request
 from quorum import QuorumSystem
 from quorum.factors import DealtFactor
-from tests.alliance.founding.applicants import Applicant, applicants, client
 from tests.worlds import factors
 
 ANNA, BERT = "anna-ag", "bert-ag"
@@ -40,31 +40,25 @@ def dealing_from_stock(plan: CeremonyPlan, dealer: str) -> Iterator[list[int]]:
 
 @dataclass
 class Hall:
-    """``pending`` are the dealers' openings before they are signed."""
+    """``operators`` are the dealers' keys, ``pending`` their openings before they are signed."""
 
     plan: CeremonyPlan
-    members: list[Applicant]
+    operators: dict[str, Ed25519PrivateKey]
     pending: dict[str, Opening]
 
     @classmethod
-    def open(cls) -> Hall:
-        members = applicants()
-        requests = {f"{one.name}.request": one.request for one in members}
-        requests["carola.request"] = client("carola")
+    def open(cls, requests: Mapping[str, Request], operators: dict[str, Ed25519PrivateKey]) -> Hall:
         plan = make_plan(requests, name="farm", faults=1, factor_bits=factors.FACTOR_BITS)
-        return cls(plan, members, {dealer: cls._deal(plan, dealer) for dealer in plan.dealers})
+        return cls(plan, operators, {dealer: cls._deal(plan, dealer) for dealer in plan.dealers})
 
     @staticmethod
     def _deal(plan: CeremonyPlan, dealer: str) -> Opening:
         with dealing_from_stock(plan, dealer):
             return ceremony_folder._dealt(plan, dealer, None)
 
-    def operator(self, dealer: str) -> Ed25519PrivateKey:
-        return next(one.operator for one in self.members if one.organisation == dealer)
-
     def commit(self, opening: Opening) -> Commitment:
         """What an honest dealer would have published for this opening."""
-        return opening.commitment().signed(self.operator(opening.dealer))
+        return opening.commitment().signed(self.operators[opening.dealer])
 
     @property
     def commitments(self) -> tuple[Commitment, ...]:
@@ -75,7 +69,7 @@ class Hall:
         shown = self.pending | {one.dealer: one for one in instead}
         pending = [shown[dealer] for dealer in self.plan.dealers]
         agreed = tuple(map(self.commit, pending))
-        return [one.signed(agreed, self.operator(one.dealer)) for one in pending]
+        return [one.signed(agreed, self.operators[one.dealer]) for one in pending]
 
     def with_factor(self, dealer: str, place: int, dealt: DealtFactor) -> Opening:
         """The dealer's pending opening with another factor of the key at this place."""

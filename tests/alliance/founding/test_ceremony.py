@@ -20,14 +20,22 @@ from quorum.factors import DealtFactor, deal_factor, new_nonce
 from quorum.threshold_rsa import factors_of
 from shoup_rsa import dealer as shoup_dealer
 from shoup_rsa import generate_threshold_key
+from tests.alliance.founding.applicants import Applicant, applicants, client
 from tests.alliance.founding.hall import ANNA, BERT, Hall
 from tests.worlds import factors
 from tests.worlds.primes import SAFE_PRIMES_1024, TOO_LOW_1024
 
 
 @pytest.fixture(scope="module")
-def hall() -> Hall:
-    return Hall.open()
+def members() -> list[Applicant]:
+    return applicants()
+
+
+@pytest.fixture(scope="module")
+def hall(members: list[Applicant]) -> Hall:
+    requests = {f"{one.name}.request": one.request for one in members}
+    requests["carola.request"] = client("carola")
+    return Hall.open(requests, {one.organisation: one.operator for one in members})
 
 
 def dealt(hall: Hall, primes: tuple[int, ...], threshold: int = 5) -> DealtFactor:
@@ -47,7 +55,9 @@ def refused(hall: Hall, openings: list[Opening], *heard: Commitment) -> InvalidC
 # -- honest dealers --------------------------------------------------------------------------------------
 
 
-def test_everybody_computes_the_same_alliance_and_its_members_sign(hall: Hall) -> None:
+def test_everybody_computes_the_same_alliance_and_its_members_sign(
+    hall: Hall, members: list[Applicant]
+) -> None:
     openings = hall.openings()
     config = ceremony.found(hall.plan, openings)
     assert config == ceremony.found(hall.plan, openings[::-1], hall.commitments)
@@ -59,7 +69,7 @@ def test_everybody_computes_the_same_alliance_and_its_members_sign(hall: Hall) -
     assert list(factors_of(config.key)) == dealt_factors
     statement = AcceptedStatement(0, 1, bytes(32))
     message, endorsements = statement.encode(config.context), []
-    for index, member in enumerate(hall.members):
+    for index, member in enumerate(members):
         shares = ceremony.shares_of(config, openings, member.request, member.opening)
         assert list(shares) == ["agreement", "attestation"]
         endorsements.append(Endorsement(statement, index, shares["agreement"].endorse(message, proven=False)))
@@ -115,13 +125,13 @@ def test_too_many_bits_are_refused_before_anybody_searches_for_a_prime(hall: Hal
 def other_factor(hall: Hall) -> list[Opening]:
     """It shows another factor than the one that it had committed to, having seen anna's."""
     honest, other = hall.openings(), hall.with_factor(BERT, 0, dealt(hall, SAFE_PRIMES_1024[:2]))
-    return [honest[0], other.signed(honest[0].commitments, hall.operator(BERT))]
+    return [honest[0], other.signed(honest[0].commitments, hall.operators[BERT])]
 
 
 def other_nonce(hall: Hall) -> list[Opening]:
     honest = hall.openings()
     other = replace(hall.pending[BERT], nonces=(new_nonce(), hall.pending[BERT].nonces[1]))
-    return [honest[0], other.signed(honest[0].commitments, hall.operator(BERT))]
+    return [honest[0], other.signed(honest[0].commitments, hall.operators[BERT])]
 
 
 def too_short(hall: Hall) -> list[Opening]:
@@ -183,7 +193,7 @@ def other_context(hall: Hall) -> list[Opening]:
 def own_list(hall: Hall, *listed: int) -> list[Opening]:
     honest = hall.openings()
     commitments = tuple(honest[0].commitments[place] for place in listed)
-    return [honest[0], hall.pending[BERT].signed(commitments, hall.operator(BERT))]
+    return [honest[0], hall.pending[BERT].signed(commitments, hall.operators[BERT])]
 
 
 def early(hall: Hall) -> list[Opening]:
@@ -199,7 +209,7 @@ def forged_commitment(hall: Hall) -> list[Opening]:
     """It pretends that anna has committed to something else."""
     honest = hall.openings()
     forged = replace(honest[0].commitments[0], factors=honest[0].commitments[1].factors)
-    return [honest[0], hall.pending[BERT].signed((forged, honest[0].commitments[1]), hall.operator(BERT))]
+    return [honest[0], hall.pending[BERT].signed((forged, honest[0].commitments[1]), hall.operators[BERT])]
 
 
 LIES: dict[Callable[[Hall], list[Opening]], str] = {
@@ -245,7 +255,7 @@ def test_who_tells_two_dealers_different_things_is_shown_by_two_signed_files(hal
         second = hall.commit(replace(hall.pending[liar], nonces=(new_nonce(), new_nonce())))
         told = tuple(second if one.dealer == liar else one for one in hall.commitments)
         openings = [one for one in honest if one.dealer == liar]
-        openings.append(hall.pending[other].signed(told, hall.operator(other)))
+        openings.append(hall.pending[other].signed(told, hall.operators[other]))
         for given in (openings, openings[::-1]):
             error = refused(hall, given)
             assert (error.dealers, error.proven) == ((liar,), True)
@@ -268,7 +278,7 @@ def test_two_openings_of_one_dealer(hall: Hall) -> None:
 
 def test_a_copied_commitment_is_seen_before_anybody_opens(hall: Hall) -> None:
     anna, bert = hall.commitments
-    copied = replace(bert, factors=(anna.factors[0], bert.factors[1])).signed(hall.operator(BERT))
+    copied = replace(bert, factors=(anna.factors[0], bert.factors[1])).signed(hall.operators[BERT])
     with pytest.raises(InvalidCeremony, match="one of them copied") as caught:
         ceremony.all_commitments(hall.plan, [anna, copied])
     assert (caught.value.dealers, caught.value.proven) == ((ANNA, BERT), False)
@@ -316,21 +326,21 @@ def test_parts_of_another_ceremony(hall: Hall) -> None:
 # -- what only a member can see --------------------------------------------------------------------------
 
 
-def test_a_member_whose_share_is_anothers_names_the_dealer(hall: Hall) -> None:
+def test_a_member_whose_share_is_anothers_names_the_dealer(hall: Hall, members: list[Applicant]) -> None:
     openings = hall.openings(hall.sealed_again(BERT, (1, 0, 2, 3, 4, 5)))
     config = ceremony.found(hall.plan, openings)
     for place in (0, 1):
-        one = hall.members[place]
+        one = members[place]
         with pytest.raises(ConfigError, match=f"the opening of '{BERT}': the share of '{one.name}'"):
             ceremony.shares_of(config, openings, one.request, one.opening)
-    two = hall.members[2]
+    two = members[2]
     ceremony.shares_of(config, openings, two.request, two.opening)
 
 
-def test_shares_open_for_their_member_alone(hall: Hall) -> None:
+def test_shares_open_for_their_member_alone(hall: Hall, members: list[Applicant]) -> None:
     openings = hall.openings()
     config = ceremony.found(hall.plan, openings)
-    one, two = hall.members[:2]
+    one, two = members[:2]
     for request, secret in ((one.request, two.opening), (hall.plan.requests[-1], one.opening)):
         with pytest.raises(AllianceError):
             ceremony.shares_of(config, openings, request, secret)
