@@ -8,6 +8,7 @@ import typer
 
 from alliance.cli import (
     alarms,
+    ceremony,
     evidence,
     init,
     join,
@@ -67,6 +68,7 @@ def alliance(
 demo.register(app)
 init.register(app)
 request.register(app)
+ceremony.register(app)
 join.register(app)
 serve.register(app)
 step_down.register(app)

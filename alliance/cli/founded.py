@@ -11,6 +11,7 @@ from alliance.cli.output import plural, say
 if TYPE_CHECKING:
     from alliance.config.file import AllianceConfig
     from alliance.config.parties import Party
+    from alliance.founding.ceremony_plan import CeremonyPlan
     from alliance.founding.request import Request
 
 TRUST = (
@@ -20,6 +21,10 @@ TRUST = (
 TRUST_BY_REQUEST = (
     "The dealer, which was this process, saw the alliance's shared keys, and no key of a party: everybody has"
     " trusted it, and this machine, to forget them. Its secrets were never written and are gone."
+)
+TRUST_BY_CEREMONY = (
+    "No dealer knows a key of this alliance: to sign without its members, all of {dealers} would have had to"
+    " keep what they knew, and to collude. One that has forgotten is enough."
 )
 
 
@@ -42,6 +47,12 @@ def by_request(config: AllianceConfig, folder: Path, requests: Mapping[str, Requ
         file, request = asked[party["name"]]
         party |= {"request": file, "request_fingerprint": request.fingerprint}
     return report
+
+
+def by_ceremony(config: AllianceConfig, folder: Path, plan: CeremonyPlan) -> dict[str, Any]:
+    """As JSON, where several dealers made the shared keys."""
+    report = _common(config, folder, TRUST_BY_CEREMONY.format(dealers=", ".join(plan.dealers)))
+    return report | {"plan_digest": plan.digest.hex(), "dealers": list(plan.dealers)}
 
 
 def _common(config: AllianceConfig, folder: Path, note: str) -> dict[str, Any]:
@@ -112,6 +123,21 @@ def tell_by_request(config: AllianceConfig, folder: Path, requests: Mapping[str,
     tell_identifiers(config)
     say("")
     say(TRUST_BY_REQUEST)
+    say("")
+    say(f"Next: send all of {folder} to every party, by any way. Each of them runs, where its own folder is:")
+    say(f"  alliance join {config.members[0].name} {folder.name}      (and every other party)")
+
+
+def tell_by_ceremony(config: AllianceConfig, folder: Path, plan: CeremonyPlan) -> None:
+    """For people."""
+    _tell_public(config, folder)
+    say(f"  {folder}/ceremony.plan, *.opening   what the dealers signed; each member's shares, sealed to it")
+    say("")
+    say("Everybody computes the same. Compare it with what the others get:")
+    say(f"  SHA-256 of ceremony.plan       {plan.digest.hex()}")
+    tell_identifiers(config)
+    say("")
+    say(TRUST_BY_CEREMONY.format(dealers=", ".join(plan.dealers)))
     say("")
     say(f"Next: send all of {folder} to every party, by any way. Each of them runs, where its own folder is:")
     say(f"  alliance join {config.members[0].name} {folder.name}      (and every other party)")

@@ -138,7 +138,7 @@ def init(
     passphrase; 'alliance rekey' changes that later. The operator.pem in a member's folder is its
     organisation's key for changes of the alliance itself: keep it elsewhere, offline.
     """
-    terms = Terms(name, faults, bits, [_purpose(text) for text in purpose or []], attest)
+    terms = Terms(name, faults, bits, [purpose_of(text) for text in purpose or []], attest)
     if given:
         own = dict(zip(OWN, (members, host, base_port, address, names, organisations, clients), strict=True))
         _refuse_own({**own, "--passphrase-file": passphrase_file})
@@ -270,7 +270,7 @@ def _addresses(names: list[str], given: list[str], host: str, base_port: int) ->
     return given
 
 
-def _purpose(text: str) -> tuple[str, int]:
+def purpose_of(text: str) -> tuple[str, int]:
     name, colon, threshold = text.rpartition(":")
     if not colon or not (threshold.isascii() and threshold.isdecimal() and len(threshold) < 6):
         raise ConfigError(f"{text!r:.80} is no purpose: write --purpose NAME:THRESHOLD, such as web:4")

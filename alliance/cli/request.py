@@ -113,7 +113,7 @@ def request(
         )
     else:
         party.check_member(name, organisation, address, key_bits)
-        key = None if operator is None else _operator_key(operator, operator_passphrase_file)
+        key = None if operator is None else operator_key(operator, operator_passphrase_file)
         secret = _new_passphrase(passphrase_file, name)
         made = party.ask_as_member(folder, name, organisation, address, key_bits, secret, key)
     with reporting(f"the keys of '{name}' are in {folder}"):
@@ -124,7 +124,8 @@ def _new_passphrase(file: Path | None, name: str) -> bytes:
     return passphrase.obtain(file, prompt=f"Passphrase for the keys of {name}", confirm=True)
 
 
-def _operator_key(path: Path, file: Path | None) -> Ed25519PrivateKey:
+def operator_key(path: Path, file: Path | None) -> Ed25519PrivateKey:
+    """The key in an operator.pem. ``file`` has its passphrase. Raises ConfigError, KeyFileError."""
     from alliance.keys import sealing
 
     secret = passphrase.obtain(

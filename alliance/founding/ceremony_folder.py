@@ -167,7 +167,7 @@ def _read(path: Path, most: int, what: str) -> str:
             data = file.read(most + 1)
         if len(data) > most:
             raise ConfigError(f"{path} is larger than {most} bytes: it is not {what}")
-        return data.decode()
+        return data.decode().replace("\r\n", "\n")  # as mail may have it
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as {what}: {error}") from None
 
