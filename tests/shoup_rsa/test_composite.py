@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import combinations
-from math import factorial, prod
+from math import comb, factorial, prod
 from pathlib import Path
 
 import jwt
@@ -187,8 +187,9 @@ def test_encodings_are_strict(four: CompositeDealing) -> None:
             public_key_from_bytes(bad)
         with pytest.raises(InvalidKeyFile):
             read_public_key(write_public_key(key).replace(b"A", b"B", 1))
-    with pytest.raises(TypeError, match="bytes"):
-        public_key_from_bytes("key")  # type: ignore[arg-type]
+    for decode in (public_key_from_bytes, CompositePublicKey.from_bytes):
+        with pytest.raises(TypeError, match="an encoded public key must be bytes, not str"):
+            decode("key")  # type: ignore[arg-type]
     with pytest.raises(InvalidKey, match="factor 2: "):
         public_key_from_bytes(data[:-64] + bytes(64))
     assert read_public_key(write_public_key(key)) == key
@@ -583,7 +584,7 @@ def test_trap_18_a_dealer_is_bound_before_it_sees_the_others(four: CompositeDeal
     for wrong in (commitment[:-1], b"", commitment + b"\0"):
         with pytest.raises(InvalidOpening):
             check_opening(wrong, key, nonce)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="a commitment must be bytes, not str"):
         check_opening(commitment.hex(), key, nonce)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         commit(four.public_key, nonce)  # type: ignore[arg-type]
@@ -683,3 +684,13 @@ def test_the_search_for_a_set_is_bounded(four: CompositeDealing, monkeypatch: py
     represented = four.public_key.represent(MESSAGE, Scheme.PKCS1V15_SHA256)
     assert represented.search(sign(four, "compact")) is None
     assert len(tried) == 2 * len(represented.parts)
+
+
+@pytest.mark.parametrize(("count", "threshold"), [(3, 3), (6, 5), (7, 4), (16, 11)])
+def test_the_search_for_a_set_leaves_none_out_and_finds_few_liars_soon(count: int, threshold: int) -> None:
+    shares = [SignatureShare(index, 1) for index in range(1, count + 1)]
+    sets = [tuple(share.index for share in chosen) for chosen in combining._sets(shares, threshold)]
+    assert len(set(sets)) == len(sets) == comb(count, threshold) <= combining.SETS_MAX
+    assert all(len(set(chosen)) == threshold for chosen in sets)
+    for liar in range(1, count + 1) if count > threshold else ():
+        assert any(liar not in chosen for chosen in sets[: count + 1])
