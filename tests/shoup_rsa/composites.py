@@ -23,10 +23,14 @@ from shoup_rsa.composite import redistribution as handing_on
 from shoup_rsa.redistribution import VerifiedDealing
 from shoup_rsa.redistribution.verdict import images
 from tests.shoup_rsa.board import CONTEXT, Lie, lying, receiver
+from tests.worlds.primes import SAFE_PRIMES_1024
 
-PRIMES: dict[str, list[str]] = json.loads(
-    (Path(__file__).parent / "vectors" / "safe_primes.json").read_text()
-)
+_ON_FILE = json.loads((Path(__file__).parent / "vectors" / "safe_primes.json").read_text())
+PRIMES: dict[int, tuple[int, ...]] = {
+    1024: SAFE_PRIMES_1024,
+    2048: tuple(int(prime, 16) for prime in _ON_FILE["2048"]),
+}
+"""By their length in bits: for three factors of 2048 bits, and for four of 4096."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def of_real_size(
     parties: int, threshold: int, corruptions: int, factors: int, key_size: int
 ) -> CompositeDealing:
     """Factors of 2048 or 4096 bits."""
-    primes = [int(prime, 16) for prime in PRIMES[str(key_size // 2)]]
+    primes = PRIMES[key_size // 2]
     dealings = []
     for place in range(factors):
         pair = primes[2 * place], primes[2 * place + 1]

@@ -115,7 +115,7 @@ def test_openssl_verifies_4096_bits_and_more(factors: int, key_size: int, tmp_pa
     """Up to the longest modulus that it verifies with."""
     dealing = of_real_size(3, 2, 1, factors, key_size)
     key = dealing.public_key
-    assert key.modulus == prod(int(p, 16) for p in PRIMES[str(key_size // 2)][: 2 * factors])
+    assert key.modulus == prod(PRIMES[key_size // 2][: 2 * factors])
     assert key.key_size == factors * key_size
     shares = [share.sign_share(MESSAGE, Scheme.PSS_SHA384) for share in dealing.key_shares[1:]]
     for name, data in (
@@ -193,6 +193,9 @@ def test_encodings_are_strict(four: CompositeDealing) -> None:
     with pytest.raises(InvalidKey, match="factor 2: "):
         public_key_from_bytes(data[:-64] + bytes(64))
     assert read_public_key(write_public_key(key)) == key
+    for refuse in (key.share_length, lambda form: four.key_shares[0].sign_share(MESSAGE, proof=form)):
+        with pytest.raises(ValueError, match="the forms of a proof"):
+            refuse("long")
 
 
 def test_the_name_is_of_all_factors_in_their_order(four: CompositeDealing) -> None:
@@ -342,7 +345,7 @@ def test_trap_18_equal_and_related_factors_are_refused(four: CompositeDealing) -
     for copied in (first, again):
         with pytest.raises(InvalidKey, match="factors 1 and 2 are the same modulus"):
             CompositePublicKey((first, copied), insecure_small_key=True)
-    a, b, c = (int(prime, 16) for prime in PRIMES["1024"][:3])
+    a, b, c = PRIMES[1024][:3]
     one, other = (_from_primes(a, b), _from_primes(a, c))
     with pytest.raises(InvalidKey, match="factors 1 and 2 have a prime in common"):
         CompositePublicKey((one, other))
@@ -442,7 +445,11 @@ def test_trap_18_a_share_has_all_factors_or_is_none(four: CompositeDealing) -> N
     good = sign(four)
     expected = key.combine(MESSAGE, good[1:])
     for share in wrong[:-2]:
-        assert key.combine(MESSAGE, [share, *good[1:]]) == expected, "its form convicts it"
+        assert key.combine(MESSAGE, [share, *good[1:]]) == expected
+    for share in wrong[:8]:
+        with pytest.raises(CombineFailed) as failure:
+            key.combine(MESSAGE, [share, *good[1:3]])
+        assert failure.value.culprits == (1,), "its form convicts it"
     for foreign in (SignatureShare(1, one.value[0]), None, b"share"):
         for refuse in (
             lambda share=foreign: key.verify_share(MESSAGE, share),
@@ -554,6 +561,7 @@ def test_trap_18_each_factor_has_its_own_nonces(
     share.sign_share(MESSAGE, proof="compact")
     assert [key for key, _ in drawn] == list(four.public_key.factors)
     share.precompute(2)
+    assert len(drawn) == 6
     share.sign_share(MESSAGE, proof="batchable")
     share.sign_share(MESSAGE, proof="batchable")
     assert len({exponent for _, exponent in drawn}) == len(drawn) == 6
