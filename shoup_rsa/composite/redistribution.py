@@ -145,12 +145,11 @@ class CompositeDealing:
 
 @dataclass(frozen=True)
 class VerifiedCompositeDealing:
-    """A dealing all of whose parts were checked. Made by `verify_dealing` only.
+    """A dealing all of whose parts were checked, each against its factor's redistribution.
 
-    `digest` names the redistribution that it was checked against.
+    Made by `verify_dealing` only.
     """
 
-    digest: bytes
     dealer: int
     parts: tuple[single.VerifiedDealing, ...]
 
@@ -230,7 +229,7 @@ def verify_dealing(
         except InvalidDealing as error:
             raise InvalidDealing(dealer, f"factor {place}: {error.reason}") from None
         position = end
-    return VerifiedCompositeDealing(redistribution.digest, dealer, tuple(parts))
+    return VerifiedCompositeDealing(dealer, tuple(parts))
 
 
 def conclude(
@@ -242,8 +241,6 @@ def conclude(
     that has its outcome keeps it. Raises ValueError when a dealing was checked against another
     redistribution.
     """
-    if any(verified.digest != redistribution.digest for verified in valid):
-        raise ValueError("these dealings were checked against another redistribution")
     outcomes = []
     for place, factor in enumerate(redistribution.factors):
         outcome = single.conclude(factor, [verified.parts[place] for verified in valid])

@@ -152,4 +152,4 @@ def _unproven(
     for part, own in zip(redistribution.factors, share.factor_shares, strict=True):
         made = lying(part, own, Lie(unproven=True))
         parts.append(VerifiedDealing(part.digest, made, images(part, made.image, made.commitments)))
-    return handing_on.VerifiedCompositeDealing(redistribution.digest, share.index, tuple(parts))
+    return handing_on.VerifiedCompositeDealing(share.index, tuple(parts))

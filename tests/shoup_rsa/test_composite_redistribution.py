@@ -27,6 +27,7 @@ from tests.shoup_rsa import board
 from tests.shoup_rsa.board import Lie, lying, receiver
 from tests.shoup_rsa.composites import (
     CompositeDealing,
+    compose,
     composite,
     deals,
     factor,
@@ -129,8 +130,13 @@ def test_old_and_new_shares_never_combine(four: CompositeDealing) -> None:
     sealed = seal_key_share(four.key_shares[0], b"p", scrypt_cost=2**10)
     with pytest.raises(WrongEpoch):
         open_key_share(sealed, b"p", key)
-    with pytest.raises(InvalidKey, match="another key than the one"):
-        handing_on.deal(again, composite(4, 3, 1, factors=3).key_shares[0])
+    three = composite(4, 3, 1, factors=3)
+    for other, share in (
+        (again, three.key_shares[0]),
+        (open_to_all(order_for(three.public_key, 4, 3, 1)), compose(three.factors[:2]).key_shares[0]),
+    ):
+        with pytest.raises(InvalidKey, match="another key than the one"):
+            handing_on.deal(other, share)
 
 
 def test_a_dealing_is_one_message_of_known_length(
