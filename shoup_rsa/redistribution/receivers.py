@@ -71,6 +71,11 @@ class ReceiverKey:
         """32 bytes that name this key: SHA-256 of its encoding."""
         return hashlib.sha256(self.to_bytes()).digest()
 
+    @cached_property
+    def secret_id(self) -> bytes:
+        """32 bytes that name what opens its ciphertexts: SHA-256 of the modulus, whatever h is beside it."""
+        return hashlib.sha256(self.modulus.to_bytes(self.bits // 8, "big")).digest()
+
     def to_bytes(self) -> bytes:
         """The one encoding of this key, as in the head of this module."""
         length = self.bits // 8

@@ -19,7 +19,7 @@ _DOMAIN = b"shoup-rsa/v1/redistribution/"
 class Redistribution:
     """The order and all n' receivers, by their new index. A dealing counts against exactly this set.
 
-    spent: the fingerprints of receiver keys whose owners' shares of a finished redistribution are out. They
+    spent: the `secret_id`s of receiver keys whose owners' shares of a finished redistribution are out. They
     are refused: their secrets are erased, or should be.
 
     Receivers post their keys before there is an order, so their moduli need not be of one length: each has
@@ -54,7 +54,7 @@ class Redistribution:
                 )
             if receiver.modulus in seen:
                 raise InvalidReceiver(index, "another receiver has the same modulus")
-            if receiver.fingerprint in self.spent:
+            if receiver.secret_id in self.spent:
                 raise InvalidReceiver(
                     index, "it served a redistribution before; its owner must post a new one"
                 )

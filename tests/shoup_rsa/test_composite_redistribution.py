@@ -247,7 +247,7 @@ def test_receivers_are_checked_for_every_factor(
 ) -> None:
     with pytest.raises(InvalidReceiver):
         handing_on.CompositeRedistribution(arena.order, spoilt(arena.receivers))
-    spent = frozenset({arena.receivers[1].fingerprint})
+    spent = frozenset({arena.receivers[1].secret_id})
     with pytest.raises(InvalidReceiver, match="served a redistribution before"):
         handing_on.CompositeRedistribution(arena.order, arena.receivers, spent)
 

@@ -413,9 +413,13 @@ class TestReceiverKeys:
             Redistribution(order, (keys[0], twice, *keys[2:]))
 
     def test_a_key_that_served_before_is_refused(self, arena: Redistribution) -> None:
-        spent = frozenset({arena.receivers[2].fingerprint})
-        with pytest.raises(InvalidReceiver, match="receiver key 3: it served"):
-            Redistribution(arena.order, arena.receivers, spent)
+        served = arena.receivers[2]
+        spent = frozenset({served.secret_id})
+        # With another h it is another key, and the same secret opens what is sealed to it.
+        again = replace(served, generator=served.generator**2 % served.modulus**2)
+        for key in (served, again):
+            with pytest.raises(InvalidReceiver, match="receiver key 3: it served"):
+                Redistribution(arena.order, (*arena.receivers[:2], key, *arena.receivers[3:]), spent)
 
     def test_honest_dealings_hold_whatever_generator_a_receiver_has(
         self, arena: Redistribution, four: tuple[KeyShare, ...]
