@@ -189,7 +189,7 @@ def _resealed(folder: Path, config: AllianceConfig, old: bytes, new: bytes) -> d
         sealed[OPERATOR] = sealing.seal(key, new)
     names = [*map(shares.sealing_file, shares.generations(folder))]
     names += map(handover.receiver_file, handover.receivers(folder))
-    if (folder / OPENING).exists():
+    if shares.is_there(folder / OPENING):
         names.append(OPENING)
     for name in names:
         sealed[name] = secret_file.seal(name, secret_file.unseal(folder / name, old), new)

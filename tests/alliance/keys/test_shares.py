@@ -18,6 +18,8 @@ from alliance.config.founding import AGREEMENT
 from alliance.errors import KeyFileError, NoShare, WrongShareEpoch
 from alliance.keys import files, handover, secret_file, shares
 from alliance.keys import folder as keys
+from alliance.keys.opening import OPENING
+from alliance.keys.share_status import share_status
 from alliance.keys.shares import CURRENT, Generation, sealing_file, share_file
 from tests.alliance.farm import PASSPHRASE, Farm
 from tests.alliance.keys.disks import STEPS_MAX, RecordingOs, content, done, ends, put
@@ -204,6 +206,16 @@ def test_trap_11_rekey_with_two_epochs_is_all_or_nothing_wherever_it_ends(
         assert Opener(farm.config, right).counted(folder) == OLD
 
 
+def test_secrets_that_are_half_erased_keep_nobody_from_a_new_passphrase(farm: Farm, tmp_path: Path) -> None:
+    """A kill came between overwriting and deleting them."""
+    home = without_shares(farm, tmp_path)
+    shares.write_shares(home, 0, endorsers(OLD), PASSPHRASE)
+    for name in (sealing_file(NEW), handover.receiver_file(RECEIVER), OPENING):
+        files.write_private(home / name, bytes(100))
+    assert keys.reseal(home, farm.config, PASSPHRASE, NEW_PASSPHRASE) == 3
+    assert Opener(farm.config, NEW_PASSPHRASE).counted(home) == OLD
+
+
 def without_shares(farm: Farm, folder: Path) -> Path:
     home = Path(shutil.copytree(farm.member_home(ME), folder / "home"))
     for path in (home / CURRENT, home / keys.OPERATOR, *home.glob("share-*"), *home.glob("sealing-*")):
@@ -357,6 +369,28 @@ def test_a_share_of_another_epoch_says_which_side_is_old(opener: Opener, home: P
         opener.load(home, OLD)
     with pytest.raises(KeyFileError, match="belongs to the key"):  # of the other attempt to reach this epoch
         opener.load(home, AGAIN)
+
+
+def test_the_status_says_what_each_generation_is_and_which_side_is_old(opener: Opener, home: Path) -> None:
+    for generation in (NEW, AGAIN):
+        shares.add_shares(home, generation, endorsers(generation), PASSPHRASE)
+    told = share_status(home, opener.at(OLD), ME, PASSPHRASE)
+    assert (told.epoch, told.attempt, told.alliance_epoch, told.problem) == (0, 0, 0, "")
+    assert [what.partition(":")[0] for _, what in told.others] == ["counts not yet"] * 2
+    assert [(key.purpose, key.index, key.parties, key.threshold) for key in told.keys] == [
+        (AGREEMENT, ME + 1, 4, 3),
+        (ATTESTATION, ME + 1, 4, 2),
+    ]
+    shares.switch_to(home, AGAIN)
+    told = share_status(home, opener.at(AGAIN), ME, PASSPHRASE)
+    assert (told.epoch, told.attempt, told.alliance_epoch, told.problem) == (1, 1, 1, "")
+    assert dict(told.others) == {
+        "0.0": "went out of use: to be erased, here and in every backup",
+        "1.0": "of another attempt to reach this epoch: to be erased",
+    }
+    told = share_status(home, opener.at(OLD), ME, PASSPHRASE)
+    assert told.problem.endswith("of epoch 0: get the present alliance.toml from another member")
+    assert [key.index for key in told.keys] == [None, None]
 
 
 @pytest.mark.parametrize(
