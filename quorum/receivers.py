@@ -5,17 +5,24 @@ Imports shoup_rsa, as ``quorum.threshold_rsa`` does, and is therefore not import
 
 from __future__ import annotations
 
-from shoup_rsa.redistribution import InvalidReceiver, ReceiverKey, ReceiverSecret, generate_receiver
+from shoup_rsa.redistribution import (
+    InvalidReceiver,
+    ReceiverKey,
+    ReceiverSecret,
+    generate_receiver,
+    receiver_bits_ahead,
+)
 
 __all__ = ["InvalidReceiver", "ReceiverKey", "ReceiverSecret", "generate_receiver", "receiver_bits"]
 
-_BITS_STEP = 256
+MEMBERS_MAX = 31
+"""Shares are handed on to at most so many members: more would take minutes, and megabytes of the log."""
 
 
 def receiver_bits(key_size: int) -> int:
-    """The length of receivers' moduli that suffices for shared keys of ``key_size`` bits.
+    """The length of a receiver's modulus that suffices for shared keys (or factors) of ``key_size`` bits.
 
-    It does the first time that shares are handed on within an alliance, whatever the threshold, of at most 30
-    members, and of 31 that tolerate six faults.
+    Whoever the first handing on is to, of at most MEMBERS_MAX members. Raises ValueError for a key size that
+    is not supported.
     """
-    return -(-(key_size + 1024) // _BITS_STEP) * _BITS_STEP
+    return receiver_bits_ahead(key_size, MEMBERS_MAX)

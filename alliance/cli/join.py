@@ -22,6 +22,9 @@ EPILOG = lesson(
     " or its dealing is false: nothing was written  ·  9 joined, but the report was not taken",
 )
 
+SHOWN_MAX = 12
+"""Clients that are listed; members all are."""
+
 
 def register(app: typer.Typer) -> None:
     app.command("join", help=prose(join), epilog=EPILOG)(join)
@@ -82,6 +85,11 @@ def _tell(folder: Path, joined: Joined) -> None:
     config, party = joined.config, joined.party
     verb = "is now" if joined.anew else "already is"
     say(f"'{party.name}' {verb} in '{config.name}': {founded.sizes(config)}.")
+    say(f"  members   {', '.join(f'{one.name} ({one.organisation})' for one in config.members)}")
+    more = len(config.clients) - SHOWN_MAX
+    clients = [one.name for one in config.clients[:SHOWN_MAX]] + ([f"and {more} more"] if more > 0 else [])
+    if clients:
+        say(f"  clients   {', '.join(clients)}")
     say("")
     say("Compare by telephone with the dealer and the other parties, who must have the same:")
     founded.tell_identifiers(config)

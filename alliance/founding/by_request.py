@@ -18,7 +18,7 @@ from alliance.founding.dealer import Progress
 from alliance.founding.dealing import Dealing, seal_shares
 from alliance.founding.folders import new_folder
 from alliance.founding.outcome import assemble, write_public
-from alliance.founding.plan import Founding, check
+from alliance.founding.plan import Founding, check, require_key_size
 from alliance.founding.request import FILE_BYTES_MAX, Request
 from quorum.receivers import ReceiverKey, receiver_bits
 
@@ -50,6 +50,7 @@ def check_together(requests: Mapping[str, Request], key_size: int) -> None:
 
     Raises ConfigError with the names of the files that cannot be.
     """
+    require_key_size(key_size)
     taken: dict[tuple[str, object], str] = {}
 
     def claim(what: str, value: object, file: str) -> None:

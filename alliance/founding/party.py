@@ -82,9 +82,9 @@ def request_file(folder: Path, name: str) -> Path:
 def _write(folder: Path, request: Request, identity: Ed25519PrivateKey, passphrase: bytes) -> None:
     """The request comes last: a folder that has one is whole."""
     write_keys(folder, request.party, identity, passphrase)
-    (folder / f"{request.kind}.name").write_text(f"{request.name}\n", "utf-8")
+    files.write_private(folder / f"{request.kind}.name", f"{request.name}\n".encode())
     files.sync(folder)
-    request_file(folder, request.name).write_text(request.to_toml(), "utf-8")
+    files.write_private(request_file(folder, request.name), request.to_toml().encode())
     files.sync(folder)
 
 

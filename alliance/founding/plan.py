@@ -62,14 +62,19 @@ def check(founding: Founding) -> QuorumSystem:
         raise ConfigError("two members or clients have the same name")
     if founding.faulty_max < 1:
         raise ConfigError("an alliance that tolerates no fault is not worth its messages: --faults 1 or more")
-    if founding.key_size not in KEY_SIZES:
-        raise ConfigError("--bits must be 2048 to 8192, in steps of 128")
+    require_key_size(founding.key_size)
     try:
         system = QuorumSystem(len(founding.member_names), founding.faulty_max)
     except UnsatisfiableSizes as error:
         raise ConfigError(str(error)) from None
     _check_purposes(founding, system)
     return system
+
+
+def require_key_size(bits: int) -> None:
+    """Raises ConfigError."""
+    if bits not in KEY_SIZES:
+        raise ConfigError("--bits must be 2048 to 8192, in steps of 128")
 
 
 def _check_purposes(founding: Founding, system: QuorumSystem) -> None:

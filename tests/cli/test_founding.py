@@ -59,6 +59,8 @@ def test_six_parties_and_a_client_found_an_alliance(inside: Run) -> None:
         assert joined.code == 0, joined.err
         assert f"alliance_id in alliance.toml   {founded.alliance_id.hex()}\n" in joined.text
         assert f"alliance serve {name}\n" in joined.text
+        assert "anna (anna-ag), bert (bert-ag)" in joined.text
+        assert "  clients   carola\n" in joined.text
         load_endorser(Path(name), founded, index, PASSPHRASE.encode(), ATTESTATION)
         load_credentials(Path(name), founded.members[index], PASSPHRASE.encode())
     report = json.loads(inside("join", "carola", "farm", "-o", "json").text)
@@ -77,7 +79,7 @@ def test_json_names_what_is_made_and_what_was_asked(inside: Run) -> None:
     shown = json.loads(inside("request", "--show", "anna/anna.request", "-o", "json", passphrase=None).text)
     assert shown | {"folder": "anna", "operator_key": "anna/operator.pem"} == report
     assert shown["fingerprint"] == hashlib.sha256(Path("anna/anna.request").read_bytes()).hexdigest()
-    assert (shown["kind"], shown["organisation"], shown["receiver_bits"]) == ("member", "north", 3072)
+    assert (shown["kind"], shown["organisation"], shown["receiver_bits"]) == ("member", "north", 3328)
     text = inside("request", "--show", "anna/anna.request", passphrase=None).text
     assert grouped(Path("anna/anna.request")) in text
 
