@@ -14,7 +14,7 @@ from itertools import combinations
 from math import prod
 
 from shoup_rsa import _arith
-from shoup_rsa.composite import signature_share
+from shoup_rsa.composite import signature_share as shares
 from shoup_rsa.composite.message import CompositeMessage
 from shoup_rsa.composite.signature_share import CompositeSignatureShare
 from shoup_rsa.encoding import represent_number
@@ -99,7 +99,7 @@ class CompositePublicKey(BasePublicKey):
     @property
     def encoding_version(self) -> int:
         """Of signature shares and of sealed key shares: 4."""
-        return signature_share.VERSION
+        return shares.VERSION
 
     @property
     def secret_length(self) -> int:
@@ -172,19 +172,19 @@ class CompositePublicKey(BasePublicKey):
     def share_length(self, proof: ProofForm) -> int:
         """Bytes of an encoded signature share whose proof is "none", "compact" or "batchable"."""
         share_length(self.factors[0], proof)  # refuses an unknown form
-        return signature_share.encoded_length(self.factors, proof)
+        return shares.encoded_length(self.factors, proof)
 
     def share_from_bytes(self, data: bytes) -> CompositeSignatureShare:
         """See `CompositeSignatureShare.from_bytes`."""
-        return signature_share.from_bytes(self.factors, data)
+        return shares.from_bytes(self.factors, data)
 
-    def share_to_bytes(self, share: AnySignatureShare) -> bytes:
+    def share_to_bytes(self, signature_share: AnySignatureShare) -> bytes:
         """See `CompositeSignatureShare.to_bytes`."""
-        return signature_share.to_bytes(self.factors, share)
+        return shares.to_bytes(self.factors, signature_share)
 
-    def check_share_form(self, share: AnySignatureShare) -> None:
+    def check_share_form(self, signature_share: AnySignatureShare) -> None:
         """Everything about a share that needs no exponentiation, for all factors. Raises InvalidShare."""
-        signature_share.check_form(self.factors, share)
+        shares.check_form(self.factors, signature_share)
 
     def represent(self, message: bytes, scheme: Scheme) -> CompositeMessage:
         """The encoded message, as long as N, modulo each factor."""

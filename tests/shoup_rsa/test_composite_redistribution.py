@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,8 @@ def test_a_dealing_is_one_message_of_known_length(
     with pytest.raises(TypeError, match="bytes"):
         handing_on.judge(arena, [(1, bytearray(data))])  # type: ignore[list-item]
     made = handing_on.deal(arena, four.key_shares[0])
+    parts = b"".join(p.to_bytes(f) for p, f in zip(made.parts, arena.factors, strict=True))
+    assert made.to_bytes(arena) == b"shoup-rsa/composite-dealing\0\1\2" + parts
     with pytest.raises(InvalidDealing, match="a part for every factor"):
         replace(made, parts=made.parts[:1]).to_bytes(arena)
 
@@ -219,6 +222,19 @@ def test_a_factors_dealing_is_good_for_nothing_else(
     swapped = replace(made, parts=(made.parts[1], made.parts[0]))
     with pytest.raises(InvalidDealing):
         handing_on.verify_dealing(arena, 1, swapped.to_bytes(arena))
+
+
+def test_what_the_messages_are_bound_to_is_frozen(
+    four: CompositeDealing, arena: handing_on.CompositeRedistribution
+) -> None:
+    name = b"shoup-rsa/v1/composite/redistribution/"
+    for place, order in enumerate(arena.order.factors, start=1):
+        bound = name + b"context\0" + four.public_key.key_id + bytes((place, 2)) + board.CONTEXT
+        assert order.context == sha256(bound).digest()
+    digests = b"".join(order.digest for order in arena.order.factors)
+    assert arena.order.digest == sha256(name + b"order\0" + digests).digest()
+    digests = b"".join(part.digest for part in arena.factors)
+    assert arena.digest == sha256(name + b"set\0" + digests).digest()
 
 
 def test_verdicts_are_of_one_redistribution(
