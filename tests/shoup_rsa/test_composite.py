@@ -616,6 +616,7 @@ def test_trap_18_a_modulus_without_roots_names_its_dealer() -> None:
     for attempt in (
         lambda: key.combine(MESSAGE, made),
         lambda: SigningRequest(key.key_id, Scheme.PKCS1V15_SHA256, MESSAGE).combine(key, made),
+        lambda: combine_trials(key, [sign_trials(share) for share in dealing.key_shares]),
     ):
         with pytest.raises(BadFactor, match=r"modulo factor \[2\]: its dealer has cheated") as failure:
             attempt()
@@ -623,6 +624,8 @@ def test_trap_18_a_modulus_without_roots_names_its_dealer() -> None:
         assert str(pickle.loads(pickle.dumps(failure.value))) == str(failure.value)  # noqa: S301
     with pytest.raises(BadFactor, match=r"modulo factor \[2\]"):
         combine_trials(key, [sign_trials(share) for share in dealing.key_shares])
+    with pytest.raises(InvalidKey, match="whoever made it"):
+        check_trials(key, [bytes(key.signature_length - 1) + b"\1"] * 8)
 
 
 LOW_ORDER = 7
