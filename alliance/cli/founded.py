@@ -134,13 +134,18 @@ def tell_by_ceremony(config: AllianceConfig, folder: Path, plan: CeremonyPlan) -
     say(f"  {folder}/ceremony.plan, *.opening   what the dealers signed; each member's shares, sealed to it")
     say("")
     say("Everybody computes the same. Compare it with what the others get:")
-    say(f"  SHA-256 of ceremony.plan       {plan.digest.hex()}")
+    tell_plan(plan)
     tell_identifiers(config)
     say("")
     say(TRUST_BY_CEREMONY.format(dealers=", ".join(plan.dealers)))
     say("")
     say(f"Next: send all of {folder} to every party, by any way. Each of them runs, where its own folder is:")
     say(f"  alliance join {config.members[0].name} {folder.name}      (and every other party)")
+
+
+def tell_plan(plan: CeremonyPlan) -> None:
+    """What parties compare of a ceremony, before tell_identifiers."""
+    say(f"  SHA-256 of ceremony.plan       {plan.digest.hex()}")
 
 
 def tell_identifiers(config: AllianceConfig) -> None:

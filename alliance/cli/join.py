@@ -68,6 +68,7 @@ def join(
 
 
 def _report(folder: Path, joined: Joined) -> dict[str, Any]:
+    plan = joined.plan
     return {
         "folder": str(folder),
         "name": joined.party.name,
@@ -75,7 +76,7 @@ def _report(folder: Path, joined: Joined) -> dict[str, Any]:
         "alliance_id": joined.config.alliance_id.hex(),
         "key_fingerprint": founded.fingerprint(joined.config),
         "anew": joined.anew,
-    }
+    } | ({"dealers": list(plan.dealers), "plan_digest": plan.digest.hex()} if plan is not None else {})
 
 
 def _tell(folder: Path, joined: Joined) -> None:
@@ -91,7 +92,13 @@ def _tell(folder: Path, joined: Joined) -> None:
     if clients:
         say(f"  clients   {', '.join(clients)}")
     say("")
-    say("Compare by telephone with the dealer and the other parties, who must have the same:")
+    if joined.plan is None:
+        say("One dealer made its shared keys, and could have kept them.")
+        say("Compare by telephone with the dealer and the other parties, who must have the same:")
+    else:
+        say(f"Its keys were dealt together by {', '.join(joined.plan.dealers)}: none of them knows a key.")
+        say("Compare by telephone with the dealers and the other parties, who must have the same:")
+        founded.tell_plan(joined.plan)
     founded.tell_identifiers(config)
     say("")
     if (folder / OPERATOR).exists():

@@ -18,6 +18,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -122,15 +123,19 @@ def finish(
     return config
 
 
-def openings_of(folder: Path, config: AllianceConfig, request: Request) -> tuple[Opening, ...]:
-    """What dealers have opened in a folder that ``finish`` wrote; nothing in another one.
+Ceremony: TypeAlias = tuple[CeremonyPlan, tuple[Opening, ...]]
+"""The plan, and what its dealers have opened."""
+
+
+def ceremony_of(folder: Path, config: AllianceConfig, request: Request) -> Ceremony | None:
+    """That of a folder that ``finish`` wrote; None in another one.
 
     Raises ConfigError unless the plan has this request, and ``config``, which is of the folder, is the
     alliance that these openings found; InvalidCeremony.
     """
     path = folder / ceremony_plan.FILE
     if not path.exists():
-        return ()
+        return None
     plan = read_plan(path)
     if request not in plan.requests:
         raise ConfigError(f"{path} was made without this request of '{request.name}': do not join")
@@ -140,7 +145,7 @@ def openings_of(folder: Path, config: AllianceConfig, request: Request) -> tuple
         raise ConfigError(
             f"{folder / FILE} is not the alliance that {path.name} and the openings found: do not join"
         )
-    return shown
+    return plan, shown
 
 
 # -- reading -------------------------------------------------------------------------------------------

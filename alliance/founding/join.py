@@ -19,6 +19,7 @@ from alliance.config.parties import Party
 from alliance.errors import ConfigError, KeyFileError
 from alliance.founding import ceremony, ceremony_folder
 from alliance.founding.by_request import DEALING_FILE, read_request
+from alliance.founding.ceremony_plan import CeremonyPlan
 from alliance.founding.dealing import FILE_BYTES_MAX, Dealing
 from alliance.founding.opening import Opening
 from alliance.founding.outcome import public_files
@@ -34,11 +35,12 @@ FIRST = Generation(0)
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """``anew`` is whether anything was left to do."""
+    """``anew`` is whether anything was left to do; ``plan`` that of a ceremony, None with one dealer."""
 
     config: AllianceConfig
     party: Party
     anew: bool
+    plan: CeremonyPlan | None
 
 
 def own_request(folder: Path) -> Request:
@@ -65,7 +67,7 @@ def join(folder: Path, source: Path, passphrase: bytes) -> Joined:
     """
     request = own_request(folder)
     config = config_file.load(source)
-    openings = ceremony_folder.openings_of(source, config, request)
+    plan, openings = ceremony_folder.ceremony_of(source, config, request) or (None, ())
     party = _own_row(config, request, source / FILE)
     load_credentials(folder, request.party, passphrase)
     joined = (folder / FILE).exists()
@@ -82,7 +84,7 @@ def join(folder: Path, source: Path, passphrase: bytes) -> Joined:
         raise KeyFileError(
             f"{folder} cannot be written: {error.strerror}; check its owner and space, and join again"
         ) from None
-    return Joined(config, party, not joined)
+    return Joined(config, party, not joined, plan)
 
 
 def _own_row(config: AllianceConfig, request: Request, path: Path) -> Party:

@@ -9,7 +9,9 @@ ENVELOPE_BYTES_MAX = 8 * 1024 * 1024
 """The largest gRPC message that is read: some batches, or a frame of the log."""
 
 PROOF_HASHES_MAX = 64
-SHARE_BYTES_MAX = 8192
+SHARE_BYTES_MAX = 16 * 1024
+"""The longest share of a composite key, of seven dealers and after many redistributions; or a signature."""
+
 DIGEST_BYTES = 32
 SIGNATURE_BYTES = 64
 SLOT_MAX = 2**62

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from alliance.config.file import AllianceConfig
+from alliance.config.file import KEY_BITS_MIN, AllianceConfig
 from alliance.errors import ConfigError
 from alliance.founding.plan import Founding
 from alliance.proofs.receipt import Receipt, load_public_key
@@ -25,8 +28,13 @@ from alliance.wire import peer_messages
 from alliance.wire.bounds import SHARE_BYTES_MAX
 from fab_paxos.messages import Certified, Endorsed
 from quorum import AcceptedStatement, CombineFailed, Endorsement, InvalidEndorsement, QuorumSystem
-from quorum.factors import compose
+from quorum.factors import FACTORS_MAX, KEY_BITS_MAX, compose
 from quorum.threshold_rsa import factors_of
+from shoup_rsa.integer_form import INDEX_BOUND_MAX, SLACK_BITS, IntegerForm
+from shoup_rsa.key_data import KeyData
+from shoup_rsa.share import share_length
+from shoup_rsa.sizes import _SECRET_BITS_SPARE as SECRET_BITS_SPARE
+from shoup_rsa.sizes import KEY_SIZES
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
 from tests.signing.samples import certificate, login, token
 from tests.worlds import factors
@@ -165,3 +173,16 @@ def test_a_server_says_that_the_key_is_wrong_and_not_more_often_than_needed(
     for _ in range(3):
         log.wrong_key("factor [2] fails")
     assert [one.getMessage() for one in caplog.records] == ["nothing can be certified: factor [2] fails"]
+
+
+def test_the_longest_share_that_a_key_can_have_passes_the_wire() -> None:
+    """For all sizes and numbers of factors, and as many redistributions as a key can bear."""
+    longest = 0
+    for bits, count in itertools.product(KEY_SIZES, range(1, FACTORS_MAX + 1)):
+        if bits >= KEY_BITS_MIN and (count == 1 or count * bits <= KEY_BITS_MAX):
+            form = IntegerForm(INDEX_BOUND_MAX, INDEX_BOUND_MAX - 1, bits + SECRET_BITS_SPARE)
+            sizes = SimpleNamespace(
+                encoding_version=3, signature_length=bits // 8, share_bits_max=form.share_bits + SLACK_BITS
+            )
+            longest = max(longest, count * share_length(cast(KeyData, sizes), "compact"))
+    assert SHARE_BYTES_MAX // 2 < longest < SHARE_BYTES_MAX

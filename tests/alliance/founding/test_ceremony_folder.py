@@ -91,7 +91,8 @@ def test_a_ceremony_from_its_folders_to_members_that_sign(
     endorsements = []
     for index, name in enumerate(NAMES[:3]):
         home = founded.home(name, tmp_path / "homes")
-        assert join.join(home, farm, PASSPHRASE).anew
+        joined = join.join(home, farm, PASSPHRASE)
+        assert (joined.anew, joined.plan) == (True, hall.plan)
         assert not (home / OPENING).exists()
         share = load_endorser(home, config, index, PASSPHRASE, ATTESTATION)
         signature = share.endorse(statement.encode(config.context), proven=False)

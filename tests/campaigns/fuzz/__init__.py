@@ -21,6 +21,7 @@ NAMES = (
     "journal's checkpoint",
     "request file",
     "dealing file",
+    "ceremony file",
     "request to sign",
     "certificate request",
     "signature share",

@@ -1,15 +1,19 @@
-"""What parties and dealers send each other before there is an alliance: request files and dealing files."""
+"""What parties and dealers send each other before there is an alliance: the files of every founding."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from alliance.config.founding import AGREEMENT
-from alliance.errors import ConfigError
+from alliance.errors import ConfigError, InvalidCeremony
+from alliance.founding import ceremony
+from alliance.founding.commitment import Commitment
 from alliance.founding.dealing import Dealing, seal_shares
+from alliance.founding.opening import Opening
 from alliance.founding.request import Request
 from tests.alliance.farm import Farm
 from tests.alliance.founding.applicants import applicants, client
+from tests.alliance.founding.hall import Hall
 from tests.worlds.require import require
 
 FILE = "a file"
@@ -62,4 +66,38 @@ class DealingTarget:
                 shares = dealing.open(member.request, member.opening, FILE)
                 mine, opened = self._farm.endorsers[0], shares[AGREEMENT]
                 require(opened._share._secret == mine._share._secret, "a share that nobody has dealt")
+        return True
+
+
+class CeremonyTarget:
+    """What is let through is what a dealer has signed, to the byte; nobody is convicted of anything else."""
+
+    def __init__(self) -> None:
+        members = applicants()
+        asked = {member.name: member.request for member in members}
+        self._hall = Hall.open(asked, {member.organisation: member.operator for member in members})
+        self._commitments = {one.to_toml(): one for one in self._hall.commitments}
+        self._openings = {one.to_json(): one for one in self._hall.openings()}
+
+    def corpus(self) -> list[bytes]:
+        return [text.encode() for text in (*self._commitments, *self._openings)]
+
+    def __call__(self, data: bytes) -> bool:
+        plan = self._hall.plan
+        try:
+            text = data.decode("utf-8")
+            if text.startswith("{"):
+                opening = Opening.from_json(text, FILE)
+                others = (one for one in self._openings.values() if one.dealer != opening.dealer)
+                ceremony.all_openings(plan, [opening, *others])
+                require(text in self._openings, f"an opening that '{opening.dealer}' has not signed")
+            else:
+                commitment = Commitment.from_toml(text, FILE)
+                ceremony.all_commitments(plan, [commitment, *self._hall.commitments])
+                require(text in self._commitments, f"a commitment that '{commitment.dealer}' has not signed")
+        except (ConfigError, UnicodeDecodeError):
+            return False
+        except InvalidCeremony as error:
+            require(not error.proven, f"a dealer is convicted of what it has not signed: {error}")
+            return False
         return True

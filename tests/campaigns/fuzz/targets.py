@@ -72,6 +72,7 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
     moving = [peer_messages.encode(exemplars.make(s)[k]) for s in every for k in ("offer", "state_part")]
     handshake = HandshakeTarget(farm, farm.folder)
     asked, dealing = founding.requests(), founding.DealingTarget(farm)
+    ceremony = founding.CeremonyTarget()
     return [
         Target("envelope", _envelopes(messages), of_message(pb.Envelope), _envelope),
         Target("message", messages, of_message(pb.PeerMessage), _message),
@@ -90,6 +91,7 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
         Target("journal's checkpoint", stored.checkpoints(chain), of_bytes, stored.CheckpointTarget(chain)),
         Target("request file", asked, of_bytes, founding.RequestTarget(asked)),
         Target("dealing file", dealing.corpus(), of_bytes, dealing),
+        Target("ceremony file", ceremony.corpus(), of_bytes, ceremony),
         Target("request to sign", signing.requests(), of_json, signing.RequestTarget(farm)),
         Target("certificate request", signing.csrs(), of_bytes, signing.run_csr),
         Target("signature share", _shares(farm, chain), of_bytes, _ShareTarget(farm)),
