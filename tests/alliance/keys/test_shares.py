@@ -5,6 +5,7 @@ Every step of the disk is cut short, by a kill and by lost power: trap 11 of key
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import shutil
@@ -448,14 +449,28 @@ def test_an_altered_sealing_key_is_refused_at_every_byte(home: Path) -> None:
             secret_file.unseal(path, wrong)
 
 
-def test_what_opening_costs_is_bounded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("field", [(1, 17), (1, 255), (1, 0), (2, 5), (2, 255), (2, 0), (31, 200)])
+def test_what_opening_costs_is_bounded(
+    home: Path, monkeypatch: pytest.MonkeyPatch, field: tuple[int, int]
+) -> None:
+    """The fields of the cost and of the name's length: refused before anything is computed."""
     path = home / sealing_file(OLD)
-    for cost, passes in ((2**17, 1), (2**4, 5)):
-        monkeypatch.setattr(secret_file.sealing, "SCRYPT_COST", cost)
-        monkeypatch.setattr(secret_file.sealing, "SCRYPT_PASSES", passes)
-        path.write_bytes(secret_file.seal(path.name, b"secret", PASSPHRASE))
-        with pytest.raises(KeyFileError, match="is damaged"):
-            secret_file.unseal(path, PASSPHRASE)
+    begin, *lines, end = path.read_bytes().splitlines()
+    data = bytearray(base64.b64decode(b"".join(lines)))
+    data[field[0]] = field[1]
+    path.write_bytes(b"\n".join([begin, base64.b64encode(data), end, b""]))
+    monkeypatch.setattr(secret_file, "_cipher", None)
+    with pytest.raises(KeyFileError, match=r"sealing-0\.0\.pem is damaged"):
+        secret_file.unseal(path, PASSPHRASE)
+
+
+def test_another_version_of_a_secret_is_named(home: Path) -> None:
+    path = home / sealing_file(OLD)
+    begin, *lines, end = path.read_bytes().splitlines()
+    data = b"\x02" + base64.b64decode(b"".join(lines))[1:]
+    path.write_bytes(b"\n".join([begin, base64.b64encode(data), end, b""]))
+    with pytest.raises(KeyFileError, match="has version 2: use the version of alliance that wrote it"):
+        secret_file.unseal(path, PASSPHRASE)
 
 
 def test_no_secret_prints(opener: Opener, home: Path, caplog: pytest.LogCaptureFixture) -> None:
