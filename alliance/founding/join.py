@@ -28,7 +28,7 @@ from alliance.founding.request import Request, Seat
 from alliance.keys import files
 from alliance.keys.folder import load_credentials, load_name
 from alliance.keys.opening import OPENING, erase_opening_key, load_opening_key
-from alliance.keys.shares import Generation, add_shares, generations, load_endorser, switch_to
+from alliance.keys.shares import Generation, add_shares, current, generations, load_endorser, switch_to
 
 FIRST = Generation(0)
 
@@ -128,7 +128,8 @@ def _keep_shares(
             dealing = _read_dealing(source / DEALING_FILE, config)
             shares = dealing.open(request, opening_key, str(source / DEALING_FILE))
         add_shares(folder, FIRST, shares, passphrase)
-    switch_to(folder, FIRST)
+    if current(folder) is None:  # whoever joins again has perhaps newer shares
+        switch_to(folder, FIRST)
     try:
         for purpose in (None, *(purpose for purpose, _ in config.purpose_keys)):
             load_endorser(folder, config, member, passphrase, purpose)
