@@ -450,6 +450,9 @@ def test_trap_18_a_share_has_all_factors_or_is_none(four: CompositeDealing) -> N
         with pytest.raises(CombineFailed) as failure:
             key.combine(MESSAGE, [share, *good[1:3]])
         assert failure.value.culprits == (1,), "its form convicts it"
+    for share in wrong[-2:]:
+        with pytest.raises(InvalidShare, match=r"an integer of 1\.\.4"):
+            key.combine(MESSAGE, [share, *good])
     for foreign in (SignatureShare(1, one.value[0]), None, b"share"):
         for refuse in (
             lambda share=foreign: key.verify_share(MESSAGE, share),
