@@ -113,6 +113,12 @@ def test_the_passphrase_can_be_changed_before_anything_else(founded: Founded, tm
     assert handover.open_receiver(home, fingerprint, b"another passphrase")
     with pytest.raises(KeyFileError, match="passphrase"):
         handover.open_receiver(home, fingerprint, PASSPHRASE)
+    # Interrupted at its last step, joining has left the one-time key.
+    secret = secret_file.unseal(founded.homes / "anna" / OPENING, PASSPHRASE)
+    (home / OPENING).write_bytes(secret_file.seal(OPENING, secret, b"another passphrase"))
+    assert keys.reseal(home, founded.config, b"another passphrase", PASSPHRASE) == 6
+    assert join(home, founded.public, PASSPHRASE).anew
+    assert not (home / OPENING).exists()
 
 
 class Quick(FailingOs):

@@ -123,6 +123,30 @@ def test_its_own_signature_does_not_make_nonsense_right(
     refuse(anna.says(**changes).to_toml(), match)
 
 
+def test_every_field_is_signed(anna: Applicant, other: Applicant) -> None:
+    """With a value that could stand there: only the signature tells."""
+    assert anna.request.seat is not None
+    assert other.request.seat is not None
+    mine, theirs = anna.request.seat, other.request.seat
+    encoded = other.receiver.key.to_bytes()
+    statement = requests.Receiver.statement("anna", anna.request.identity, encoded)
+    for changed in (
+        {"organisation": "bert-ag"},
+        {"address": "mallory.example:7400"},
+        {"operator": theirs.operator},
+        {"opening_key": theirs.opening_key},
+        {"receiver": requests.Receiver(encoded, anna.identity.sign(statement))},
+        {"operator_signature": theirs.operator_signature},
+    ):
+        altered = replace(anna.request, seat=replace(mine, **changed))  # type: ignore[arg-type]
+        refuse(altered.to_toml(), "its signature does not fit")
+
+
+def test_an_operator_key_is_no_identity(anna: Applicant) -> None:
+    alone = replace(anna, operator=anna.identity)
+    refuse(alone.request.to_toml(), "the operator key is the identity")
+
+
 def test_a_receiver_key_is_signed_and_one_to_which_shares_can_be_sealed(
     anna: Applicant, other: Applicant
 ) -> None:
