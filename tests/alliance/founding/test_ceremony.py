@@ -173,6 +173,18 @@ def swapped_purposes(hall: Hall) -> list[Opening]:
     return hall.openings(replace(old, dealing=replace(old.dealing, keys=old.dealing.keys[::-1])))
 
 
+def renamed_purpose(hall: Hall) -> list[Opening]:
+    old = hall.pending[BERT]
+    first, (_, key) = old.dealing.keys
+    return hall.openings(replace(old, dealing=replace(old.dealing, keys=(first, ("web", key)))))
+
+
+def signed_twice(hall: Hall) -> list[Opening]:
+    """A dealing with a signature of its own could be exchanged for another one under the same opening."""
+    old = hall.pending[BERT]
+    return hall.openings(replace(old, dealing=old.dealing.signed(hall.operators[BERT])))
+
+
 def other_members(hall: Hall) -> list[Opening]:
     old = hall.pending[BERT]
     return hall.openings(replace(old, dealing=replace(old.dealing, members=old.dealing.members[::-1])))
@@ -221,6 +233,8 @@ LIES: dict[Callable[[Hall], list[Opening]], str] = {
     other_dealing: "not a dealing of this public key",
     bad_trials: "trial messages have no valid signatures",
     swapped_purposes: "not for the keys of the plan",
+    renamed_purpose: "not for the keys of the plan",
+    signed_twice: "for something else than this plan",
     other_members: "not sealed to the members of the plan",
     cut_encapsulation: "not sealed to the members of the plan",
     other_context: "for something else than this plan",
