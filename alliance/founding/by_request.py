@@ -20,7 +20,7 @@ from alliance.founding.folders import new_folder
 from alliance.founding.outcome import assemble, write_public
 from alliance.founding.plan import Founding, check, require_key_size
 from alliance.founding.request import FILE_BYTES_MAX, Request
-from quorum.receivers import ReceiverKey, receiver_bits
+from quorum.receivers import read_receiver, receiver_bits
 
 DEALING_FILE = "alliance.dealing"
 
@@ -66,7 +66,7 @@ def check_together(requests: Mapping[str, Request], key_size: int) -> None:
             continue
         claim("address", seat.address, file)
         claim("one-time key", seat.opening_key, file)
-        receiver = ReceiverKey.from_bytes(seat.receiver.key)
+        receiver = read_receiver(seat.receiver.key)
         claim("receiver key", receiver.modulus, file)
         if receiver.bits < (needed := receiver_bits(key_size)):
             raise ConfigError(

@@ -32,7 +32,7 @@ from alliance.config.parties import Member, Party, party_lines, read_address, re
 from alliance.config.receiver import Receiver
 from alliance.errors import ConfigError
 from alliance.keys import ed25519
-from quorum.receivers import InvalidReceiver, ReceiverKey
+from quorum.receivers import InvalidReceiver, ReceiverKey, read_receiver
 
 FORMAT = "alliance-request/1"
 FILE_BYTES_MAX = 16 * 1024
@@ -212,7 +212,7 @@ def _seat(table: Mapping[str, Any], name: str, identity: bytes, where: str) -> S
     if receiver is None:
         raise ConfigError(f"{where}: 'receiver_key' is missing")
     try:
-        ReceiverKey.from_bytes(receiver.key)
+        read_receiver(receiver.key)
     except InvalidReceiver as error:
         raise ConfigError(f"{where}: '{name}' cannot receive shares: {error}") from None
     try:

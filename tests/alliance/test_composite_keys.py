@@ -29,7 +29,8 @@ from alliance.wire.bounds import SHARE_BYTES_MAX
 from fab_paxos.messages import Certified, Endorsed
 from quorum import AcceptedStatement, CombineFailed, Endorsement, InvalidEndorsement, QuorumSystem
 from quorum.factors import FACTORS_MAX, KEY_BITS_MAX, compose
-from quorum.threshold_rsa import factors_of
+from quorum.threshold_rsa import InvalidAgreementKey, ThresholdRsaEndorser, factors_of
+from shoup_rsa import KeyShare
 from shoup_rsa.integer_form import INDEX_BOUND_MAX, SLACK_BITS, IntegerForm
 from shoup_rsa.key_data import KeyData
 from shoup_rsa.share import share_length
@@ -186,3 +187,24 @@ def test_the_longest_share_that_a_key_can_have_passes_the_wire() -> None:
             )
             longest = max(longest, count * share_length(cast(KeyData, sizes), "compact"))
     assert SHARE_BYTES_MAX // 2 < longest < SHARE_BYTES_MAX
+
+
+def test_a_share_is_composed_of_one_members_right_shares_of_all_factors() -> None:
+    key, held = factors.composite(SIX, 2)
+    dealt = [factors.factor(SIX, 2, place).endorsers for place in (0, 1)]
+    (first, second), others = ([endorsers[member] for endorsers in dealt] for member in (0, 1))
+    assert ThresholdRsaEndorser.compose(key, [first, second]).member == held[0].member == 0
+    wrong = ThresholdRsaEndorser(KeyShare(second.key, 1, 12345))  # type: ignore[arg-type]
+    for parts, match in (
+        ([first, wrong], "factor 2: key share 1 does not match its verification key"),
+        ([first, others[1]], "member 2's"),
+        ([second, first], "of another key"),
+        ([first], "2 key shares"),
+        ([held[0], second], "2 key shares"),
+    ):
+        with pytest.raises(InvalidAgreementKey, match=match):
+            ThresholdRsaEndorser.compose(key, parts)
+    with pytest.raises(InvalidAgreementKey, match="has no factors"):
+        ThresholdRsaEndorser.compose(first.key, [first])
+    with pytest.raises(InvalidAgreementKey, match="one modulus"):
+        compose([key, second.key])

@@ -313,15 +313,25 @@ def test_missing_parts_are_named(hall: Hall) -> None:
 
 def test_what_its_dealer_did_not_sign_convicts_nobody(hall: Hall) -> None:
     anna, bert = hall.openings()
-    others = replace(bert, signature=anna.signature)
-    for false in (others, replace(bert, nonces=anna.nonces), replace(bert, commitments=bert.commitments[:1])):
+    first, *others = bert.dealing.members
+    lost = replace(first, shares=first.shares[::-1])
+    for false in (
+        replace(bert, signature=anna.signature),
+        replace(bert, nonces=anna.nonces),
+        replace(bert, trials=bert.trials[::-1]),
+        replace(bert, commitments=bert.commitments[:1]),
+        replace(bert, dealing=replace(bert.dealing, members=(lost, *others))),
+        replace(bert, dealing=anna.dealing),
+    ):
         error = refused(hall, [anna, false])
         assert (error.dealers, error.proven) == ((BERT,), False)
         assert "ask 'bert-ag' for it again" in str(error)
-    first, second = hall.commitments
+    mine, theirs = hall.commitments
     with pytest.raises(InvalidCeremony, match="not signed by its operator key") as caught:
-        ceremony.all_commitments(hall.plan, [first, replace(second, factors=first.factors)])
+        ceremony.all_commitments(hall.plan, [mine, replace(theirs, factors=mine.factors)])
     assert not caught.value.proven
+    error = refused(hall, [replace(anna, dealer=BERT), bert])
+    assert (error.dealers, error.proven) == ((BERT,), False)
 
 
 def test_parts_of_another_ceremony(hall: Hall) -> None:
