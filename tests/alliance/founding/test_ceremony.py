@@ -342,6 +342,12 @@ def test_parts_of_another_ceremony(hall: Hall) -> None:
     assert not caught.value.proven
     with pytest.raises(InvalidCeremony, match="for another plan"):
         ceremony.found(other, hall.openings())
+    # Somebody moves them there: they are not signed for it.
+    moved = [replace(one, plan=other.digest) for one in hall.commitments]
+    with pytest.raises(InvalidCeremony, match="the commitment of 'anna-ag' is not signed"):
+        ceremony.all_commitments(other, moved)
+    with pytest.raises(InvalidCeremony, match="the opening of 'anna-ag' is not signed"):
+        ceremony.found(other, [replace(one, plan=other.digest) for one in hall.openings()])
     fewer = replace(hall.plan, dealers=(ANNA, "carl-ag"))
     with pytest.raises(InvalidCeremony, match="'bert-ag', which is no dealer of this plan"):
         ceremony.all_commitments(fewer, hall.commitments[1:])
