@@ -161,7 +161,7 @@ def deal(
     spoil the alliance's signatures later, though never forge one alone. The shares are sealed to the members
     as they are dealt; neither they nor the primes are written. What is to be opened later stays in DIR,
     encrypted with the passphrase. NAME.commitment is public: send it to all other dealers. Typed again, this
-    gives the same commitment.
+    gives the same commitment; with another DIR it would make a second one, which would be taken for a lie.
     """
     from alliance.founding import ceremony_folder
 
