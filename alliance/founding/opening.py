@@ -48,11 +48,15 @@ class Opening:
     signature: bytes = field(repr=False, default=b"")
 
     def statement(self) -> bytes:
-        """What the operator key signs: the domain, then these fields, each after its length as u32."""
+        """What the operator key signs: the domain, then these fields, each after its length as u32.
+
+        Also others' signatures: whatever was altered on its way must not look like this dealer's work.
+        """
         return _DOMAIN + framed(
             self.plan,
             self.dealer.encode(),
             digest_of_list(self.plan, self.commitments),
+            framed(*(one.signature for one in self.commitments)),
             framed(*self.nonces),
             framed(*(signature for trials in self.trials for signature in trials)),
             sha256(self.dealing.statement()).digest(),

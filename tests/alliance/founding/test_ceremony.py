@@ -327,6 +327,11 @@ def test_what_its_dealer_did_not_sign_convicts_nobody(hall: Hall) -> None:
         assert (error.dealers, error.proven) == ((BERT,), False)
         assert "ask 'bert-ag' for it again" in str(error)
     mine, theirs = hall.commitments
+    # What another dealer has signed in it, too, which by itself would make of it a second, false opening:
+    touched = replace(bert, commitments=(replace(mine, signature=theirs.signature), theirs))
+    for given in ([anna, touched], [anna, bert, touched], [anna, touched, bert]):
+        error = refused(hall, given)
+        assert (error.dealers, error.proven) == ((BERT,), False)
     with pytest.raises(InvalidCeremony, match="not signed by its operator key") as caught:
         ceremony.all_commitments(hall.plan, [mine, replace(theirs, factors=mine.factors)])
     assert not caught.value.proven
