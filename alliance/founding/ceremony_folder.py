@@ -141,7 +141,7 @@ def ceremony_of(folder: Path, config: AllianceConfig, request: Request) -> Cerem
         raise ConfigError(f"{path} was made without this request of '{request.name}': do not join")
     openings = [read_opening(folder / f"{dealer}{opening.SUFFIX}") for dealer in plan.dealers]
     shown = ceremony.all_openings(plan, openings)
-    if ceremony.compute(plan, shown).alliance_id != config.alliance_id:
+    if ceremony.compute(plan, shown) != config:  # its alliance_id does not bind addresses and clients
         raise ConfigError(
             f"{folder / FILE} is not the alliance that {path.name} and the openings found: do not join"
         )

@@ -27,7 +27,7 @@ from alliance.keys.shares import load_endorser
 from quorum import Endorsement, ReplyStatement, combine
 from quorum.factors import new_nonce
 from tests.alliance.farm import PASSPHRASE
-from tests.alliance.founding.applicants import NAMES
+from tests.alliance.founding.applicants import NAMES, client
 from tests.alliance.founding.conftest import Founded, ask
 from tests.alliance.founding.hall import ANNA, BERT, Hall, dealing_from_stock
 from tests.alliance.keys.failing import FailingOs, Killed
@@ -116,10 +116,18 @@ def test_a_member_joins_nothing_but_what_the_dealers_have_signed(
     assert not other.exists()
     text = (farm / "alliance.toml").read_text()
     unknown = config_file.AllianceConfig.from_toml(text)
-    forged = replace(unknown, founding=replace(unknown.founding, created=later.created))
-    (farm / "alliance.toml").write_text(forged.to_toml())
-    with pytest.raises(ConfigError, match=r"not the alliance that ceremony\.plan and the openings found"):
-        join.join(home, farm, PASSPHRASE)
+    elsewhere = replace(unknown.members[1], address="mallory.example:1")
+    for forged in (
+        replace(unknown, founding=replace(unknown.founding, created=later.created)),
+        # What the alliance_id does not bind:
+        replace(unknown, clients=()),
+        replace(unknown, clients=(*unknown.clients, client("mallory").party)),
+        replace(unknown, members=(unknown.members[0], elsewhere, *unknown.members[2:])),
+        replace(unknown, timing=replace(unknown.timing, view_timeout_seconds=9.0)),
+    ):
+        (farm / "alliance.toml").write_text(forged.to_toml())
+        with pytest.raises(ConfigError, match=r"not the alliance that ceremony\.plan and the openings found"):
+            join.join(home, farm, PASSPHRASE)
     (farm / "alliance.toml").write_text(text)
     # An opening that is altered, missing, or another's:
     path = farm / f"{BERT}.opening"
