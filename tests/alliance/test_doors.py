@@ -50,7 +50,10 @@ def test_the_errors_that_clients_meet_are_at_the_top_door() -> None:
         errors.StateDiverged,
         errors.IdentityConflict,
         errors.SignerError,
+        errors.InvalidCeremony,
         errors.InvalidEvidence,
+        errors.NoShare,
+        errors.WrongShareEpoch,
         errors.ServerLied,  # clients go on to the next server by themselves
         errors.NotReported,  # of commands
     }
