@@ -1,6 +1,7 @@
 """The alliance of the client's tests with keys for three purposes, and receipts of what was ordered there.
 
-The attestation key stands in for all of them: dealing others would take seconds and show nothing more here.
+One key from the stock stands in for all of them, of which two members sign: dealing others would take seconds
+and show nothing more here.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import pytest
 
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.proofs.receipt import Receipt
+from quorum import QuorumSystem
+from quorum.factors import DealtFactor
+from quorum.threshold_rsa import ThresholdRsaEndorser
 from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import MEMBERS, Chain, Farm
+from tests.worlds.factors import factor
 
 __all__ = ["_runner", "chain", "cheap_scrypt", "farm", "run"]
 
@@ -21,8 +26,18 @@ PURPOSES = ("tokens", "web", "logins")
 
 @pytest.fixture(scope="session")
 def config(farm: Farm) -> AllianceConfig:
-    key = farm.config.purpose_key(ATTESTATION)
-    return replace(farm.config, purpose_keys=((ATTESTATION, key), *((purpose, key) for purpose in PURPOSES)))
+    attestation = farm.config.purpose_key(ATTESTATION)
+    purposes = ((purpose, _stand_in().key) for purpose in PURPOSES)
+    return replace(farm.config, purpose_keys=((ATTESTATION, attestation), *purposes))
+
+
+def signers() -> tuple[ThresholdRsaEndorser, ...]:
+    """The members' shares of that key."""
+    return _stand_in().endorsers
+
+
+def _stand_in() -> DealtFactor:
+    return factor(QuorumSystem(len(MEMBERS), 1), 2, 0)
 
 
 class Registry:

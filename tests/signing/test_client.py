@@ -32,7 +32,7 @@ from alliance.signing.order import to_command
 from tests.alliance.conftest import Run
 from tests.alliance.farm import TIME_MS, Farm
 from tests.alliance.network import serving
-from tests.signing.conftest import Registry
+from tests.signing.conftest import Registry, signers
 from tests.signing.samples import TOKENS, token
 
 Bend = Callable[[pb.ShareReply], pb.ShareReply]
@@ -43,7 +43,7 @@ class Served(SigningService):
     """A desk at the farm's time; ``bend`` is what a liar makes of its answers."""
 
     def __init__(self, farm: Farm, config: AllianceConfig, me: int, policy: str, bend: Bend) -> None:
-        desk = Desk(config, [Policy.from_toml(policy, "policy")], {"tokens": farm.attesters[me]})
+        desk = Desk(config, [Policy.from_toml(policy, "policy")], {"tokens": signers()[me]})
         super().__init__(config, desk, lambda: TIME_MS / 1000)
         self._bend = bend
         self.asked = 0

@@ -17,7 +17,7 @@ from alliance.signing.order import FORMAT, PREFIX, order_of, to_command
 from alliance.signing.shares import Shares
 from quorum import Endorser
 from tests.alliance.farm import TIME_MS, Farm
-from tests.signing.conftest import Registry
+from tests.signing.conftest import Registry, signers
 from tests.signing.samples import LOGINS, TOKENS, WEB, certificate, token
 
 NOW = TIME_MS / 1000 + 1.0
@@ -27,7 +27,7 @@ ME = 2
 @pytest.fixture
 def desk(farm: Farm, config: AllianceConfig) -> Desk:
     policies = [Policy.from_toml(text, "policy") for text in (TOKENS, WEB)]
-    endorsers: Mapping[str, Endorser] = dict.fromkeys(("tokens", "web"), farm.attesters[ME])
+    endorsers: Mapping[str, Endorser] = dict.fromkeys(("tokens", "web"), signers()[ME])
     return Desk(config, policies, endorsers)
 
 

@@ -18,7 +18,7 @@ from alliance.signing import AuthorityRequest, Order, Request
 from alliance.signing.order import order_of, to_command
 from alliance.signing.shares import Shares
 from tests.alliance.farm import TIME_MS, Chain, Farm
-from tests.signing.conftest import Registry
+from tests.signing.conftest import Registry, signers
 from tests.signing.samples import SSH_KEY, certificate, holder, login, token
 
 MEMBERS = (4, 1)
@@ -43,7 +43,7 @@ class Signed:
     def document(self, order: Order) -> bytes:
         shares = Shares(order.occasion.key, order.message)
         for member in MEMBERS:
-            shares.add(member, self._farm.attesters[member].endorse(order.message, proven=True))
+            shares.add(member, signers()[member].endorse(order.message, proven=True))
         assert shares.members == tuple(sorted(MEMBERS))
         assert shares.enough
         return order.document(shares.signature())
@@ -185,13 +185,13 @@ def test_a_time_for_which_there_is_no_date(config: AllianceConfig, registry: Reg
 def test_a_bad_share_has_a_name(farm: Farm, signed: Signed) -> None:
     order = signed.order("tokens", token())
     shares = Shares(order.occasion.key, order.message)
-    good = farm.attesters[1].endorse(order.message, proven=True)
+    good = signers()[1].endorse(order.message, proven=True)
     for bad in (
         b"",
         good[:-1],
-        farm.attesters[1].endorse(order.message, proven=False),
-        farm.attesters[1].endorse(order.message + b".", proven=True),
-        farm.attesters[2].endorse(order.message, proven=True),
+        signers()[1].endorse(order.message, proven=False),
+        signers()[1].endorse(order.message + b".", proven=True),
+        signers()[2].endorse(order.message, proven=True),
     ):
         with pytest.raises(ValueError, match=r"\w"):
             shares.add(1, bad)
