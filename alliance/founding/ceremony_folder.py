@@ -173,8 +173,10 @@ def _read(path: Path, most: int, what: str) -> str:
         if len(data) > most:
             raise ConfigError(f"{path} is larger than {most} bytes: it is not {what}")
         return data.decode().replace("\r\n", "\n")  # as mail may have it
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as {what}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read as {what}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} cannot be read as {what}: it is not UTF-8") from None
 
 
 # -- what is secret until it is opened -----------------------------------------------------------------
