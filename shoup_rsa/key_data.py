@@ -83,7 +83,8 @@ class KeyData(BasePublicKey):
             raise InvalidKey(f"there must be a tuple of {self.parties} verification keys, one a party")
         # A Jacobi symbol other than 0 also says that the number has no factor in common with N.
         self._check_number("verification base", self.verification_base, symbol=1)
-        if _arith.gcd(self.verification_base - 1, self.modulus) != 1:
+        # The roots of 1: -1 has the symbol 1, too, and under it the proof of any even power holds.
+        if _arith.gcd(self.verification_base**2 - 1, self.modulus) != 1:
             raise InvalidKey("the verification base does not generate the squares")
         for index, verification_key in enumerate(self.verification_keys, start=1):
             self._check_number(f"verification key {index}", verification_key, symbol=1)

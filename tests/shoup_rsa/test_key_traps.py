@@ -127,10 +127,13 @@ def test_trap_17_lost_lying_and_slow_members_together_may_be_n_minus_k(deal: Dea
 class TestTrap20:
     """v: nobody may know more of it than that it is a square."""
 
-    def test_v_is_not_1(self, deal: Deal) -> None:
-        key = deal(3, 2, 1, protocol=3).public_key
-        with pytest.raises(InvalidKey, match="does not generate the squares"):
-            replace(key, verification_base=1)
+    @pytest.mark.parametrize("protocol", [1, 2, 3])
+    def test_v_is_no_root_of_1(self, protocol: int, deal: Deal) -> None:
+        """With v = -1 and all v_i = 1 the dealing holds, and the proof of any even power whatever."""
+        key = deal(3, 2, 1, protocol=protocol).public_key
+        for base in (1, key.modulus - 1):
+            with pytest.raises(InvalidKey, match="does not generate the squares"):
+                replace(key, verification_base=base, verification_keys=(1, 1, 1))
 
     def test_who_knows_a_root_of_v_moves_its_remainder_and_nothing_else(self, deal: Deal) -> None:
         """w^2 = v: Q w and rem - D^2 pass for Q and rem. Where it matters, such a dealing is left out."""
