@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ def _common(config: AllianceConfig, folder: Path, note: str) -> dict[str, Any]:
         "directory": str(folder),
         "name": config.name,
         "alliance_id": config.alliance_id.hex(),
+        "file_digest": file_digest(config),
         "members": [
             {"name": member.name, "organisation": member.organisation, "address": member.address}
             for member in config.members
@@ -149,9 +151,15 @@ def tell_plan(plan: CeremonyPlan) -> None:
 
 
 def tell_identifiers(config: AllianceConfig) -> None:
-    """What parties compare."""
+    """What parties compare. The alliance_id does not bind addresses and clients, the file's digest does."""
+    say(f"  SHA-256 of alliance.toml       {file_digest(config)}")
     say(f"  alliance_id in alliance.toml   {config.alliance_id.hex()}")
     say(f"  SHA-256 of public.pem in DER   {fingerprint(config)}")
+
+
+def file_digest(config: AllianceConfig) -> str:
+    """Of alliance.toml as everybody has it first, as sha256sum prints it."""
+    return sha256(config.to_toml().encode()).hexdigest()
 
 
 def fingerprint(config: AllianceConfig) -> str:

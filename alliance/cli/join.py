@@ -74,6 +74,7 @@ def _report(folder: Path, joined: Joined) -> dict[str, Any]:
         "name": joined.party.name,
         "alliance": joined.config.name,
         "alliance_id": joined.config.alliance_id.hex(),
+        "file_digest": founded.file_digest(joined.config),
         "key_fingerprint": founded.fingerprint(joined.config),
         "anew": joined.anew,
     } | ({"dealers": list(plan.dealers), "plan_digest": plan.digest.hex()} if plan is not None else {})

@@ -58,6 +58,9 @@ def test_six_parties_and_a_client_found_an_alliance(inside: Run) -> None:
         joined = inside("join", name, "farm")
         assert joined.code == 0, joined.err
         assert f"alliance_id in alliance.toml   {founded.alliance_id.hex()}\n" in joined.text
+        # Clients and addresses, which the alliance_id does not bind:
+        everything = hashlib.sha256((Path(name) / "alliance.toml").read_bytes()).hexdigest()
+        assert f"SHA-256 of alliance.toml       {everything}\n" in joined.text
         assert f"alliance serve {name}\n" in joined.text
         assert "anna (anna-ag), bert (bert-ag)" in joined.text
         assert "  clients   carola\n" in joined.text
@@ -65,6 +68,7 @@ def test_six_parties_and_a_client_found_an_alliance(inside: Run) -> None:
         load_credentials(Path(name), founded.members[index], PASSPHRASE.encode())
     report = json.loads(inside("join", "carola", "farm", "-o", "json").text)
     assert report["alliance_id"] == founded.alliance_id.hex()
+    assert report["file_digest"] == hashlib.sha256(Path("farm/alliance.toml").read_bytes()).hexdigest()
     assert (report["name"], report["anew"]) == ("carola", True)
     again = inside("join", "anna", "farm")
     assert (again.code, "'anna' already is in 'alliance'" in again.text) == (0, True)

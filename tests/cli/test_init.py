@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -54,6 +55,8 @@ def test_the_dealer_sees_what_the_parties_are_to_compare(inside: Run, tmp_path: 
     with cheaply():
         result = inside("init", farm)
     home = farm / "members" / "member-4"
+    everything = hashlib.sha256((home / "alliance.toml").read_bytes()).hexdigest()
+    assert f"SHA-256 of alliance.toml       {everything}\n" in result.text
     assert f"alliance_id in alliance.toml   {config.load(home).alliance_id.hex()}\n" in result.text
     der = ["openssl", "pkey", "-pubin", "-in", home / "public.pem", "-outform", "DER"]
     key = subprocess.run(der, capture_output=True, check=True).stdout
