@@ -229,6 +229,23 @@ def test_a_process_that_dies_is_an_error_at_once(farm: Farm, run: Run) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_outlives_what_a_terminal_or_service_manager_sends_to_all(
+    number: signal.Signals, farm: Farm, run: Run
+) -> None:
+    """`systemctl stop` signals every process of the service; the server still needs its signer to hand over."""
+
+    async def scenario() -> None:
+        answers = Answers()
+        async with running(farm, answers) as signer:
+            os.kill(pid(signer), number)
+            signer.endorse(SuspectStatement(0), proven=False)
+            await answers.count(1)
+        assert answers.list[0][1] is not None
+
+    run(scenario())
+
+
 def test_closing_ends_even_a_stopped_process(farm: Farm, run: Run) -> None:
     async def scenario() -> None:
         async with running(farm, Answers()) as signer:
