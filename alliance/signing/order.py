@@ -28,6 +28,8 @@ PREFIX = b"alliance-sign\x00"
 FORMAT = "alliance-signing/1"
 COMMAND_BYTES_MAX = 64 * 1024
 """Above what any request that is in form takes."""
+RESERVED = (b"alliance/", b"shoup-rsa/")
+"""What keys sign for the alliance itself begins like this, and no document does."""
 
 Request: TypeAlias = TokenRequest | CertificateRequest | AuthorityRequest | SshRequest
 KINDS: dict[str, type[Request]] = {
@@ -117,6 +119,8 @@ def order_of(config: AllianceConfig, receipt: Receipt) -> Order:
         message = request.message(occasion)
     except (ValueError, OverflowError) as error:
         raise InvalidRequest(f"no document can be made of this request: {error}") from None
+    if message.startswith(RESERVED):
+        raise InvalidRequest("what is to be signed begins like what keys sign for the alliance itself")
     return Order(receipt.client_id, occasion, request, message)
 
 

@@ -11,11 +11,14 @@ import pytest
 from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError
 from alliance.proofs.receipt import Receipt
-from alliance.signing import AuthorityRequest, Desk, Policy, Refused
+from alliance.signing import AuthorityRequest, Desk, Policy, Refused, TokenRequest
 from alliance.signing.desk import EARLY_SECONDS_MAX, OLD_SECONDS_MAX
 from alliance.signing.order import FORMAT, PREFIX, order_of, to_command
 from alliance.signing.shares import Shares
 from quorum import Endorser
+from quorum.statement import PREFIX as PREFIX_OF_STATEMENTS
+from quorum.threshold_rsa import SELF_TEST
+from shoup_rsa.trials import TRIAL_PREFIX
 from tests.alliance.farm import TIME_MS, Farm
 from tests.signing.conftest import Registry, signers
 from tests.signing.samples import LOGINS, TOKENS, WEB, certificate, token
@@ -118,6 +121,20 @@ def test_what_is_ordered_and_malformed(desk: Desk, config: AllianceConfig, regis
     ):
         said = refusal(desk, config, registry.receipt(command))
         assert "malformed" in said or "no request for a signature" in said
+
+
+@pytest.mark.parametrize("reserved", [PREFIX_OF_STATEMENTS, SELF_TEST, TRIAL_PREFIX])
+def test_nothing_is_signed_that_begins_like_what_keys_sign_for_the_alliance(
+    desk: Desk,
+    config: AllianceConfig,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    reserved: bytes,
+) -> None:
+    """No document does. A kind to come that did would be refused by every desk, whatever its policies are."""
+    monkeypatch.setattr(TokenRequest, "message", lambda *_: reserved + bytes(33))
+    receipt = registry.receipt(to_command("tokens", token()))
+    assert "keys sign for the alliance itself" in refusal(desk, config, receipt)
 
 
 def test_a_desk_opens_the_shares_that_its_policies_are_for(farm: Farm) -> None:
