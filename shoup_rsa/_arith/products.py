@@ -107,13 +107,15 @@ class FixedBase:
         return b"".join(highest_first[start : start + self._section] for start in starts)
 
 
-@lru_cache(maxsize=8)
+# A forgotten table costs more than it saves. Each factor has one of v, and one of each v_i: kept are those of
+# two keys of seven factors and 36 members, also while they are handed on.
+@lru_cache(maxsize=32)
 def long_table(base: int, modulus: int, bits: int) -> FixedBase:
     """For exponents longer than the modulus; remembered. A megabyte each at 2048 bits, made in 9 ms."""
     return FixedBase(base, modulus, bits, rows=8, tables=16)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def short_table(base: int, modulus: int, bits: int) -> FixedBase:
     """For short exponents; remembered. 16 KB each at 2048 bits, made in the time of two powers."""
     return FixedBase(base, modulus, bits, rows=4, tables=4)

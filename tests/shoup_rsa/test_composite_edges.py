@@ -14,10 +14,12 @@ from shoup_rsa import (
     InvalidShare,
     InvalidShares,
     SigningSession,
+    _arith,
 )
 from shoup_rsa.composite import redistribution as handing_on
 from shoup_rsa.composite.key import MAGIC
 from shoup_rsa.redistribution import InvalidDealing
+from shoup_rsa.sizes import FACTORS_MAX
 from tests.shoup_rsa.composites import CompositeDealing, composite, deals, open_to_all, order_for
 
 MESSAGE = b"what a quorum signs"
@@ -132,3 +134,14 @@ def test_orders_and_dealings_at_their_edges(three: CompositeDealing) -> None:
     for wrong in (data[:-1], data + b"\0", b"", b"\0" + data[1:]):
         with pytest.raises(InvalidDealing, match="the dealing of member 1"):
             handing_on.verify_dealing(redistribution, 1, wrong)
+
+
+def test_no_table_is_made_anew_while_two_of_the_largest_keys_are_used_in_turn() -> None:
+    """An agreement key and an attestation key of seven dealers; thrown out in turn, tables cost most."""
+    modulus, factors, members = (1 << 61) - 1, 2 * FACTORS_MAX, 36
+    for table, count in ((_arith.long_table, 2 * factors), (_arith.short_table, factors * members)):
+        for _ in range(2):
+            before = table.cache_info().misses
+            for base in range(2, 2 + count):
+                table(base, modulus, 8)
+        assert table.cache_info().misses == before
