@@ -72,7 +72,10 @@ class Endorser(Protocol):
     """One member's power to endorse; holds the secret."""
 
     def endorse(self, message: bytes, *, proven: bool) -> bytes:
-        """This member's signature on the bytes of a statement; ``proven`` adds a proof of correctness."""
+        """This member's signature on the bytes of a statement; ``proven`` adds a proof of correctness.
+
+        Raises InvalidStatement for bytes that this key cannot sign.
+        """
         ...
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import shoup_rsa
 from quorum.endorsement import Endorsement, VerifiedEndorsement
 from quorum.scheme import CombineFailed, InvalidCertificate, InvalidEndorsement, one_statement
-from quorum.statement import Context
+from quorum.statement import Context, InvalidStatement
 from quorum.system import QuorumSystem
 from shoup_rsa import InvalidKey as InvalidAgreementKey
 from shoup_rsa import InvalidKeyFile, WrongEpoch, WrongPassphrase
@@ -121,6 +121,8 @@ class ThresholdRsaScheme:
             culprits = (*malformed, *(index - 1 for index in failure.culprits))
             unproven = tuple(index - 1 for index in failure.unproven)
             raise CombineFailed(culprits, unproven, _wrong_key(failure)) from None
+        except ValueError as error:  # nobody can have a share of this message
+            raise CombineFailed((), (), str(error)) from None
 
     def verify(self, message: bytes, signature: bytes) -> None:
         try:
@@ -135,6 +137,8 @@ class ThresholdRsaScheme:
             self.key.verify_share(message, share)
         except shoup_rsa.InvalidShare as error:
             raise InvalidEndorsement(endorsement.member, error.reason) from None
+        except ValueError as error:  # nobody can have a share of this message
+            raise InvalidEndorsement(endorsement.member, str(error)) from None
         return VerifiedEndorsement(endorsement)
 
     def _share(self, endorsement: Endorsement) -> shoup_rsa.AnySignatureShare:
@@ -202,7 +206,11 @@ class ThresholdRsaEndorser:
         return self._share.index - 1
 
     def endorse(self, message: bytes, *, proven: bool) -> bytes:
-        share = self._share.sign_share(message, proof="compact" if proven else "none")
+        """Raises InvalidStatement for a message of which there are no shares: a dealer has cheated."""
+        try:
+            share = self._share.sign_share(message, proof="compact" if proven else "none")
+        except ValueError as error:
+            raise InvalidStatement(f"this cannot be signed: {error}") from None
         return share.to_bytes(self._share.public_key)
 
 

@@ -63,7 +63,10 @@ def represent_number(key: KeyData, encoded: int, context: bytes) -> Representati
     """An encoded message below N. Raises ValueError if it has a factor in common with N."""
     symbol = _arith.jacobi(encoded, key.modulus)
     if symbol == 0:
-        raise ValueError("the encoded message has a common factor with the modulus")
+        raise ValueError(
+            "the encoded message has a common factor with the modulus, so this message has no shares; such a "
+            "modulus is no product of two large primes, and its dealer has cheated"
+        )
     if key.protocol == 1 or symbol == 1:
         return Representative(key, encoded, encoded, False, context)
     value = _arith.multiply(encoded, key.nonresidue_to_exponent, key.modulus)

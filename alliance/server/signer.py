@@ -191,10 +191,11 @@ def serve(endorser: Endorser, guard: SigningGuard, channel: socket.socket) -> No
         proven, message = bool(request[0]), request[1:]
         try:
             guard.judge(message)
+            signature = endorser.endorse(message, proven=proven)
         except InvalidStatement as error:
             _reply(channel, _REFUSED, str(error).encode())
             continue
-        _reply(channel, _OK, endorser.endorse(message, proven=proven))
+        _reply(channel, _OK, signature)
 
 
 def _receive(channel: socket.socket) -> bytes | None:

@@ -18,7 +18,7 @@ from alliance.proofs.receipt import Receipt, load_public_key
 from alliance.signing.order import Order, order_of, signing_key
 from alliance.signing.policy import Policy
 from alliance.signing.rules import Refused
-from quorum import Endorser
+from quorum import Endorser, InvalidStatement
 
 OLD_SECONDS_MAX = 3600
 EARLY_SECONDS_MAX = 60
@@ -75,8 +75,14 @@ class Desk:
         return order
 
     def share(self, order: Order) -> bytes:
-        """This member's share on what was judged, with its proof. Takes some milliseconds of arithmetic."""
-        return self._endorsers[order.occasion.purpose].endorse(order.message, proven=True)
+        """This member's share on what was judged, with its proof. Takes some milliseconds of arithmetic.
+
+        Raises Refused when there is none, since a dealer of the key has cheated.
+        """
+        try:
+            return self._endorsers[order.occasion.purpose].endorse(order.message, proven=True)
+        except InvalidStatement as error:
+            raise Refused(str(error)) from None
 
 
 def check(config: AllianceConfig, policies: Sequence[Policy]) -> None:

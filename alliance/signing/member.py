@@ -67,11 +67,11 @@ class SigningService:
     def _answer(self, receipt: bytes, client: Party) -> pb.ShareReply:
         try:
             order = self._desk.judge(receipt, client, self._now())
+            share = self._desk.share(order)
         except Refused as refusal:
             why = one_line(str(refusal))
             log.warning("refused to %s: %s", client.name, why)
             return self._membership.named_in(pb.ShareReply(refusal=why))
-        share = self._desk.share(order)
         where = order.occasion
         said = one_line(order.request.summary)
         log.info("signs for %s with '%s', number %d: %s", client.name, where.purpose, where.number, said)

@@ -191,10 +191,12 @@ class CompositePublicKey(BasePublicKey):
         if not isinstance(scheme, Scheme):
             raise TypeError(f"the scheme must be a Scheme, not {type(scheme).__name__}")
         encoded = int.from_bytes(scheme.encode(message, self.modulus), "big")
-        parts = (
-            represent_number(factor, encoded % factor.modulus, context)
-            for factor, context in zip(self.factors, self.contexts, strict=True)
-        )
+        parts = []
+        for place, (factor, context) in enumerate(zip(self.factors, self.contexts, strict=True), start=1):
+            try:
+                parts.append(represent_number(factor, encoded % factor.modulus, context))
+            except ValueError as error:
+                raise ValueError(f"factor {place}: {error}") from None
         return CompositeMessage(encoded, tuple(parts), self.idempotents)
 
 

@@ -17,6 +17,7 @@ from quorum import (
     Endorser,
     InvalidCertificate,
     InvalidEndorsement,
+    InvalidStatement,
     JointStatement,
     ProgressStatement,
     QuorumCertificate,
@@ -258,3 +259,23 @@ def test_a_wrong_key_is_told_from_wrong_shares(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(CombineFailed) as caught:
         combine(alliance.scheme, endorsements)
     assert (caught.value.culprits, caught.value.wrong_key) == ((0,), "")
+
+
+def test_a_statement_of_which_there_are_no_shares_is_refused_and_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The modulus of a dealer that cheated has a small prime, and the statement has it, too."""
+    import shoup_rsa
+
+    alliance = composite_rsa()
+    endorsements = alliance.all(proven=True)
+    why = "factor 2: the encoded message has a common factor with the modulus"
+    refused = lambda *_: (_ for _ in ()).throw(ValueError(why))  # noqa: E731
+    monkeypatch.setattr(shoup_rsa.CompositePublicKey, "represent", refused)
+    with pytest.raises(InvalidStatement, match=why):
+        alliance.endorse(0)
+    with pytest.raises(InvalidEndorsement, match=why):
+        alliance.scheme.verify_endorsement(endorsements[0])
+    with pytest.raises(CombineFailed) as caught:
+        combine(alliance.scheme, endorsements)
+    assert (caught.value.culprits, caught.value.wrong_key) == ((), why)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
+from unittest.mock import patch
 
 import pytest
 
@@ -13,16 +14,33 @@ from shoup_rsa import (
     InvalidKey,
     InvalidShare,
     InvalidShares,
+    Scheme,
     SigningSession,
     _arith,
+    dealer,
+    generate_threshold_key,
 )
 from shoup_rsa.composite import redistribution as handing_on
 from shoup_rsa.composite.key import MAGIC
 from shoup_rsa.redistribution import InvalidDealing
 from shoup_rsa.sizes import FACTORS_MAX
-from tests.shoup_rsa.composites import CompositeDealing, composite, deals, open_to_all, order_for
+from shoup_rsa.trials import check_trials, combine_trials, sign_trials
+from tests.shoup_rsa.composites import (
+    CompositeDealing,
+    compose,
+    composite,
+    deals,
+    factor,
+    open_to_all,
+    order_for,
+)
 
 MESSAGE = b"what a quorum signs"
+SMALL_AND_LARGE = (
+    2027,
+    0x20062D42CE0EB8538B6E78934E15CCBD81D2A30DA460DFE35074B5EB60D46205F06AF553A20F4516005EA7114A2A4800CE78CB398FA0DB716EB4FE1F1BA06F,
+)
+"""Safe primes both; their product has 512 bits."""
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +154,34 @@ def test_orders_and_dealings_at_their_edges(three: CompositeDealing) -> None:
             handing_on.verify_dealing(redistribution, 1, wrong)
 
 
+def test_a_modulus_with_a_small_prime_names_its_dealer_once_it_is_met() -> None:
+    """It passes all checks, and of one message in 2027 nobody can make a share, nor check one."""
+    with patch.object(dealer, "_two_safe_primes", lambda *_: SMALL_AND_LARGE):
+        cheating = generate_threshold_key(4, 3, 1, 512, factors=2, insecure_small_key=True)
+    dealing = compose([factor(4, 3, 1, 1), cheating])
+    key = dealing.public_key
+    key.check_dealing()
+    check_trials(key, combine_trials(key, map(sign_trials, dealing.key_shares[:3])))
+    scheme = Scheme.PKCS1V15_SHA256
+    numbers = ((b"%d" % i, scheme.encode(b"%d" % i, key.modulus)) for i in count())
+    message = next(m for m, encoded in numbers if int.from_bytes(encoded, "big") % SMALL_AND_LARGE[0] == 0)
+    share = dealing.key_shares[0].sign_share(MESSAGE, proof="compact")
+    for attempt in (
+        lambda: dealing.key_shares[0].sign_share(message),
+        lambda: key.verify_share(message, share),
+        lambda: key.combine(message, [share]),
+        lambda: SigningSession(key, message),
+    ):
+        with pytest.raises(ValueError, match=r"factor 2: .* its dealer has cheated"):
+            attempt()
+
+
 def test_no_table_is_made_anew_while_two_of_the_largest_keys_are_used_in_turn() -> None:
     """An agreement key and an attestation key of seven dealers; thrown out in turn, tables cost most."""
     modulus, factors, members = (1 << 61) - 1, 2 * FACTORS_MAX, 36
-    for table, count in ((_arith.long_table, 2 * factors), (_arith.short_table, factors * members)):
+    for table, tables in ((_arith.long_table, 2 * factors), (_arith.short_table, factors * members)):
         for _ in range(2):
             before = table.cache_info().misses
-            for base in range(2, 2 + count):
+            for base in range(2, 2 + tables):
                 table(base, modulus, 8)
         assert table.cache_info().misses == before

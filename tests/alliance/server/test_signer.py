@@ -137,6 +137,24 @@ def test_a_broken_channel_ends_the_loop(context: Context, end: bytes) -> None:
         assert not loop.is_alive()
 
 
+def test_what_cannot_be_signed_is_refused_and_the_process_goes_on(context: Context) -> None:
+    class Choosy(Echo):
+        def endorse(self, message: bytes, *, proven: bool) -> bytes:
+            if message.endswith(ROOT):
+                raise InvalidStatement("this cannot be signed")
+            return super().endorse(message, proven=proven)
+
+    ours, theirs = socket.socketpair()
+    loop = threading.Thread(target=module.serve, args=(Choosy(), SigningGuard(context), theirs))
+    loop.start()
+    with ours, theirs:
+        for slot, root, status in ((1, ROOT, module._REFUSED), (2, OTHER_ROOT, module._OK)):
+            ours.sendall(module._frame(b"\x00" + AcceptedStatement(0, slot, root).encode(context)))
+            assert (module._receive(ours) or b"")[0] == status
+        ours.shutdown(socket.SHUT_WR)
+        loop.join(10.0)
+
+
 # -- the real process --------------------------------------------------------------------------------
 
 
