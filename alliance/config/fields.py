@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from alliance.errors import ConfigError
 
+DOTS_MAX = 128
+"""In one line. Reading a dotted key takes the square of its length in time, and the file may be large."""
 _KINDS = {int: "a whole number", str: "a string"}
+
+
+def parse(text: str) -> dict[str, Any]:
+    """TOML from outside. Raises ValueError, or RecursionError for what is nested too deeply."""
+    if any(line.count(".") > DOTS_MAX for line in text.split("\n")):
+        raise ValueError(f"a line has more than {DOTS_MAX} dots")
+    return tomllib.loads(text)
 
 
 def only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alliance.config.fields import only, suggest, tables, value
+from alliance.config.fields import only, parse, suggest, tables, value
 from alliance.config.founding import AGREEMENT, KEYS_MAX, FoundingMember, FoundingRecord, distinct
 from alliance.config.membership import Membership
 from alliance.config.parties import Member, Party, party_lines, read_client, read_member, read_name
@@ -142,7 +141,7 @@ class AllianceConfig:
     def from_toml(cls, text: str) -> AllianceConfig:
         """Raises ConfigError with what is wrong and where."""
         try:
-            table = tomllib.loads(text)
+            table = parse(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{FILE} is not TOML: {error}; get a fresh copy from another member") from None
         if table.get("format") != FORMAT:

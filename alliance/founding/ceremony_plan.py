@@ -9,14 +9,13 @@ was signed for one ceremony is worth nothing in the next.
 from __future__ import annotations
 
 import secrets
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from alliance.config.fields import only, suggest, tables, texts, value
+from alliance.config.fields import only, parse, suggest, tables, texts, value
 from alliance.config.file import ATTESTATION
 from alliance.config.founding import AGREEMENT, CREATED
 from alliance.config.parties import Member, Party, read_name
@@ -110,7 +109,7 @@ class CeremonyPlan:
     def from_toml(cls, text: str, where: str) -> CeremonyPlan:
         """``where`` is the file, which errors begin with. Raises ConfigError."""
         try:
-            table = tomllib.loads(text)
+            table = parse(text)
         except (ValueError, RecursionError):
             raise ConfigError(f"{where} is no plan, or a truncated one: get it anew") from None
         if table.get("format") != FORMAT:

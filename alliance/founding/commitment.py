@@ -10,7 +10,6 @@ The file is public. It has one spelling, so that whoever compares its SHA-256 ha
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,7 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.config.fields import only, value
+from alliance.config.fields import only, parse, value
 from alliance.config.founding import KEYS_MAX
 from alliance.config.framing import framed
 from alliance.config.parties import read_name
@@ -86,7 +85,7 @@ class Commitment:
     def from_toml(cls, text: str, where: str) -> Commitment:
         """``where`` is the file, which errors begin with. Raises ConfigError; verifies no signature."""
         try:
-            table = tomllib.loads(text)
+            table = parse(text)
         except (ValueError, RecursionError):
             raise ConfigError(f"{where} is no commitment, or a truncated one: ask for it again") from None
         if table.get("format") != FORMAT:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import textwrap
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.config import receiver as receivers
-from alliance.config.fields import only, value
+from alliance.config.fields import only, parse, value
 from alliance.config.framing import framed
 from alliance.config.identity import certify_itself
 from alliance.config.parties import Member, Party, party_lines, read_address, read_key, read_name, read_party
@@ -132,7 +131,7 @@ class Request:
         if len(text) > FILE_BYTES_MAX:
             raise ConfigError(f"{where} is larger than {FILE_BYTES_MAX} bytes: it is no request")
         try:
-            table = tomllib.loads(text)
+            table = parse(text)
         except (ValueError, RecursionError):
             raise ConfigError(f"{where} is no request, or a truncated one: ask for the file again") from None
         if table.get("format") != FORMAT:

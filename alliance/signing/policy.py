@@ -9,12 +9,11 @@ and what that kind's policy says. Whatever a policy does not allow, it refuses.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from alliance.config.fields import suggest, value
+from alliance.config.fields import parse, suggest, value
 from alliance.errors import ConfigError
 from alliance.signing import rules
 from alliance.signing.certificates import CertificatePolicy
@@ -46,7 +45,7 @@ class Policy:
     def from_toml(cls, text: str, where: str) -> Policy:
         """Raises ConfigError."""
         try:
-            table = tomllib.loads(text)
+            table = parse(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{where} is not TOML: {error}") from None
         name = value(table, "kind", str, where)

@@ -390,8 +390,10 @@ def test_a_certificate_for_a_key_of_an_unknown_kind_is_refused(text: str, curve:
         "a = " + "9" * 10_000,
         "members = 1\nformat = 2",
         "\x00",
+        "a" + ".a" * 50_000 + " = 1",  # minutes, if it were read
+        "[" + "a" + ".a" * 50_000 + "]",
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_what_is_no_alliance_file_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):

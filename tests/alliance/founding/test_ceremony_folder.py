@@ -308,7 +308,7 @@ def test_files_have_one_spelling_and_say_what_they_are_not(hall: Hall, tmp_path:
     read, text = getattr(ceremony_folder, f"read_{kind}"), texts.pop(kind)
     lines = text.splitlines(keepends=True)
     spoilt = ["", "{", "[]", "format = 1\n", '{"format": 1}', text[:-1], text + "\n", text[:100]]
-    spoilt += texts.values()
+    spoilt += [*texts.values(), "a" + ".a" * 5_000 + " = 1", "[" * 5_000]
     for number, line in enumerate(lines[:10]):
         spoilt.append("".join(lines[:number] + lines[number + 1 :]))
         spoilt.append("".join([*lines[:number], line.replace('"', "", 1), *lines[number + 1 :]]))
