@@ -116,8 +116,7 @@ def _finish(folder: Path) -> None:
     for new in _left(folder):
         old = new.with_suffix("")
         with contextlib.suppress(OSError):  # as well as can be: it is of no use any more
-            status = os.lstat(old)
-            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:  # else it is also somebody else's
+            if _is_here_alone(old):
                 _blank(old)
         try:
             os.replace(new, old)
@@ -136,7 +135,16 @@ def _finish(folder: Path) -> None:
 
 def _undo(folder: Path) -> None:
     for new in _left(folder):
-        erase(new)
+        if _is_here_alone(new):
+            erase(new)
+        else:  # nothing that was written here
+            os.unlink(new)
+
+
+def _is_here_alone(path: Path) -> bool:
+    """Whether it is a file, and not somebody else's as well by a link, which is not to be overwritten."""
+    status = os.lstat(path)
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
 
 def _left(folder: Path) -> list[Path]:

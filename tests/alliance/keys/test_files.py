@@ -120,6 +120,19 @@ def test_what_is_replaced_is_overwritten_unless_it_is_somebody_elses_too(tmp_pat
     assert (tmp_path / "snapshot").read_bytes() == OLD["tls.pem"]
 
 
+def test_what_others_have_put_there_is_taken_away_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    """Whoever hands out a folder could else overwrite any file of the one who opens it, or stop him."""
+    folder, precious = _folder(tmp_path / "home"), tmp_path / "precious"
+    precious.write_bytes(b"data")
+    precious.chmod(0o400)
+    (folder / "tls.pem.next").symlink_to(precious)
+    os.link(precious, folder / "share.pem.next")
+    os.mkfifo(folder / "identity.pem.next")
+    files.settle(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == OLD
+    assert (precious.read_bytes(), precious.stat().st_mode & 0o777) == (b"data", 0o400)
+
+
 def test_what_is_erased_is_overwritten_in_every_place_that_is_linked(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     os.link(tmp_path / "secret", tmp_path / "snapshot")
