@@ -31,7 +31,7 @@ from alliance.founding.ceremony_plan import CeremonyPlan
 from alliance.founding.commitment import Commitment
 from alliance.founding.dealer import Progress
 from alliance.founding.dealing import FILE_BYTES_MAX, seal_shares
-from alliance.founding.folders import new_folder
+from alliance.founding.folders import new_folder, write_files
 from alliance.founding.opening import Opening
 from alliance.founding.outcome import public_files
 from alliance.founding.request import Request
@@ -118,8 +118,7 @@ def finish(
     contents = {f"{one.dealer}{opening.SUFFIX}": one.to_json().encode() for one in shown}
     contents |= {ceremony_plan.FILE: plan.to_toml().encode()} | public_files(config)
     with new_folder(folder):
-        for name, content in contents.items():
-            (folder / name).write_bytes(content)
+        write_files(folder, contents)
     return config
 
 

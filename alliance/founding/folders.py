@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from alliance.errors import ConfigError
@@ -13,6 +13,9 @@ from alliance.errors import ConfigError
 @contextlib.contextmanager
 def new_folder(folder: Path, mode: int = 0o777) -> Iterator[None]:
     """Makes ``folder``, which must not exist or be empty, and takes it away again if what follows fails.
+
+    What follows begins with a file that it creates itself: of two that found the folder empty at the same
+    time, the second one fails with FileExistsError, and leaves to the first what is there.
 
     Raises ConfigError, also in place of an OSError of what follows.
     """
@@ -25,6 +28,8 @@ def new_folder(folder: Path, mode: int = 0o777) -> Iterator[None]:
         raise ConfigError(f"{folder} cannot be written: {error}") from None
     try:
         yield
+    except FileExistsError:
+        raise ConfigError(f"{folder} is written by another command, too: name a new folder") from None
     except BaseException as error:
         for child in folder.iterdir():
             shutil.rmtree(child, ignore_errors=True) if child.is_dir() else child.unlink()
@@ -34,3 +39,10 @@ def new_folder(folder: Path, mode: int = 0o777) -> Iterator[None]:
         if isinstance(error, OSError):
             raise ConfigError(f"{folder} cannot be written: {error}") from None
         raise
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Public files, by name, of which none is there yet. Raises OSError."""
+    for name, content in contents.items():
+        with (folder / name).open("xb") as file:
+            file.write(content)

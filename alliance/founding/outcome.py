@@ -8,6 +8,7 @@ from pathlib import Path
 from alliance.config.file import FILE, AllianceConfig
 from alliance.config.founding import FoundingMember, FoundingRecord
 from alliance.config.parties import Member, Party
+from alliance.founding.folders import write_files
 from alliance.keys.channel import utc_now
 from alliance.keys.folder import public_file
 from quorum import QuorumSystem
@@ -56,5 +57,4 @@ def public_files(config: AllianceConfig) -> dict[str, bytes]:
 
 def write_public(folder: Path, config: AllianceConfig) -> None:
     """Into a new folder. Raises OSError."""
-    for name, content in public_files(config).items():
-        (folder / name).write_bytes(content)
+    write_files(folder, public_files(config))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -23,7 +24,7 @@ from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.redistribution import Order
 from tests.alliance.farm import PASSPHRASE
 from tests.alliance.founding.applicants import KEY_SIZE, NAMES, Applicant, applicants, client
-from tests.alliance.founding.conftest import CLIENT, Founded, plan
+from tests.alliance.founding.conftest import CLIENT, Contents, Founded, plan
 from tests.worlds.founding import cheaply, dealt
 
 Change = Callable[[list[Applicant]], object]
@@ -267,6 +268,39 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not empty"):
         party.ask_as_client(tmp_path, "carola", PASSPHRASE)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_of_two_at_once_the_second_leaves_to_the_first_what_is_there(
+    founded: Founded, tmp_path: Path, contents: Contents, stocked: None
+) -> None:
+    """Both have found the folder empty, and both may fail at any time."""
+
+    def ask_client(folder: Path) -> None:
+        party.ask_as_client(folder, "carola", PASSPHRASE)
+
+    def ask_member(folder: Path) -> None:
+        party.ask_as_member(folder, "anna", "anna-ag", "a:1", KEY_SIZE, PASSPHRASE)
+
+    def deal(folder: Path) -> None:
+        with cheaply():
+            by_request.found_for(plan(founded.requests), list(founded.requests.values()), folder)
+
+    iterdir = Path.iterdir
+    for number, command in enumerate((ask_client, ask_member, deal)):
+        folder = tmp_path / str(number)
+        command(folder)
+        before, empty = contents(folder), [True]
+
+        def once_empty(path: Path, empty: list[bool] = empty) -> Iterator[Path]:
+            return iter(()) if empty and empty.pop() else iterdir(path)
+
+        with (
+            patch.object(Path, "iterdir", once_empty),
+            pytest.raises(ConfigError, match="written by another command"),
+        ):
+            command(folder)
+        assert before
+        assert contents(folder) == before
 
 
 def test_half_a_folder_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stocked: None) -> None:

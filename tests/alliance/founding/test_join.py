@@ -18,7 +18,7 @@ from alliance.errors import AllianceError, ConfigError, KeyFileError
 from alliance.founding import by_request, dealer
 from alliance.founding.by_request import DEALING_FILE
 from alliance.founding.join import join
-from alliance.founding.outcome import write_public
+from alliance.founding.outcome import public_files
 from alliance.founding.request import request_as_client
 from alliance.keys import files, handover, sealing, secret_file
 from alliance.keys import folder as keys
@@ -33,6 +33,12 @@ from tests.alliance.keys.failing import FailingOs, Killed
 from tests.worlds.founding import cheap_key_files, dealt
 
 MESSAGE = b"what all of them agree on"
+
+
+def hand_out(folder: Path, config: AllianceConfig) -> None:
+    """Another alliance in the place of the one that is there."""
+    for name, content in public_files(config).items():
+        (folder / name).write_bytes(content)
 
 
 def test_all_join_and_then_sign_together(founded: Founded, tmp_path: Path) -> None:
@@ -186,7 +192,7 @@ def altered(founded: Founded, to: Path, change: Callable[[AllianceConfig], Allia
         replace(was, name=one.name, organisation=one.organisation, identity=one.identity)
         for was, one in zip(config.founding.members, config.members, strict=True)
     )
-    write_public(folder, replace(config, founding=replace(config.founding, members=members)))
+    hand_out(folder, replace(config, founding=replace(config.founding, members=members)))
     return folder
 
 
@@ -242,7 +248,7 @@ def test_an_alliance_without_this_party_is_refused(founded: Founded, tmp_path: P
     stranger = founded.home(CLIENT, tmp_path)
     config = replace(founded.config, clients=())
     shutil.copytree(founded.public, tmp_path / "farm")
-    write_public(tmp_path / "farm", config)
+    hand_out(tmp_path / "farm", config)
     with pytest.raises(ConfigError, match="no client 'carola': it was founded without this request"):
         join(stranger, tmp_path / "farm", PASSPHRASE)
     assert request.kind == "member"
