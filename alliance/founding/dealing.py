@@ -116,6 +116,8 @@ class Dealing:
             info = _info(self.context, request, self.keys)
             channel = HPKE.new(receiver_key=secret, aead_id=_AEAD, info=info, enc=sealed.encapsulated)
             sealing_key = channel.unseal(sealed.wrapped_key)
+            if len(sealing_key) != _SEALING_KEY_BYTES:
+                raise ValueError("it is no key that seals shares")
         except ValueError:
             raise ConfigError(
                 f"{where}: the part for '{request.name}' does not open with the one-time key of its request:"

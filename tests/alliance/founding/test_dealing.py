@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from alliance.config.file import ATTESTATION
 from alliance.config.founding import AGREEMENT
 from alliance.errors import ConfigError
+from alliance.founding import dealing as dealing_files
 from alliance.founding.dealing import FILE_BYTES_MAX, Dealing, seal_shares
 from alliance.founding.request import Request
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser
@@ -148,6 +150,13 @@ def test_a_dealer_who_deals_falsely_is_found_out(members: list[Applicant], keys:
         seal_shares(CONTEXT, requests, [(AGREEMENT, crooked, endorsers)]), members[3], "not a dealing of this"
     )
     assert other_key.modulus != key.modulus
+    for length in (0, 31, 33):  # properly sealed, and no key
+        with (
+            patch.object(dealing_files, "_SEALING_KEY_BYTES", length),
+            patch.object(ThresholdRsaEndorser, "seal", lambda *_: b"nothing"),
+        ):
+            short = seal_shares(CONTEXT, requests, [(AGREEMENT, key, endorsers)])
+        refuse(short, members[0], "does not open with the one-time key")
 
 
 def test_a_dealers_operator_signs_all_of_it(dealing: Dealing) -> None:
