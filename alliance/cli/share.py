@@ -77,6 +77,11 @@ def _lines(member: str, found: ShareStatus, now: float) -> list[str]:
         lines.append(f"beside them: shares of generation {generation}, {what}")
     lines += [f"kept for a handover: the secret of the receiver's key {one}" for one in found.receivers]
     lines += [f"kept for a handover: what was dealt towards generation {one}" for one in found.dealings]
+    if found.one_time_key:
+        lines.append(
+            "left from the founding: opening.pem, by which its shares open once more: 'alliance join' again"
+            " erases it"
+        )
     return lines
 
 

@@ -118,7 +118,8 @@ def _keep_shares(
 ) -> bool:
     """Makes the shares durable; whether they were already, and the one-time key erased."""
     member = config.member_index(request.name)
-    there = FIRST in generations(folder)
+    # Newer shares came after these, which are not to be opened once more: they were erased.
+    there = FIRST in generations(folder) or current(folder) is not None
     opened = not (folder / OPENING).exists()
     if not there:
         opening_key = load_opening_key(folder, seat.opening_key, passphrase)
@@ -128,7 +129,7 @@ def _keep_shares(
             dealing = _read_dealing(source / DEALING_FILE, config)
             shares = dealing.open(request, opening_key, str(source / DEALING_FILE))
         add_shares(folder, FIRST, shares, passphrase)
-    if current(folder) is None:  # whoever joins again has perhaps newer shares
+    if current(folder) is None:
         switch_to(folder, FIRST)
     try:
         for purpose in (None, *(purpose for purpose, _ in config.purpose_keys)):

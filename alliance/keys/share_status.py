@@ -11,6 +11,7 @@ from alliance.config.file import AllianceConfig
 from alliance.config.founding import AGREEMENT
 from alliance.errors import KeyFileError
 from alliance.keys import files, handover, secret_file, shares
+from alliance.keys.opening import OPENING
 from alliance.keys.shares import Generation
 from quorum import InvalidEndorsement
 from quorum.threshold_rsa import AgreementKey
@@ -41,7 +42,7 @@ class ShareStatus:
 
     ``epoch`` and ``attempt`` are of the generation that counts, ``alliance_epoch`` is that of the key in
     alliance.toml. ``others`` are (generation, what it is) beside it; ``receivers`` and ``dealings`` are what
-    a handover left or needs.
+    a handover left or needs. ``one_time_key`` is whether the founding's is still there, or there again.
     """
 
     epoch: int
@@ -51,6 +52,7 @@ class ShareStatus:
     others: tuple[tuple[str, str], ...]
     receivers: tuple[str, ...]
     dealings: tuple[str, ...]
+    one_time_key: bool = False
 
     @property
     def problem(self) -> str:
@@ -80,6 +82,7 @@ def share_status(folder: Path, config: AllianceConfig, member: int, passphrase: 
         ),
         receivers=tuple(fingerprint.hex() for fingerprint in handover.receivers(folder)),
         dealings=tuple(map(str, handover.dealings(folder))),
+        one_time_key=shares.is_there(folder / OPENING),
     )
 
 

@@ -32,6 +32,7 @@ def test_every_share_is_tried_out(inside: Run, home: Cluster) -> None:
     told = json.loads(result.text)
     assert (told["member"], told["ok"], told["epoch"], told["attempt"]) == ("member-2", True, 0, 0)
     assert (told["alliance_epoch"], told["others"], told["receivers"], told["dealings"]) == (0, [], [], [])
+    assert told["one_time_key"] is False
     agreement, attestation = told["keys"]
     assert agreement == {
         "purpose": "agreement",
@@ -57,7 +58,7 @@ def test_every_share_is_tried_out(inside: Run, home: Cluster) -> None:
 
 def test_how_old_a_share_is_and_what_lies_beside_it_are_lines() -> None:
     key = KeyStatus("web", 3, 6, 4, "ab", "cd", 0.0, "")
-    found = ShareStatus(1, 0, 1, (key,), (("0.0", "to be erased"),), ("ef",), ("2.0",))
+    found = ShareStatus(1, 0, 1, (key,), (("0.0", "to be erased"),), ("ef",), ("2.0",), True)
     assert share._lines("member-3", found, 2 * share.DAY_SECONDS + 1.0) == [
         "member-3 holds shares of epoch 1; the alliance's keys are of epoch 1",
         "web: share 3 of 6, any 4 sign; written 1970-01-01, 2 days ago; works",
@@ -66,6 +67,8 @@ def test_how_old_a_share_is_and_what_lies_beside_it_are_lines() -> None:
         "beside them: shares of generation 0.0, to be erased",
         "kept for a handover: the secret of the receiver's key ef",
         "kept for a handover: what was dealt towards generation 2.0",
+        "left from the founding: opening.pem, by which its shares open once more: 'alliance join' again"
+        " erases it",
     ]
     broken = dataclasses.replace(key, index=None, written=None, problem="it is missing")
     assert share._of_key(broken, 0.0)[0] == (

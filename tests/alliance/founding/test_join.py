@@ -17,13 +17,21 @@ from alliance.config.founding import AGREEMENT
 from alliance.errors import AllianceError, ConfigError, KeyFileError
 from alliance.founding import by_request, dealer
 from alliance.founding.by_request import DEALING_FILE
-from alliance.founding.join import join
+from alliance.founding.join import FIRST, join
 from alliance.founding.outcome import public_files
 from alliance.founding.request import request_as_client
 from alliance.keys import files, handover, sealing, secret_file
 from alliance.keys import folder as keys
 from alliance.keys.opening import OPENING, load_opening_key
-from alliance.keys.shares import load_endorser
+from alliance.keys.share_status import share_status
+from alliance.keys.shares import (
+    Generation,
+    erase_shares,
+    generations,
+    load_endorser,
+    sealing_file,
+    switch_to,
+)
 from quorum.receivers import ReceiverKey, ReceiverSecret
 from quorum.threshold_rsa import ThresholdRsaEndorser
 from tests.alliance.farm import PASSPHRASE
@@ -308,6 +316,25 @@ def test_who_has_joined_one_alliance_does_not_join_another(
     with pytest.raises(ConfigError, match="began to join another alliance, or its shares are damaged"):
         join(begun, another, PASSPHRASE)
     assert join(begun, founded.public, PASSPHRASE).anew
+
+
+def test_a_backup_of_the_one_time_key_is_told_and_brings_no_erased_share_back(
+    founded: Founded, tmp_path: Path
+) -> None:
+    """The dealing file lies with everybody: the two together are a share."""
+    home, member = founded.home("anna", tmp_path), founded.config.member_index("anna")
+    join(home, founded.public, PASSPHRASE)
+    assert not share_status(home, founded.config, member, PASSPHRASE).one_time_key
+    shutil.copy(founded.homes / "anna" / OPENING, home / OPENING)
+    assert share_status(home, founded.config, member, PASSPHRASE).one_time_key
+    newer = Generation(1)
+    name = sealing_file(newer)
+    files.write_private(home / name, secret_file.seal(name, bytes(32), PASSPHRASE))
+    switch_to(home, newer)
+    erase_shares(home, FIRST)
+    with pytest.raises(KeyFileError):
+        join(home, founded.public, PASSPHRASE)
+    assert generations(home) == (newer,)
 
 
 def _full(*_: object) -> None:
