@@ -230,8 +230,8 @@ def main(arguments: list[str]) -> int:
     from alliance.keys.shares import load_endorser
 
     keep_out_of_core_files()
-    # The server decides when to end; it closes the channel. A terminal interrupts both processes, and a service
-    # manager sends SIGTERM to both: if the signer went first, the server could not hand over before it ends.
+    # The server decides when to end; it closes the channel. A terminal interrupts both processes, and a
+    # service manager sends SIGTERM to both: if the signer went first, the server could not hand over.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     folder, purpose = Path(arguments[0]), arguments[2] or None

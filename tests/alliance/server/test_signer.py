@@ -251,7 +251,7 @@ def test_a_process_that_dies_is_an_error_at_once(farm: Farm, run: Run) -> None:
 def test_the_process_outlives_what_a_terminal_or_service_manager_sends_to_all(
     number: signal.Signals, farm: Farm, run: Run
 ) -> None:
-    """`systemctl stop` signals every process of the service; the server still needs its signer to hand over."""
+    """`systemctl stop` signals all processes of the service; the server needs its signer to hand over."""
 
     async def scenario() -> None:
         answers = Answers()
