@@ -178,7 +178,7 @@ def deal(
         say(f"  {written}   public")
         say("")
         say("Next: send it to all other dealers. When the commitments of all are there, and not before:")
-        say(f"  alliance ceremony open {folder} {path} *.commitment --operator {operator}")
+        say(f"  alliance ceremony open {folder} {path} {written} OTHERS.commitment… --operator {operator}")
 
 
 def open_(

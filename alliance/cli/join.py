@@ -18,8 +18,9 @@ EPILOG = lesson(
     alliance join anna farm
     alliance join anna farm --passphrase-file mine.txt -o json
     """,
-    "0 joined, or had joined before  ·  2 folder or passphrase is wrong, or the alliance is not as requested,"
-    " or its dealing is false: nothing was written  ·  9 joined, but the report was not taken",
+    "0 joined, or had joined before  ·  1 what a dealer of its ceremony made is missing or wrong: the line"
+    " says whose  ·  2 folder or passphrase is wrong, or the alliance is not as requested, or its dealing is"
+    " false; with 1 and 2 nothing was written  ·  9 joined, but the report was not taken",
 )
 
 SHOWN_MAX = 12
@@ -39,7 +40,7 @@ def join(
         Path,
         typer.Argument(
             metavar="ALLIANCE",
-            help="The folder from the dealer: alliance.toml and alliance.dealing.",
+            help="The folder from the dealer or the ceremony, with all that is in it.",
             show_default=False,
         ),
     ],

@@ -228,8 +228,13 @@ def _pending(folder: Path, plan: CeremonyPlan, dealer: str, passphrase: bytes) -
     except (FileNotFoundError, InvalidTag, ValueError):
         raise KeyFileError(f"{path} is damaged: begin anew, with another plan") from None
     pending = Opening.from_json(text, str(path))
-    if pending.plan != plan.digest or pending.dealer != dealer:
+    if pending.plan != plan.digest:
         raise _other_plan(folder)
+    if pending.dealer != dealer:
+        raise ConfigError(
+            f"{folder} is the working folder of '{pending.dealer}', and this is the operator key of"
+            f" '{dealer}': name a folder and a key of one dealer"
+        )
     return pending
 
 

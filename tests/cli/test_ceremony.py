@@ -91,7 +91,8 @@ def test_a_ceremony_step_by_step(hands: Hands) -> None:
     for dealer in DEALERS:
         dealt = hands.deal(dealer)
         assert (dealt.code, dealt.err) == (0, "")
-        assert f"alliance ceremony open {hands.here / dealer}" in dealt.text
+        own = hands.here / dealer / f"{dealer}.commitment"
+        assert f"alliance ceremony open {own.parent} {hands.here / 'farm.plan'} {own} " in dealt.text
     early = hands.open(DEALERS[0], hands.files("commitment")[0])
     assert (early.code, early.text) == (1, "")
     assert "the commitment of 'bert-ag' is missing: ask for it" in early.error

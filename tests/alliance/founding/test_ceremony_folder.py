@@ -212,6 +212,12 @@ def test_each_has_its_own_key_passphrase_and_plan(
         open_all(folders[0], hall.plan, committed, hall.operators[ANNA], b"another passphrase")
     with pytest.raises(KeyFileError, match="8 or more"):
         deal(folders[0], hall.plan, hall.operators[ANNA], b"short")
+    for step in (
+        lambda key: deal(folders[0], hall.plan, key, PASSPHRASE),
+        lambda key: open_all(folders[0], hall.plan, committed, key, PASSPHRASE),
+    ):
+        with pytest.raises(ConfigError, match=f"the working folder of '{ANNA}', .* operator key of '{BERT}'"):
+            step(hall.operators[BERT])
     other = replace(hall.plan, nonce=bytes(16))
     with pytest.raises(ConfigError, match="holds the dealing for another plan: name a new folder"):
         deal(folders[0], other, hall.operators[ANNA], PASSPHRASE)
