@@ -128,13 +128,12 @@ def operator_key(path: Path, file: Path | None) -> Ed25519PrivateKey:
     """The key in an operator.pem. ``file`` has its passphrase. Raises ConfigError, KeyFileError."""
     from alliance.keys import sealing
 
+    option = "--operator-passphrase-file"
     secret = passphrase.obtain(
-        file,
-        variable=OPERATOR_VARIABLE,
-        option="--operator-passphrase-file",
-        prompt=f"Passphrase of {path}",
+        file, variable=OPERATOR_VARIABLE, option=option, prompt=f"Passphrase of {path}"
     )
-    return sealing.unseal_signing(sealing.read(path), path, secret)
+    source = f"{OPERATOR_VARIABLE}, {option} or the prompt"
+    return sealing.unseal_signing(sealing.read(path), path, secret, source)
 
 
 def _refuse(option: str, others: Mapping[str, object]) -> None:

@@ -216,6 +216,11 @@ def load(folder: Path) -> AllianceConfig:
             raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no alliance file")
         return AllianceConfig.from_toml(path.read_text("utf-8"))
     except FileNotFoundError:
+        if any(folder.glob("*.request")):
+            raise ConfigError(
+                f"{path} does not exist: this party has made a request, and has not joined. When whoever"
+                f" founds the alliance has sent its folder: 'alliance join {folder} ITS-FOLDER'"
+            ) from None
         raise ConfigError(
             f"{path} does not exist: name a folder that 'alliance init' made (an alliance, or one of its"
             " members/… or clients/…), or one that has joined by 'alliance join'"

@@ -217,7 +217,7 @@ def _example(folder: Path, kind: str) -> str:
         found = sorted((home / f"{kind}s").glob(f"*/{kind}.name"))
         if found:
             return f"one such as {found[0].parent}"
-    return f"one of those that 'alliance init' made, …/{kind}s/NAME"
+    return f"one of those that 'alliance request' made, or 'alliance init': …/{kind}s/NAME"
 
 
 def member_party(config: AllianceConfig, folder: Path) -> tuple[int, Member]:

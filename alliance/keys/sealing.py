@@ -28,6 +28,7 @@ SCRYPT_COST = 2**14
 """With blocks of 1 KiB: 16 MiB. OpenSSL takes no more than 32 MiB from a file."""
 SCRYPT_PASSES = 2
 PASSPHRASE_BYTES_MIN = 8
+WHERE_FROM = "ALLIANCE_PASSPHRASE, --passphrase-file or the prompt"
 _MARK = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 
 log = logging.getLogger("alliance.keys")
@@ -56,9 +57,11 @@ def seal(key: PrivateKey, passphrase: bytes) -> bytes:
     return (sealed + "\n").encode()
 
 
-def unseal_signing(data: bytes, path: Path, passphrase: bytes) -> Ed25519PrivateKey:
-    """The Ed25519 key in what was read from ``path``. Raises KeyFileError."""
-    key = _unseal(data, path, passphrase)
+def unseal_signing(data: bytes, path: Path, passphrase: bytes, source: str = WHERE_FROM) -> Ed25519PrivateKey:
+    """The Ed25519 key in what was read from ``path``. Raises KeyFileError, which says that the passphrase
+    comes from ``source``.
+    """
+    key = _unseal(data, path, passphrase, source)
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"{path} holds a key of another kind: restore it from a backup")
     return key
@@ -66,13 +69,13 @@ def unseal_signing(data: bytes, path: Path, passphrase: bytes) -> Ed25519Private
 
 def unseal_channel(data: bytes, path: Path, passphrase: bytes) -> ec.EllipticCurvePrivateKey:
     """The same for the key of a channel."""
-    key = _unseal(data, path, passphrase)
+    key = _unseal(data, path, passphrase, WHERE_FROM)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise KeyFileError(f"{path} holds a key of another kind: restore it from a backup")
     return key
 
 
-def _unseal(data: bytes, path: Path, passphrase: bytes) -> object:
+def _unseal(data: bytes, path: Path, passphrase: bytes, source: str) -> object:
     require_passphrase(passphrase)
     if _MARK not in data:
         raise KeyFileError(f"{path} is damaged, or no key file of an alliance: restore it from a backup")
@@ -80,7 +83,7 @@ def _unseal(data: bytes, path: Path, passphrase: bytes) -> object:
         return serialization.load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # Padding that does not fit does not tell a wrong passphrase from an altered byte.
-        raise KeyFileError(wrong_passphrase(path)) from None
+        raise KeyFileError(wrong_passphrase(path, source)) from None
 
 
 def read(path: Path) -> bytes:
@@ -122,8 +125,5 @@ def _opened(path: Path) -> BinaryIO:
         return path.open("rb")
 
 
-def wrong_passphrase(path: Path) -> str:
-    return (
-        f"{path} does not open: wrong passphrase (ALLIANCE_PASSPHRASE, --passphrase-file or the prompt),"
-        " or a damaged file"
-    )
+def wrong_passphrase(path: Path, source: str = WHERE_FROM) -> str:
+    return f"{path} does not open: wrong passphrase ({source}), or a damaged file"

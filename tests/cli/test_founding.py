@@ -156,6 +156,22 @@ def test_a_folder_of_another_kind_does_not_join(inside: Run) -> None:
     result = inside("join", "farm/members/member-1", "farm")
     assert result.code == 2
     assert "has no member-1.request: name a folder that 'alliance request' made" in result.error
+    swapped = inside("join", "farm", "farm/members/member-1")
+    assert (swapped.code, "is no member's or client's folder" in swapped.error) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["serve", "rekey", "renew", "share status", "status"])
+def test_a_folder_that_has_not_joined_is_told_to_join(inside: Run, command: str) -> None:
     ask(inside, "anna")
-    early = inside("serve", "anna")
-    assert (early.code, "has joined by 'alliance join'" in early.error) == (2, True)
+    early = inside(*command.split(), "anna")
+    assert (early.code, "'alliance join anna ITS-FOLDER'" in early.error) == (2, True)
+
+
+def test_a_wrong_passphrase_names_where_it_came_from(inside: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(inside, "anna")
+    monkeypatch.setenv("ALLIANCE_OPERATOR_PASSPHRASE", "not the right one")
+    result = inside(
+        "request", "bert", "--organisation", "anna-ag", "--address", "b:1", "--operator", "anna/operator.pem"
+    )
+    assert result.code == 2
+    assert "wrong passphrase (ALLIANCE_OPERATOR_PASSPHRASE, --operator-passphrase-file or" in result.error
