@@ -10,7 +10,7 @@ lengths of ct and za follow each receiver's modulus.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shoup_rsa import _arith
 from shoup_rsa.encoding import byte_length
@@ -49,12 +49,12 @@ class ShareDealing:
     """
 
     dealer: int
-    remainder: int
-    image: int
-    commitments: tuple[int, ...]
-    mask_commitment: int
-    response: int
-    subshares: tuple[SealedSubshare, ...]
+    remainder: int = field(repr=False)  # numbers of thousands of digits, which would flood any log
+    image: int = field(repr=False)
+    commitments: tuple[int, ...] = field(repr=False)
+    mask_commitment: int = field(repr=False)
+    response: int = field(repr=False)
+    subshares: tuple[SealedSubshare, ...] = field(repr=False)
 
     def to_bytes(self, redistribution: Redistribution) -> bytes:
         """The one encoding of this dealing. Raises InvalidDealing if it is none of that redistribution's."""

@@ -57,6 +57,10 @@ class Order:
     restart: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.key, ThresholdPublicKey):
+            raise InvalidKey(
+                "not a key of one dealer: shoup_rsa.composite.redistribution hands such a key on"
+            )
         if self.key.epoch >= EPOCH_MAX:
             raise InvalidKey("the key is in its last epoch: deal a new one")
         check_sizes(3, self.parties, self.threshold, self.corruptions, self.key.epoch + 1)

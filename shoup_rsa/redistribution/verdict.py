@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from shoup_rsa import _arith
@@ -29,7 +29,7 @@ class VerifiedDealing:
 
     digest: bytes
     dealing: ShareDealing
-    images: tuple[int, ...]
+    images: tuple[int, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,20 @@ def test_orders_are_checked(four: CompositeDealing) -> None:
             order_for(four.public_key, *sizes, **changes)
 
 
+def test_the_functions_for_one_dealer_say_which_take_a_composite_key(four: CompositeDealing) -> None:
+    with pytest.raises(InvalidKey, match=r"shoup_rsa\.composite\.redistribution hands such a key on"):
+        single.Order(four.public_key, 4, 3, 1, 4, 0, b"")  # type: ignore[arg-type]
+
+
+def test_what_is_printed_of_a_judgement_fits_on_a_screen(
+    arena: handing_on.CompositeRedistribution, posted: tuple[tuple[int, bytes], ...]
+) -> None:
+    """Its numbers have thousands of digits, of which a log would be full."""
+    shown = repr(handing_on.judge(arena, posted))
+    assert "dealer=1" in shown
+    assert len(shown) < 4000
+
+
 # -- a dealer that kept the primes of its factor -------------------------------------------------------------
 
 

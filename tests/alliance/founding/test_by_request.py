@@ -259,7 +259,7 @@ def test_a_partys_folder_holds_what_it_asked_with_and_no_alliance(founded: Found
     for path in anna.glob("*.pem"):
         assert path.stat().st_mode & 0o777 == 0o600
     assert anna.stat().st_mode & 0o777 == 0o700
-    with pytest.raises(ConfigError, match="'alliance join .*anna ITS-FOLDER'"):
+    with pytest.raises(ConfigError, match=r"'alliance join .*anna ITS-FOLDER'"):
         config_file.load(anna)
 
 
