@@ -194,11 +194,13 @@ class ThresholdRsaEndorser:
 
         Raises InvalidEndorsement: this share, or the machine, does not work.
         """
-        share = self._share.sign_share(SELF_TEST, proof="compact")
         try:
+            share = self._share.sign_share(SELF_TEST, proof="compact")
             self.key.verify_share(SELF_TEST, share)
         except shoup_rsa.InvalidShare as error:
             raise InvalidEndorsement(self.member, error.reason) from None
+        except ValueError as error:  # of one message in many there are no shares, and it is this one
+            raise InvalidEndorsement(self.member, str(error)) from None
 
     @property
     def member(self) -> int:

@@ -147,10 +147,11 @@ class SimulatedMember(ABC):
         try:
             if self.scruples:
                 self._guard.judge(text)
+            signature = self._endorser.endorse(text, proven=proven)
         except InvalidStatement:
             self.answer(EndorsementRefused(statement))
             return
-        self.answer(EndorsementMade(statement, self._endorser.endorse(text, proven=proven), proven))
+        self.answer(EndorsementMade(statement, signature, proven))
 
     def combine(self, endorsements: Sequence[Endorsement]) -> None:
         try:

@@ -275,6 +275,8 @@ def test_a_statement_of_which_there_are_no_shares_is_refused_and_stops_nobody(
     with pytest.raises(InvalidStatement, match=why):
         alliance.endorse(0)
     with pytest.raises(InvalidEndorsement, match=why):
+        alliance.endorsers[0].test_itself()  # type: ignore[attr-defined]
+    with pytest.raises(InvalidEndorsement, match=why):
         alliance.scheme.verify_endorsement(endorsements[0])
     with pytest.raises(CombineFailed) as caught:
         combine(alliance.scheme, endorsements)
