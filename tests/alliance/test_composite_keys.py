@@ -27,7 +27,15 @@ from alliance.signing.shares import Shares
 from alliance.wire import peer_messages
 from alliance.wire.bounds import SHARE_BYTES_MAX
 from fab_paxos.messages import Certified, Endorsed
-from quorum import AcceptedStatement, CombineFailed, Endorsement, InvalidEndorsement, QuorumSystem
+from quorum import (
+    AcceptedStatement,
+    CombineFailed,
+    Endorsement,
+    InvalidEndorsement,
+    InvalidStatement,
+    QuorumSystem,
+    decode_joint,
+)
 from quorum.factors import FACTORS_MAX, KEY_BITS_MAX, compose
 from quorum.threshold_rsa import InvalidAgreementKey, ThresholdRsaEndorser, factors_of
 from shoup_rsa import KeyShare
@@ -165,6 +173,28 @@ def test_a_simulated_alliance_decides_changes_its_leader_and_catches_up() -> Non
     world.advance(world.now + 4 * SECOND)
     world.check_all()
     assert {tuple(sorted(member.decisions())) for member in world.members} == {(1, 2, 3, 4, 5)}
+
+
+def test_a_slot_that_nobody_can_sign_is_certified_with_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dealer's modulus has a small prime, and a client found a command whose slot's statement has it, too."""
+    sign, refused = ThresholdRsaEndorser.endorse, set()
+
+    def choosy(endorser: ThresholdRsaEndorser, message: bytes, *, proven: bool) -> bytes:
+        head = len(world.scheme.context.frame(0, b""))
+        statement = decode_joint(message[head - 41], message[head:])
+        if isinstance(statement, AcceptedStatement) and statement.slot in (2, 3):
+            refused.add((endorser.member, statement.slot))
+            raise InvalidStatement("factor 2: the encoded message has a common factor with the modulus")
+        return sign(endorser, message, proven=proven)
+
+    monkeypatch.setattr(ThresholdRsaEndorser, "endorse", choosy)
+    world = signed_world(SIX, 7, factors=2)
+    for number in range(4):
+        world.submit(1 + number % 3, world.write(1, number))
+        world.advance(world.now + 2 * SECOND)
+    world.check_all()
+    assert {member for member, _ in refused} == set(range(6))
+    assert {member.engine.status.certified for member in world.members} == {4}
 
 
 def test_a_server_says_that_the_key_is_wrong_and_not_more_often_than_needed(
