@@ -176,7 +176,7 @@ def test_a_simulated_alliance_decides_changes_its_leader_and_catches_up() -> Non
 
 
 def test_a_slot_that_nobody_can_sign_is_certified_with_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dealer's modulus has a small prime, and a client found a command whose slot's statement has it, too."""
+    """A prime of a cheating dealer's modulus is in what these slots' statements are encoded as."""
     sign, refused = ThresholdRsaEndorser.endorse, set()
 
     def choosy(endorser: ThresholdRsaEndorser, message: bytes, *, proven: bool) -> bytes:
