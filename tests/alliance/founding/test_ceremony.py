@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 from unittest.mock import patch
 
@@ -337,6 +339,35 @@ def test_what_its_dealer_did_not_sign_convicts_nobody(hall: Hall) -> None:
     assert not caught.value.proven
     error = refused(hall, [replace(anna, dealer=BERT), bert])
     assert (error.dealers, error.proven) == ((BERT,), False)
+
+
+def leaves(table: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Where each text of what JSON gave is."""
+    if isinstance(table, str):
+        yield path
+        return
+    for place, item in table.items() if isinstance(table, dict) else enumerate(table):
+        yield from leaves(item, *path, place)
+
+
+def test_no_field_of_an_opening_can_be_altered_so_that_its_dealer_is_convicted(hall: Hall) -> None:
+    anna, bert = hall.openings()
+    table = json.loads(bert.to_json())
+    altered = list(leaves(table))
+
+    def read_and_found() -> None:
+        opening = Opening.from_json(json.dumps(table, indent=1) + "\n", "bert-ag.opening")
+        ceremony.found(hall.plan, [anna, opening])
+
+    for *way, last in altered:
+        *_, holder = accumulate([table, *way], lambda inside, place: inside[place])
+        text = holder[last]
+        holder[last] = ("0" if text[:1] == "1" else "1") + text[1:]
+        with pytest.raises(AllianceError) as caught:
+            read_and_found()
+        assert not getattr(caught.value, "proven", False), (way, last)
+        holder[last] = text
+    assert len(altered) > 60
 
 
 def test_parts_of_another_ceremony(hall: Hall) -> None:
