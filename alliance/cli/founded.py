@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -187,6 +188,10 @@ def _tell_public(config: AllianceConfig, folder: Path) -> None:
     for purpose, key in config.purpose_keys:
         what = "certify replies of applications" if purpose == ATTESTATION else f"sign for '{purpose}'"
         say(f"  {folder}/{public_file(purpose)}   {key.threshold} members {what}")
+    withstood = config.system.faulty_max
+    for organisation, count in Counter(member.organisation for member in config.members).items():
+        if count > withstood:
+            say(f"Note: '{organisation}' runs {count} members, and no more than {withstood} may fail or lie.")
 
 
 def _brief(parties: Sequence[Party]) -> str:

@@ -65,7 +65,7 @@ def join(
         if output is Format.JSON:
             emit(_report(folder, joined))
         else:
-            _tell(folder, joined)
+            _tell(folder, source, joined)
 
 
 def _report(folder: Path, joined: Joined) -> dict[str, Any]:
@@ -77,13 +77,14 @@ def _report(folder: Path, joined: Joined) -> dict[str, Any]:
         "alliance_id": joined.config.alliance_id.hex(),
         "file_digest": founded.file_digest(joined.config),
         "key_fingerprint": founded.fingerprint(joined.config),
-        "anew": joined.anew,
+        "joined_before": not joined.anew,
     } | ({"dealers": list(plan.dealers), "plan_digest": plan.digest.hex()} if plan is not None else {})
 
 
-def _tell(folder: Path, joined: Joined) -> None:
+def _tell(folder: Path, source: Path, joined: Joined) -> None:
     from alliance.config.parties import Member
     from alliance.keys.folder import OPERATOR
+    from quorum.threshold_rsa import factors_of
 
     config, party = joined.config, joined.party
     verb = "is now" if joined.anew else "already is"
@@ -94,7 +95,12 @@ def _tell(folder: Path, joined: Joined) -> None:
     if clients:
         say(f"  clients   {', '.join(clients)}")
     say("")
-    if joined.plan is None:
+    if joined.plan is None and len(factors_of(config.key)) > 1:
+        say(
+            f"Its keys were dealt together; by whom, {source} does not show without the ceremony's plan."
+        )
+        say("Compare by telephone with the dealers and the other parties, who must have the same:")
+    elif joined.plan is None:
         say("One dealer made its shared keys, and could have kept them.")
         say("Compare by telephone with the dealer and the other parties, who must have the same:")
     else:

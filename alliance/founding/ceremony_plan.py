@@ -148,9 +148,10 @@ class CeremonyPlan:
         if len(set(self.dealers)) != len(self.dealers):
             raise ConfigError("a dealer is named twice: each deals one factor of every key")
         bits = len(self.dealers) * self.founding.key_size
+        dealers = "one dealer" if len(self.dealers) == 1 else f"{len(self.dealers)} dealers"
         if len(self.dealers) < least or len(self.dealers) > FACTORS_MAX or bits > KEY_BITS_MAX:
             raise ConfigError(
-                f"{len(self.dealers)} dealers, of {self.founding.key_size} bits each: it takes {least} or"
+                f"{dealers} with {self.founding.key_size} bits each: it takes {least} or"
                 f" more, so that one of them is honest, and at most {FACTORS_MAX}, with {KEY_BITS_MAX} bits"
                 " together, since verifiers read no more"
             )

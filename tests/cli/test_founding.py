@@ -69,7 +69,7 @@ def test_six_parties_and_a_client_found_an_alliance(inside: Run) -> None:
     report = json.loads(inside("join", "carola", "farm", "-o", "json").text)
     assert report["alliance_id"] == founded.alliance_id.hex()
     assert report["file_digest"] == hashlib.sha256(Path("farm/alliance.toml").read_bytes()).hexdigest()
-    assert (report["name"], report["anew"]) == ("carola", True)
+    assert (report["name"], report["joined_before"]) == ("carola", False)
     again = inside("join", "anna", "farm")
     assert (again.code, "'anna' already is in 'alliance'" in again.text) == (0, True)
     rekeyed = inside("join", "anna", "farm", passphrase="not the right one")

@@ -208,6 +208,8 @@ def test_who_runs_the_members_is_recorded_and_has_one_key_each(inside: Run, tmp_
     with cheaply():
         made = inside("init", farm, "--names", names, "--organisations", run_by, "--clients", "0")
     assert made.code == 0
+    told = [line for line in made.text.splitlines() if line.startswith("Note:")]
+    assert [line.split("'")[1] for line in told] == ["north", "south"]  # more members than one
     founded = config.load(farm)
     assert ",".join(member.organisation for member in founded.members) == run_by
     operators = dict(founded.founding.operators)

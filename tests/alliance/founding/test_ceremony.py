@@ -99,7 +99,7 @@ def test_no_two_plans_are_alike(hall: Hall) -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"dealers": [ANNA]}, "1 dealers.*it takes 2 or more"),
+        ({"dealers": [ANNA]}, "one dealer.*it takes 2 or more"),
         ({"dealers": [ANNA, ANNA]}, "named twice"),
         ({"dealers": [ANNA, "bert"]}, "no member is run by 'bert'; did you mean 'bert-ag'"),
         ({"dealers": [ANNA, BERT, "carl-ag"], "factor_bits": 8192}, "the receiver key of 'anna' has"),
