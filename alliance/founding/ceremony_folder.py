@@ -59,6 +59,7 @@ def deal(
     require_new_passphrase(passphrase)
     try:
         folder.mkdir(0o700, parents=True, exist_ok=True)
+        _require_working_folder(folder, dealer)
         with files.locked(folder):
             path = folder / f"{dealer}{commitment.SUFFIX}"
             if path.exists():
@@ -88,6 +89,7 @@ def open_all(
     dealer = _dealer(plan, operator)
     agreed = ceremony.all_commitments(plan, commitments)
     try:
+        _require_working_folder(folder, dealer)
         with files.locked(folder):
             path = folder / f"{dealer}{opening.SUFFIX}"
             if path.exists():
@@ -189,6 +191,14 @@ def _dealer(plan: CeremonyPlan, operator: Ed25519PrivateKey) -> str:
             return dealer
     listed = ", ".join(plan.dealers)
     raise ConfigError(f"this is the operator key of none of the plan's dealers: {listed}")
+
+
+def _require_working_folder(folder: Path, dealer: str) -> None:
+    """Raises ConfigError unless it is one or empty: what is half written in it is deleted when it is used."""
+    names = {path.name for path in folder.iterdir()}
+    own = {KEY, PENDING, f"{PENDING}.next", f"{dealer}{commitment.SUFFIX}"}
+    if names and not names & own:
+        raise ConfigError(f"{folder} is not empty, and no working folder of '{dealer}': name a new folder")
 
 
 def _dealt(plan: CeremonyPlan, dealer: str, progress: Progress | None) -> Opening:

@@ -226,6 +226,21 @@ def test_each_has_its_own_key_passphrase_and_plan(
         open_all(folders[0], other, agreed, hall.operators[ANNA], PASSPHRASE)
 
 
+def test_a_folder_of_something_else_is_left_alone(
+    hall: Hall, committed: tuple[Commitment, Commitment], tmp_path: Path
+) -> None:
+    """In one of its own, what is half written is deleted."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "notes.next").write_text("data")
+    (precious / f"{BERT}.commitment").write_text(committed[1].to_toml())
+    for step in (lambda: commit(hall, precious, ANNA), lambda: show(hall, precious, ANNA, *committed)):
+        with pytest.raises(ConfigError, match="not empty, and no working folder of 'anna-ag': name a new"):
+            step()
+    assert (precious / "notes.next").read_text() == "data"
+    assert len(list(precious.iterdir())) == 2
+
+
 # -- crashes ---------------------------------------------------------------------------------------------
 
 
