@@ -212,9 +212,11 @@ def load(folder: Path) -> AllianceConfig:
     """The alliance that a folder describes. Raises ConfigError."""
     path = folder / FILE
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(FILE_BYTES_MAX + 1)
+        if len(text) > FILE_BYTES_MAX:
             raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no alliance file")
-        return AllianceConfig.from_toml(path.read_text("utf-8"))
+        return AllianceConfig.from_toml(text)
     except FileNotFoundError:
         if any(folder.glob("*.request")):
             raise ConfigError(

@@ -409,7 +409,12 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pyte
         module.load(tmp_path)
     with pytest.raises(ConfigError, match="is not a folder"):
         module.load(file)
-    monkeypatch.setattr(module, "FILE_BYTES_MAX", 1)
+    monkeypatch.setattr(module, "FILE_BYTES_MAX", 1000)
+    file.write_text("#" * 1001)
+    with pytest.raises(ConfigError, match="larger than"):
+        module.load(tmp_path)
+    file.unlink()
+    file.symlink_to("/dev/zero")  # which has no size, and no end
     with pytest.raises(ConfigError, match="larger than"):
         module.load(tmp_path)
     file.unlink()
