@@ -96,9 +96,7 @@ def _tell(folder: Path, source: Path, joined: Joined) -> None:
         say(f"  clients   {', '.join(clients)}")
     say("")
     if joined.plan is None and len(factors_of(config.key)) > 1:
-        say(
-            f"Its keys were dealt together; by whom, {source} does not show without the ceremony's plan."
-        )
+        say(f"Its keys were dealt together; by whom, {source} does not show without the ceremony's plan.")
         say("Compare by telephone with the dealers and the other parties, who must have the same:")
     elif joined.plan is None:
         say("One dealer made its shared keys, and could have kept them.")
