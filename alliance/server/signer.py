@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 from collections import OrderedDict, deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -186,16 +187,17 @@ def _frame(body: bytes) -> bytes:
 
 
 def serve(endorser: Endorser, guard: SigningGuard, channel: socket.socket) -> None:
-    """Answers requests until the server closes the channel."""
-    while (request := _receive(channel)) is not None:
-        proven, message = bool(request[0]), request[1:]
-        try:
-            guard.judge(message)
-            signature = endorser.endorse(message, proven=proven)
-        except InvalidStatement as error:
-            _reply(channel, _REFUSED, str(error).encode())
-            continue
-        _reply(channel, _OK, signature)
+    """Answers requests until the server closes the channel, or has ended."""
+    with suppress(ConnectionError):
+        while (request := _receive(channel)) is not None:
+            proven, message = bool(request[0]), request[1:]
+            try:
+                guard.judge(message)
+                signature = endorser.endorse(message, proven=proven)
+            except InvalidStatement as error:
+                _reply(channel, _REFUSED, str(error).encode())
+                continue
+            _reply(channel, _OK, signature)
 
 
 def _receive(channel: socket.socket) -> bytes | None:

@@ -137,6 +137,20 @@ def test_a_broken_channel_ends_the_loop(context: Context, end: bytes) -> None:
         assert not loop.is_alive()
 
 
+def test_a_server_that_ends_while_it_is_answered_ends_the_loop(context: Context) -> None:
+    """Its other process writes no traceback into the log of a server that has just said why it ends."""
+    ours, theirs = socket.socketpair()
+
+    class Late(Echo):
+        def endorse(self, message: bytes, *, proven: bool) -> bytes:
+            ours.close()
+            return super().endorse(message, proven=proven)
+
+    with theirs:
+        ours.sendall(module._frame(b"\x00" + AcceptedStatement(0, 1, ROOT).encode(context)))
+        module.serve(Late(), SigningGuard(context), theirs)
+
+
 def test_what_cannot_be_signed_is_refused_and_the_process_goes_on(context: Context) -> None:
     class Choosy(Echo):
         def endorse(self, message: bytes, *, proven: bool) -> bytes:
