@@ -15,6 +15,7 @@ from shoup_rsa.integer_form import HIDING_BITS, SLACK_BITS, IntegerForm, largest
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.lagrange import lagrange_at_zero
 from shoup_rsa.proof import CHALLENGE_BITS
+from shoup_rsa.public_key import BasePublicKey
 from shoup_rsa.sizes import EPOCH_MAX, KEY_SIZES, PUBLIC_EXPONENT, check_integer_form, check_sizes, delta
 
 CONTEXT_LENGTH_MAX = 1024
@@ -57,7 +58,7 @@ class Order:
     restart: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.key, ThresholdPublicKey):
+        if isinstance(self.key, BasePublicKey) and len(self.key.factors) > 1:
             raise InvalidKey(
                 "not a key of one dealer: shoup_rsa.composite.redistribution hands such a key on"
             )
