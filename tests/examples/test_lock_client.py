@@ -46,7 +46,7 @@ def office(tmp_path: Path, chain: Chain) -> Any:
 
 
 class Scene:
-    """Two executors, and two clients with a session each."""
+    """As many executors as sign a reply, and two clients with a session each."""
 
     def __init__(self, stage: Stage, lives: AsyncExitStack, clients: list[LockClient]) -> None:
         self.executors = lives
@@ -58,7 +58,7 @@ class Scene:
 async def scene(farm: Farm, folder: Path, office: Office, ttl_seconds: float = 30.0) -> AsyncIterator[Scene]:
     async with Stage.set(farm, folder, office, APPLICATION) as stage, AsyncExitStack() as lives:
         await lives.enter_async_context(
-            stage.running(*(stage.executor(member, LockMachine()) for member in (0, 1)))
+            stage.running(*(stage.executor(member, LockMachine()) for member in (0, 1, 2)))
         )
         async with AsyncExitStack() as stack:
             clients = []
