@@ -21,7 +21,8 @@ from types import ModuleType
 import quorum.statement
 from alliance.net import limits as net_limits
 from fab_paxos import limits as engine_limits
-from quorum import QuorumSystem
+from quorum import PROFILES, QuorumSystem
+from quorum.system import least_member_count
 from quorum.tags import Tag
 from shoup_rsa import InvalidKey, ThresholdPublicKey, _arith
 from shoup_rsa.redistribution import InvalidReceiver, Order, ReceiverKey, Redistribution, dealing_length
@@ -80,9 +81,16 @@ def _constants(module: ModuleType) -> Iterator[tuple[str, int, str]]:
 
 def sizes() -> str:
     """The quorum sizes for each number of faults: of the smallest alliance, and of one member more."""
-    systems = [QuorumSystem(5 * f + 1 + more, f) for f in FAULTS for more in (0, 1)]
+    systems = [
+        QuorumSystem(least + more, f, profile)
+        for profile in PROFILES
+        for f in FAULTS
+        for least in (least_member_count(f, profile),)
+        for more in (0, 1)
+    ]
     rows = [
-        (str(s.member_count), str(s.faulty_max), *(str(getattr(s, size)) for size in SIZES)) for s in systems
+        (s.profile, str(s.member_count), str(s.faulty_max), *(str(getattr(s, size)) for size in SIZES))
+        for s in systems
     ]
     return _page(
         [
@@ -90,7 +98,7 @@ def sizes() -> str:
             "How many of `n` members suffice for what, when at most `f` are faulty: for each `f` the "
             "smallest alliance, and one with a member more. What the names mean is in "
             "[the protocol](../concepts/protocol.md#1-model-and-sizes).",
-            _table(("n", "f", *SIZES), rows),
+            _table(("profile", "n", "f", *SIZES), rows),
         ]
     )
 

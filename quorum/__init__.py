@@ -30,9 +30,10 @@ from quorum.statement import (
     decode_individual,
     decode_joint,
 )
-from quorum.system import QuorumSystem, UnsatisfiableSizes
+from quorum.system import PROFILES, QuorumSystem, UnsatisfiableSizes, default_profile
 
 __all__ = [
+    "PROFILES",
     "AcceptedStatement",
     "CheckpointStatement",
     "CombineFailed",
@@ -62,4 +63,5 @@ __all__ = [
     "combine",
     "decode_individual",
     "decode_joint",
+    "default_profile",
 ]

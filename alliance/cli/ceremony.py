@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alliance.cli import founded, passphrase
-from alliance.cli.init import Attest, From, Purposes, Requests, founding_progress, purpose_of
+from alliance.cli.init import Attest, Faults, From, Profile, Purposes, Requests, founding_progress, purpose_of
 from alliance.cli.output import Folder, Format, Output, emit, lesson, prose, reporting, say
 from alliance.cli.request import OperatorPassphraseFile, operator_key
 from alliance.errors import ConfigError
@@ -112,7 +112,8 @@ def plan(
     requests: Requests = None,
     given: From = None,
     dealers: Dealers = None,
-    faults: Annotated[int, typer.Option("--faults", help="Members that may fail or lie; f take 5f+1.")] = 1,
+    faults: Faults = 1,
+    profile: Profile = None,
     bits: Annotated[int, typer.Option("--bits", help="Size of each dealer's factor of a key.")] = 2048,
     name: Annotated[str, typer.Option("--name", help="Name of the alliance.")] = "alliance",
     attest: Attest = None,
@@ -138,6 +139,7 @@ def plan(
         dealers=[one.strip() for one in dealers.split(",")] if dealers else (),
         purposes=[purpose_of(text) for text in purpose or []],
         attest=attest,
+        profile=profile,
     )
     _write_new(path, made.to_toml())
     with reporting(f"the plan is in {path}"):
@@ -278,6 +280,7 @@ def _plan_report(made: CeremonyPlan, path: Path) -> dict[str, Any]:
         "digest": made.digest.hex(),
         "name": made.founding.name,
         "dealers": list(made.dealers),
+        "profile": made.system.profile,
         "faults": made.founding.faulty_max,
         "factor_bits": made.founding.key_size,
         "key_bits": len(made.dealers) * made.founding.key_size,

@@ -71,6 +71,7 @@ def _common(config: AllianceConfig, folder: Path, note: str) -> dict[str, Any]:
             for member in config.members
         ],
         "clients": [{"name": client.name} for client in config.clients],
+        "profile": config.system.profile,
         "faults": config.system.faulty_max,
         "decision_quorum": config.system.decision,
         "key_bits": config.key.key_size,

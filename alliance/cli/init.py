@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EPILOG = lesson(
     """
     alliance init farm
+    alliance init farm --members 4
     alliance init farm --members 11 --faults 2 --bits 3072
     alliance init farm --purpose web:4 --purpose tokens:3
     alliance init farm --from anna.request bert.request carl.request dora.request emil.request fritz.request
@@ -52,6 +53,18 @@ From = Annotated[
 ]
 Members = Annotated[
     int | None, typer.Option("--members", min=1, max=255, help="Number of members.", show_default="6")
+]
+Faults = Annotated[
+    int, typer.Option("--faults", help="Members that may fail or lie; f take 5f+1, or 5f-1 in profile lean.")
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="classic|lean",
+        help="How a new leader finds what was decided.",
+        show_default="lean for 5f-1 and 5f members, else classic",
+    ),
 ]
 BasePort = Annotated[
     int | None,
@@ -101,7 +114,8 @@ def init(
     requests: Requests = None,
     given: From = None,
     members: Members = None,
-    faults: Annotated[int, typer.Option("--faults", help="Members that may fail or lie; f take 5f+1.")] = 1,
+    faults: Faults = 1,
+    profile: Profile = None,
     bits: Annotated[int, typer.Option("--bits", help="Size of the RSA keys.")] = 2048,
     host: Annotated[
         str | None, typer.Option("--host", help="Host of all addresses.", show_default="127.0.0.1")
@@ -138,7 +152,7 @@ def init(
     passphrase; 'alliance rekey' changes that later. The operator.pem in a member's folder is its
     organisation's key for changes of the alliance itself: keep it elsewhere, offline.
     """
-    terms = Terms(name, faults, bits, [purpose_of(text) for text in purpose or []], attest)
+    terms = Terms(name, faults, bits, [purpose_of(text) for text in purpose or []], attest, profile)
     if given:
         own = dict(zip(OWN, (members, host, base_port, address, names, organisations, clients), strict=True))
         _refuse_own({**own, "--passphrase-file": passphrase_file})
@@ -176,6 +190,7 @@ class Terms:
     bits: int
     purposes: list[tuple[str, int]]
     attest: int | None
+    profile: str | None
 
     def founding(self, names: list[str], addresses: list[str], clients: int, runs: list[str]) -> Founding:
         """For parties whose keys the dealer makes."""
@@ -191,6 +206,7 @@ class Terms:
             purposes=self.purposes,
             organisations=runs,
             attest=self.attest,
+            profile=self.profile,
         )
 
 
@@ -221,6 +237,7 @@ def _deal_to(files: list[Path], terms: Terms, folder: Path, output: Format) -> N
         key_size=terms.bits,
         purposes=terms.purposes,
         attest=terms.attest,
+        profile=terms.profile,
     )
     _check_vacant(folder)
     keep_out_of_core_files()

@@ -22,7 +22,7 @@ AGREEMENT = "agreement"
 """What nobody may call a further key: the one that decides signs nothing else."""
 KEYS_MAX = 17
 """The agreement key and sixteen more."""
-ENGINE, PROFILE, VOTES, WEIGHT = "fab_paxos", "classic", "signed", 1
+ENGINE, VOTES, WEIGHT = "fab_paxos", "signed", 1
 CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _KEY_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DOMAIN = b"alliance/v2 founding\x00"
@@ -59,7 +59,7 @@ class FoundingRecord:
         """
         sizes = (self.system.member_count, self.system.faulty_max)
         parts = [self.name.encode(), self.created.encode()]
-        parts += [ENGINE.encode(), PROFILE.encode(), VOTES.encode(), *map(u32, sizes)]
+        parts += [ENGINE.encode(), self.system.profile.encode(), VOTES.encode(), *map(u32, sizes)]
         parts.append(u32(len(self.members)))
         for member in self.members:
             parts += [member.name.encode(), member.organisation.encode(), u32(WEIGHT), member.identity]
@@ -78,7 +78,7 @@ class FoundingRecord:
             f'name = "{self.name}"',
             f'created = "{self.created}"',
             f'engine = "{ENGINE}"',
-            f'profile = "{PROFILE}"',
+            f'profile = "{self.system.profile}"',
             f'votes = "{VOTES}"',
             f"faulty_max = {self.system.faulty_max}",
         ]
@@ -96,7 +96,7 @@ class FoundingRecord:
     def from_table(cls, table: Mapping[str, Any], where: str) -> FoundingRecord:
         """Raises ConfigError."""
         only(table, _KEYS, where)
-        for key, supported in (("engine", ENGINE), ("profile", PROFILE), ("votes", VOTES)):
+        for key, supported in (("engine", ENGINE), ("votes", VOTES)):
             _require(value(table, key, str, where), supported, key, where)
         created = value(table, "created", str, where)
         if not CREATED.fullmatch(created):
@@ -110,7 +110,8 @@ class FoundingRecord:
         keys = [*(member.identity for member in members), *(key for _, key in operators)]
         distinct("identities or operators", "key", keys)
         try:
-            system = QuorumSystem(len(members), value(table, "faulty_max", int, where))
+            faulty_max, profile = value(table, "faulty_max", int, where), value(table, "profile", str, where)
+            system = QuorumSystem(len(members), faulty_max, profile)
         except UnsatisfiableSizes as error:
             raise ConfigError(f"{where}: {error}") from None
         return cls(read_name(table, where), created, system, members, operators, _key_ids(table, where))

@@ -90,6 +90,7 @@ def plan(
     key_size: int,
     purposes: Sequence[tuple[str, int]] = (),
     attest: int | None = None,
+    profile: str | None = None,
 ) -> Founding:
     """What is to be founded for these requests, in their order. Raises ConfigError."""
     check_together(requests, key_size)
@@ -105,6 +106,7 @@ def plan(
         purposes=purposes,
         organisations=[member.organisation for member in members],
         attest=attest,
+        profile=profile,
     )
     check(founding)
     return founding

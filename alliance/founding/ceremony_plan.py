@@ -32,7 +32,18 @@ FORMAT = "alliance-ceremony/1"
 FILE = "ceremony.plan"
 FILE_BYTES_MAX = 16 * 1024 * 1024
 NONCE_BYTES = 16
-_KEYS = ("format", "name", "created", "nonce", "faulty_max", "factor_bits", "dealers", "keys", "requests")
+_KEYS = (
+    "format",
+    "name",
+    "created",
+    "nonce",
+    "profile",
+    "faulty_max",
+    "factor_bits",
+    "dealers",
+    "keys",
+    "requests",
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,7 @@ class CeremonyPlan:
             f'name = "{self.founding.name}"',
             f'created = "{self.created}"',
             f'nonce = "{self.nonce.hex()}"',
+            f'profile = "{self.system.profile}"',
             f"faulty_max = {self.founding.faulty_max}",
             f"factor_bits = {self.founding.key_size}",
             "dealers = [" + ", ".join(f'"{dealer}"' for dealer in self.dealers) + "]",
@@ -121,7 +133,7 @@ class CeremonyPlan:
         nonce, dealers = hexed(table, "nonce", NONCE_BYTES, where), texts(table, "dealers", where)
         keys, name = _thresholds(table, where), read_name(table, where)
         faults, bits = (value(table, key, int, where) for key in ("faulty_max", "factor_bits"))
-        requests = _requests(table, where)
+        profile, requests = value(table, "profile", str, where), _requests(table, where)
         founding = by_request.plan(
             requests,
             name=name,
@@ -129,6 +141,7 @@ class CeremonyPlan:
             key_size=bits,
             purposes=[(purpose, n) for purpose, n in keys.items() if purpose not in (AGREEMENT, ATTESTATION)],
             attest=keys[ATTESTATION],
+            profile=profile,
         )
         plan = cls(founding, created, nonce, dealers, tuple(requests.values()))
         plan._check_dealers()
@@ -166,13 +179,20 @@ def make_plan(
     dealers: Sequence[str] = (),
     purposes: Sequence[tuple[str, int]] = (),
     attest: int | None = None,
+    profile: str | None = None,
 ) -> CeremonyPlan:
     """A new plan for these requests, by file. Without ``dealers``, the first f + 1 organisations deal.
 
     Raises ConfigError.
     """
     founding = by_request.plan(
-        requests, name=name, faults=faults, key_size=factor_bits, purposes=purposes, attest=attest
+        requests,
+        name=name,
+        faults=faults,
+        key_size=factor_bits,
+        purposes=purposes,
+        attest=attest,
+        profile=profile,
     )
     chosen = tuple(dealers) or tuple(dict.fromkeys(founding.organisations))[: faults + 1]
     plan = CeremonyPlan(

@@ -9,7 +9,7 @@ from alliance.config.file import ATTESTATION, PURPOSES_MAX
 from alliance.config.founding import AGREEMENT
 from alliance.config.parties import ADDRESS, NAME
 from alliance.errors import ConfigError
-from quorum import QuorumSystem, UnsatisfiableSizes
+from quorum import QuorumSystem, UnsatisfiableSizes, default_profile
 
 KEY_SIZES = range(2048, 8192 + 1, 128)
 """Of shared keys, in bits."""
@@ -21,7 +21,8 @@ class Founding:
 
     ``purposes`` are (name, threshold) of further keys, for what the alliance signs for others.
     ``organisations`` are those that run the members, in their order; by default each member is run by one
-    of its own name. ``attest`` is the threshold of the attestation key; by default, 2 f + 1.
+    of its own name. ``attest`` is the threshold of the attestation key; by default, 2 f + 1. ``profile`` is
+    one of ``quorum.PROFILES``; by default, classic where the sizes allow it, else lean.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Founding:
     purposes: Sequence[tuple[str, int]] = ()
     organisations: Sequence[str] = ()
     attest: int | None = None
+    profile: str | None = None
 
     def thresholds(self, system: QuorumSystem) -> tuple[tuple[str, int], ...]:
         """(purpose, threshold) of each key beside the agreement key, the attestation key first."""
@@ -64,7 +66,8 @@ def check(founding: Founding) -> QuorumSystem:
         raise ConfigError("an alliance that tolerates no fault is not worth its messages: --faults 1 or more")
     require_key_size(founding.key_size)
     try:
-        system = QuorumSystem(len(founding.member_names), founding.faulty_max)
+        count, faults = len(founding.member_names), founding.faulty_max
+        system = QuorumSystem(count, faults, founding.profile or default_profile(count, faults))
     except UnsatisfiableSizes as error:
         raise ConfigError(str(error)) from None
     _check_purposes(founding, system)

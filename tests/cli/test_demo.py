@@ -132,8 +132,8 @@ def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--members", "5"], "n >= 5f+1"),
-        (["--faults", "2"], "11 members"),
+        (["--members", "3"], "n >= 5f-1"),
+        (["--faults", "2"], "9 members"),
         (["--file", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["--file", "any.txt", "--attack", "slow"], "leave out --file or --attack"),
         (["--attack", "rumour"], "'--attack'"),

@@ -48,6 +48,27 @@ def test_an_alliance_is_founded_and_the_dealer_says_that_it_had_to_be_trusted(
     assert alliance("status", farm / "clients" / "client-1", passphrase="from a file\n").code == 2
 
 
+@pytest.mark.parametrize(
+    ("asked", "profile", "decision"),
+    [
+        (("--members", "4"), "lean", 3),
+        (("--members", "5"), "lean", 4),
+        (("--members", "6"), "classic", 5),
+        (("--members", "6", "--profile", "lean"), "lean", 4),
+    ],
+)
+def test_the_profile_follows_from_the_sizes_unless_it_is_named(
+    inside: Run, tmp_path: Path, asked: tuple[str, ...], profile: str, decision: int
+) -> None:
+    with cheaply():
+        result = inside("init", tmp_path / "farm", *asked, "-o", "json")
+    assert (result.code, result.err) == (0, "")
+    report = json.loads(result.text)
+    assert (report["profile"], report["decision_quorum"]) == (profile, decision)
+    founded = config.load(tmp_path / "farm")
+    assert (founded.system.profile, founded.key.threshold) == (profile, decision)
+
+
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_the_dealer_sees_what_the_parties_are_to_compare(inside: Run, tmp_path: Path) -> None:
     """As docs/guides/organisations.md tells them to: in each folder, with tools that are not ours."""
@@ -91,15 +112,17 @@ def test_json_names_everything_that_was_written(inside: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--members", "5"], "n >= 5f+1 = 6 members"),
-        (["--members", "10", "--faults", "2"], "11 members"),
+        (["--members", "3"], "n >= 5f-1 = 4 members"),
+        (["--members", "5", "--profile", "classic"], "n >= 5f+1 = 6 members"),
+        (["--profile", "thin"], "the profile is 'classic' or 'lean'"),
+        (["--members", "8", "--faults", "2"], "9 members"),
         (["--faults", "0"], "--faults 1 or more"),
         (["--faults", "-1"], "--faults 1 or more"),
         (["--members", "300"], "255"),
         (["--bits", "1024"], "--bits must be 2048 to 8192"),
         (["--bits", "2049"], "steps of 128"),
         (["--base-port", "65533"], "lower --base-port"),
-        (["--names", "a,b,c"], "6 members"),
+        (["--names", "a,b,c"], "4 members"),
         (["--names", "a,b,c", "--members", "6"], "--names lists 3"),
         (["--names", "a,b,c,d,e,a"], "same name"),
         (["--names", "a,b,c,d,e,../f"], "is no name"),

@@ -30,7 +30,7 @@ from alliance.signing.desk import OLD_SECONDS_MAX
 from alliance.signing.occasion import BACKDATED_SECONDS
 from alliance.signing.policy import KINDS
 from fab_paxos import limits as engine_limits
-from quorum import Context, QuorumSystem
+from quorum import PROFILES, Context, QuorumSystem
 from quorum.tags import Tag
 from tests.docs import documents
 from tests.docs.conftest import Archive
@@ -119,10 +119,11 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 def test_the_sizes_are_those_of_the_code() -> None:
     heading = ["n", "f", "decision", "report", "forcing", "one_correct"]
-    rows = [list(map(int, row)) for row in table(SIZES, *heading)]
-    assert len(rows) >= 4
-    for members, faulty, *sizes in rows:
-        system = QuorumSystem(members, faulty)
+    rows = [(profile, *map(int, row)) for profile, *row in table(SIZES, "profile", *heading)]
+    assert {profile for profile, *_ in rows} == set(PROFILES)
+    assert len(rows) >= 8
+    for profile, members, faulty, *sizes in rows:
+        system = QuorumSystem(members, faulty, profile)
         assert sizes == [getattr(system, name) for name in heading[2:]]
 
 

@@ -109,6 +109,16 @@ def test_the_alliance_id_is_the_digest_of_what_was_fixed_when_it_was_created() -
     assert FoundingRecord.from_table(table, "here") == record
 
 
+def test_the_profile_is_one_of_two_and_must_fit_the_sizes(farm: Farm, text: str) -> None:
+    lean = replace(farm.config.founding, system=QuorumSystem(6, 1, "lean"))
+    assert FoundingRecord.from_table(tomllib.loads("\n".join(lean.to_lines()))["founding"], "here") == lean
+    refuse(swap(text, line(text, "profile"), 'profile = "thin"'), "the profile is 'classic' or 'lean'")
+    refuse(swap(text, line(text, "profile"), "profile = 1"), "'profile'")
+    refuse(swap(text, line(text, "profile"), 'profile = "lean"'), "was altered")
+    many = swap(text, "faulty_max = 1", "faulty_max = 2")
+    refuse(swap(many, line(text, "profile"), 'profile = "lean"'), "n >= 5f-1 = 9 members are needed")
+
+
 def test_whoever_alters_what_was_fixed_creates_another_alliance(farm: Farm, text: str) -> None:
     founding = farm.config.founding
     one, two, *rest = founding.members
@@ -118,6 +128,7 @@ def test_whoever_alters_what_was_fixed_creates_another_alliance(farm: Farm, text
         {"name": "barn"},
         {"created": "2020-01-01T00:00:00Z"},
         {"system": QuorumSystem(6, 0)},
+        {"system": QuorumSystem(6, 1, "lean")},
         {"members": (two, one, *rest)},
         {"members": (replace(one, name="member-9"), two, *rest)},
         {"members": (replace(one, organisation=two.organisation), two, *rest)},
@@ -136,7 +147,6 @@ def test_whoever_alters_what_was_fixed_creates_another_alliance(farm: Farm, text
 def test_what_this_version_cannot_do_is_refused_by_name(text: str) -> None:
     for key, value in (
         ("engine", '"poe"'),
-        ("profile", '"lean"'),
         ("votes", '"mac"'),
         ("weight", "2"),
         ("epoch", "1"),

@@ -94,6 +94,8 @@ def test_no_two_plans_are_alike(hall: Hall) -> None:
     requests = {str(number): request for number, request in enumerate(hall.plan.requests)}
     options: dict[str, Any] = {"name": "farm", "faults": 1, "factor_bits": 2048}
     assert make_plan(requests, **options).digest != make_plan(requests, **options).digest
+    lean = make_plan(requests, **options, profile="lean")
+    assert (lean.thresholds[0], lean.system.profile) == (("agreement", 4), "lean")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,9 @@ def test_no_two_plans_are_alike(hall: Hall) -> None:
         ({"dealers": [ANNA, ANNA]}, "named twice"),
         ({"dealers": [ANNA, "bert"]}, "no member is run by 'bert'; did you mean 'bert-ag'"),
         ({"dealers": [ANNA, BERT, "carl-ag"], "factor_bits": 8192}, "the receiver key of 'anna' has"),
-        ({"faults": 2}, "members"),
+        ({"faults": 2}, "n >= 5f-1 = 9 members"),
+        ({"faults": 2, "profile": "classic"}, "n >= 5f\\+1 = 11 members"),
+        ({"profile": "thin"}, "the profile is"),
         ({"purposes": [("web", 1)]}, "the threshold of 'web'"),
         ({"attest": 1}, "the threshold of 'attestation'"),
     ],
