@@ -29,6 +29,11 @@ class Acceptor:
         self._vouched = 0  # late ones up to this slot were accepted by a correct member
         self._announced = log.tip
 
+    @property
+    def stamp_max(self) -> int:
+        """The latest time stamp, in milliseconds, that this member takes now."""
+        return self.now_ms + self._drift_ms
+
     def enter_view(self) -> None:
         """Proposals of the old view are void; whatever is accepted in the new one is news."""
         self._ahead.clear()

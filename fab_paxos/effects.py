@@ -12,7 +12,7 @@ from enum import Enum, StrEnum
 from typing import TypeAlias
 
 from fab_paxos.evidence import Evidence, TwoSubmissions
-from fab_paxos.messages import Message
+from fab_paxos.messages import Message, Progress
 from quorum import Endorsement, JointStatement, QuorumCertificate
 from verifiable_log.batch import Entry
 from verifiable_log.ordering_state import Checkpoint
@@ -62,6 +62,16 @@ class NewViewRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressRecord:
+    """Profile lean: the opening of the view that begins, and of those whose entries may still be reported.
+
+    They replace those that were kept before, and are evidence for Reports.
+    """
+
+    openings: tuple[Progress, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRecord:
     """The newest stable checkpoint; a restart begins from it."""
 
@@ -87,6 +97,7 @@ Record: TypeAlias = (
     | ProvenRecord
     | ViewRecord
     | NewViewRecord
+    | ProgressRecord
     | CheckpointRecord
     | SnapshotRecord
 )

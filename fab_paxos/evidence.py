@@ -13,6 +13,7 @@ Why a correct member never stands accused is argued kind by kind, and in docs/co
 * ``WrongNewView``: the vector is a function of the Reports, and both are under the leader's signature.
 * ``TwoReports``: after the fence nothing is accepted in an earlier view, so a slot above the base has one
   entry or, where a certificate has overruled it, none. Reports that merely differ prove nothing.
+* ``TwoProposals``: as ``TwoStatements``; in profile lean Reports bring them, without the batches.
 * ``TwoSubmissions``: a client uses each of its numbers once.
 """
 
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from fab_paxos.messages import Accepted, NewView, Propose, Report
+from fab_paxos.selection import ReportedEntry
 from verifiable_log.batch import Batch
 from verifiable_log.merkle import Frontier
 from verifiable_log.submission import Submission
@@ -84,6 +86,14 @@ class TwoReports:
 
 
 @dataclass(frozen=True, slots=True)
+class TwoProposals:
+    """Two batches that the leader of their view proposed for their slot: entries with its signatures."""
+
+    first: ReportedEntry
+    second: ReportedEntry
+
+
+@dataclass(frozen=True, slots=True)
 class TwoSubmissions:
     """Two contents under one number of a client: evidence against the client."""
 
@@ -91,7 +101,9 @@ class TwoSubmissions:
     second: Submission
 
 
-Evidence: TypeAlias = TwoStatements | BrokenLog | Repetition | TwoNewViews | WrongNewView | TwoReports
+Evidence: TypeAlias = (
+    TwoStatements | BrokenLog | Repetition | TwoNewViews | WrongNewView | TwoReports | TwoProposals
+)
 
 
 def disagree(first: Report, second: Report) -> bool:

@@ -7,7 +7,7 @@ because the engine holds no keys: they are signed when they leave.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeAlias, TypeGuard
 
@@ -108,12 +108,17 @@ class Report:
     """What the sender accepted before it entered ``view``: everything above its ``base``.
 
     ``base`` is a decision certificate (None: the empty log); what it covers need not be reported.
+
+    In profile lean ``openings`` are those of the views, from 1 on, that the entries name, by view. They are
+    evidence, as are the roots and signatures of the entries, and prove themselves: the reporter does not
+    sign them, and Reports with the same entries are the same Report.
     """
 
     view: int
     base: QuorumCertificate | None
     entries: tuple[ReportedEntry, ...]
     signature: bytes = b""
+    openings: tuple[Progress, ...] = field(default=(), compare=False)
 
     @property
     def base_slot(self) -> int:
@@ -163,6 +168,10 @@ class NewView:
         return max((report.base for _, report in self.reports), key=_base_slot, default=None)
 
     @property
+    def base_slot(self) -> int:
+        return _base_slot(self.base)
+
+    @property
     def reports_digest(self) -> bytes:
         """SHA-256 of who reported what."""
         parts = [struct.pack(">I", member) + report.body_digest for member, report in self.reports]
@@ -186,6 +195,19 @@ class Progress:
     base: QuorumCertificate | None
     vector: tuple[bytes, ...]
     certificate: QuorumCertificate
+
+    @property
+    def base_slot(self) -> int:
+        return _base_slot(self.base)
+
+    @property
+    def top(self) -> int:
+        """The last slot that the NewView fills."""
+        return self.base_slot + len(self.vector)
+
+    def given(self, slot: int) -> bytes:
+        """The batch digest that the NewView gives a slot above its base, up to ``top``."""
+        return self.vector[slot - self.base_slot - 1]
 
     @property
     def digest(self) -> bytes:

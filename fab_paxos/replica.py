@@ -194,7 +194,7 @@ class Replica:
             case CheckpointStatement():
                 rooms.checkpoints.on_certificate(certificate, rooms.certifier.certified, out)
             case ProgressStatement():
-                rooms.view_change.on_certificate(certificate)
+                change_view.on_progress_certificate(rooms, certificate, out)
             case _:
                 pass
 

@@ -12,6 +12,7 @@ from fab_paxos.checkpoint import Checkpoints, slot_of
 from fab_paxos.election import Election
 from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.leader_monitor import LeaderMonitor
+from fab_paxos.lean_view_change import LeanViewChange
 from fab_paxos.learner import Learner
 from fab_paxos.messages import Status
 from fab_paxos.proposer import Proposer
@@ -84,18 +85,22 @@ def build(config: EngineConfig, state: RestoredState) -> Rooms:
     log = UncertifiedLog(state.frontier, state.windows, config.checkpoint_slots)
     restore(log, state)
     recipients = ShareRecipients(system.member_count, me)
+    acceptor = Acceptor(system, log, config.drift_ms)
+    progress = SigningInTurn(system, me, reputation, view_of)
     rooms = Rooms(
         config=config,
         election=Election(system, me, view, state.election, reputation),
         log=log,
         learner=Learner(system, log),
-        acceptor=Acceptor(system, log, config.drift_ms),
+        acceptor=acceptor,
         proposer=Proposer(log),
         recipients=recipients,
         certifier=Certifier(system, me, log, view, state.certificate, state.beyond, reputation, recipients),
-        view_change=ViewChange(
-            system, me, log, view, state.new_view_digest, SigningInTurn(system, me, reputation, view_of)
-        ),
+        view_change=LeanViewChange(
+            *(system, me, log, view, state.new_view_digest, progress, state.openings, acceptor)
+        )
+        if system.lean
+        else ViewChange(system, me, log, view, state.new_view_digest, progress),
         checkpoints=Checkpoints(
             log,
             SigningInTurn(system, me, reputation, slot_of),

@@ -1,4 +1,4 @@
-"""The rule that picks safe values for a new view from what members report.
+"""The rule of profile classic that picks safe values for a new view from what members report.
 
 The source is docs/concepts/protocol.md, section 9.1.
 
@@ -11,7 +11,7 @@ lose a value whose supporters re-accepted it at different times.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quorum import QuorumSystem
 from verifiable_log.batch import NOOP
@@ -19,11 +19,17 @@ from verifiable_log.batch import NOOP
 
 @dataclass(frozen=True, slots=True)
 class ReportedEntry:
-    """The reporter accepted ``batch_digest`` at ``slot``, most recently in ``view``."""
+    """The reporter accepted ``batch_digest`` at ``slot``, most recently in ``view``.
+
+    In profile lean ``root`` and ``signature`` are those of the leader's proposal; both are empty where the
+    NewView of ``view`` gave the slot. They prove themselves, and are no part of what the reporter says.
+    """
 
     slot: int
     view: int
     batch_digest: bytes
+    root: bytes = field(default=b"", compare=False)
+    signature: bytes = field(default=b"", compare=False)
 
 
 class InvalidSelection(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fab_paxos.limits import CHECKPOINT_SLOTS
+from fab_paxos.messages import Progress
 from quorum import QuorumCertificate, QuorumSystem
 from verifiable_log.batch import Batch
 from verifiable_log.client_windows import ClientWindows
@@ -57,7 +58,7 @@ class RestoredState:
     ``frontier`` and ``windows`` are those of the proven log. ``entries`` lie above it: those of ``view``
     follow it without a gap, the others were accepted in earlier views. ``certificate`` is the newest one
     at or below the proven slot, ``beyond`` a newer one, whose log is not all here. ``muted_up_to`` is that
-    of the last TruncateRecord in this view, or 0.
+    of the last TruncateRecord in this view, or 0. ``openings`` are those of the last ProgressRecord.
     """
 
     view: int = 0
@@ -71,3 +72,4 @@ class RestoredState:
     checkpoint: Checkpoint | None = None
     pruned: int = 0
     muted_up_to: int = 0
+    openings: tuple[Progress, ...] = ()

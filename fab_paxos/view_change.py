@@ -7,11 +7,14 @@ progress certificate, one signature, spares late members the Reports and their c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Offence, Persist, Send
 from fab_paxos.evidence import TwoNewViews, TwoReports, WrongNewView, disagree
 from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
-from fab_paxos.selection import InvalidSelection, ReportedEntry, select
+from fab_paxos.rule import choose, vector_of
+from fab_paxos.selection import InvalidSelection, ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import JointStatement, ProgressStatement, QuorumCertificate, QuorumSystem
 from verifiable_log.batch import NOOP, Batch, Entry
@@ -86,17 +89,18 @@ class ViewChange:
         if disagree(first, report):
             evidence = TwoReports(member, first, report)
             out.append(Blame(member, Offence.TWO_REPORTS, str(self._view), evidence))
+        return self.opened()
+
+    def opened(self) -> NewView | None:
+        """As leader of the view: the NewView, when there are enough Reports for it and none was made."""
         if self.active or self._digest is not None:
             return None
-        if len(self._reports) < self._system.report:
-            return None
-        reports = tuple(sorted(self._reports.items())[: self._system.report])
-        return self._made(reports)
+        chosen = choose(self._system, self._me, self._usable())
+        return NewView(self._view, chosen, vector_of(self._system, chosen)) if chosen is not None else None
 
-    def _made(self, reports: tuple[tuple[int, Report], ...]) -> NewView:
-        base = max(report.base_slot for _, report in reports)
-        vector = select(self._system, [report.entries for _, report in reports], base)
-        return NewView(self._view, reports, vector)
+    def _usable(self) -> Mapping[int, Report]:
+        """The Reports that the view may be opened with."""
+        return self._reports
 
     # -- the NewView ---------------------------------------------------------------------------------
 
@@ -118,15 +122,22 @@ class ViewChange:
             out.append(Blame(leader, Offence.TWO_NEW_VIEWS, str(self._view), evidence))
             return False
         self.new_view = new_view
-        self.joint_signing.want(ProgressStatement(self._view, new_view.digest), out)
+        self.endorse(out)
         return True
 
-    def on_certificate(self, certificate: QuorumCertificate) -> None:
+    def endorse(self, out: list[Effect]) -> None:
+        """Our share for the progress certificate of the NewView that is here."""
+        if self.new_view is not None:
+            self.joint_signing.want(ProgressStatement(self._view, self.new_view.digest), out)
+
+    def on_certificate(self, certificate: QuorumCertificate) -> bool:
         """A verified progress certificate of the NewView that is here is kept for those who come late."""
         held = self.new_view
         if isinstance(held, NewView) and certificate.statement == ProgressStatement(held.view, held.digest):
             self.progress = Progress(held.view, held.reports_digest, held.base, held.vector, certificate)
             self.joint_signing.drop()
+            return True
+        return False
 
     def on_progress(self, progress: Progress, out: list[Effect]) -> bool:
         """A quorum has checked this NewView: True when it is the one to carry out, without its Reports."""
@@ -148,8 +159,8 @@ class ViewChange:
         if members != sorted(set(members)) or any(r.view != self._view for _, r in new_view.reports):
             return False
         try:
-            return self._made(new_view.reports).vector == new_view.vector
-        except (InvalidSelection, ValueError):
+            return vector_of(self._system, new_view.reports) == new_view.vector
+        except InvalidSelection:
             return False
 
     def carry_out(self, out: list[Effect]) -> list[Entry]:
@@ -185,9 +196,17 @@ class ViewChange:
         self._fetched.clear()
         return accepted
 
+    def served(self, digest: bytes) -> Batch | None:
+        """A batch that another member asks for."""
+        return self._log.batch(digest)
+
+    def on_heartbeat(self, out: list[Effect]) -> None:
+        """What was asked for may have been lost."""
+        self.ask(out)
+
     # -- missing batches -----------------------------------------------------------------------------
 
-    def on_batches(self, batches: tuple[Batch, ...]) -> None:
+    def on_batches(self, batches: tuple[Batch, ...], out: list[Effect]) -> None:
         wanted = {digest for _, digest in self._missing}
         self._fetched.update((batch.digest, batch) for batch in batches if batch.digest in wanted)
 

@@ -19,6 +19,7 @@ from fab_paxos.evidence import (
     Evidence,
     Repetition,
     TwoNewViews,
+    TwoProposals,
     TwoReports,
     TwoStatements,
     TwoSubmissions,
@@ -87,7 +88,7 @@ class EvidenceFolder:
 def _offence(evidence: Evidence | TwoSubmissions) -> str:
     """The kind and the place of an offence: a second one there adds nothing to the first."""
     match evidence:
-        case TwoStatements(first):
+        case TwoStatements(first) | TwoProposals(first):
             return f"{kinds.TWO_STATEMENTS}.view-{first.view}-slot-{first.slot}"
         case BrokenLog(after=after):
             return f"{kinds.BROKEN_LOG}.view-{after.view}-slot-{after.slot}"

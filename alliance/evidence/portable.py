@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from alliance.errors import InvalidEvidence
 from alliance.proofs import jsonform
@@ -18,12 +18,14 @@ from fab_paxos.evidence import (
     Evidence,
     Repetition,
     TwoNewViews,
+    TwoProposals,
     TwoReports,
     TwoStatements,
     TwoSubmissions,
     WrongNewView,
 )
 from fab_paxos.messages import Accepted, NewView, Propose, Report
+from fab_paxos.selection import ReportedEntry
 from quorum import Context, NewViewStatement, ProposeStatement, ReportStatement, VoteStatement
 from quorum.statement import PREFIX
 from quorum.tags import tag_name
@@ -192,14 +194,14 @@ def export(
     Raises LookupError when the log does not have what is needed.
     """
 
-    def made(
-        kind: str, *said: Propose | Accepted | NewView | Report | Submission, **besides: Any
-    ) -> PortableEvidence:
+    def made(kind: str, *said: _Said, **besides: Any) -> PortableEvidence:
         statements = tuple(_signed(context, message) for message in said)
         return PortableEvidence(context, kind, culprit, statements, **besides)
 
     match evidence:
         case TwoStatements(first, second):
+            return made(TWO_STATEMENTS, first, second)
+        case TwoProposals(first, second):
             return made(TWO_STATEMENTS, first, second)
         case BrokenLog(before, frontier, after):
             proposals = (after,) if before is None else (before, after)
@@ -217,8 +219,14 @@ def export(
             return made(TWO_SUBMISSIONS, this, that)
 
 
-def _signed(context: Context, message: Propose | Accepted | NewView | Report | Submission) -> SignedBytes:
+_Said: TypeAlias = Propose | Accepted | NewView | Report | ReportedEntry | Submission
+"""What a party has signed; of an entry it is the leader of its view."""
+
+
+def _signed(context: Context, message: _Said) -> SignedBytes:
     match message:
+        case ReportedEntry(view=view, slot=slot, batch_digest=digest, root=root, signature=signature):
+            return SignedBytes(ProposeStatement(view, slot, digest, root).encode(context), signature)
         case Propose(view, slot, batch, root, signature):
             return SignedBytes(ProposeStatement(view, slot, batch.digest, root).encode(context), signature)
         case Accepted(view, slot, root, signature):

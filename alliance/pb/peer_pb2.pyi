@@ -137,26 +137,32 @@ class Forward(_message.Message):
     def __init__(self, submissions: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ReportedEntry(_message.Message):
-    __slots__ = ("slot", "view", "batch_digest")
+    __slots__ = ("slot", "view", "batch_digest", "root", "signature")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
     BATCH_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     slot: int
     view: int
     batch_digest: bytes
-    def __init__(self, slot: _Optional[int] = ..., view: _Optional[int] = ..., batch_digest: _Optional[bytes] = ...) -> None: ...
+    root: bytes
+    signature: bytes
+    def __init__(self, slot: _Optional[int] = ..., view: _Optional[int] = ..., batch_digest: _Optional[bytes] = ..., root: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("view", "base", "entries", "signature")
+    __slots__ = ("view", "base", "entries", "signature", "openings")
     VIEW_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    OPENINGS_FIELD_NUMBER: _ClassVar[int]
     view: int
     base: Certificate
     entries: _containers.RepeatedCompositeFieldContainer[ReportedEntry]
     signature: bytes
-    def __init__(self, view: _Optional[int] = ..., base: _Optional[_Union[Certificate, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[ReportedEntry, _Mapping]]] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    openings: _containers.RepeatedCompositeFieldContainer[Progress]
+    def __init__(self, view: _Optional[int] = ..., base: _Optional[_Union[Certificate, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[ReportedEntry, _Mapping]]] = ..., signature: _Optional[bytes] = ..., openings: _Optional[_Iterable[_Union[Progress, _Mapping]]] = ...) -> None: ...
 
 class MemberReport(_message.Message):
     __slots__ = ("member", "report")

@@ -32,6 +32,8 @@ from fab_paxos.messages import (
     Propose,
     Report,
 )
+from fab_paxos.report_evidence import MissingEvidence, signed_entries
+from fab_paxos.selection import ReportedEntry
 from quorum import (
     IndividualStatement,
     InvalidCertificate,
@@ -48,6 +50,10 @@ KNOWN_SUBMISSIONS_MAX = 4096
 """Verified submissions: one that comes from its client and again in a proposal costs once."""
 
 
+KNOWN_PROPOSALS_MAX = 1024
+"""Verified proposals of Reports, which many of them name: each costs once."""
+
+
 class Cause(Enum):
     """Why a message was refused, in classes that are worth counting apart."""
 
@@ -59,6 +65,8 @@ class Cause(Enum):
     """Not signed by the member that is said to have made it."""
     CERTIFICATE = "certificate"
     """No quorum of this alliance and epoch signed it."""
+    EVIDENCE = "evidence"
+    """A Report with an entry that no correct member could have accepted, or that it does not prove."""
     CLIENT = "client"
     """A submission of a stranger, or one that its client did not sign."""
 
@@ -85,6 +93,7 @@ class Gate:
         }
         # What was signed, and the signature: together they say all of a submission.
         self._known: OrderedDict[tuple[bytes, int, bytes, bytes], None] = OrderedDict()
+        self._proposals: OrderedDict[tuple[ProposeStatement, bytes], None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
         self.latest = LatestStatements(len(config.members))
         self._counts: Counter[tuple[int, Cause]] = Counter()
@@ -159,7 +168,7 @@ class Gate:
                 self._verify_certificate(checkpoint)
                 self._verify_certificate(certificate)
             case Report():
-                self._verify_report(sender, message)
+                yield from self._verify_report(sender, message)
             case NewView():
                 yield from self._verify_new_view(message)
             case _:
@@ -173,11 +182,35 @@ class Gate:
             self._verify_submission(submission)
             yield
 
-    def _verify_report(self, member: int, report: Report) -> None:
+    def _verify_report(self, member: int, report: Report) -> Iterator[None]:
         statement = ReportStatement(report.view, report.body_digest)
         self._verify_member(member, report.signature, statement)
         if report.base is not None:
             self._verify_certificate(report.base)
+        if self._config.system.lean:
+            yield from self._verify_evidence(report)
+        elif report.openings or any(entry.signature for entry in report.entries):
+            raise _Unverified(Cause.FORM, "a Report with evidence, which profile classic does not have")
+
+    def _verify_evidence(self, report: Report) -> Iterator[None]:
+        """Of profile lean: each entry was given by its view's NewView, or proposed by its leader."""
+        try:
+            signed = list(signed_entries(self._config.system, report))
+        except MissingEvidence as error:
+            raise _Unverified(Cause.EVIDENCE, str(error)) from None
+        for opening in report.openings:
+            for certificate in filter(None, (opening.base, opening.certificate)):
+                self._verify_certificate(certificate)
+                yield
+        for leader, entry in signed:
+            statement = ProposeStatement(entry.view, entry.slot, entry.batch_digest, entry.root)
+            key = (statement, entry.signature)
+            if key not in self._proposals:
+                self._verify_member(leader, entry.signature, statement)
+                self._proposals[key] = None
+                if len(self._proposals) > KNOWN_PROPOSALS_MAX:
+                    self._proposals.popitem(last=False)
+                yield
 
     def _verify_new_view(self, new_view: NewView) -> Iterator[None]:
         leader = self._config.system.leader(new_view.view)
@@ -186,7 +219,7 @@ class Gate:
         for member, report in new_view.reports:
             if member >= len(self._member_keys):
                 raise _Unverified(Cause.SIGNATURE, f"a Report of an unknown member, {member + 1}")
-            self._verify_report(member, report)
+            yield from self._verify_report(member, report)
             yield
 
     def _verify_member(self, member: int, signature: bytes, statement: IndividualStatement) -> None:
@@ -240,7 +273,7 @@ class Seal:
             case Accepted(view, slot, root, b""):
                 vote = VoteStatement(view, slot, root)
                 message = Accepted(view, slot, root, self._key.sign(vote.encode(self._context)))
-            case Report(view, _, _, b""):
+            case Report(signature=b""):
                 message = self._sign_report(message)
             case NewView(view, reports, _, b"") if self._system.leader(view) == self._member:
                 signed = tuple((m, self._sign_report(r) if m == self._member else r) for m, r in reports)
@@ -253,7 +286,15 @@ class Seal:
 
     def _sign_report(self, report: Report) -> Report:
         statement = ReportStatement(report.view, report.body_digest)
-        return replace(report, signature=self._key.sign(statement.encode(self._context)))
+        entries = tuple(self._sign_entry(entry) if entry.root else entry for entry in report.entries)
+        return replace(report, entries=entries, signature=self._key.sign(statement.encode(self._context)))
+
+    def _sign_entry(self, entry: ReportedEntry) -> ReportedEntry:
+        """A proposal of our own is signed as it was when it left."""
+        if entry.signature or self._system.leader(entry.view) != self._member:
+            return entry
+        statement = ProposeStatement(entry.view, entry.slot, entry.batch_digest, entry.root)
+        return replace(entry, signature=self._key.sign(statement.encode(self._context)))
 
 
 class _Unverified(Exception):

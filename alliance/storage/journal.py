@@ -22,12 +22,12 @@ from pathlib import Path
 from alliance.errors import JournalError
 from alliance.storage.journal_files import PAGE_SIZE, Presence, examine
 from alliance.storage.journal_marker import NEW_IDENTITY, Mark, Reached
+from alliance.storage.journal_openings import OPENINGS, pack_openings
 from alliance.storage.journal_records import (
     COMMITS,
     DAMAGE,
-    ENTRIES,
     ITEM_KEY_BYTES,
-    STATE_ITEMS,
+    SCHEMA,
     WHOLE,
     Position,
     Starts,
@@ -45,6 +45,7 @@ from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,
     NewViewRecord,
+    ProgressRecord,
     ProvenRecord,
     Record,
     SnapshotRecord,
@@ -58,11 +59,6 @@ from verifiable_log.ordering_state import Checkpoint
 
 FORMAT = 4
 ENGINE = b"fab_paxos"
-_SCHEMA = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
-    ENTRIES,
-    STATE_ITEMS,
-)
 _COMMITS = struct.Struct(">Q")
 
 
@@ -132,7 +128,7 @@ class Journal:
             pages = self._db.execute("PRAGMA page_count").fetchone()[0]
             if pages > 1 or (self._mark.reached is not None and self._mark.reached.commits):
                 raise ValueError("its tables are gone")
-            for statement in _SCHEMA:
+            for statement in SCHEMA:
                 self._db.execute(statement)
             self._write_note("format", str(FORMAT).encode())
             self._write_note("engine", ENGINE)
@@ -248,6 +244,9 @@ class Journal:
                 return replace(position, view=view, election=proof, new_view=b"", muted_up_to=0)
             case NewViewRecord(_, digest):
                 return replace(position, new_view=digest)
+            case ProgressRecord(openings):
+                self._write_note(OPENINGS, pack_openings(openings))
+                return position
             case CheckpointRecord(checkpoint):
                 self._write_checkpoint(checkpoint)
                 return position

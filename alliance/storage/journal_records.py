@@ -195,6 +195,11 @@ CREATE TABLE entries (
     digest BLOB NOT NULL, seal BLOB NOT NULL, batch BLOB NOT NULL
 )
 """
+SCHEMA = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
+    ENTRIES,
+    STATE_ITEMS,
+)
 HEAD = "SELECT slot, view, root, signature, digest, seal FROM entries"
 WHOLE = "SELECT slot, view, root, signature, digest, seal, batch FROM entries"
 

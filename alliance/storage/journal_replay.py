@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from alliance.storage.journal_openings import OPENINGS, unpack_openings
 from alliance.storage.journal_records import (
     HEAD,
     WHOLE,
@@ -70,7 +71,8 @@ def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str]
     if log.size != position.proven:
         raise ValueError(f"the log ends at slot {log.size}, but {position.proven} slots were proven")
     state = replace(_state(position, log), windows=windows, entries=tuple(entries))
-    return Replayed(replace(state, checkpoint=checkpoint, pruned=pruned), log)
+    openings = unpack_openings(read_note(OPENINGS))
+    return Replayed(replace(state, checkpoint=checkpoint, pruned=pruned, openings=openings), log)
 
 
 def _checkpoint(db: sqlite3.Connection, packed: bytes | None) -> Checkpoint | None:

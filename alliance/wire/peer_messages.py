@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 
 from google.protobuf.message import DecodeError
@@ -166,10 +167,16 @@ def _offer(offer: Offer) -> pb.Offer:
 
 def _report(report: Report) -> pb.Report:
     entries = [
-        pb.ReportedEntry(slot=e.slot, view=e.view, batch_digest=e.batch_digest) for e in report.entries
+        pb.ReportedEntry(
+            slot=e.slot, view=e.view, batch_digest=e.batch_digest, root=e.root, signature=e.signature
+        )
+        for e in report.entries
     ]
     base = encode_certificate(report.base) if report.base is not None else None
-    return pb.Report(view=report.view, base=base, entries=entries, signature=report.signature)
+    openings = map(_progress, report.openings)
+    return pb.Report(
+        view=report.view, base=base, entries=entries, signature=report.signature, openings=openings
+    )
 
 
 # -- from the wire -----------------------------------------------------------------------------------
@@ -253,14 +260,25 @@ def decode_report(wire: pb.Report) -> Report:
     """Entries in the order of slots, above the base and within the window. Raises Malformed."""
     base = decode_decision(wire.base).certificate if wire.HasField("base") else None
     held = at_most("entries in a Report", wire.entries, REPORT_ENTRIES_MAX)
-    entries = tuple(ReportedEntry(checked_slot(e.slot), e.view, checked_digest(e.batch_digest)) for e in held)
-    report = Report(wire.view, base, entries, checked_signature(wire.signature))
+    entries = tuple(map(_decode_entry, held))
+    openings = tuple(map(_decode_progress, at_most("openings in a Report", wire.openings, len(held))))
+    report = Report(wire.view, base, entries, checked_signature(wire.signature), openings)
     slots = [report.base_slot, *(entry.slot for entry in entries)]
     if any(later <= earlier for earlier, later in pairwise(slots)):
         raise Malformed("the entries of a Report are out of order")
     if slots[-1] > slots[0] + REPORT_ENTRIES_MAX or any(entry.view >= wire.view for entry in entries):
         raise Malformed("an entry of a Report that no correct member could have accepted")
+    if any(later.view <= earlier.view for earlier, later in pairwise(openings)):
+        raise Malformed("the openings of a Report are out of order")
     return report
+
+
+def _decode_entry(wire: pb.ReportedEntry) -> ReportedEntry:
+    """Root and signature are both there, or neither."""
+    entry = ReportedEntry(checked_slot(wire.slot), wire.view, checked_digest(wire.batch_digest))
+    if not wire.root and not wire.signature:
+        return entry
+    return replace(entry, root=checked_digest(wire.root), signature=checked_signature(wire.signature))
 
 
 def _new_view(wire: pb.NewView) -> NewView:

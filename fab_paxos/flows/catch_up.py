@@ -165,6 +165,6 @@ def _on_fetch_state(rooms: Rooms, sender: int, fetch: FetchState, out: list[Effe
 
 def _on_fetch_batches(rooms: Rooms, sender: int, digests: tuple[bytes, ...], out: list[Effect]) -> None:
     rooms.answers.charge(sender, 0)
-    for batch in filter(None, map(rooms.log.batch, dict.fromkeys(digests))):
+    for batch in filter(None, map(rooms.view_change.served, dict.fromkeys(digests))):
         rooms.answers.charge(sender, batch_bytes(batch))
         out.append(Send(sender, Batches((batch,))))

@@ -42,7 +42,11 @@ def on_report(rooms: Rooms, sender: int, report: Report, out: list[Effect]) -> N
     """As leader: the last Report that was missing opens the view."""
     if not rooms.leading:
         return
-    new_view = rooms.view_change.on_report(sender, report, out)
+    _open(rooms, rooms.view_change.on_report(sender, report, out), out)
+
+
+def _open(rooms: Rooms, new_view: NewView | None, out: list[Effect]) -> None:
+    """As leader, if there are Reports enough."""
     if new_view is not None and rooms.view_change.on_new_view(new_view, out):
         out.append(Broadcast(new_view))
         _begin(rooms, new_view, out)
@@ -59,9 +63,17 @@ def on_progress(rooms: Rooms, progress: Progress, out: list[Effect]) -> None:
 
 
 def on_batches(rooms: Rooms, batches: tuple[Batch, ...], out: list[Effect]) -> None:
-    rooms.view_change.on_batches(batches)
+    rooms.view_change.on_batches(batches, out)
+    if rooms.leading:
+        _open(rooms, rooms.view_change.opened(), out)
     carry_out(rooms, out)
     rooms.view_change.ask_for_more(out)
+
+
+def on_progress_certificate(rooms: Rooms, certificate: QuorumCertificate, out: list[Effect]) -> None:
+    """In profile lean nothing of a NewView is accepted before a quorum has endorsed it."""
+    if rooms.view_change.on_certificate(certificate) and not rooms.view_change.active:
+        carry_out(rooms, out)
 
 
 def _begin(rooms: Rooms, new_view: NewView | Progress, out: list[Effect]) -> None:

@@ -43,7 +43,7 @@ def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
     rooms.proposer.on_heartbeat(rooms.view_change.active and not rooms.leading, out)
     suspect.on_heartbeat(rooms, out)
     rooms.election.signing.on_heartbeat(out)
-    rooms.view_change.ask(out)
+    rooms.view_change.on_heartbeat(out)
     rooms.view_change.joint_signing.signing.on_heartbeat(out)
     rooms.checkpoints.joint_signing.signing.on_heartbeat(out)
     change_view.report(rooms, out)

@@ -172,3 +172,45 @@ state_part.items | form: empty
     | ignored: changed cut dropped empty longer old reversed slot twice zeros
     | limit: huge many
 """
+
+EVIDENCE_ROWS = """
+report.entries.root | form: cut empty huge longer | signature: changed zeros
+report.entries.signature | form: cut empty huge longer | signature: changed digest zeros
+report.openings | evidence: dropped empty view | form: twice | limit: many
+report.openings.view | evidence: largest less more view zero
+report.openings.reports_digest | evidence: changed | form: cut empty huge longer
+report.openings.base | evidence: empty
+report.openings.base.tag | form: largest less more zero
+report.openings.base.epoch | certificate: largest less more zero
+report.openings.base.fields | evidence: changed zeros | form: cut empty huge longer
+report.openings.base.signature | certificate: changed cut longer zeros | form: empty | limit: huge
+report.openings.vector | evidence: changed dropped empty twice zeros | form: cut empty huge longer
+    | limit: many
+report.openings.certificate | evidence: view | form: empty
+report.openings.certificate.tag | form: largest less more zero
+report.openings.certificate.epoch | certificate: largest less more zero
+report.openings.certificate.fields | evidence: changed view zeros | form: cut empty huge longer
+report.openings.certificate.signature | certificate: changed cut longer view zeros | form: empty
+    | limit: huge
+new_view.reports.report.entries.root | form: cut empty huge longer | signature: changed zeros
+new_view.reports.report.entries.signature | form: cut empty huge longer
+    | signature: changed digest zeros
+new_view.reports.report.openings | evidence: dropped empty view | form: twice | limit: many
+new_view.reports.report.openings.view | evidence: largest less more view zero
+new_view.reports.report.openings.reports_digest | evidence: changed | form: cut empty huge longer
+new_view.reports.report.openings.base | evidence: empty
+new_view.reports.report.openings.base.tag | form: largest less more zero
+new_view.reports.report.openings.base.epoch | certificate: largest less more zero
+new_view.reports.report.openings.base.fields | evidence: changed zeros | form: cut empty huge longer
+new_view.reports.report.openings.base.signature | certificate: changed cut longer zeros | form: empty
+    | limit: huge
+new_view.reports.report.openings.vector | evidence: changed dropped empty twice zeros
+    | form: cut empty huge longer | limit: many
+new_view.reports.report.openings.certificate | evidence: view | form: empty
+new_view.reports.report.openings.certificate.tag | form: largest less more zero
+new_view.reports.report.openings.certificate.epoch | certificate: largest less more zero
+new_view.reports.report.openings.certificate.fields | evidence: changed view zeros
+    | form: cut empty huge longer
+new_view.reports.report.openings.certificate.signature | certificate: changed cut longer view zeros
+    | form: empty | limit: huge
+"""

@@ -9,13 +9,14 @@ from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,
     NewViewRecord,
+    ProgressRecord,
     ProvenRecord,
     Record,
     SnapshotRecord,
     TruncateRecord,
     ViewRecord,
 )
-from fab_paxos.messages import Offer
+from fab_paxos.messages import Offer, Progress
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.worlds.require import require
 from verifiable_log import Batch, Entry
@@ -39,6 +40,7 @@ class Disk:
         self.checkpoint: Checkpoint | None = None
         self.base = Frontier()
         self.muted_up_to = 0
+        self.openings: tuple[Progress, ...] = ()
         self.leaps: list[int] = []
         self.checkpoints = 0  # how many it took, or was brought
 
@@ -55,6 +57,9 @@ class Disk:
                 case NewViewRecord(view, digest):
                     require((view, self.new_view_digest) == (self.view, None), "one NewView a view")
                     self.new_view_digest = digest
+                case ProgressRecord(openings):
+                    require(self.view in {opening.view for opening in openings}, "openings of other views")
+                    self.openings = openings
                 case EntryRecord(entry):
                     require(entry.slot > self.proven, "a proven slot is never written again")
                     self.entries[entry.slot] = entry
@@ -132,7 +137,7 @@ class Disk:
         self.proven, self.certificate, self.beyond = other.proven, other.certificate, other.beyond
         self.view, self.election, self.new_view_digest = other.view, other.election, other.new_view_digest
         self.checkpoint, self.base, self.muted_up_to = other.checkpoint, other.base, other.muted_up_to
-        self.leaps, self.checkpoints = list(other.leaps), other.checkpoints
+        self.leaps, self.checkpoints, self.openings = list(other.leaps), other.checkpoints, other.openings
 
     def restore(self) -> RestoredState:
         log, windows, first = self._log(self.proven), ClientWindows(), 1
@@ -160,6 +165,7 @@ class Disk:
             self.checkpoint,
             self.base.size,
             self.muted_up_to,
+            self.openings,
         )
 
     def offer(self, checkpoint: Checkpoint) -> Offer:

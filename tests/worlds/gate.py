@@ -26,6 +26,8 @@ from fab_paxos.messages import (
     Propose,
     Report,
 )
+from fab_paxos.report_evidence import MissingEvidence, signed_entries
+from fab_paxos.selection import ReportedEntry
 from quorum import InvalidCertificate, QuorumCertificate, QuorumSystem, Scheme, SubmissionStatement
 from tests.worlds.require import require
 from verifiable_log import Batch, Submission
@@ -141,7 +143,14 @@ class Gate:
 
     def _sealed_report(self, member: int, report: Report) -> Report:
         self._record(member, "report", report.view, report.body_digest)
-        return replace(report, signature=signature(member))
+        entries = tuple(self._sealed_entry(member, entry) for entry in report.entries)
+        return replace(report, entries=entries, signature=signature(member))
+
+    def _sealed_entry(self, member: int, entry: ReportedEntry) -> ReportedEntry:
+        if not entry.root or entry.signature or self._system.leader(entry.view) != member:
+            return entry
+        self._record(member, "propose", entry.view, entry.slot, entry.batch_digest, entry.root)
+        return replace(entry, signature=signature(member))
 
     def _record(self, *word: object) -> None:
         self._said.add(word)
@@ -158,6 +167,19 @@ class Gate:
         self._check_said(member, "report", report.view, report.body_digest)
         if report.base is not None:
             self._check_certificate(report.base)
+        if self._system.lean:
+            self._check_evidence(report)
+
+    def _check_evidence(self, report: Report) -> None:
+        try:
+            signed = list(signed_entries(self._system, report))
+        except MissingEvidence as error:
+            raise Dropped(str(error)) from None
+        for opening in report.openings:
+            for certificate in filter(None, (opening.base, opening.certificate)):
+                self._check_certificate(certificate)
+        for leader, entry in signed:
+            self._check_said(leader, "propose", entry.view, entry.slot, entry.batch_digest, entry.root)
 
     def _check_batch(self, batch: Batch) -> None:
         if any(submission.encoded not in self._submissions for submission in batch.submissions):

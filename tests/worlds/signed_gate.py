@@ -138,7 +138,9 @@ class SignedGate(Gate):
             case Accepted(view, slot, root):
                 return Accepted(view, slot, root)
             case Report(view, base, entries):
-                return Report(view, base, entries)
+                leads = self._system.leader
+                own = tuple(replace(e, signature=b"") if leads(e.view) == sender else e for e in entries)
+                return Report(view, base, own, openings=said.openings)
             case NewView(view, reports, vector) if self._system.leader(view) == sender:
                 return NewView(view, reports, vector)
             case _:

@@ -22,13 +22,15 @@ from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,
     NewViewRecord,
+    ProgressRecord,
     ProvenRecord,
     Record,
     SnapshotRecord,
     TruncateRecord,
     ViewRecord,
 )
-from quorum import DecisionCertificate, QuorumCertificate
+from fab_paxos.messages import Progress
+from quorum import DecisionCertificate, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
 from verifiable_log import Batch, InvalidSubmission
 from verifiable_log.client_windows import DIGESTS_KEPT, ClientWindows, Freshness, Lookup
@@ -52,6 +54,7 @@ class Memory:
     snapshot: Snapshot | None
     pruned: int
     muted_up_to: int
+    openings: tuple[Progress, ...]
 
     @classmethod
     def of(cls, replayed: Replayed) -> Memory:
@@ -69,6 +72,7 @@ class Memory:
             state.checkpoint.snapshot if state.checkpoint is not None else None,
             state.pruned,
             state.muted_up_to,
+            state.openings,
         )
 
 
@@ -128,14 +132,27 @@ def script(chain: Chain) -> list[list[Record]]:
         [EntryRecord(entries[3]), EntryRecord(entries[4]), ProvenRecord(3, chain.certificate(6))],
         [ViewRecord(3, chain.election(2))],
         [NewViewRecord(3, b"n" * 32)],
+        [ProgressRecord((openings(chain)[0],))],
         [EntryRecord(replaced)],  # takes slot 4; slot 5 stays, accepted in an earlier view
         [TruncateRecord(3, 5)],
         [ViewRecord(4, chain.election(3))],
+        [ProgressRecord(openings(chain))],
         [EntryRecord(entries[3]), EntryRecord(entries[4])],
         [ProvenRecord(5, chain.certificate(5))],
         [EntryRecord(entries[5])],
         [ProvenRecord(6, chain.certificate(6))],
     ]
+
+
+def openings(chain: Chain) -> tuple[Progress, ...]:
+    """How two views began: one upon the empty log, one upon a certificate."""
+    made = []
+    for view, base, vector in ((3, None, ()), (4, chain.certificate(2), (b"v" * 32, b"w" * 32))):
+        unproven = chain.certificate(2)
+        progress = Progress(view, b"r" * 32, base, vector, unproven)
+        statement = ProgressStatement(view, progress.digest)
+        made.append(replace(progress, certificate=chain.farm.certify(statement)))
+    return tuple(made)
 
 
 def long_script(chain: Chain) -> list[list[Record]]:
@@ -157,6 +174,7 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
     proven, certificate, beyond = 0, None, None
     view, election, digest, muted_up_to = 0, None, None, 0
     checkpoint = pruned = 0
+    kept: tuple[Progress, ...] = ()
     for record in (record for append in appends for record in append):
         match record:
             case EntryRecord(entry):
@@ -167,6 +185,8 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
                 view, election, digest, muted_up_to = record.view, record.election, None, 0
             case NewViewRecord():
                 digest = record.digest
+            case ProgressRecord():
+                kept = record.openings
             case CheckpointRecord():
                 checkpoint = record.checkpoint.slot
             case SnapshotRecord():
@@ -202,6 +222,7 @@ def expected(appends: Sequence[Sequence[Record]], chain: Chain) -> Memory:
         chain.checkpoint(checkpoint).snapshot if checkpoint else None,
         pruned,
         muted_up_to,
+        kept,
     )
 
 

@@ -13,17 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, product
 
-from fab_paxos.joint_signing import SigningInTurn
+from fab_paxos.messages import NewView
+from fab_paxos.rule import vector_of
 from fab_paxos.selection import InvalidSelection
-from fab_paxos.share_collector import Reputation
-from fab_paxos.uncertified_log import UncertifiedLog
-from fab_paxos.view_change import ViewChange, view_of
 from quorum import QuorumSystem
 from tests.campaigns.explorer.checks import check
 from tests.campaigns.explorer.engine import Local, OpenedBy, Said, Step
 from tests.campaigns.explorer.words import Certified, Content, NewViewName, logs, name_new_view, report
-from verifiable_log.client_windows import ClientWindows
-from verifiable_log.merkle import EMPTY
 
 Groups = tuple[tuple[Content, ...], ...]
 """What each member reported: several contents, when it learnt of a certificate meanwhile."""
@@ -231,13 +227,9 @@ class Menu:
 
     def _name(self, view: int, by: OpenedBy) -> NewViewName | None:
         """What the engine itself makes of these Reports."""
-        jointly = SigningInTurn(self._system, self._liar, Reputation(), view_of)
-        opening = ViewChange(
-            self._system, self._liar, UncertifiedLog(EMPTY, ClientWindows()), view, None, jointly
-        )
         reports = tuple((member, report(self._system, view, content)) for member, content in by)
         try:
-            return name_new_view(opening._made(reports))
+            return name_new_view(NewView(view, reports, vector_of(self._system, reports)))
         except InvalidSelection:
             return None
 

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from tests.campaigns.planted.engine import ENGINE
 from tests.campaigns.planted.evidence import EVIDENCE
 from tests.campaigns.planted.journal import JOURNAL
+from tests.campaigns.planted.lean import LEAN
 from tests.campaigns.planted.passage import PASSAGE
 from tests.campaigns.planted.planting import in_place
 from tests.campaigns.planted.wire import WIRE
 
-ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE)
+ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN)
 PLANTED = {bug.name: bug for bug in ALL}
 
 

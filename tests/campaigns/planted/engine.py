@@ -23,7 +23,7 @@ SIZES = [
         "forcing - 1",
         at("quorum.system:QuorumSystem.forcing", "- 2 * self.faulty_max", "- 2 * self.faulty_max - 1"),
     ),
-    _bug("decision - 1", at("quorum.system:QuorumSystem.decision", "+ 2) // 2", "+ 2) // 2 - 1")),
+    _bug("decision - 1", at("quorum.system:QuorumSystem.decision", "else 2)) // 2", "else 2)) // 2 - 1")),
     _bug(
         "Reports - 1",
         at(
@@ -127,7 +127,7 @@ VIEWS = [
     _bug(
         "pairs of view and digest are counted",
         at(
-            "fab_paxos.view_change:select",
+            "fab_paxos.selection:select",
             "digests[entry.batch_digest] = digests.get(entry.batch_digest, 0) + 1",
             "pair = entry.view, entry.batch_digest; digests[pair] = digests.get(pair, 0) + 1",
             "forced[slot] = digest",
@@ -136,12 +136,12 @@ VIEWS = [
     ),
     _bug(
         "the lowest base counts",
-        at("fab_paxos.view_change:ViewChange._made", "base = max(report", "base = min(report"),
+        at("fab_paxos.rule:vector_of", "base = max(", "base = min("),
     ),
     _bug(
         "gaps of a NewView are closed",
         at(
-            "fab_paxos.view_change:select",
+            "fab_paxos.selection:select",
             "range(base + 1, highest + 1))",
             "range(base + 1, highest + 1) if slot in forced)",
         ),
@@ -172,7 +172,7 @@ VIEWS = [
         "the NewView is not recomputed",
         at(
             "fab_paxos.view_change:ViewChange._follows",
-            "self._made(new_view.reports).vector == new_view.vector",
+            "vector_of(self._system, new_view.reports) == new_view.vector",
             "True",
         ),
     ),
@@ -181,9 +181,7 @@ VIEWS = [
         at(
             "fab_paxos.view_change:ViewChange.on_report",
             "self._reports.setdefault(member, report)",
-            "self._reports[len(self._reports)] = member, report",
-            "sorted(self._reports.items())",
-            "sorted(self._reports.values(), key=lambda pair: pair[0])",
+            "self._reports[len(self._reports)] = report",
         ),
         at("fab_paxos.view_change:ViewChange._follows", "members != sorted(set(members)) or ", ""),
     ),

@@ -77,7 +77,7 @@ JUDGING = [
     ),
     _bug(
         "one word shown twice convicts",
-        at(f"{_VERDICT}_two_statements", " or first.root == second.root", ""),
+        at(f"{_VERDICT}_two_statements", " or not _differ(first, second)", ""),
     ),
     _bug(
         "a member is convicted of a proposal in another's view",

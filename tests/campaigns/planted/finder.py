@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from quorum.system import CLASSIC, LEAN
 from tests.campaigns.planted.bugs import PLANTED
 from tests.campaigns.planted.planting import Bug, NotPlanted, in_place
 
@@ -45,15 +46,15 @@ class Unusable(RuntimeError):
     """A finder could not run, or what it found is no finding."""
 
 
-def campaign_seeds(seeds: int) -> str | None:
+def campaign_seeds(seeds: int, profile: str = CLASSIC) -> str | None:
     from tests.campaigns.simulation.campaign import campaign
 
     for seed in range(seeds):
         try:
-            campaign(seed)
+            campaign(seed, profile=profile)
         except Exception as error:
             _check_plant(f"{error}")
-            return f"campaign, seed {seed}"
+            return f"{profile + ' ' if profile != CLASSIC else ''}campaign, seed {seed}"
     return None
 
 
@@ -119,6 +120,13 @@ _CHAOS = "tests/fab_paxos/test_chaos.py"
 
 FINDERS: dict[str, Finder] = {
     "campaign": partial(campaign_seeds, CAMPAIGN_SEEDS),
+    "lean campaign": partial(campaign_seeds, CAMPAIGN_SEEDS, LEAN),
+    "lean tests": partial(
+        pytest_on,
+        "tests/campaigns/simulation/test_lean.py",
+        "tests/fab_paxos/test_lean_selection.py",
+        "tests/fab_paxos/test_report_evidence.py",
+    ),
     "scenarios": partial(
         pytest_on,
         "tests/campaigns/simulation/test_scenarios.py",
@@ -177,6 +185,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "journal": ("journal tests",),
     "starts": ("starts tests", "journal tests"),
     "evidence": ("evidence tests", "scenarios"),
+    "lean": ("lean campaign", "lean tests"),
 }
 """Who searches for the bugs of a part, in this order. No bug has a finder of its own that knows of it."""
 

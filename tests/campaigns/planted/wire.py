@@ -66,7 +66,7 @@ SIGNATURES = [
     _bug(
         "the Reports in a NewView are not checked",
         f"{_VERIFY}_new_view",
-        "self._verify_report(member, report)",
+        "yield from self._verify_report(member, report)",
         "pass",
     ),
     _bug(

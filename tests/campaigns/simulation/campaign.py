@@ -14,13 +14,16 @@ from random import Random
 from fab_paxos.events import StepDown
 from fab_paxos.state import EngineConfig
 from fab_paxos.view_timer import TIMEOUT_DOUBLINGS_MAX
+from quorum.system import CLASSIC, LEAN
 from tests.campaigns.simulation.plan import Plan, Step, make_plan
 from tests.worlds.adversaries import KINDS
 from tests.worlds.checkers import check_live, lacking
+from tests.worlds.lean_liars import LEAN_KINDS
 from tests.worlds.require import require
 from tests.worlds.signed_gate import signed_world
 from tests.worlds.timed import MILLISECOND, SECOND, Noise, TimedWorld
 
+KINDS_OF = {CLASSIC: KINDS, LEAN: {**KINDS, **LEAN_KINDS}}
 PATIENCE_TIMEOUTS = 10
 CATCH_UP = 10 * SECOND
 LOOK = 20 * MILLISECOND
@@ -30,12 +33,15 @@ TIMEOUT = int(DEFAULTS.view_timeout_seconds * SECOND)
 OVERLOOKED = int(DEFAULTS.overlooked_heartbeats * DEFAULTS.heartbeat_seconds * SECOND)
 
 
-def campaign(seed: int, kind: str | None = None, *, plan: Plan | None = None) -> TimedWorld:
+def campaign(
+    seed: int, kind: str | None = None, *, plan: Plan | None = None, profile: str = CLASSIC
+) -> TimedWorld:
     """A run with all its checks. An error of any kind says how to replay it."""
     try:
-        return Campaign(plan or make_plan(seed, kind, list(KINDS))).run()
+        return Campaign(plan or make_plan(seed, kind, list(KINDS_OF[profile]), profile)).run()
     except Exception as error:
         which = f" --kind '{kind}'" if kind is not None else ""
+        which += f" --profile {profile}" if profile != CLASSIC else ""
         replay = f"python -m tests.campaigns.simulation.run --seed {seed} --seeds 1{which}"
         raise AssertionError(f"{type(error).__name__}: {error}; replay: {replay}") from error
 
@@ -55,7 +61,7 @@ class Campaign:
         )
         self.world.pace = dict(plan.pace)
         for me, kind, dice in plan.liars:
-            liar = KINDS[kind](self.world, me, Random(dice))
+            liar = KINDS_OF[plan.system.profile][kind](self.world, me, Random(dice))
             liar.words_max = plan.words_max
             self.world.corrupt(liar)
             if plan.rude_liars:

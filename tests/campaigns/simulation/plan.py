@@ -11,13 +11,17 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from quorum import QuorumSystem
+from quorum.system import CLASSIC, LEAN
 from tests.worlds.cluster import SIX
 from tests.worlds.timed import MILLISECOND, PRUNING, WRITING, Noise
 
 ELEVEN = QuorumSystem(11, 2)
+LEAN_SYSTEMS = tuple(QuorumSystem(members, 1, LEAN) for members in (4, 5, 6))
+LEAN_NINE = QuorumSystem(9, 2, LEAN)
 NOBODY = "nobody"
 WORST = ("equivocator", "equivocator", "conflicting NewViews", "twin", "report liar", "bad opener")
 """Kinds that find most of the planted bugs come more often."""
+LEAN_WORST = (*WORST, "lone reporter", "lone reporter")
 
 REAL_SCHEME_EVERY = 64
 """1.6 % of the seeds use the threshold RSA scheme, Ed25519 signatures, and the gate of the product."""
@@ -91,7 +95,7 @@ class Plan:
     @property
     def is_short(self) -> bool:
         """One of the brief ones, of six members, with stand-in keys and model disks."""
-        special = self.real_scheme or self.real_journals or self.system is not SIX
+        special = self.real_scheme or self.real_journals or self.system.member_count > SIX.member_count
         return _length(self.seed) == "brief" and not special
 
     def only(self, kept: Sequence[int]) -> Plan:
@@ -99,9 +103,9 @@ class Plan:
         return replace(self, steps=tuple(self.steps[at] for at in sorted(set(kept))))
 
 
-def make_plan(seed: int, kind: str | None, kinds: Sequence[str]) -> Plan:
+def make_plan(seed: int, kind: str | None, kinds: Sequence[str], profile: str = CLASSIC) -> Plan:
     """The plan of a seed; with ``kind`` the first liar is of that kind."""
-    return _Planner(seed, kind, kinds).plan()
+    return _Planner(seed, kind, kinds, profile).plan()
 
 
 def _length(seed: int) -> str:
@@ -109,11 +113,14 @@ def _length(seed: int) -> str:
 
 
 class _Planner:
-    def __init__(self, seed: int, kind: str | None, kinds: Sequence[str]) -> None:
+    def __init__(self, seed: int, kind: str | None, kinds: Sequence[str], profile: str) -> None:
         self.dice = dice = Random(seed)
         self.seed = seed
         self.large = seed % 12 == 11
-        self.system = ELEVEN if self.large else SIX
+        small, large = SIX, ELEVEN
+        if profile == LEAN:  # in twelves, so that each size meets every length
+            small, large = LEAN_SYSTEMS[seed // 12 % len(LEAN_SYSTEMS)], LEAN_NINE
+        self.system = large if self.large else small
         self.length = _length(seed)
         self.delay = dice.choice((5, 20, 20, 60)) * MILLISECOND
         # Much happens within few delays: what is under way when trouble comes is what matters.
@@ -122,8 +129,8 @@ class _Planner:
         first = dice.choice(
             (0, 0, 1, 1, 2, dice.randrange(self.system.member_count))
         )  # first leaders do most
-        places = [first, (first + dice.choice((1, 3))) % 11] if self.large else [first]
-        drawn = [dice.choice((*kinds, *WORST, NOBODY)) for _ in places]
+        places = [first, (first + dice.choice((1, 3))) % self.system.member_count] if self.large else [first]
+        drawn = [dice.choice((*kinds, *(LEAN_WORST if profile == LEAN else WORST), NOBODY)) for _ in places]
         named = [kind, *drawn[1:]] if kind is not None else drawn
         liars = zip(places, named, strict=True)
         self.liars = tuple((me, name, dice.randrange(2**32)) for me, name in liars if name != NOBODY)

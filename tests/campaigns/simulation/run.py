@@ -21,23 +21,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tests.campaigns.simulation.campaign import campaign
+from quorum.system import CLASSIC, LEAN
+from tests.campaigns.simulation.campaign import KINDS_OF, campaign
 from tests.campaigns.simulation.figures import Figures
 from tests.campaigns.simulation.plan import Plan, make_plan
 from tests.campaigns.simulation.shrink import Cut, shrink
-from tests.worlds.adversaries import KINDS
 
 BLOCK = 20
 """Seeds that one worker does at a time; the trace is a hash over blocks."""
 
 
-def run_block(kind: str | None, seeds: range) -> Figures:
+def run_block(kind: str | None, profile: str, seeds: range) -> Figures:
     """``kind``: what the first liar is; None leaves it to the seed."""
     figures = Figures()
     for seed in seeds:
-        plan, begin = make_plan(seed, kind, list(KINDS)), time.process_time()
+        plan, begin = make_plan(seed, kind, list(KINDS_OF[profile]), profile), time.process_time()
         try:
-            world = campaign(seed, kind, plan=plan)
+            world = campaign(seed, kind, plan=plan, profile=profile)
         except AssertionError as error:
             figures.failures.append(str(error))
             continue
@@ -45,28 +45,32 @@ def run_block(kind: str | None, seeds: range) -> Figures:
     return figures
 
 
-def run_blocks(kind: str | None, blocks: list[range], workers: int) -> Iterator[Figures]:
+def run_blocks(kind: str | None, profile: str, blocks: list[range], workers: int) -> Iterator[Figures]:
     """In the order of the blocks."""
     if workers == 1:
-        yield from map(partial(run_block, kind), blocks)
+        yield from map(partial(run_block, kind, profile), blocks)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(partial(run_block, kind), blocks)
+        yield from pool.map(partial(run_block, kind, profile), blocks)
 
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
     if options.seeds == 1 or options.steps is not None or options.shrink:
-        return _one(make_plan(options.seed, options.kind, list(KINDS)), options)
+        return _one(
+            make_plan(options.seed, options.kind, list(KINDS_OF[options.profile]), options.profile), options
+        )
     seeds = range(options.seed, options.seed + options.seeds)
     blocks = [seeds[at : at + BLOCK] for at in range(0, len(seeds), BLOCK)]
-    kept = _Kept(options.figures, options.kind)
+    kept = _Kept(options.figures, options.kind, options.profile)
     missing = [
         block for block in blocks if block.start not in kept.done or kept.sizes[block.start] != len(block)
     ]
     with _progress() as progress:
         bar = progress.add_task("seeds", total=len(seeds), completed=len(seeds) - sum(map(len, missing)))
-        for block, figures in zip(missing, run_blocks(options.kind, missing, options.workers), strict=True):
+        for block, figures in zip(
+            missing, run_blocks(options.kind, options.profile, missing, options.workers), strict=True
+        ):
             kept.keep(block, figures)
             progress.advance(bar, len(block))
             for failure in figures.failures:
@@ -107,7 +111,7 @@ def _one(plan: Plan, options: Namespace) -> int:
         _say(str(step))
     figures, begin = Figures(), time.process_time()
     try:
-        world = campaign(options.seed, options.kind, plan=smaller)
+        world = campaign(options.seed, options.kind, plan=smaller, profile=options.profile)
         figures.add_seed(smaller, world, time.process_time() - begin)
     except AssertionError as error:
         traceback.print_exc()
@@ -118,15 +122,16 @@ def _one(plan: Plan, options: Namespace) -> int:
 class _Kept:
     """Figures of blocks that are done, one JSON line each, in a file if there is one."""
 
-    def __init__(self, path: Path | None, kind: str | None) -> None:
+    def __init__(self, path: Path | None, kind: str | None, profile: str) -> None:
         self.done: dict[int, Figures] = {}
         self.sizes: dict[int, int] = {}
         self._path = path
         self._kind = kind
+        self._profile = profile
         if path is not None and path.exists():
             for line in path.read_text().splitlines():
                 kept = json.loads(line)
-                if kept["kind"] == self._kind:
+                if (kept["kind"], kept["profile"]) == (self._kind, self._profile):
                     self.done[kept["first"]] = Figures.from_json(kept["figures"])
                     self.sizes[kept["first"]] = kept["seeds"]
 
@@ -136,6 +141,7 @@ class _Kept:
         if self._path is not None:
             kept = {
                 "kind": self._kind,
+                "profile": self._profile,
                 "first": block.start,
                 "seeds": len(block),
                 "figures": figures.to_json(),
@@ -148,7 +154,8 @@ def _options(arguments: list[str]) -> Namespace:
     parser = ArgumentParser(prog="python -m tests.campaigns.simulation.run")
     parser.add_argument("--seeds", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="the first one (default 0)")
-    parser.add_argument("--kind", choices=list(KINDS), help="what the first liar is")
+    parser.add_argument("--kind", choices=list(KINDS_OF[LEAN]), help="what the first liar is")
+    parser.add_argument("--profile", choices=list(KINDS_OF), default=CLASSIC, help="of the alliances")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--figures", type=Path, help="keep what is done in this file, and go on from it")
     parser.add_argument("--keep-going", action="store_true", help="report every failing seed")

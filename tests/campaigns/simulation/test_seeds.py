@@ -9,41 +9,53 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.simulation.campaign import PATIENCE_TIMEOUTS, campaign
+from quorum.system import CLASSIC, LEAN
+from tests.campaigns.simulation.campaign import KINDS_OF, PATIENCE_TIMEOUTS, campaign
 from tests.campaigns.simulation.plan import make_plan
 from tests.worlds.adversaries import KINDS
+from tests.worlds.lean_liars import LEAN_KINDS
 
 ROOT = Path(__file__).resolve().parents[3]
-BLOCKS = 20
+BLOCKS = {CLASSIC: 12, LEAN: 8}
 SEEDS_A_BLOCK = 100
+TWO_FACED = ("equivocator", "conflicting NewViews", "twin")
 
 
-@pytest.mark.parametrize("block", range(BLOCKS))
-def test_random_worlds_with_random_liars(block: int) -> None:
+@pytest.mark.parametrize(
+    ("profile", "block"), [(p, b) for p, blocks in BLOCKS.items() for b in range(blocks)]
+)
+def test_random_worlds_with_random_liars(profile: str, block: int) -> None:
     for seed in range(block * SEEDS_A_BLOCK, (block + 1) * SEEDS_A_BLOCK):
-        campaign(seed)
+        campaign(seed, profile=profile)
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-def test_each_kind_of_liar(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("profile", "kind"),
+    [*((CLASSIC, kind) for kind in KINDS), *((LEAN, kind) for kind in (*LEAN_KINDS, *TWO_FACED))],
+)
+def test_each_kind_of_liar(profile: str, kind: str) -> None:
     """Each does its work, and all but a censor leave ten time-outs more than enough."""
     misdeeds = 0
     for seed in range(5000, 5016):
-        world = campaign(seed, kind)
+        world = campaign(seed, kind, profile=profile)
         misdeeds += sum(adversary.words for adversary in world.adversaries.values())
         assert world.recovery <= PATIENCE_TIMEOUTS or "censor" in world.kinds, (seed, world.recovery)
     assert misdeeds > 0
 
 
-def test_the_seeds_meet_everything_that_is_promised() -> None:
+@pytest.mark.parametrize("profile", [CLASSIC, LEAN])
+def test_the_seeds_meet_everything_that_is_promised(profile: str) -> None:
     """At least one in a hundred with the real scheme; every fault is among the steps of the others."""
-    plans = [make_plan(seed, None, list(KINDS)) for seed in range(BLOCKS * SEEDS_A_BLOCK)]
+    kinds, seeds = list(KINDS_OF[profile]), range(BLOCKS[profile] * SEEDS_A_BLOCK)
+    plans = [make_plan(seed, None, kinds, profile) for seed in seeds]
     assert sum(plan.real_scheme for plan in plans) >= len(plans) / 100
     assert sum(plan.real_journals for plan in plans) >= len(plans) / 20
-    assert {kind for plan in plans for _, kind, _ in plan.liars} == set(KINDS)
+    assert {kind for plan in plans for _, kind, _ in plan.liars} == set(kinds)
     done = {step.what for plan in plans for step in plan.steps}
     faults = {"crash", "power fails", "impatience", "partition", "pause", "noise", "step down"}
     assert done == {"submit", "act", *faults}
+    sizes = {plan.system.member_count for plan in plans}
+    assert sizes == ({6, 11} if profile == CLASSIC else {4, 5, 6, 9})
 
 
 def _last_line(hash_seed: str, *arguments: str, optimised: bool = False) -> str:

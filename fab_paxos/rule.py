@@ -1,0 +1,54 @@
+"""What the profiles of an alliance select a new view's slots by: the seam between classic and lean.
+
+Which Reports a leader opens its view with, and what follows from them. How a view is opened is
+``view_change`` in both, with what profile lean does otherwise in ``lean_view_change``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from fab_paxos.lean_selection import EquivocatorReports, select_lean
+from fab_paxos.messages import Report
+from fab_paxos.selection import select
+from quorum import QuorumSystem
+
+Reports: TypeAlias = tuple[tuple[int, Report], ...]
+"""(member, Report), by member."""
+
+
+def vector_of(system: QuorumSystem, reports: Reports) -> tuple[bytes, ...]:
+    """What a NewView with exactly these Reports begins with, above their highest base.
+
+    Raises InvalidSelection when the profile does not allow them together.
+    """
+    base = max((report.base_slot for _, report in reports), default=0)
+    if system.lean:
+        return select_lean(system, [(member, report.entries) for member, report in reports], base)
+    return select(system, [report.entries for _, report in reports], base)
+
+
+def choose(system: QuorumSystem, me: int, reports: Mapping[int, Report]) -> Reports | None:
+    """The Reports to open the view with, of those that the leader ``me`` holds; None while it takes more.
+
+    In profile lean its own is among them, so that nothing below its own certificate matters, and those of
+    members that proposed two batches for a slot are not.
+    """
+    if not system.lean:
+        members = sorted(reports)[: system.report]
+        return _picked(reports, members) if len(members) == system.report else None
+    trusted = sorted(reports, key=lambda member: (member != me, member))
+    while me in trusted and len(trusted) >= system.report:
+        picked = _picked(reports, sorted(trusted[: system.report]))
+        try:
+            vector_of(system, picked)
+        except EquivocatorReports as proven:
+            trusted.remove(proven.member)
+        else:
+            return picked
+    return None
+
+
+def _picked(reports: Mapping[int, Report], members: list[int]) -> Reports:
+    return tuple((member, reports[member]) for member in members)
