@@ -72,17 +72,17 @@ campaigns: $(SETUP_DEV) ## every search below, for hours: make campaigns SEEDS=2
 	@echo "campaigns: ok"
 
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
-sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twin, FIGURES=file, SHRINK=1
+sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twin, PROFILE=lean, FIGURES=file, SHRINK=1
 	@$(BIN)/python -m tests.campaigns.simulation.run --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,1000)) \
-		--workers $(WORKERS) $(if $(KIND),--kind '$(KIND)') $(if $(FIGURES),--figures $(FIGURES)) \
+		--workers $(WORKERS) $(if $(KIND),--kind '$(KIND)') $(if $(PROFILE),--profile $(PROFILE)) $(if $(FIGURES),--figures $(FIGURES)) \
 		$(if $(SHRINK),--shrink)
 
 explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all)
 	@$(BIN)/python -m tests.campaigns.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \
 		--states $(or $(STATES),0) --values $(or $(VALUES),AB) --restarts $(or $(RESTARTS),0) --news $(or $(NEWS),2)
 
-twins: $(SETUP_DEV) ## one identity, two engines: make twins SCENARIOS=10000 (0: all 3,538,944) FIRST=0
-	@$(BIN)/python -m tests.campaigns.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0)
+twins: $(SETUP_DEV) ## one identity, two engines: make twins SCENARIOS=10000 (0: all 3,538,944) FIRST=0 LEAN=1
+	@$(BIN)/python -m tests.campaigns.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0) $(if $(LEAN),--lean)
 
 bugs: $(SETUP_DEV) ## plant small bugs, one at a time; each must be found: make bugs ONLY=journal WRITE=1
 	@$(BIN)/python -m tests.campaigns.planted.run --workers $(WORKERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)

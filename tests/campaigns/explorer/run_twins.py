@@ -9,28 +9,32 @@ import sys
 from argparse import ArgumentParser
 from time import process_time
 
-from tests.campaigns.explorer.twins import SCENARIOS, Twins, scenario
+from tests.campaigns.explorer.twins import FOUR, Twins, scenario, scenarios
 from tests.campaigns.explorer.uncollected import uncollected
+from tests.worlds.cluster import SIX
 
 PROGRESS_SCENARIOS = 1_000
 
 
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.campaigns.explorer.run_twins", description=__doc__)
-    parser.add_argument("--scenarios", type=int, default=10_000, help=f"there are {SCENARIOS} (0: all)")
+    parser.add_argument("--scenarios", type=int, default=10_000, help="so many (0: all there are)")
+    parser.add_argument("--lean", action="store_true", help="of four members in profile lean, not of six")
     parser.add_argument("--first", type=int, default=0, help="the number of the first one")
     options = parser.parse_args(arguments)
-    count = options.scenarios or SCENARIOS
-    began, twins, decided, failures = process_time(), Twins(), 0, 0
+    system = FOUR if options.lean else SIX
+    count = options.scenarios or scenarios(system)
+    began, twins, decided, failures = process_time(), Twins(system), 0, 0
     with uncollected():
         for number in range(options.first, options.first + count):
             try:
-                decided += any(twins.run(scenario(number)))
+                decided += any(twins.run(scenario(number, system)))
             except Exception as error:
                 failures += 1
+                views = scenario(number, system)
                 _say(
-                    f"FAILED {type(error).__name__}: {error}; (leader, sides) by view: {scenario(number)};"
-                    f" replay: make twins SCENARIOS=1 FIRST={number}"
+                    f"FAILED {type(error).__name__}: {error}; (leader, sides) by view: {views};"
+                    f" replay: make twins SCENARIOS=1 FIRST={number}{' LEAN=1' if options.lean else ''}"
                 )
                 break
             done = number + 1 - options.first
@@ -39,7 +43,7 @@ def main(arguments: list[str]) -> int:
     seconds = process_time() - began
     done = number + 1 - options.first
     _say(
-        f"twins: {'FAILED' if failures else 'ok'} scenarios={done} of={SCENARIOS} decided={decided}"
+        f"twins: {'FAILED' if failures else 'ok'} scenarios={done} of={scenarios(system)} decided={decided}"
         f" failures={failures} turns={twins.turns} cpu_seconds={seconds:.1f} per_second={done / seconds:.0f}"
     )
     return 1 if failures else 0

@@ -6,11 +6,13 @@ from math import gcd
 
 import pytest
 
+from quorum import QuorumSystem
 from tests.campaigns.explorer.finder import run_twins
 from tests.campaigns.explorer.run_twins import main
-from tests.campaigns.explorer.twins import SCENARIOS, STRETCHES, STRIDE, Twins, scenario
+from tests.campaigns.explorer.twins import FOUR, STRETCH, STRIDE, Twins, scenario, scenarios
 from tests.campaigns.explorer.uncollected import uncollected
 from tests.campaigns.planted.bugs import planted
+from tests.worlds.cluster import SIX
 
 
 @pytest.mark.parametrize("block", range(4))
@@ -23,10 +25,22 @@ def test_ten_thousand_scenarios(block: int) -> None:
     assert decided > 500, "somebody decides in many of them"
 
 
-def test_the_numbers_name_every_scenario_once() -> None:
-    assert gcd(STRIDE, STRETCHES) == 1
-    assert len({scenario(number) for number in range(0, SCENARIOS, 97)}) == -(-SCENARIOS // 97)
-    assert scenario(SCENARIOS) == scenario(0)
+def test_scenarios_of_four_lean_members() -> None:
+    """A sample; ``make twins LEAN=1`` runs all."""
+    decided = 0
+    with uncollected():
+        twins = Twins(FOUR)
+        for number in range(1500):
+            decided += any(twins.run(scenario(number, FOUR)))
+    assert decided > 200, "somebody decides in many of them"
+
+
+@pytest.mark.parametrize("system", [SIX, FOUR])
+def test_the_numbers_name_every_scenario_once(system: QuorumSystem) -> None:
+    total = scenarios(system)
+    assert gcd(STRIDE, total // STRETCH) == 1
+    assert len({scenario(number, system) for number in range(0, total, 97)}) == -(-total // 97)
+    assert scenario(total, system) == scenario(0, system)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +54,14 @@ def test_the_numbers_name_every_scenario_once() -> None:
 def test_a_planted_bug_is_found(bug: str) -> None:
     with planted(bug):
         assert (run_twins(1000) or "").startswith("twins, scenario ")
+
+
+def test_a_planted_bug_of_lean_is_found() -> None:
+    with planted("lean: Reports - 1"), uncollected():
+        twins = Twins(FOUR)
+        with pytest.raises(AssertionError, match="are final"):
+            for number in range(500):
+                twins.run(scenario(number, FOUR))
 
 
 def test_the_command_names_what_failed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,14 +10,18 @@ decision that one learner knows of is the hard case), and in the last view by th
 the leader wherever it is, its own side's first. One slot is filled: the twins propose A and B, a correct
 leader what the twin of its side would.
 
+In profile lean, batches that a Report names are fetched from the other side, too, and everybody on a side
+hears the shares by which a NewView gets its progress certificate: without them nothing is accepted.
+
 The twins are alike, so that the last member is on the first twin's side in the first view: what is left are
-6·16 · 6·32 · 6·32 scenarios. A number names one; the numbers are dealt so that the first ones are a sample of
-all. Engines are deterministic: what a member does after the same history is computed once.
+6·16 · 6·32 · 6·32 scenarios of six members, and 4·4 · 4·8 · 4·8 of four. A number names one; the numbers are
+dealt so that the first ones are a sample of all. Engines are deterministic: what a member does after the same
+history is computed once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fab_paxos import EngineConfig, Replica
@@ -34,8 +38,19 @@ from fab_paxos.effects import (
     Send,
 )
 from fab_paxos.events import Combined, Drained, EndorsementMade, Event, Received, Started, Submitted
-from fab_paxos.messages import Accepted, Certified, Endorsed, Forward, Message, Report
-from quorum import AcceptedStatement, SuspectStatement, combine
+from fab_paxos.messages import (
+    Accepted,
+    Batches,
+    Certified,
+    Endorsed,
+    FetchBatches,
+    Forward,
+    Message,
+    Propose,
+    Report,
+)
+from quorum import AcceptedStatement, ProgressStatement, QuorumSystem, SuspectStatement, combine
+from quorum.system import LEAN
 from tests.campaigns.explorer.clone import clone
 from tests.campaigns.explorer.words import BATCHES, election_proof, letter_of, log_of
 from tests.worlds.cluster import SIX
@@ -44,18 +59,14 @@ from tests.worlds.require import require
 from tests.worlds.standin import CONTEXT, StandInEndorser, StandInScheme
 
 TWIN = 0
-CORRECT = (1, 2, 3, 4, 5)
-SEATS = (TWIN, TWIN, *CORRECT)
-LEADERS = 6
-SIDES = 32
-SCENARIOS = (LEADERS * SIDES // 2) * (LEADERS * SIDES) ** 2
 STRETCH = 16
 """So many consecutive scenarios share their first two views, which are then run once for all of them."""
-STRETCHES = SCENARIOS // STRETCH
 STRIDE = 84_481
-"""Prime to STRETCHES: one stretch and the next differ in everything."""
+"""Prime to the number of stretches: one stretch and the next differ in everything."""
+FOUR = QuorumSystem(4, 1, LEAN)
 
 FOR_LEARNERS = (Accepted, Endorsed, Certified)
+ASKED = (FetchBatches, Batches)
 HISTORIES_MAX = 60_000
 ROUNDS_MAX = 40
 
@@ -66,14 +77,27 @@ Choice = tuple[int, int]
 Scenario = tuple[Choice, ...]
 
 
-def scenario(number: int) -> Scenario:
-    """Scenario ``number``, from 0 to SCENARIOS - 1."""
-    stretch, within = divmod(number % SCENARIOS, STRETCH)
-    place, part = divmod(stretch * STRIDE % STRETCHES, LEADERS * SIDES // STRETCH)
-    third = divmod(part + within * (LEADERS * SIDES // STRETCH), SIDES)
-    place, second = divmod(place, LEADERS * SIDES)
-    leader, sides = divmod(place, SIDES // 2)
-    return (leader, sides | SIDES // 2), divmod(second, SIDES), third
+def _sides(system: QuorumSystem) -> int:
+    """In how many ways the correct members can be on two sides."""
+    return int(2 ** (system.member_count - 1))
+
+
+def scenarios(system: QuorumSystem = SIX) -> int:
+    """How many there are."""
+    choices = system.member_count * _sides(system)
+    return choices // 2 * choices**2
+
+
+def scenario(number: int, system: QuorumSystem = SIX) -> Scenario:
+    """Scenario ``number``, from 0 to ``scenarios(system) - 1``."""
+    sides, total = _sides(system), scenarios(system)
+    choices = system.member_count * sides
+    stretch, within = divmod(number % total, STRETCH)
+    place, part = divmod(stretch * STRIDE % (total // STRETCH), choices // STRETCH)
+    third = divmod(part + within * (choices // STRETCH), sides)
+    place, second = divmod(place, choices)
+    leader, half = divmod(place, sides // 2)
+    return (leader, half | sides // 2), divmod(second, sides), third
 
 
 Said = tuple[int | None, Message]
@@ -84,6 +108,7 @@ Said = tuple[int | None, Message]
 class Seat:
     """An engine at work: one of the twins, or a correct member."""
 
+    system: QuorumSystem
     me: int
     replica: Replica
     disk: Disk
@@ -114,7 +139,7 @@ class Seat:
                 share = StandInEndorser(self.me).endorse(statement.encode(CONTEXT), proven=proven)
                 following.append(EndorsementMade(statement, share, proven))
             case Combine(endorsements):
-                following.append(Combined(combine(StandInScheme(SIX.decision), endorsements)))
+                following.append(Combined(combine(StandInScheme(self.system.decision), endorsements)))
             case Decide(entry):
                 log = self.decided + letter_of(entry.batch.digest)
                 require(log == log_of(entry.root), f"member {self.me} decided {log!r} under another root")
@@ -144,7 +169,9 @@ class History:
 class Twins:
     """Runs scenarios; remembers every history of a seat, so that what scenarios share is run once."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: QuorumSystem = SIX) -> None:
+        self._system = system
+        self._seats = (TWIN, TWIN, *range(1, system.member_count))
         self.turns = 0
         self._forget()
 
@@ -153,7 +180,7 @@ class Twins:
         self._numbers: dict[Event, int] = {}
         self._histories: list[History] = []
         self._after: dict[tuple[int, tuple[int, ...]], int] = {}
-        self._begin = [self._history(Seat(me, _new(me), Disk()), (Started(),)) for me in SEATS]
+        self._begin = [self._history(_new(self._system, me), (Started(),)) for me in self._seats]
 
     def run(self, scenario: Scenario) -> tuple[str, ...]:
         """What each correct member decided in the end. Raises AssertionError, or what an engine raises."""
@@ -163,22 +190,22 @@ class Twins:
         view = -1
         for place, (leader, sides) in enumerate(scenario, 1):
             first = view < 0 and leader == 0
-            view += 1 + (leader - view - 1) % LEADERS
+            view += 1 + (leader - view - 1) % self._system.member_count
             self._view(seats, view, sides, elected=not first, loud=place == len(scenario))
             self._check(seats)
         return tuple(self._histories[seat].decided for seat in seats[2:])
 
     def _view(self, seats: list[int], view: int, sides: int, *, elected: bool, loud: bool) -> None:
-        leader = view % LEADERS
-        groups = (0, 1, *(0 if sides >> place & 1 else 1 for place in range(len(CORRECT))))
-        leading = [seat for seat, member in enumerate(SEATS) if member == leader]
+        leader = self._system.leader(view)
+        groups = (0, 1, *(0 if sides >> place & 1 else 1 for place in range(len(self._seats) - 2)))
+        leading = [seat for seat, member in enumerate(self._seats) if member == leader]
         last = {group: seat for seat, group in enumerate(groups) if seat > 1}
         learning = {seat for seat, group in enumerate(groups) if loud or seat < 2 or last[group] == seat}
         unsaid = dict.fromkeys(leading)
-        boxes: list[list[int]] = [[] for _ in SEATS]
+        boxes: list[list[int]] = [[] for _ in self._seats]
         if elected:
-            proof = self._event(Received(leader, Certified(election_proof(SIX, view))))
-            boxes = [[proof] for _ in SEATS]
+            proof = self._event(Received(leader, Certified(election_proof(self._system, view))))
+            boxes = [[proof] for _ in self._seats]
         for _ in range(ROUNDS_MAX):
             for seat in [seat for seat in unsaid if self._histories[seats[seat]].leads]:
                 del unsaid[seat]
@@ -200,16 +227,16 @@ class Twins:
         leading: list[int],
         learning: set[int],
     ) -> list[list[int]]:
-        boxes: list[list[int]] = [[] for _ in SEATS]
+        boxes: list[list[int]] = [[] for _ in self._seats]
         abroad: list[tuple[int, int]] = []
         for seat, to, event, kind in said:
-            for target, member in enumerate(SEATS):
-                if member == SEATS[seat] or to not in (None, member):
+            for target, member in enumerate(self._seats):
+                if member == self._seats[seat] or to not in (None, member):
                     continue
                 if groups[target] == groups[seat]:
                     if target in learning or kind not in FOR_LEARNERS:
                         boxes[target].append(event)
-                elif kind is Report and target in leading:
+                elif (kind is Report and target in leading) or (self._system.lean and kind in ASKED):
                     abroad.append((target, event))
         for target, event in abroad:
             boxes[target].append(event)
@@ -228,7 +255,7 @@ class Twins:
     def _history(self, seat: Seat, events: tuple[Event, ...]) -> int:
         self.turns += 1
         said = tuple(
-            (to, self._event(Received(seat.me, message)), type(message))
+            (to, self._event(Received(seat.me, _signed(message))), self._kind(message))
             for to, message in seat.turn(events)
             if not _known_anyway(message)
         )
@@ -236,6 +263,13 @@ class Twins:
         leads = status.active and status.accepted == 0 and seat.replica.leader == seat.me
         self._histories.append(History(seat, leads, seat.decided, seat.certified, said))
         return len(self._histories) - 1
+
+    def _kind(self, message: Message) -> type:
+        """In profile lean shares on PROGRESS are not for learners alone."""
+        on_progress = isinstance(message, Endorsed) and isinstance(
+            message.endorsement.statement, ProgressStatement
+        )
+        return ProgressStatement if self._system.lean and on_progress else type(message)
 
     def _event(self, event: Event) -> int:
         number = self._numbers.setdefault(event, len(self._events))
@@ -249,15 +283,20 @@ class Twins:
         for place, seat in enumerate(seats):
             history = self._histories[seat]
             final |= history.certified
-            if SEATS[place] != TWIN and history.decided:
+            if self._seats[place] != TWIN and history.decided:
                 final.add(history.decided)
         ordered = sorted(final, key=lambda log: (len(log), log))
         for shorter, longer in pairwise(ordered):
             require(longer.startswith(shorter), f"both {shorter!r} and {longer!r} are final")
 
 
-def _new(me: int) -> Replica:
-    return Replica(EngineConfig(SIX, me), Disk().restore())
+def _new(system: QuorumSystem, me: int) -> Seat:
+    return Seat(system, me, Replica(EngineConfig(system, me), Disk().restore()), Disk())
+
+
+def _signed(message: Message) -> Message:
+    """A proposal that has left its leader is evidence for Reports."""
+    return replace(message, signature=b"signed") if isinstance(message, Propose) else message
 
 
 def _known_anyway(message: Message) -> bool:
