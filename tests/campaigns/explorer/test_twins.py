@@ -60,8 +60,7 @@ def test_a_planted_bug_of_lean_is_found() -> None:
     with planted("lean: Reports - 1"), uncollected():
         twins = Twins(FOUR)
         with pytest.raises(AssertionError, match="are final"):
-            for number in range(500):
-                twins.run(scenario(number, FOUR))
+            list(map(twins.run, (scenario(number, FOUR) for number in range(500))))
 
 
 def test_the_command_names_what_failed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ def test_lean_two_equivocators_two_slots() -> None:
 @pytest.mark.parametrize("held_by", ["nobody", "the leader", "everybody"])
 def test_lean_batch_nobody_holds(held_by: str) -> None:
     """The liar led view 0 and reports what only itself has. Whoever opens a view waits for it in vain and
-    goes on without it; what only the leader got, the leader gives to all (lean_batch_only_for_the_leader)."""
+    goes on without it."""
     for seed in range(6):
         world = world_of(seed=seed)
         liar = LoneReporter(world, 0, Random(seed), held_by, time_ms=0)
@@ -162,6 +162,27 @@ def test_lean_batch_nobody_holds(held_by: str) -> None:
         world.cut = set()
         end(world, 3)
         assert max(member.engine.view for member in world.honest) <= 3
+
+
+def test_lean_batch_only_for_the_leader() -> None:
+    """The liar hands its batch to each new leader and to nobody else: the leader serves it to the others, so
+    that no view is lost by it."""
+    opened = 0
+    for seed in range(8):
+        world = world_of(seed=seed)
+        world.corrupt(LoneReporter(world, 0, Random(seed), "the leader", time_ms=0))
+        world.cut = {(0, other) for other in (1, 2, 3)}
+        world.submit(1, submission(1, 1))
+        world.run()
+        world.cut = {(3, 1)}  # the leader does not hear member 3, and so needs the liar's Report
+        world.elect(1)
+        world.run()
+        rooms = [world.members[me].engine.rooms for me in (1, 2)]  # 3 cannot ask the leader either
+        assert {(one.view, one.view_change.active) for one in rooms} == {(1, True)}
+        opened += rooms[0].view_change.top > 0
+        heal(world)
+        end(world)
+    assert opened > 3
 
 
 def test_lean_stamp_of_the_far_future() -> None:
