@@ -11,11 +11,15 @@ from random import Random
 
 import pytest
 
-from fab_paxos.effects import Offence
+from fab_paxos.effects import Blame, Effect, Offence
+from fab_paxos.evidence import TwoProposals
 from fab_paxos.lean_view_change import LeanViewChange
 from fab_paxos.messages import (
     Accepted,
+    Forward,
+    Message,
     NewView,
+    Propose,
     Report,
 )
 from fab_paxos.selection import ReportedEntry
@@ -25,7 +29,7 @@ from tests.worlds.cluster import submission
 from tests.worlds.equivocation import Equivocator
 from tests.worlds.lean_liars import YEAR_10000_MS, LoneReporter
 from tests.worlds.scripts import Mute, heal, propose
-from tests.worlds.world import World
+from tests.worlds.world import Adversary, World
 from verifiable_log import Batch
 
 FOUR, NINE = QuorumSystem(4, 1, LEAN), QuorumSystem(9, 2, LEAN)
@@ -318,5 +322,66 @@ def test_a_report_without_evidence_does_not_get_in(spoil: Callable[[Report], Rep
     world.run()
     room = world.members[1].engine.rooms.view_change
     assert 3 not in room._reports
+    heal(world)
+    end(world)
+
+
+@pytest.mark.parametrize("same_root", [False, True])
+def test_two_proposals_in_reports_convict_their_leader(same_root: bool) -> None:
+    """Without the batches, and whatever roots the leader has signed with them."""
+    world = world_of()
+    liar = Mute(world, 0, Random(0))
+    world.corrupt(liar)
+    world.elect(1, [1])
+    world.run()
+    one, two = entry(FIRST), entry(SECOND)
+    said = [one, replace(two, root=one.root) if same_root else two]
+    for told in said:
+        liar.speak(1, Report(1, None, (told,)))  # so it is on record
+    room = world.members[1].engine.rooms.view_change
+    out: list[Effect] = []
+    for member, told in zip((2, 3), said, strict=True):
+        room.on_report(member, Report(1, None, (replace(told, signature=b"s" * 64),)), out)
+    (blame,) = (effect for effect in out if isinstance(effect, Blame))
+    assert (blame.member, blame.offence) == (0, Offence.TWO_PROPOSALS)
+    assert isinstance(blame.evidence, TwoProposals)
+    world.court.hear(world.members[1], blame)
+    assert [verdict.kind for verdict in world.court.convictions.values()] == ["two-statements"]
+
+
+class OneFollower(Adversary):
+    """As leader it lets all into its view and proposes to one member; it reports nothing."""
+
+    def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
+        match message:
+            case Propose() | Accepted() if to != 3:
+                return []
+            case Forward():  # nobody else knows of the work
+                return []
+            case Report():
+                return [replace(message, entries=(), openings=())]
+            case _:
+                return [message]
+
+
+def test_what_was_accepted_two_views_ago_can_still_be_proven() -> None:
+    """View 1 leaves an entry with member 3 alone, view 2 does not hear of it, and view 3 is led by 3."""
+    world = world_of(seed=9)
+    world.corrupt(OneFollower(world, 1, Random(0)))
+    world.elect(1)
+    world.run()
+    world.submit(1, submission(1, 1))
+    world.run()
+    assert {m.me for m in world.honest if m.engine.status.accepted} == {3}
+    world.cut = {(3, 2)}
+    world.elect(2)
+    world.run()
+    assert world.members[3].engine.status.active
+    assert world.members[3].engine.status.accepted == 0
+    assert [opening.view for opening in world.members[3].disk.openings] == [1, 2]
+    world.crash(3)
+    world.restart(3)
+    world.elect(3)
+    world.run()
     heal(world)
     end(world)
