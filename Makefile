@@ -77,9 +77,9 @@ sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twi
 		--workers $(WORKERS) $(if $(KIND),--kind '$(KIND)') $(if $(PROFILE),--profile $(PROFILE)) $(if $(FIGURES),--figures $(FIGURES)) \
 		$(if $(SHRINK),--shrink)
 
-explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all)
+explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all) LEAN=1
 	@$(BIN)/python -m tests.campaigns.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \
-		--states $(or $(STATES),0) --values $(or $(VALUES),AB) --restarts $(or $(RESTARTS),0) --news $(or $(NEWS),2)
+		--states $(or $(STATES),0) --values $(or $(VALUES),AB) --restarts $(or $(RESTARTS),0) --news $(or $(NEWS),2) $(if $(LEAN),--lean)
 
 twins: $(SETUP_DEV) ## one identity, two engines: make twins SCENARIOS=10000 (0: all 3,538,944) FIRST=0 LEAN=1
 	@$(BIN)/python -m tests.campaigns.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0) $(if $(LEAN),--lean)

@@ -8,10 +8,13 @@ A state is the tuple of the members' states. What was said stays deliverable, to
 times, in any order; nothing has to be delivered. So there is no network in a state but what each member
 ever said.
 
-The liar, one of six: as acceptor it accepts, endorses and suspects everything, and tells whom it likes; it
-reports nothing, any log as accepted in any earlier view, or any certificate, with or without more. As
+The liar, one of six or four: as acceptor it accepts, endorses and suspects everything, and tells whom it
+likes; it reports nothing, any log as accepted in any earlier view, or any certificate, with or without more. As
 leader it proposes every value to everybody, under the right root and a wrong one, and opens its view with
 every choice of Reports, with every wrong vector, and with one Report twice.
+
+In profile lean, of four members, the liar reports only what it has evidence for (the gate asks for it), and a
+NewView is carried out when its progress certificate arrives.
 
 A bound: so many crashes, and so many *news*. The news are that somebody who has more to say hears a
 certificate, a proven log, or votes enough to decide. Whoever said its last word hears all there is, and what

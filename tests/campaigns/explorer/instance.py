@@ -47,7 +47,8 @@ class Instance:
         members = (member for member in range(self.system.member_count) if member != self.liar)
         nothing: Content = (None, ())
         reports = tuple((member, nothing) for member in members)[: self.system.report]
-        return ("enter", view), ("NewView", (view, None, ""), reports)
+        opened: tuple[Step, ...] = ("enter", view), ("NewView", (view, None, ""), reports)
+        return (*opened, ("Progress", (view, None, ""), reports)) if self.system.lean else opened
 
     def __str__(self) -> str:
         leads = [str(view) for view in self.views if self.system.leader(view) == self.liar]

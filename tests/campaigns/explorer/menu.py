@@ -19,10 +19,22 @@ from fab_paxos.selection import InvalidSelection
 from quorum import QuorumSystem
 from tests.campaigns.explorer.checks import check
 from tests.campaigns.explorer.engine import Local, OpenedBy, Said, Step
-from tests.campaigns.explorer.words import Certified, Content, NewViewName, logs, name_new_view, report
+from tests.campaigns.explorer.words import (
+    Certified,
+    Content,
+    NewViewName,
+    logs,
+    name_new_view,
+    opens_with,
+    report,
+)
 
 Groups = tuple[tuple[Content, ...], ...]
 """What each member reported: several contents, when it learnt of a certificate meanwhile."""
+
+
+Evidence = tuple[tuple[Certified, ...], tuple[NewViewName, ...]]
+"""Proposals of correct leaders, and NewViews with a progress certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,11 @@ class Context:
     proposals: tuple[Certified, ...]
     new_views: tuple[NewViewName, ...]
     progress: tuple[NewViewName, ...]
+
+    @property
+    def evidence(self) -> Evidence:
+        """What entries of a Report can be proven with in profile lean."""
+        return self.proposals, self.progress
 
 
 class Menu:
@@ -96,8 +113,11 @@ class Menu:
         elif local.active:
             if len(local.log) < self._slots:
                 yield from (("submit", letter) for letter in self._letters if letter not in local.log)
-        else:
+        elif not (local.opened and self._system.lean):
             yield from self._openings(local, context)
+        if self._system.lean and not local.active:
+            certified = (name for name in context.progress if name[0] == local.view)
+            yield from (("Progress", name, self._opened_by[name]) for name in certified)
         for view, log in context.certificates:
             if len(log) > local.certified:
                 yield ("certificate", view, log)
@@ -147,8 +167,28 @@ class Menu:
         ]
         return tuple(sorted(filter(None, groups), key=repr))
 
-    def _lies(self, view: int, certificates: Iterable[Certified]) -> Iterator[Content]:
-        """What the liar may report: nothing, any log as accepted in any earlier view, a certificate."""
+    def _lies(self, view: int, certificates: Iterable[Certified], evidence: Evidence) -> Iterator[Content]:
+        """What the liar may report; in profile lean what there is evidence for."""
+        for base, entries in self._fancies(view, certificates):
+            if not self._system.lean or all(self._proven(entry, evidence) for entry in entries):
+                yield base, entries
+
+    def _proven(self, entry: tuple[int, int, str], evidence: Evidence) -> bool:
+        """As ``fab_paxos.report_evidence`` asks for it; the liar signs what it likes."""
+        slot, view, letter = entry
+        proposals, openings = evidence
+        opening = next((name for name in openings if name[0] == view), None)
+        if view and opening is None:
+            return False
+        if opening is not None and slot <= len(opens_with(opening)):
+            base = opening[1][1] if opening[1] is not None else ""
+            return slot > len(base) and opens_with(opening)[slot - 1] == letter
+        if self._system.leader(view) == self._liar:
+            return True
+        return any(at == view and log[slot - 1 : slot] == letter for at, log in proposals)
+
+    def _fancies(self, view: int, certificates: Iterable[Certified]) -> Iterator[Content]:
+        """Nothing, any log as accepted in any earlier view, a certificate."""
         yield None, ()
         for earlier in (earlier for earlier in self._views if earlier < view):
             for log in self._logs:
@@ -162,7 +202,13 @@ class Menu:
                         yield base, tuple((slot, base[0], letter) for slot, letter in above)
 
     def _choices_of(
-        self, view: int, reported: Groups, certificates: tuple[Certified, ...], count: int, but: int | None
+        self,
+        view: int,
+        reported: Groups,
+        certificates: tuple[Certified, ...],
+        evidence: Evidence,
+        count: int,
+        but: int | None,
     ) -> tuple[OpenedBy, ...]:
         """Every choice of ``count`` Reports that differs in content, with and without a lie, in two orders.
 
@@ -170,7 +216,7 @@ class Menu:
         """
         honest = [m for m in range(self._system.member_count) if m not in (self._liar, but)]
         found: dict[OpenedBy, None] = {}
-        for lie in (None, *self._lies(view, certificates)):
+        for lie in (None, *self._lies(view, certificates, evidence)):
             own = () if lie is None else ((self._liar, lie),)
             for groups in sorted(set(combinations(reported, count - len(own))), key=repr):
                 for contents in product(*groups):
@@ -181,8 +227,12 @@ class Menu:
     def _openings(self, local: Local, context: Context) -> Iterator[Step]:
         """For a correct leader, whose own Report is there already."""
         reported = self._reported(local.view, context, but=local.role)
-        count = self._system.report - 1
-        for by in self._choices(local.view, reported, context.certificates, count, local.role):
+        count, evidence = self._system.report - 1, context.evidence if self._system.lean else _NONE
+        choices = self._choices(local.view, reported, context.certificates, evidence, count, local.role)
+        if self._system.lean:  # one more, for the Report of an equivocator that is left out
+            more = (local.view, reported, context.certificates, evidence, count + 1, local.role)
+            yield from (("open", local.view, by) for by in self._choices(*more))
+        for by in choices:
             yield ("open", local.view, by)
             lies = tuple(pair for pair in by if pair[0] == self._liar)
             if lies:  # told twice, in place of another's Report
@@ -193,21 +243,22 @@ class Menu:
         view = local.view
         if self._system.leader(view) == self._liar:
             reported = self._reported(view, context)
-            yield from self._liars_openings(view, reported, context.certificates)
+            evidence = context.evidence if self._system.lean else _NONE
+            yield from self._liars_openings(view, reported, context.certificates, evidence)
         elif not local.opened:  # a correct leader makes one
             named = (name for name in context.new_views if name[0] == view)
             yield from (("NewView", name, self._opened_by[name]) for name in named)
-        if not local.opened:
+        if not local.opened and not self._system.lean:
             certified = (name for name in context.progress if name[0] == view)
             yield from (("Progress", name, self._opened_by[name]) for name in certified)
 
     def _all_liars_openings(
-        self, view: int, reported: Groups, certificates: tuple[Certified, ...]
+        self, view: int, reported: Groups, certificates: tuple[Certified, ...], evidence: Evidence
     ) -> tuple[Step, ...]:
         """One NewView of each name that can be had, and for each name one that it ought not to have."""
         good: dict[NewViewName, OpenedBy] = {}
         bad: dict[NewViewName, OpenedBy] = {}
-        choices = self._choices(view, reported, certificates, self._system.report, None)
+        choices = self._choices(view, reported, certificates, evidence, self._system.report, None)
         for by in choices:
             name = self._name(view, by)
             if name is not None:
@@ -232,6 +283,10 @@ class Menu:
             return name_new_view(NewView(view, reports, vector_of(self._system, reports)))
         except InvalidSelection:
             return None
+
+
+_NONE: Evidence = ((), ())
+"""In profile classic Reports prove nothing."""
 
 
 def _member(pair: tuple[int, Content]) -> int:

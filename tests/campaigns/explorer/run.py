@@ -15,26 +15,35 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import process_time
 
+from quorum import QuorumSystem
+from quorum.system import LEAN
 from tests.campaigns.explorer.instance import Instance
 from tests.campaigns.explorer.schedule import read, replay, tell
 from tests.campaigns.explorer.search import Found, Search
 from tests.campaigns.explorer.uncollected import uncollected
 from tests.campaigns.planted.bugs import PLANTED, planted
+from tests.worlds.cluster import SIX
 
-MEMBERS = 6
+FOUR = QuorumSystem(4, 1, LEAN)
 UNBOUNDED = sys.maxsize
 
 
 def instances(
-    views: int, slots: int, values: str, restarts: int, news: int | None = None
+    views: int,
+    slots: int,
+    values: str,
+    restarts: int,
+    news: int | None = None,
+    system: QuorumSystem = SIX,
 ) -> Iterator[Instance]:
     """The liar leads none, one, or every one of so many views."""
-    if not 1 <= views < MEMBERS:
-        raise ValueError(f"1 to {MEMBERS - 1} views, not {views}")
-    for liar in (MEMBERS - 1, *range(views)):
-        yield Instance(liar, tuple(range(views)), slots, values, restarts, news)
+    members = system.member_count
+    if not 1 <= views < members:
+        raise ValueError(f"1 to {members - 1} views, not {views}")
+    for liar in (members - 1, *range(views)):
+        yield Instance(liar, tuple(range(views)), slots, values, restarts, news, system)
     if views > 1:
-        yield Instance(0, tuple(range(0, MEMBERS * views, MEMBERS)), slots, values, restarts, news)
+        yield Instance(0, tuple(range(0, members * views, members)), slots, values, restarts, news, system)
 
 
 def main(arguments: list[str]) -> int:
@@ -52,15 +61,17 @@ def main(arguments: list[str]) -> int:
         default="2",
         help="how often somebody learns of a decision",
     )
+    parser.add_argument("--lean", action="store_true", help="four members in profile lean, not six")
     parser.add_argument("--plant", choices=list(PLANTED))
     parser.add_argument("--replay", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     news = None if options.news == "any" else int(options.news)
+    bounds = (options.views, options.slots, options.values, options.restarts, news)
     with planted(options.plant) if options.plant else nullcontext():
         if options.replay is not None:
             return _replayed(options.replay)
         return _explored(
-            list(instances(options.views, options.slots, options.values, options.restarts, news)),
+            list(instances(*bounds, FOUR if options.lean else SIX)),
             options.states or UNBOUNDED,
         )
 

@@ -11,7 +11,7 @@ from tests.campaigns.explorer.engine import Engine
 from tests.campaigns.explorer.finder import explore
 from tests.campaigns.explorer.freeze import freeze
 from tests.campaigns.explorer.instance import Instance
-from tests.campaigns.explorer.run import instances, main
+from tests.campaigns.explorer.run import FOUR, instances, main
 from tests.campaigns.explorer.schedule import read, replay, tell
 from tests.campaigns.explorer.search import Found, Search
 from tests.campaigns.explorer.steps import take
@@ -23,6 +23,7 @@ LEADS_BOTH = Instance(3, (3, 9), news=1)
 LEADS_SECOND = Instance(1, (0, 1), news=1)
 AND_A_CRASH = Instance(3, (3, 9), restarts=1, news=1)
 SECOND_AND_A_CRASH = Instance(1, (0, 1), restarts=1, news=1)
+LEAN_INSTANCES = [*instances(views=2, slots=1, values="AB", restarts=0, news=0, system=FOUR)]
 STATES = 10_000
 
 
@@ -38,6 +39,32 @@ def test_two_views_are_exhausted(instance: Instance) -> None:
     assert found.violation is None
     assert found.exhausted
     assert found.decided == ("A", "B")
+
+
+@pytest.mark.parametrize("instance", LEAN_INSTANCES, ids=str)
+def test_two_views_of_four_lean_members_are_exhausted(instance: Instance) -> None:
+    found = search(instance, 1_000_000)
+    assert found.violation is None
+    assert found.exhausted
+    assert found.decided == ("A", "B")
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        "decision - 1",
+        "forcing + 1",
+        "forcing - 1",
+        "Reports - 1",
+        "the rule of classic",
+        "the Report of an equivocator counts",
+        "one Report of a value is not enough",
+    ],
+)
+def test_a_planted_bug_of_lean_is_found(bug: str) -> None:
+    with planted(f"lean: {bug}"):
+        violations = (search(instance, 2_000).violation for instance in LEAN_INSTANCES)
+        assert any(violation is not None for violation in violations)
 
 
 @pytest.mark.parametrize("instance", [*instances(views=1, slots=1, values="AB", restarts=2)], ids=str)
