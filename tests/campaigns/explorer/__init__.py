@@ -9,9 +9,9 @@ times, in any order; nothing has to be delivered. So there is no network in a st
 ever said.
 
 The liar, one of six or four: as acceptor it accepts, endorses and suspects everything, and tells whom it
-likes; it reports nothing, any log as accepted in any earlier view, or any certificate, with or without more. As
-leader it proposes every value to everybody, under the right root and a wrong one, and opens its view with
-every choice of Reports, with every wrong vector, and with one Report twice.
+likes; it reports nothing, any log as accepted in any earlier view, or any certificate, with or without
+more. As leader it proposes every value to everybody, under the right root and a wrong one, and opens its
+view with every choice of Reports, with every wrong vector, and with one Report twice.
 
 In profile lean, of four members, the liar reports only what it has evidence for (the gate asks for it), and a
 NewView is carried out when its progress certificate arrives.
