@@ -7,7 +7,7 @@ as it takes the answers. One that asks for the sake of asking gets no more than 
 from __future__ import annotations
 
 from fab_paxos.limits import ANSWER_BYTES_PER_BEAT
-from fab_paxos.messages import Fetch, FetchBatches, FetchState, Message, NewView, Progress
+from fab_paxos.messages import Fetch, FetchBatches, FetchState, Message, NewView, Progress, Report
 from verifiable_log.batch import Batch
 from verifiable_log.limits import BATCH_BYTES_MAX
 
@@ -60,4 +60,10 @@ def batch_bytes(batch: Batch) -> int:
 def size_of(opening: NewView | Progress) -> int:
     """About as many bytes as it has on the wire."""
     reports = opening.reports if isinstance(opening, NewView) else ()
-    return 32 * len(opening.vector) + sum(REPORTED_BYTES * len(report.entries) for _, report in reports)
+    return 32 * len(opening.vector) + sum(_report_bytes(report) for _, report in reports)
+
+
+def _report_bytes(report: Report) -> int:
+    """With its evidence, in profile lean."""
+    evidence = sum(len(entry.root) + len(entry.signature) for entry in report.entries)
+    return REPORTED_BYTES * len(report.entries) + evidence + sum(map(size_of, report.openings))
