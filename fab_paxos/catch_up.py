@@ -178,7 +178,7 @@ class CatchUp:
                 out.append(Persist(TruncateRecord(slot - 1, self._log.muted_up_to)))
                 held = None
             if held is None:
-                held = self._log.append(statement.view, batch, frontier, b"")
+                held = self._log.append_proven(statement.view, batch, frontier)
                 out.append(Persist(EntryRecord(held)))
             entries.append(held)
         out.append(Persist(ProvenRecord(last, frame.certificate)))

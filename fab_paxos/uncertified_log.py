@@ -13,6 +13,10 @@ from verifiable_log.merkle import Frontier, slot_leaf
 from verifiable_log.ordering_state import Snapshot
 
 
+class UncoveredReport(RuntimeError):
+    """A Report would name what this member never voted for, or leave out what it did: it must not be made."""
+
+
 class UncertifiedLog:
     """Accepted entries without gaps, decided ones first; ``base <= decided <= tip``.
 
@@ -35,6 +39,7 @@ class UncertifiedLog:
         self._superseded: dict[int, Entry] = {}
         self.windows = windows
         self.decided = base.size
+        self._proven = base.size  # up to here entries may have come from a certificate
         self.muted_up_to = 0
 
     @property
@@ -119,10 +124,26 @@ class UncertifiedLog:
             found.append((superseded.batch, frontier))
         if frontier.root != statement.root:
             return []
-        return [self.append(statement.view, batch, after, b"") for batch, after in found]
+        return [self.append_proven(statement.view, batch, after) for batch, after in found]
+
+    def append_proven(self, view: int, batch: Batch, frontier: Frontier) -> Entry:
+        """Takes ``batch`` at ``tip + 1`` because a certificate of ``view`` proves it, whoever proposed it."""
+        entry = self.append(view, batch, frontier, b"")
+        self._proven = entry.slot
+        return entry
 
     def accepted_above(self, slot: int) -> tuple[Entry, ...]:
-        """What this member accepted last at each slot above ``slot``, in this view or an earlier one."""
+        """What this member accepted last at each slot above ``slot``, in this view or an earlier one.
+
+        Each of these is its own vote. What it only took from a certificate carries that one's view, in which
+        it may never have been, and no leader's word: ``slot``, that of a certificate, is to cover it. Raises
+        UncoveredReport when it does not, or when slots above ``slot`` have left the log's memory.
+        """
+        proven = max(self._proven, self._base.size)
+        if slot < proven:
+            raise UncoveredReport(
+                f"a Report from slot {slot + 1} on, but slots up to {proven} are proven here"
+            )
         held = [*self._entries, *self._superseded.values()]
         return tuple(sorted((e for e in held if e.slot > slot), key=lambda entry: entry.slot))
 
