@@ -20,7 +20,7 @@ from quorum import JointStatement, ProgressStatement, QuorumCertificate, QuorumS
 from verifiable_log.batch import NOOP, Batch, Entry
 
 FETCH_BATCHES_MAX = 16
-"""Missing batches that are asked for at once."""
+"""Batches that are under way to this member because it asked for them, whomever it asked."""
 
 
 class Contradiction(RuntimeError):
@@ -211,19 +211,24 @@ class ViewChange:
         self._fetched.update((batch.digest, batch) for batch in batches if batch.digest in wanted)
 
     def ask(self, out: list[Effect]) -> None:
-        """Asks a member that reported the first missing batch; another one each time.
+        """Asks for the first missing batches: a member that reported the very first, another one each time.
 
-        Who reported what a progress certificate does not say: then anybody is asked.
+        A progress certificate does not say who reported what. Then ``report`` of the others are asked at
+        once, each time from another one on. More than ``faulty_max`` correct members hold the batch
+        (docs/concepts/protocol.md, section 9.1), and fewer are left out: so one of them is asked.
         """
         if self.active or self.new_view is None or not self._missing:
             return
-        slot, digest = self._missing[0]
-        holders = [member for member in self._holders(slot, digest) if member != self._me]
-        if holders:
-            holder = holders[self._attempt % len(holders)]
+        known = isinstance(self.new_view, NewView)
+        holders = [member for member in self._holders(*self._missing[0]) if member != self._me]
+        count = min(len(holders), 1 if known else self._system.report)
+        if count:
+            share = max(1, FETCH_BATCHES_MAX // count)
+            self._requested = tuple(digest for _, digest in self._missing[:share])
+            for step in range(count):
+                holder = holders[(self._attempt + step) % len(holders)]
+                out.append(Send(holder, FetchBatches(self._requested)))
             self._attempt += 1
-            self._requested = tuple(digest for _, digest in self._missing[:FETCH_BATCHES_MAX])
-            out.append(Send(holder, FetchBatches(self._requested)))
 
     def _holders(self, slot: int, digest: bytes) -> list[int]:
         if not isinstance(self.new_view, NewView):

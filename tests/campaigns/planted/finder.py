@@ -141,7 +141,15 @@ FINDERS: dict[str, Finder] = {
         pytest_on,
         *(
             f"tests/fab_paxos/test_{name}.py"
-            for name in ("snapshots", "leader_monitor", "checkpoints", "certificates", "view_change")
+            for name in (
+                "snapshots",
+                "leader_monitor",
+                "missing_batches",
+                "reports",
+                "checkpoints",
+                "certificates",
+                "view_change",
+            )
         ),
     ),
     "gate tests": partial(

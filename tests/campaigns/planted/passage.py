@@ -110,6 +110,14 @@ PROGRESS = [
         "the progress of an earlier view is still wanted",
         at("fab_paxos.view_change:ViewChange.enter_view", "self.joint_signing.drop()", "pass"),
     ),
+    _bug(
+        "who comes late asks one member at a time for batches",
+        at("fab_paxos.view_change:ViewChange.ask", "1 if known else self._system.report", "1"),
+    ),
+    _bug(
+        "a Report may name what only a certificate proved",
+        at("fab_paxos.uncertified_log:UncertifiedLog.accepted_above", "if slot < proven:", "if False:"),
+    ),
 ]
 
 PACE = [
