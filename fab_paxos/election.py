@@ -2,6 +2,10 @@
 
 A Suspect is a share of a jointly signed statement and does not fence: its sender goes on in the view until
 ``decision`` members suspect. Their shares combine into one signature, which moves anyone in a lower view.
+
+Others are joined when so many suspect that most of them are correct: f liars whose Suspects stand all the
+time would otherwise need one impatient member to end a view that serves everybody else. Nobody has to be
+joined for an end to come: who suspects tells everybody what it waits for, and their own timers run.
 """
 
 from __future__ import annotations
@@ -10,6 +14,9 @@ from fab_paxos.effects import Effect, Endorse
 from fab_paxos.joint_signing import JointSigning
 from fab_paxos.share_collector import Reputation
 from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem, SuspectStatement
+
+STANDING_BEATS = 4
+"""Heartbeats for which a Suspect counts: who still suspects repeats it with each of its own."""
 
 
 class Election:
@@ -29,6 +36,8 @@ class Election:
         self._system = system
         self.signing = JointSigning(system, me, reputation, _suspected_view)
         self._newest: dict[int, int] = {}
+        self._heard: dict[int, int] = {}  # in which of our heartbeats each of these was said last
+        self._beats = 0
         self._suspected = -1
 
     @property
@@ -64,16 +73,30 @@ class Election:
         member, view = endorsement.member, statement.view
         if view >= self.view and view >= self._newest.get(member, 0):
             self._newest[member] = view
+            self._heard[member] = self._beats
             self.signing.add(endorsement, out)
             self._prune()
-        ahead = sum(1 for newest in self._newest.values() if newest >= self.view)
-        return ahead >= self._system.one_correct
+        return sum(map(self._counts, self._newest)) >= self._system.mostly_correct
+
+    def _counts(self, member: int) -> bool:
+        """Whether its Suspect stands: said lately, and not of a view that is out of reach.
+
+        Who is as far ahead as a round of leaders says why with each Status: it has an election proof.
+        """
+        reach = range(self.view, self.view + self._system.member_count)
+        return self._newest[member] in reach and self._beats - self._heard[member] < STANDING_BEATS
+
+    def on_heartbeat(self, out: list[Effect]) -> None:
+        """Time passes, and shares may have been lost: ours is said again."""
+        self._beats += 1
+        self.signing.on_heartbeat(out)
 
     def enter(self, view: int, proof: QuorumCertificate) -> None:
         """A verified election proof moves this member; ``view`` is above its own."""
         self.view = view
         self.proof = proof
         self._newest = {member: newest for member, newest in self._newest.items() if newest >= view}
+        self._heard = {member: self._heard[member] for member in self._newest}
         self._prune()
 
     def _prune(self) -> None:

@@ -144,6 +144,9 @@ class QuorumSystem:
 
         One correct signer would do for a reply. With 2f + 1 that still holds when, beside f liars, up to f
         old shares of correct members are in wrong hands: backups that were forgotten. n - f reach it.
+
+        So many members that suspect a leader are joined: never more than ``decision``
+        (docs/concepts/protocol.md, section 9).
         """
         return 2 * self.faulty_max + 1
 

@@ -42,7 +42,7 @@ def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
     rooms.certifier.repeat_request(out)
     rooms.proposer.on_heartbeat(rooms.view_change.active and not rooms.leading, out)
     suspect.on_heartbeat(rooms, out)
-    rooms.election.signing.on_heartbeat(out)
+    rooms.election.on_heartbeat(out)
     rooms.view_change.on_heartbeat(out)
     rooms.view_change.joint_signing.signing.on_heartbeat(out)
     rooms.checkpoints.joint_signing.signing.on_heartbeat(out)

@@ -33,8 +33,8 @@ SIZES = [
         ),
     ),
     _bug(
-        "one Suspect is joined",
-        at("quorum.system:QuorumSystem.one_correct", "self.faulty_max + 1", "self.faulty_max"),
+        "one more Suspect than may lie is joined",
+        at("fab_paxos.election:Election.on_suspect", "_system.mostly_correct", "_system.one_correct"),
     ),
 ]
 
@@ -241,9 +241,21 @@ VIEWS = [
         "Suspects of others are not joined",
         at(
             "fab_paxos.election:Election.on_suspect",
-            "return ahead >= self._system.one_correct",
+            "return sum(map(self._counts, self._newest)) >= self._system.mostly_correct",
             "return False",
         ),
+    ),
+    _bug(
+        "a Suspect that was said once stands for ever",
+        at(
+            "fab_paxos.election:Election._counts",
+            " and self._beats - self._heard[member] < STANDING_BEATS",
+            "",
+        ),
+    ),
+    _bug(
+        "a Suspect of a view out of reach is joined",
+        at("fab_paxos.election:Election._counts", "self.view + self._system.member_count", "2**64"),
     ),
     _bug(
         "the view timer never doubles",
