@@ -282,8 +282,6 @@ class Timer(StrEnum):
     """Runs always; what may have been lost is said again."""
     VIEW = "view"
     """Runs while something is due from the leader."""
-    LEADER_PACE = "leader pace"
-    """Half a view time-out: what it finds undecided is late."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,21 @@
 """How fast a leader must be: one that holds everything back to just under the time-out is replaced, too.
 
-A decision is late when work waited for it longer than half the time-out, unless the batch is so large that a
-slow machine needs that long. When decisions are late again and again, the leader is suspected; unless more
-leaders than may be faulty were late: then it is the network, or the machines, and another leader is no help.
-An optional cap on tenure replaces every leader after so many slots.
+One submission at a time of this member's own clients is timed, from when it is seen to wait until it is
+decided: however a slow leader cuts its batches, what is in them has waited. What was ordered meanwhile is
+allowed for, at the pace of a slow machine. The median is compared with what other leaders took when they led
+last: with the (f + 1)-th smallest of their medians, so that neither f liars that serve a few clients very
+fast nor f slow ones set the norm. Waiting longer than half the time-out is slow whatever others did.
+
+When more leaders than may be faulty were slow, it is the network, or the machines, and another leader is no
+help. Every tenure ends, so that there are leaders to compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import deque
+from statistics import median
+from typing import Protocol
 
-from fab_paxos.effects import Effect, SetTimer, Timer
 from quorum import QuorumSystem
 from verifiable_log.batch import Entry
 
@@ -18,88 +23,138 @@ SUBMISSIONS_PER_SECOND = 1000
 BYTES_PER_SECOND = 4 * 1024 * 1024
 """The pace that is excused: what a slow machine with all members on it orders."""
 
-LATE_WEIGHT = 2
-"""So many heartbeats in which all came promptly make up for a late decision."""
+DECISIONS_MIN = 64
+"""Timed decisions until a leader is compared with others; so many of the newest are kept."""
 
-LATE_MAX = 10
-"""Late decisions, net of prompt beats, until a leader is suspected; at its next turn half, then a quarter."""
+LATE_DECISIONS_MIN = 5
+"""Timed decisions until a leader is compared with half the time-out, by the median of twice as many. They are
+few because that takes seconds, and one hasty member moves nobody."""
 
-REHABILITATION_BEATS = 40
-"""Heartbeats of prompt decisions, after which a leader that once was late is as good as any."""
+NORM_FACTOR = 4
+"""Leaders sit in different places: so many times slower than the norm is still as it should be."""
 
-STRIKES_MAX = 2
+SECONDS_MIN = 0.020
+"""Nobody is slow who takes no longer than this: a pause of any machine."""
+
+Name = tuple[bytes, int]
+"""A submission: its client and number."""
+
+
+class Waiting(Protocol):
+    """What clients of this member wait for."""
+
+    def is_waiting(self, name: Name) -> bool: ...
+
+    def newest_of(self, turn: int) -> Name | None:
+        """What waits of one client, another one for each ``turn``."""
+        ...
 
 
 class LeaderMonitor:
-    """Watches one leader at a time; remembers of each whether it was late when it led last."""
+    """Watches one leader at a time; remembers how long each let work wait when it led last.
+
+    Times are milliseconds of this member's clock: when it is set, one decision of many is mistimed.
+    """
 
     def __init__(
-        self, system: QuorumSystem, me: int, view: int, decided: int, timeout: float, tenure_slots: int | None
+        self,
+        system: QuorumSystem,
+        me: int,
+        view: int,
+        decided: int,
+        *,
+        timeout: float,
+        tenure_slots: int,
+        tenure_beats: float,
     ) -> None:
         """``timeout`` is the view time-out in seconds."""
         self._system = system
         self._me = me
-        self._patient_seconds = timeout / 2
+        self._late_seconds = timeout / 2
         self._tenure_slots = tenure_slots
-        self._strikes: dict[int, int] = {}  # of those who were late when last measured
-        self._awaited: Hashable = None
-        self._late = False
-        self.enter_view(view, decided)
+        self._tenure_beats = tenure_beats
+        self._medians: dict[int, float] = {}  # seconds, of each leader's last tenure that was long enough
+        self._slow: set[int] = set()  # who was slow when last measured
+        self._ordered = 0.0  # seconds that a slow machine needs for all that was decided since the start
+        self._turn = 0
+        self._begin(view, decided)
 
-    def enter_view(self, view: int, decided: int) -> None:
+    def _begin(self, view: int, decided: int) -> None:
         self._leader = self._system.leader(view)
         self._entered_at = decided
-        self._score = 0
-        self._prompt_beats = 0
-        self._awaited = None
-        self._late = False
-        self._beat = (False, False)  # since the last heartbeat: something was decided; something was late
+        self._waits: deque[float] = deque(maxlen=DECISIONS_MIN)
+        self._timed: tuple[Name, int, float] | None = None  # since when, and what was ordered until then
+        self._told = False
+        self._busy_beats = 0
+        self._busy = False  # something was decided since the last heartbeat
 
-    def watch(self, due: bool, progress: Hashable, out: list[Effect]) -> None:
-        """At the end of a turn: whether work is ``due``, and what of ``progress`` there is."""
-        if not due or self._leader == self._me:
-            self._awaited = None
-        elif self._awaited != progress:
-            self._awaited, self._late = progress, False
-            out.append(SetTimer(Timer.LEADER_PACE, self._patient_seconds))
+    def enter_view(self, view: int, decided: int) -> None:
+        if len(self._waits) == DECISIONS_MIN:
+            self._medians[self._leader] = median(self._waits)
+        self._begin(view, decided)
 
-    def on_time(self, progress: Hashable) -> None:
-        """The timer fired: what was awaited when it was set is late if it is still awaited."""
-        self._late = self._awaited is not None and self._awaited == progress
+    # -- timing --------------------------------------------------------------------------------------
 
-    def on_decided(self, entry: Entry) -> None:
-        """What was awaited has come, or part of it: in time, too late, or late and excused by its size."""
-        late, self._late = self._late, False
+    def watch(self, active: bool, waiting: Waiting, now_ms: int) -> None:
+        """At the end of a turn: something that waits is timed, if the leader has its NewView (``active``)."""
+        if self._timed is not None and waiting.is_waiting(self._timed[0]):
+            return
+        self._timed = None
+        if active and self._leader != self._me:
+            name = waiting.newest_of(self._turn)
+            if name is not None:
+                self._turn += 1
+                self._timed = name, now_ms, self._ordered
+
+    def on_decided(self, entry: Entry, now_ms: int) -> None:
         submissions = entry.batch.submissions
         size = sum(len(submission.encoded) for submission in submissions)
-        seconds = len(submissions) / SUBMISSIONS_PER_SECOND + size / BYTES_PER_SECOND
-        if late and seconds < self._patient_seconds:
-            self._score += LATE_WEIGHT
-            self._beat = (True, True)
-        else:
-            self._beat = (True, self._beat[1])
+        self._ordered += len(submissions) / SUBMISSIONS_PER_SECOND + size / BYTES_PER_SECOND
+        self._busy = True
+        if self._timed is None:
+            return
+        name, since_ms, ordered = self._timed
+        client_id, client_seq = name
+        if any(one.client_seq == client_seq and one.client_id == client_id for one in submissions):
+            self._timed = None
+            excused = self._ordered - ordered
+            self._waits.append(max(0.0, (now_ms - since_ms) / 1000 - excused))
 
     def on_heartbeat(self) -> None:
-        """Counted by time and not by decisions: a late leader could split its batch into many prompt ones."""
-        decided, late = self._beat
-        self._beat = (False, False)
-        if late:
-            self._prompt_beats = 0
-        elif decided:
-            self._score = max(0, self._score - 1)
-            self._prompt_beats += 1
-            if self._prompt_beats >= REHABILITATION_BEATS:
-                self._strikes.pop(self._leader, None)
+        """Tenure is counted in heartbeats in which something was decided: nobody is replaced for idling."""
+        self._busy_beats += self._busy
+        self._busy = False
+
+    # -- judging -------------------------------------------------------------------------------------
 
     def too_slow(self) -> bool:
         """Whether the leader is to be suspected for its pace; True once a view."""
-        strikes = min(self._strikes.get(self._leader, 0), STRIKES_MAX)
-        if self._score < LATE_WEIGHT * LATE_MAX >> strikes:
+        if not self._is_slow():
+            if len(self._waits) == DECISIONS_MIN:
+                self._slow.discard(self._leader)
             return False
-        self._score = 0
-        self._strikes[self._leader] = strikes + 1
-        return len(self._strikes) <= self._system.faulty_max
+        self._slow.add(self._leader)
+        if self._told or len(self._slow) > self._system.faulty_max:
+            return False
+        self._told = True
+        return True
+
+    def _is_slow(self) -> bool:
+        waits = list(self._waits)
+        newest = waits[-2 * LATE_DECISIONS_MIN :]
+        if len(newest) >= LATE_DECISIONS_MIN and median(newest) > self._late_seconds:
+            return True
+        norm = self._norm()
+        if len(waits) < DECISIONS_MIN or norm is None:
+            return False
+        return median(waits) > max(SECONDS_MIN, NORM_FACTOR * norm)
+
+    def _norm(self) -> float | None:
+        """Seconds; None until so many other leaders were measured that a correct one is among them."""
+        others = sorted(seconds for leader, seconds in self._medians.items() if leader != self._leader)
+        return others[self._system.faulty_max] if len(others) > self._system.faulty_max else None
 
     def over_tenure(self, decided: int) -> bool:
-        """Whether the leader has led for as many slots as any may."""
-        return self._tenure_slots is not None and decided - self._entered_at >= self._tenure_slots
+        """Whether the leader has led for as long as any may; one that nobody could follow leads on."""
+        led = decided - self._entered_at >= self._tenure_slots or self._busy_beats >= self._tenure_beats
+        return led and self._system.member_count > 1

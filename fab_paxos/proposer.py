@@ -109,6 +109,14 @@ class Proposer:
         """Whether this member knows of a submission that is not decided."""
         return len(self._pending) > 0 or len(self._queue) > 0
 
+    def is_waiting(self, name: tuple[bytes, int]) -> bool:
+        """Whether a client and number are those of a submission that waits here to be decided."""
+        return self._pending.get(*name) is not None
+
+    def newest_of(self, turn: int) -> tuple[bytes, int] | None:
+        """What waits here of one client: its newest submission. Of another client for each ``turn``."""
+        return self._pending.newest_of(turn)
+
     def enter_view(self) -> None:
         """What the old leader had queued is anybody's to forward; our own clients' work begins anew."""
         self._queue = Pool()

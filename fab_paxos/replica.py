@@ -116,8 +116,6 @@ class Replica:
             case TimerFired(Timer.HEARTBEAT):
                 speak.on_heartbeat(rooms, out)
                 catch_up.on_heartbeat(rooms, out)
-            case TimerFired(Timer.LEADER_PACE):
-                suspect.on_pace_timeout(rooms)
             case TimerFired(Timer.VIEW):
                 suspect.on_view_timeout(rooms, out)
             case ProofsWanted(proofs_wanted):

@@ -112,7 +112,13 @@ def build(config: EngineConfig, state: RestoredState) -> Rooms:
         answers=Answers(),
         view_timer=ViewTimer(config.view_timeout_seconds, log.decided),
         leader_monitor=LeaderMonitor(
-            system, me, view, log.decided, config.view_timeout_seconds, config.tenure_slots
+            system,
+            me,
+            view,
+            log.decided,
+            timeout=config.view_timeout_seconds,
+            tenure_slots=config.tenure_slots,
+            tenure_beats=config.tenure_seconds / config.heartbeat_seconds,
         ),
     )
     last = log.entry(log.tip)

@@ -20,7 +20,8 @@ class EngineConfig:
     ``overlooked_heartbeats``: so long a client's work may wait under one leader, without any of it being
     decided, before the leader is suspected of censorship. A leader serves its clients in turn, so even
     under load each gets something within a round; the default, 16 s, is a generous round.
-    ``tenure_slots``: a leader is replaced after so many decided slots; None for no such cap.
+    ``tenure_slots``, ``tenure_seconds``: a leader is replaced after so many decided slots, or so much time in
+    which something was decided, counted in heartbeats: leaders are compared with each other.
     ``drift_ms``: a proposal is taken without others' word only if its time stamp lies this near to the clock.
     ``retain_slots``: how much of the log is kept below the stable checkpoint; None for all of it.
     """
@@ -30,7 +31,8 @@ class EngineConfig:
     heartbeat_seconds: float = 0.5
     view_timeout_seconds: float = 0.5
     overlooked_heartbeats: int = 32
-    tenure_slots: int | None = None
+    tenure_slots: int = 100_000
+    tenure_seconds: float = 600.0
     drift_ms: int = 10_000
     checkpoint_slots: int = CHECKPOINT_SLOTS
     retain_slots: int | None = None

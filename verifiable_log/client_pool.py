@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from verifiable_log.limits import (
     BATCH_BYTES_MAX,
     BATCH_SUBMISSIONS_MAX,
@@ -32,6 +34,13 @@ class Pool:
 
     def get(self, client_id: bytes, client_seq: int) -> Submission | None:
         return self._queues.get(client_id, {}).get(client_seq)
+
+    def newest_of(self, turn: int) -> tuple[bytes, int] | None:
+        """Client and number of what came last of one client; of another one for each ``turn`` >= 0."""
+        if not self._queues:
+            return None
+        client_id = next(islice(self._queues, turn % len(self._queues), None))
+        return client_id, next(reversed(self._queues[client_id]))
 
     def add(self, submission: Submission) -> bool:
         """Queues a submission whose number is not in use here; False when the client's share is full."""

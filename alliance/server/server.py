@@ -243,6 +243,7 @@ def _engine_config(config: AllianceConfig, me: int, keep_slots: int | None) -> E
         heartbeat_seconds=timing.heartbeat_seconds,
         view_timeout_seconds=timing.view_timeout_seconds,
         tenure_slots=timing.tenure_slots,
+        tenure_seconds=timing.tenure_seconds,
         drift_ms=int(1000 * timing.clock_drift_seconds),
         retain_slots=keep_slots,
     )

@@ -79,7 +79,7 @@ def on_decided(rooms: Rooms, entries: tuple[Entry, ...], out: list[Effect]) -> N
     """These entries of our log are decided, by votes or by a certificate."""
     for entry in entries:
         rooms.proposer.on_decided(entry)
-        rooms.leader_monitor.on_decided(entry)
+        rooms.leader_monitor.on_decided(entry, rooms.acceptor.now_ms)
         out.append(Decide(entry))
     if entries:
         suspect.on_decided(rooms, out)

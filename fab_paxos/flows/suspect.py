@@ -40,7 +40,7 @@ def watch(rooms: Rooms, out: list[Effect]) -> None:
     behind = rooms.log.tip > rooms.certifier.certified  # undecided, or decided and without its proof
     due = not rooms.view_change.active or behind or rooms.proposer.waiting or rooms.acceptor.waiting
     rooms.view_timer.watch(due, _progress(rooms), rooms.log.decided, out)
-    rooms.leader_monitor.watch(rooms.view_change.active and rooms.proposer.waiting, _ordered(rooms), out)
+    rooms.leader_monitor.watch(rooms.view_change.active, rooms.proposer, rooms.acceptor.now_ms)
 
 
 def on_view_timeout(rooms: Rooms, out: list[Effect]) -> None:
@@ -48,12 +48,8 @@ def on_view_timeout(rooms: Rooms, out: list[Effect]) -> None:
         suspect(rooms, out)
 
 
-def on_pace_timeout(rooms: Rooms) -> None:
-    rooms.leader_monitor.on_time(_ordered(rooms))
-
-
 def on_decided(rooms: Rooms, out: list[Effect]) -> None:
-    """Slots were decided: too late again, or the last ones of the leader's tenure."""
+    """Slots were decided: slower than others had done it, or the last ones of the leader's tenure."""
     if rooms.leader_monitor.too_slow() or rooms.leader_monitor.over_tenure(rooms.log.decided):
         suspect(rooms, out)
 
@@ -61,11 +57,6 @@ def on_decided(rooms: Rooms, out: list[Effect]) -> None:
 def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
     if rooms.proposer.overlooked >= rooms.config.overlooked_heartbeats:
         suspect(rooms, out)
-
-
-def _ordered(rooms: Rooms) -> tuple[int, int]:
-    """What the leader has brought about."""
-    return rooms.view, rooms.log.decided
 
 
 def _progress(rooms: Rooms) -> tuple[int, bool, int, int]:

@@ -33,3 +33,14 @@ def test_what_is_taken_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not pool.add(submission(1, 4, b"x"))
         assert len(pool.take()) == 4
         assert len(pool) == 0
+
+
+def test_the_newest_of_each_client_in_turn() -> None:
+    pool = Pool()
+    assert pool.newest_of(0) is None
+    for client, seq in ((1, 1), (1, 2), (2, 7), (1, 5)):
+        pool.add(submission(client, seq))
+    newest = [(client_id(1), 5), (client_id(2), 7)]
+    assert [pool.newest_of(turn) for turn in range(5)] == [newest[turn % 2] for turn in range(5)]
+    pool.discard(client_id(1), 5)
+    assert pool.newest_of(2) == (client_id(1), 2)

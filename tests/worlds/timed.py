@@ -48,7 +48,7 @@ WRITING, PRUNING = 0, -1
 MEMORY = Path("/dev/shm")
 """Where journals are synced fast: that they are durable is simulated, not relied on."""
 
-_NOTED_AS = {Timer.HEARTBEAT: "heartbeat", Timer.VIEW: "patience", Timer.LEADER_PACE: "pace"}
+_NOTED_AS = {Timer.HEARTBEAT: "heartbeat", Timer.VIEW: "patience"}
 """What the trace calls the timers: its hash outlives their names."""
 
 PAST_MAX = 16

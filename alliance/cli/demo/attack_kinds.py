@@ -68,8 +68,8 @@ PLANS = {
         "slow",
         "The leader takes its time",
         _SEAT + "It proposes one batch at a time, and each just before the others' view timers fire.",
-        "Each member counts how often work waits for longer than half the time-out. Slowness proves nothing"
-        " to a third party, so nobody is blamed; but the leader has to go.",
+        "Each member times its clients' work: more than half the time-out is too long. Slowness proves"
+        " nothing to a third party, so nobody is blamed; but the leader has to go.",
         seconds=5.0,
         replaced=True,
         blamed=False,

@@ -39,7 +39,7 @@ def test_it_comes_back_as_it_was_written_and_founds_no_other_alliance(farm: Farm
     assert patient == replace(farm.config, timing=Timing(view_timeout_seconds=2.0))
     assert AllianceConfig.from_toml(patient.to_toml()) == patient
     assert patient.alliance_id == farm.config.alliance_id
-    both = replace(farm.config, timing=Timing(30.0, 0.1, 2.5, 5000))
+    both = replace(farm.config, timing=Timing(30.0, 0.1, 2.5, 5000, 3600.0))
     assert AllianceConfig.from_toml(both.to_toml()).timing == both.timing
 
 
@@ -60,6 +60,8 @@ def test_it_comes_back_as_it_was_written_and_founds_no_other_alliance(farm: Farm
         ("[timing]\ntenure_slots = 99", "'tenure_slots' must be a whole number from 100 on"),
         ("[timing]\ntenure_slots = 1000.0", "'tenure_slots' must be"),
         ("[timing]\ntenure_slots = true", "'tenure_slots' must be"),
+        ("[timing]\ntenure_seconds = 9.9", r"'tenure_seconds' must be a number from 10\.0 to"),
+        ("[timing]\ntenure_seconds = inf", "'tenure_seconds' must be a number"),
     ],
 )
 def test_what_is_wrong_with_it_is_said(farm: Farm, lines: str, match: str) -> None:
@@ -72,7 +74,9 @@ def test_the_engine_of_a_member_gets_it(farm: Farm, tmp_path: Path) -> None:
     shutil.copytree(farm.member_home(0), home)
     (home / config_file.FILE).write_text(
         with_timing(
-            farm, "[timing]\nview_timeout_seconds = 3.5\nheartbeat_seconds = 0.25\ntenure_slots = 700"
+            farm,
+            "[timing]\nview_timeout_seconds = 3.5\nheartbeat_seconds = 0.25\n"
+            "tenure_slots = 700\ntenure_seconds = 60",
         )
     )
     server = Server.open(home, PASSPHRASE, keep_slots=3)
@@ -80,7 +84,7 @@ def test_the_engine_of_a_member_gets_it(farm: Farm, tmp_path: Path) -> None:
     engine = server._engine.rooms.config
     server._journal.close()
     assert (engine.view_timeout_seconds, engine.heartbeat_seconds) == (3.5, 0.25)
-    assert (engine.tenure_slots, engine.retain_slots) == (700, 3)
+    assert (engine.tenure_slots, engine.tenure_seconds, engine.retain_slots) == (700, 60.0, 3)
 
 
 def test_a_client_leaves_a_silent_server_after_four_view_time_outs(

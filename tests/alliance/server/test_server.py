@@ -100,10 +100,10 @@ def test_a_member_that_stood_still_hears_first_what_came_meanwhile(home: Path, r
             server._world._waited(Timer.VIEW, 3600.0, now - 1801.0)
             assert posted(server) == [TimerFired(Timer.VIEW)]
             assert server._world.timers[Timer.VIEW].when() > now + 3599.0
-            server._world._waited(Timer.LEADER_PACE, 0.001, now - 1.0)
+            server._world._waited(Timer.HEARTBEAT, 0.001, now - 1.0)
             while len(posted(server)) < 2:
                 await asyncio.wait([asyncio.ensure_future(server._inbox.room())], timeout=0.01)
-            assert posted(server)[1] == TimerFired(Timer.LEADER_PACE)
+            assert posted(server)[1] == TimerFired(Timer.HEARTBEAT)
 
     run(scenario())
 

@@ -122,23 +122,44 @@ PROGRESS = [
 
 PACE = [
     _bug(
-        "a late decision counts for nothing", at(f"{_PACE}.on_decided", "self._score += LATE_WEIGHT", "pass")
+        "a leader just within the time-out is not slow",
+        at(f"{_PACE}._is_slow", "median(newest) > self._late_seconds", "False"),
     ),
     _bug(
-        "one prompt beat excuses every late one",
-        at(f"{_PACE}.on_heartbeat", "max(0, self._score - 1)", "0"),
+        "the fastest leader sets the norm",
+        at(f"{_PACE}._norm", "others[self._system.faulty_max] if", "others[0] if"),
+    ),
+    _bug(
+        "a leader is compared with itself",
+        at(f"{_PACE}._norm", " if leader != self._leader", ""),
     ),
     _bug(
         "a large batch is late like a small one",
-        at(f"{_PACE}.on_decided", "if late and seconds < self._patient_seconds:", "if late:"),
+        at(f"{_PACE}.on_decided", "/ 1000 - excused", "/ 1000"),
+    ),
+    _bug(
+        "each slot of a leader is timed anew",
+        at(
+            f"{_PACE}.watch",
+            "self._timed is not None and waiting.is_waiting(self._timed[0])",
+            "self._timed is not None and False",
+        ),
     ),
     _bug(
         "leaders are replaced for their pace without end",
-        at(f"{_PACE}.too_slow", "len(self._strikes) <= self._system.faulty_max", "True"),
+        at(f"{_PACE}.too_slow", " or len(self._slow) > self._system.faulty_max", ""),
+    ),
+    _bug(
+        "who was slow once is slow for ever",
+        at(f"{_PACE}.too_slow", "self._slow.discard(self._leader)", "pass"),
     ),
     _bug(
         "nobody's tenure ends",
-        at(f"{_PACE}.over_tenure", "decided - self._entered_at >= self._tenure_slots", "False"),
+        at(
+            f"{_PACE}.over_tenure",
+            "decided - self._entered_at >= self._tenure_slots or self._busy_beats >= self._tenure_beats",
+            "False",
+        ),
     ),
     _bug(
         "a client that is left out is not missed",
