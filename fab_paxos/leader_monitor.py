@@ -114,11 +114,14 @@ class LeaderMonitor:
         if self._timed is None:
             return
         name, since_ms, ordered = self._timed
+        seconds = (now_ms - since_ms) / 1000 - (self._ordered - ordered)
         client_id, client_seq = name
-        if any(one.client_seq == client_seq and one.client_id == client_id for one in submissions):
+        here = any(one.client_seq == client_seq and one.client_id == client_id for one in submissions)
+        if (
+            here or seconds > self._late_seconds
+        ):  # late already, while others' work is done: it may never come
             self._timed = None
-            excused = self._ordered - ordered
-            self._waits.append(max(0.0, (now_ms - since_ms) / 1000 - excused))
+            self._waits.append(max(0.0, seconds))
 
     def on_heartbeat(self) -> None:
         """Tenure is counted in heartbeats in which something was decided: nobody is replaced for idling."""

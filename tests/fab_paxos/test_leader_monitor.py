@@ -190,6 +190,20 @@ def test_large_batches_may_take_their_time() -> None:
         assert not any(watcher.decision(LATE, *others) for _ in range(2 * LATE_DECISIONS_MIN))
 
 
+def test_what_is_passed_over_is_late_although_it_is_never_decided() -> None:
+    """A leader that orders others' work only would else never have anything timed."""
+    watcher = Watcher()
+    watcher.hand_in()
+    suspected_at = []
+    for number in range(1, 2 * LATE_DECISIONS_MIN):
+        watcher.watch()
+        watcher.now_ms += 1000 * LATE
+        watcher.decide(submission(2, number))
+        if watcher.monitor.too_slow():
+            suspected_at.append(number)
+    assert suspected_at == [LATE_DECISIONS_MIN]
+
+
 def test_what_was_ordered_before_others_work_is_allowed_for() -> None:
     """Under load a submission waits for its turn: that is no slowness."""
     watcher, others = Watcher(), [submission(2, seq) for seq in range(300)]

@@ -135,7 +135,11 @@ PACE = [
     ),
     _bug(
         "a large batch is late like a small one",
-        at(f"{_PACE}.on_decided", "/ 1000 - excused", "/ 1000"),
+        at(f"{_PACE}.on_decided", " - (self._ordered - ordered)", ""),
+    ),
+    _bug(
+        "what is passed over is not timed",
+        at(f"{_PACE}.on_decided", " or seconds > self._late_seconds", ""),
     ),
     _bug(
         "each slot of a leader is timed anew",
