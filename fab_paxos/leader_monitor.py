@@ -117,9 +117,8 @@ class LeaderMonitor:
         seconds = (now_ms - since_ms) / 1000 - (self._ordered - ordered)
         client_id, client_seq = name
         here = any(one.client_seq == client_seq and one.client_id == client_id for one in submissions)
-        if (
-            here or seconds > self._late_seconds
-        ):  # late already, while others' work is done: it may never come
+        # Late already while others' work is done: it may never come.
+        if here or seconds > self._late_seconds:
             self._timed = None
             self._waits.append(max(0.0, seconds))
 
