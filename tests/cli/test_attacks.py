@@ -26,7 +26,7 @@ from alliance.hostile.liar import Liar, Means
 from alliance.server.driver import Driver
 from fab_paxos import Replica
 from fab_paxos.messages import Status
-from quorum import JointStatement
+from quorum import JointStatement, QuorumSystem
 from tests.worlds.checkers import check_all
 from tests.worlds.cluster import Cluster as World
 from tests.worlds.cluster import submission
@@ -92,6 +92,19 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
         finally:
             runner.run(stack.aclose())
             runner.run(scene.cluster.stop())
+
+
+@pytest.mark.parametrize(
+    ("members", "faults", "profile", "has_to_go"),
+    [(4, 1, "lean", None), (6, 1, "lean", None), (6, 1, "classic", True), (9, 2, "lean", True)],
+)
+def test_who_tells_two_stories_keeps_its_place_where_one_half_decides(
+    members: int, faults: int, profile: str, has_to_go: bool | None
+) -> None:
+    system = QuorumSystem(members, faults, profile)
+    assert ALL.among(system).replaced is has_to_go
+    assert PLANS[AttackName.EQUIVOCATE].among(system).replaced is has_to_go
+    assert PLANS[AttackName.SILENT].among(system).replaced is True
 
 
 def _in_short(attack: AttackName, seconds: float = 1.0) -> AttackPlan:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from quorum import QuorumSystem
 
 _SEAT = (
     "{leader}, the leader, is exchanged: the same keys, the same journal, the same share of the key, but a"
@@ -22,6 +24,23 @@ class AttackPlan:
     seconds: float
     replaced: bool | None
     blamed: bool
+
+    def among(self, system: QuorumSystem) -> AttackPlan:
+        """The plan for an alliance of these sizes.
+
+        Where the liar and one half of the others are a quorum, as with four members, that half decides, so
+        that no time-out ends: a leader that tells two stories is blamed, but may keep its place.
+        """
+        half = system.member_count // 2  # the larger one, of the others
+        if self.attack in (ALL.attack, AttackName.EQUIVOCATE) and half + 1 >= system.decision:
+            return replace(self, replaced=None, moral=f"{self.moral} {_HALF_DECIDES}")
+        return self
+
+
+_HALF_DECIDES = (
+    "With so few members the liar and one half of the others are enough to decide, so it may go on leading:"
+    " one log all the same, with its lies on record."
+)
 
 
 class AttackName(StrEnum):

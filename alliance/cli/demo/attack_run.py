@@ -38,7 +38,7 @@ class Attacked(Run):
         self.figures = AttackFigures(config.system.member_count, config.system.faulty_max)
 
     async def live(self, first: Client, second: Client) -> None:
-        attack = Attack(self, [first, second], self._plan)
+        attack = Attack(self, [first, second], self._plan.among(self.config.system))
         try:
             await self.part("ordering", lambda: self._compare(attack))
             await self.part("attack", attack.begin)

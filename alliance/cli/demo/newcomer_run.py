@@ -73,7 +73,7 @@ class Demo(Run):
         await self.part("kept_deciding", lambda: self._kill(first))
         await self.part("caught_up", lambda: self._restart(first))
         await self.part("leader_replaced", lambda: self._kill_leader(first))
-        attack = Attack(self, [first, second], ALL)
+        attack = Attack(self, [first, second], ALL.among(self.config.system))
         await self.part("withstood_liar", lambda: self._suffer(attack))
         await self.part("logs_agree", attack.agree)
         await self.part("liar_blamed", attack.judge)
