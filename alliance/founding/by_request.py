@@ -19,6 +19,7 @@ from alliance.founding.dealing import Dealing, seal_shares
 from alliance.founding.folders import new_folder
 from alliance.founding.outcome import assemble, write_public
 from alliance.founding.plan import Founding, check, require_key_size
+from alliance.founding.public_text import read_text
 from alliance.founding.request import FILE_BYTES_MAX, Request
 from quorum.receivers import read_receiver, receiver_bits
 
@@ -27,12 +28,7 @@ DEALING_FILE = "alliance.dealing"
 
 def read_request(path: Path) -> Request:
     """Raises ConfigError with the file's name."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(FILE_BYTES_MAX + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as a request: {error}") from None
-    return Request.from_toml(text, str(path))
+    return Request.from_toml(read_text(path, FILE_BYTES_MAX, "a request"), str(path))
 
 
 def read_requests(paths: Iterable[Path]) -> dict[str, Request]:

@@ -34,6 +34,7 @@ from alliance.founding.dealing import FILE_BYTES_MAX, seal_shares
 from alliance.founding.folders import new_folder, write_files
 from alliance.founding.opening import Opening
 from alliance.founding.outcome import public_files
+from alliance.founding.public_text import read_text
 from alliance.founding.request import Request
 from alliance.keys import files, secret_file
 from alliance.keys.sealing import require_new_passphrase
@@ -154,30 +155,17 @@ def ceremony_of(folder: Path, config: AllianceConfig, request: Request) -> Cerem
 
 def read_plan(path: Path) -> CeremonyPlan:
     """Raises ConfigError."""
-    return CeremonyPlan.from_toml(_read(path, ceremony_plan.FILE_BYTES_MAX, "a plan"), str(path))
+    return CeremonyPlan.from_toml(read_text(path, ceremony_plan.FILE_BYTES_MAX, "a plan"), str(path))
 
 
 def read_commitment(path: Path) -> Commitment:
     """Raises ConfigError."""
-    return Commitment.from_toml(_read(path, commitment.FILE_BYTES_MAX, "a commitment"), str(path))
+    return Commitment.from_toml(read_text(path, commitment.FILE_BYTES_MAX, "a commitment"), str(path))
 
 
 def read_opening(path: Path) -> Opening:
     """Raises ConfigError."""
-    return Opening.from_json(_read(path, FILE_BYTES_MAX, "an opening"), str(path))
-
-
-def _read(path: Path, most: int, what: str) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-        if len(data) > most:
-            raise ConfigError(f"{path} is larger than {most} bytes: it is not {what}")
-        return data.decode().replace("\r\n", "\n")  # as mail may have it
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read as {what}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} cannot be read as {what}: it is not UTF-8") from None
+    return Opening.from_json(read_text(path, FILE_BYTES_MAX, "an opening"), str(path))
 
 
 # -- what is secret until it is opened -----------------------------------------------------------------

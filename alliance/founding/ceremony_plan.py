@@ -15,7 +15,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from alliance.config.fields import only, parse, suggest, tables, texts, value
+from alliance.config.fields import only, suggest, tables, texts, value
 from alliance.config.file import ATTESTATION
 from alliance.config.founding import AGREEMENT, CREATED
 from alliance.config.parties import Member, Party, read_name
@@ -23,6 +23,7 @@ from alliance.errors import ConfigError
 from alliance.founding import by_request
 from alliance.founding.commitment import hexed
 from alliance.founding.plan import Founding, check
+from alliance.founding.public_text import read_toml, require_unedited
 from alliance.founding.request import Request
 from alliance.keys.channel import utc_now
 from quorum import QuorumSystem
@@ -120,12 +121,7 @@ class CeremonyPlan:
     @classmethod
     def from_toml(cls, text: str, where: str) -> CeremonyPlan:
         """``where`` is the file, which errors begin with. Raises ConfigError."""
-        try:
-            table = parse(text)
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{where} is no plan, or a truncated one: get it anew") from None
-        if table.get("format") != FORMAT:
-            raise ConfigError(f"{where} is no plan of this version: its format is not '{FORMAT}'")
+        table = read_toml(text, where, "plan", FORMAT, "get it anew")
         only(table, _KEYS, where)
         created = value(table, "created", str, where)
         if not CREATED.fullmatch(created):
@@ -145,8 +141,8 @@ class CeremonyPlan:
         )
         plan = cls(founding, created, nonce, dealers, tuple(requests.values()))
         plan._check_dealers()
-        if plan.to_toml() != text:  # in particular: another threshold of the agreement key than is safe
-            raise ConfigError(f"{where} is not as 'ceremony plan' writes it: it was edited; get it anew")
+        # In particular: another threshold of the agreement key than is safe.
+        require_unedited(plan.to_toml(), text, where, "'ceremony plan' writes it", "get it anew")
         return plan
 
     def _check_dealers(self) -> None:

@@ -17,11 +17,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.config.fields import only, parse, value
+from alliance.config.fields import only, value
 from alliance.config.founding import KEYS_MAX
 from alliance.config.framing import framed
 from alliance.config.parties import read_name
 from alliance.errors import ConfigError
+from alliance.founding.public_text import read_toml, require_unedited
 from alliance.keys import ed25519
 
 FORMAT = "alliance-commitment/1"
@@ -84,16 +85,10 @@ class Commitment:
     @classmethod
     def from_toml(cls, text: str, where: str) -> Commitment:
         """``where`` is the file, which errors begin with. Raises ConfigError; verifies no signature."""
-        try:
-            table = parse(text)
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{where} is no commitment, or a truncated one: ask for it again") from None
-        if table.get("format") != FORMAT:
-            raise ConfigError(f"{where} is no commitment of this version: its format is not '{FORMAT}'")
+        table = read_toml(text, where, "commitment", FORMAT, "ask for it again")
         only(table, _KEYS, where)
         commitment = cls.from_table(table, hexed(table, "plan", DIGEST_BYTES, where), where)
-        if commitment.to_toml() != text:
-            raise ConfigError(f"{where} is not as its dealer made it: it was edited; ask for it again")
+        require_unedited(commitment.to_toml(), text, where, "its dealer made it", "ask for it again")
         return commitment
 
     @classmethod

@@ -23,11 +23,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from alliance.config.founding import KEYS_MAX
 from alliance.config.framing import framed
-from alliance.config.parties import NAME
 from alliance.errors import ConfigError
+from alliance.founding.public_text import name_of, read_json, require_unedited
 from alliance.founding.request import Request
 from alliance.keys import ed25519
-from alliance.proofs.jsonform import base64, items, octets, packed, parse
+from alliance.proofs.jsonform import base64, items, octets, packed
 from quorum.threshold_rsa import (
     AgreementKey,
     InvalidAgreementKey,
@@ -156,20 +156,8 @@ class Dealing:
     @classmethod
     def from_json(cls, text: str, where: str) -> Dealing:
         """Reads a dealing; ``open`` checks what it says. ``where`` is the file. Raises ConfigError."""
-        if len(text) > FILE_BYTES_MAX:
-            raise ConfigError(f"{where} is larger than {FILE_BYTES_MAX} bytes: it is no dealing file")
-        try:
-            table = parse(text)
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{where} is no dealing file, or a truncated one: ask for it anew") from None
-        if not isinstance(table, dict) or table.get("format") != FORMAT:
-            raise ConfigError(f"{where} is no dealing file of this version: its format is not '{FORMAT}'")
-        try:
-            dealing = cls.from_table(table)
-        except (AttributeError, KeyError, TypeError, ValueError, InvalidAgreementKey) as error:
-            raise ConfigError(f"{where}: a field is missing or wrong: {error}; ask for it anew") from None
-        if dealing.to_json() != text:
-            raise ConfigError(f"{where} is not as its dealer made it: it was edited; ask for it anew")
+        dealing = read_json(text, where, "dealing file", FORMAT, FILE_BYTES_MAX, cls.from_table)
+        require_unedited(dealing.to_json(), text, where, "its dealer made it", "ask for it anew")
         return dealing
 
     @classmethod
@@ -177,7 +165,7 @@ class Dealing:
         """Raises AttributeError, KeyError, TypeError or ValueError, of which InvalidAgreementKey is one."""
         context = octets(table["context"])
         keys = tuple(
-            (_name(entry["purpose"]), read_agreement_key(packed(entry["key"])))
+            (name_of(entry["purpose"]), read_agreement_key(packed(entry["key"])))
             for entry in items(table, "keys")
         )
         if len(context) != CONTEXT_BYTES or not 0 < len(keys) <= KEYS_MAX:
@@ -248,10 +236,4 @@ def _sealed(entry: Any, count: int) -> SealedShares:
         raise ValueError(f"a member has {len(texts)} shares for {count} keys")
     shares = tuple(text.encode("ascii") for text in texts)
     encapsulated, wrapped = octets(entry["encapsulated_key"]), octets(entry["wrapped_key"])
-    return SealedShares(_name(entry["name"]), encapsulated, wrapped, shares)
-
-
-def _name(value: object) -> str:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise ValueError("a name or purpose is not one of a-z, 0-9 and '-'")
-    return value
+    return SealedShares(name_of(entry["name"]), encapsulated, wrapped, shares)

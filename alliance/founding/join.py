@@ -24,6 +24,7 @@ from alliance.founding.dealing import FILE_BYTES_MAX, Dealing
 from alliance.founding.opening import Opening
 from alliance.founding.outcome import public_files
 from alliance.founding.party import request_file
+from alliance.founding.public_text import read_text
 from alliance.founding.request import Request, Seat
 from alliance.keys import files
 from alliance.keys.folder import load_credentials, load_name
@@ -146,13 +147,8 @@ def _keep_shares(
 
 def _read_dealing(path: Path, config: AllianceConfig) -> Dealing:
     """Raises ConfigError unless it is a dealing of this alliance's keys to its members."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            dealing = Dealing.from_json(file.read(FILE_BYTES_MAX + 1), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}; get it from the dealer, with {FILE} in one folder"
-        ) from None
+    hint = f"; get it from the dealer, with {FILE} in one folder"
+    dealing = Dealing.from_json(read_text(path, FILE_BYTES_MAX, "a dealing file", hint), str(path))
     if dealing.context != config.alliance_id:
         raise ConfigError(f"{path} is of another alliance than {FILE} beside it: get both from the dealer")
     if dealing.keys != ((AGREEMENT, config.key), *config.purpose_keys):

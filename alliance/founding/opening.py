@@ -17,14 +17,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.framing import framed
-from alliance.config.parties import NAME
-from alliance.errors import ConfigError
 from alliance.founding.commitment import Commitment, digest_of_list
 from alliance.founding.dealing import FILE_BYTES_MAX, Dealing
+from alliance.founding.public_text import name_of, read_json, require_unedited
 from alliance.keys import ed25519
-from alliance.proofs.jsonform import base64, items, octets, packed, parse
+from alliance.proofs.jsonform import base64, items, octets, packed
 from quorum.factors import NONCE_BYTES, TRIALS, commit
-from quorum.threshold_rsa import InvalidAgreementKey
 
 FORMAT = "alliance-opening/1"
 SUFFIX = ".opening"
@@ -108,20 +106,8 @@ class Opening:
     @classmethod
     def from_json(cls, text: str, where: str) -> Opening:
         """Reads an opening without believing it. ``where`` is the file. Raises ConfigError."""
-        if len(text) > FILE_BYTES_MAX:
-            raise ConfigError(f"{where} is larger than {FILE_BYTES_MAX} bytes: it is no opening")
-        try:
-            table = parse(text)
-        except (ValueError, RecursionError):
-            raise ConfigError(f"{where} is no opening, or a truncated one: ask for it anew") from None
-        if not isinstance(table, dict) or table.get("format") != FORMAT:
-            raise ConfigError(f"{where} is no opening of this version: its format is not '{FORMAT}'")
-        try:
-            opening = cls._from_table(table)
-        except (AttributeError, KeyError, TypeError, ValueError, InvalidAgreementKey) as error:
-            raise ConfigError(f"{where}: a field is missing or wrong: {error}; ask for it anew") from None
-        if opening.to_json() != text:
-            raise ConfigError(f"{where} is not as its dealer made it: it was edited; ask for it anew")
+        opening = read_json(text, where, "opening", FORMAT, FILE_BYTES_MAX, cls._from_table)
+        require_unedited(opening.to_json(), text, where, "its dealer made it", "ask for it anew")
         return opening
 
     @classmethod
@@ -137,17 +123,11 @@ class Opening:
         commitments = tuple(
             Commitment(
                 plan,
-                _name(entry["dealer"]),
-                tuple((_name(purpose), octets(digest)) for purpose, digest in entry["factors"].items()),
+                name_of(entry["dealer"]),
+                tuple((name_of(purpose), octets(digest)) for purpose, digest in entry["factors"].items()),
                 octets(entry["signature"]),
             )
             for entry in items(table, "commitments")
         )
         signature = octets(table["signature"])
-        return cls(plan, _name(table["dealer"]), nonces, trials, dealing, commitments, signature)
-
-
-def _name(found: object) -> str:
-    if not isinstance(found, str) or not NAME.fullmatch(found):
-        raise ValueError("a name or purpose is not one of a-z, 0-9 and '-'")
-    return found
+        return cls(plan, name_of(table["dealer"]), nonces, trials, dealing, commitments, signature)
