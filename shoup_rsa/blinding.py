@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from shoup_rsa import _arith
 from shoup_rsa._entropy import random_below, this_process
+from shoup_rsa.hidden import Uncopied
 from shoup_rsa.proof import Nonce
 
 NONCES_MAX = 4096
 """Kept nonces: at 2048 bits 2.4 MB of memory, and nine seconds of work."""
 
 
-class _Kept:
-    """Secrets of one process: neither copied nor pickled."""
+class _Kept(Uncopied):
+    """Secrets of one process."""
 
     __slots__ = ()
-
-    def _refuse_copy(self, *_: object) -> NoReturn:
-        raise TypeError("what a key share prepared cannot be copied or pickled")
-
-    __copy__ = __deepcopy__ = __getstate__ = __reduce__ = __reduce_ex__ = _refuse_copy
+    _copying = "what a key share prepared cannot be copied or pickled"
 
 
 class Blinding(_Kept):

@@ -6,20 +6,19 @@ x_i = x^(2 s_i) in Protocols 2 and 3. In all it is base^(s_i), with the base of 
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from shoup_rsa import _arith
 from shoup_rsa import proof as proofs
 from shoup_rsa.blinding import Blinding, NoncePool
 from shoup_rsa.encoding import Representative, represent
 from shoup_rsa.errors import InvalidKey
+from shoup_rsa.hidden import HiddenKeyShare
 from shoup_rsa.keys import ThresholdPublicKey
 from shoup_rsa.resolve import ProofForm
 from shoup_rsa.scheme import Scheme
 from shoup_rsa.share import SignatureShare, share_length
 
 
-class KeyShare:
+class KeyShare(HiddenKeyShare):
     """One member's secret exponent s_i, bound for life to its index and its public key.
 
     Made by the dealer, by a redistribution and by `open_key_share` only. It shows its secret to nobody: not
@@ -143,17 +142,6 @@ class KeyShare:
 
     def __repr__(self) -> str:
         return f"KeyShare(index={self._index}, key_id={self._public_key.key_id.hex()[:16]}, secret=<hidden>)"
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a key share cannot be changed")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError("a key share cannot be changed")
-
-    def _refuse_copy(self, *_: object) -> NoReturn:
-        raise TypeError("a key share cannot be copied or pickled; use seal_key_share to store it")
-
-    __copy__ = __deepcopy__ = __getstate__ = __reduce__ = __reduce_ex__ = _refuse_copy
 
 
 def _in_range(key: ThresholdPublicKey, secret: int) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from shoup_rsa.composite.key import CompositePublicKey, PublicKey
 from shoup_rsa.composite.signature_share import CompositeSignatureShare
 from shoup_rsa.errors import InvalidKey
+from shoup_rsa.hidden import HiddenKeyShare
 from shoup_rsa.key_share import KeyShare
 from shoup_rsa.resolve import ProofForm
 from shoup_rsa.scheme import Scheme
 
 
-class CompositeKeyShare:
+class CompositeKeyShare(HiddenKeyShare):
     """A key share of every factor, bound for life to its index and its composite key.
 
     It does all that a `KeyShare` does, and hides its secrets as well. Each factor has its own random numbers:
@@ -104,17 +103,6 @@ class CompositeKeyShare:
             f"CompositeKeyShare(index={self.index}, key_id={self._public_key.key_id.hex()[:16]}, "
             "secret=<hidden>)"
         )
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a key share cannot be changed")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError("a key share cannot be changed")
-
-    def _refuse_copy(self, *_: object) -> NoReturn:
-        raise TypeError("a key share cannot be copied or pickled; use seal_key_share to store it")
-
-    __copy__ = __deepcopy__ = __getstate__ = __reduce__ = __reduce_ex__ = _refuse_copy
 
 
 AnyKeyShare = KeyShare | CompositeKeyShare

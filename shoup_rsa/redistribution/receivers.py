@@ -14,11 +14,11 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
-from typing import NoReturn
 
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow, random_below
 from shoup_rsa.errors import InvalidReceiver
+from shoup_rsa.hidden import Unchanged
 from shoup_rsa.redistribution import paillier
 
 BITS_MAX = 1 << 15
@@ -92,10 +92,12 @@ class ReceiverKey:
         return key
 
 
-class ReceiverSecret:
+class ReceiverSecret(Unchanged):
     """A receiver key with its primes. Shown to nobody: neither in repr nor by copying or pickling."""
 
     __slots__ = ("_first", "_key", "_second")
+    _copying = "a receiver's secret cannot be copied or pickled; see secret_to_bytes"
+    _changing = "a receiver's secret cannot be changed"
 
     _first: int
     _key: ReceiverKey
@@ -138,14 +140,6 @@ class ReceiverSecret:
 
     def __repr__(self) -> str:
         return f"ReceiverSecret(bits={self._key.bits}, secret=<hidden>)"
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("a receiver's secret cannot be changed")
-
-    def _refuse_copy(self, *_: object) -> NoReturn:
-        raise TypeError("a receiver's secret cannot be copied or pickled; see secret_to_bytes")
-
-    __copy__ = __deepcopy__ = __getstate__ = __reduce__ = __reduce_ex__ = _refuse_copy
 
 
 def generate_receiver(bits: int, *, random_below: RandomBelow = random_below) -> ReceiverSecret:
