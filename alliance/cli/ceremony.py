@@ -166,12 +166,13 @@ def deal(
     gives the same commitment; with another DIR it would make a second one, which would be taken for a lie.
     """
     from alliance.founding import ceremony_folder
+    from alliance.founding.commitment import SUFFIX
 
     agreed = ceremony_folder.read_plan(path)
     key, secret = _secrets(folder, operator, operator_passphrase_file, passphrase_file, confirm=True)
     with founding_progress() as progress:
         made = ceremony_folder.deal(folder, agreed, key, secret, progress)
-    written = folder / f"{made.dealer}.commitment"
+    written = folder / f"{made.dealer}{SUFFIX}"
     with reporting(f"the commitment of '{made.dealer}' is {written}"):
         if output is Format.JSON:
             emit({"dealer": made.dealer, "plan_digest": agreed.digest.hex(), "commitment": str(written)})
@@ -200,12 +201,13 @@ def open_(
     this gives the same opening.
     """
     from alliance.founding import ceremony_folder
+    from alliance.founding.opening import SUFFIX
 
     agreed = ceremony_folder.read_plan(path)
     commitments = [ceremony_folder.read_commitment(one) for one in files]
     key, secret = _secrets(folder, operator, operator_passphrase_file, passphrase_file, confirm=False)
     shown = ceremony_folder.open_all(folder, agreed, commitments, key, secret)
-    written = folder / f"{shown.dealer}.opening"
+    written = folder / f"{shown.dealer}{SUFFIX}"
     with reporting(f"the opening of '{shown.dealer}' is {written}"):
         if output is Format.JSON:
             emit({"dealer": shown.dealer, "plan_digest": agreed.digest.hex(), "opening": str(written)})

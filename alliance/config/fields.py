@@ -56,3 +56,15 @@ def tables(table: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, 
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise ConfigError(f"{where}: {key} must be a list of tables: write [[{key}]]")
     return found
+
+
+def hexed(table: Mapping[str, Any], key: str, length: int, where: str) -> bytes:
+    """So many bytes in hex. Raises ConfigError."""
+    text: str = value(table, key, str, where)
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != length or found.hex() != text:
+        raise ConfigError(f"{where}: '{key:.80}' must be {2 * length} hex digits in lower case")
+    return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from alliance.config.fields import only, tables, value
+from alliance.config.fields import hexed, only, tables, value
 from alliance.config.framing import framed, u32
 from alliance.config.parties import read_key, read_name
 from alliance.errors import ConfigError
@@ -24,7 +24,7 @@ KEYS_MAX = 17
 """The agreement key and sixteen more."""
 ENGINE, VOTES, WEIGHT = "fab_paxos", "signed", 1
 CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-_KEY_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_KEY_ID_BYTES = 32
 _DOMAIN = b"alliance/v2 founding\x00"
 
 
@@ -154,10 +154,8 @@ def _key_ids(table: Mapping[str, Any], where: str) -> tuple[tuple[str, bytes], .
     where, found = f"{where}.keys", []
     for entry in tables(table, "keys", where):
         only(entry, ("name", "key_id"), where)
-        key_id = value(entry, "key_id", str, where)
-        if not _KEY_ID.fullmatch(key_id):
-            raise ConfigError(f"{where}: 'key_id' must be 64 hex digits in lower case")
-        found.append((read_name(entry, where), bytes.fromhex(key_id)))
+        key_id = hexed(entry, "key_id", _KEY_ID_BYTES, where)
+        found.append((read_name(entry, where), key_id))
     if not found or found[0][0] != AGREEMENT or len(found) > KEYS_MAX:
         raise ConfigError(f"{where}: the first is '{AGREEMENT}', and there are at most {KEYS_MAX}")
     distinct("keys of [founding]", "name", (name for name, _ in found))

@@ -15,13 +15,12 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-from alliance.config.fields import only, suggest, tables, texts, value
+from alliance.config.fields import hexed, only, suggest, tables, texts, value
 from alliance.config.file import ATTESTATION
 from alliance.config.founding import AGREEMENT, CREATED
 from alliance.config.parties import Member, Party, read_name
 from alliance.errors import ConfigError
 from alliance.founding import by_request
-from alliance.founding.commitment import hexed
 from alliance.founding.plan import Founding, check
 from alliance.founding.public_text import read_toml, require_unedited
 from alliance.founding.request import Request

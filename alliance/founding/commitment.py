@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.config.fields import only, value
+from alliance.config.fields import hexed, only
 from alliance.config.founding import KEYS_MAX
 from alliance.config.framing import framed
 from alliance.config.parties import read_name
@@ -57,11 +57,7 @@ class Commitment:
 
     def is_signed_by(self, operator: bytes) -> bool:
         """Whether the holder of this operator key (32 bytes) made this commitment."""
-        try:
-            ed25519.verify(operator, self.signature, self.statement())
-        except ed25519.InvalidSignature:
-            return False
-        return True
+        return ed25519.is_signed(operator, self.signature, self.statement())
 
     def to_toml(self) -> str:
         """The file's text; ``from_toml`` gives back an equal value."""
@@ -113,18 +109,6 @@ def digest_of_list(plan: bytes, commitments: Sequence[Commitment]) -> bytes:
     """
     parts = [part for one in commitments for part in (one.dealer.encode(), framed(*_flat(one.factors)))]
     return sha256(_LIST_DOMAIN + framed(plan, *parts)).digest()
-
-
-def hexed(table: Mapping[str, Any], key: str, length: int, where: str) -> bytes:
-    """So many bytes in hex. Raises ConfigError."""
-    text: str = value(table, key, str, where)
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if len(found) != length or found.hex() != text:
-        raise ConfigError(f"{where}: '{key:.80}' must be {2 * length} hex digits in lower case")
-    return found
 
 
 def _flat(factors: Sequence[tuple[str, bytes]]) -> list[bytes]:

@@ -92,12 +92,9 @@ class Dealing:
 
     def require_signature(self, operator: bytes, where: str) -> None:
         """Raises ConfigError unless the holder of this operator key (32 bytes) made this dealing."""
-        try:
-            if self.operator != operator:
-                raise ed25519.InvalidSignature
-            ed25519.verify(operator, self.signature, self.statement())
-        except ed25519.InvalidSignature:
-            raise ConfigError(f"{where}: this dealing is not signed by its dealer's operator key") from None
+        signed = self.operator == operator and ed25519.is_signed(operator, self.signature, self.statement())
+        if not signed:
+            raise ConfigError(f"{where}: this dealing is not signed by its dealer's operator key")
 
     def open(
         self, request: Request, opening_key: X25519PrivateKey, where: str

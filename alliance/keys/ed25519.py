@@ -11,7 +11,7 @@ from nacl.exceptions import BadSignatureError as InvalidSignature
 
 SIGNATURE_BYTES = 64
 
-__all__ = ["InvalidSignature", "verify"]
+__all__ = ["InvalidSignature", "is_signed", "verify"]
 
 
 def verify(key: bytes, signature: bytes, message: bytes) -> None:
@@ -19,3 +19,12 @@ def verify(key: bytes, signature: bytes, message: bytes) -> None:
     if len(signature) != SIGNATURE_BYTES:  # else the rest of one could be the beginning of another message
         raise InvalidSignature(f"a signature has {SIGNATURE_BYTES} bytes")
     crypto_sign_open(signature + message, key)
+
+
+def is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the holder of the public ``key`` (32 bytes) signed the message."""
+    try:
+        verify(key, signature, message)
+    except InvalidSignature:
+        return False
+    return True

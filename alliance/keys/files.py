@@ -24,11 +24,7 @@ _NEW = ".next"
 
 def write_private(path: Path, data: bytes) -> None:
     """Creates a file that only its owner can read; refuses to overwrite one."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    _write(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), data)
 
 
 @contextlib.contextmanager
@@ -158,14 +154,15 @@ def _beside(path: Path) -> Path:
 def _blank(path: Path) -> None:
     """Zeros in the place of its content, which a truncated file would leave on the disk."""
     descriptor = os.open(path, os.O_WRONLY)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(bytes(os.fstat(descriptor).st_size))
-        file.flush()
-        os.fsync(file.fileno())
+    _write(descriptor, bytes(os.fstat(descriptor).st_size))
 
 
 def _overwrite(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    _write(os.open(path, os.O_WRONLY | os.O_TRUNC), data)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """All of it, durably; and closes the file."""
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
