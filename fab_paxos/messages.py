@@ -122,7 +122,7 @@ class Report:
 
     @property
     def base_slot(self) -> int:
-        return _base_slot(self.base)
+        return slot_of_base(self.base)
 
     @property
     def body_digest(self) -> bytes:
@@ -165,11 +165,11 @@ class NewView:
     @property
     def base(self) -> QuorumCertificate | None:
         """The highest base among the Reports."""
-        return max((report.base for _, report in self.reports), key=_base_slot, default=None)
+        return max((report.base for _, report in self.reports), key=slot_of_base, default=None)
 
     @property
     def base_slot(self) -> int:
-        return _base_slot(self.base)
+        return slot_of_base(self.base)
 
     @property
     def reports_digest(self) -> bytes:
@@ -198,7 +198,7 @@ class Progress:
 
     @property
     def base_slot(self) -> int:
-        return _base_slot(self.base)
+        return slot_of_base(self.base)
 
     @property
     def top(self) -> int:
@@ -296,5 +296,6 @@ def _new_view_digest(
     return sha256(b"".join([*parts, struct.pack(">I", len(vector)), *vector])).digest()
 
 
-def _base_slot(base: QuorumCertificate | None) -> int:
+def slot_of_base(base: QuorumCertificate | None) -> int:
+    """Up to where a decision certificate proves the log; 0 without one."""
     return base.statement.slot if base is not None and is_accepted(base.statement) else 0

@@ -1,4 +1,4 @@
-"""ViewChange a view: Reports to the new leader, its NewView, and carrying that out slot by slot.
+"""Changing the view: Reports to the new leader, its NewView, and carrying that out slot by slot.
 
 Every member recomputes what the leader selected, and keeps the digest of the first NewView it found valid,
 so that a leader that signs two of them cannot lead it into both. Members then endorse that digest: the
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Offence, Persist, Send
 from fab_paxos.evidence import TwoNewViews, TwoReports, WrongNewView, disagree
 from fab_paxos.joint_signing import SigningInTurn
-from fab_paxos.messages import FetchBatches, NewView, Progress, Report, is_accepted
+from fab_paxos.messages import FetchBatches, NewView, Progress, Report, slot_of_base
 from fab_paxos.rule import choose, vector_of
 from fab_paxos.selection import InvalidSelection, ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
@@ -69,7 +69,7 @@ class ViewChange:
     @property
     def top(self) -> int:
         """The last slot that the NewView fills: what follows comes as proposals."""
-        return _slot(self.new_view.base) + len(self.new_view.vector) if self.new_view is not None else 0
+        return self.new_view.base_slot + len(self.new_view.vector) if self.new_view is not None else 0
 
     # -- Reports -------------------------------------------------------------------------------------
 
@@ -77,7 +77,7 @@ class ViewChange:
         """What this member accepted above ``base``, its newest certificate; None once it has a NewView."""
         if self.active or self._digest is not None:
             return None
-        accepted = self._log.accepted_above(_slot(base))
+        accepted = self._log.accepted_above(slot_of_base(base))
         entries = (ReportedEntry(entry.slot, entry.view, entry.batch.digest) for entry in accepted)
         return Report(self._view, base, tuple(entries))
 
@@ -170,9 +170,9 @@ class ViewChange:
         view may have proven others there, when the leader made two NewViews. Raises Contradiction when a
         slot decided in an earlier view would be replaced.
         """
-        if self.active or self.new_view is None or self._log.decided < _slot(self.new_view.base):
+        if self.active or self.new_view is None or self._log.decided < self.new_view.base_slot:
             return []
-        base = _slot(self.new_view.base)
+        base = self.new_view.base_slot
         accepted: list[Entry] = []
         self._missing = []
         for slot in range(max(base, self._log.base) + 1, self.top + 1):
@@ -254,10 +254,6 @@ class ViewChange:
         if digest == NOOP.digest:
             return NOOP
         return self._log.batch(digest) or self._fetched.get(digest)
-
-
-def _slot(base: QuorumCertificate | None) -> int:
-    return base.statement.slot if base is not None and is_accepted(base.statement) else 0
 
 
 def view_of(statement: JointStatement) -> int:
