@@ -15,7 +15,7 @@ from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsa
 from shoup_rsa import composite, trials
 from shoup_rsa.composite.key import FACTORS, KEY_SIZE_MAX
 
-COMMITMENT_BYTES = NONCE_BYTES = 32
+NONCE_BYTES = 32
 FACTORS_MAX = FACTORS[-1]
 KEY_BITS_MAX = KEY_SIZE_MAX
 TRIALS = trials.TRIALS

@@ -17,7 +17,6 @@ from shoup_rsa.errors import InvalidOpening
 from shoup_rsa.keys import ThresholdPublicKey
 
 NONCE_LENGTH = 32
-COMMITMENT_LENGTH = 32
 _DOMAIN = b"shoup-rsa/v1/composite/commitment\x00"
 
 
