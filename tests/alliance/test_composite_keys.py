@@ -47,8 +47,8 @@ from shoup_rsa.sizes import KEY_SIZES
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
 from tests.signing.samples import certificate, login, token
 from tests.worlds import factors
-from tests.worlds.signed_gate import signed_world
-from tests.worlds.timed import MILLISECOND, SECOND
+from tests.worlds.signed_gate import live_through, signed_world
+from tests.worlds.timed import SECOND
 
 SIX = QuorumSystem(6, 1)
 EXAMPLE = Path(__file__).parents[2] / "examples" / "verify_receipt.py"
@@ -162,16 +162,7 @@ def test_a_factor_in_two_keys_is_refused(farm: Farm) -> None:
 
 def test_a_simulated_alliance_decides_changes_its_leader_and_catches_up() -> None:
     world = signed_world(SIX, 7, factors=2)
-    world.isolate(5)
-    for number in range(6):
-        world.submit(1 + number % 3, world.write(1, number))
-        world.advance(world.now + 20 * MILLISECOND)
-        if number == 3:
-            world.fire_view_timers()
-    world.advance(world.now + 2 * SECOND)
-    world.cut = set()
-    world.advance(world.now + 4 * SECOND)
-    world.check_all()
+    live_through(world)
     assert {tuple(sorted(member.decisions())) for member in world.members} == {(1, 2, 3, 4, 5)}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +22,7 @@ from shoup_rsa.composite import redistribution as handing_on
 from shoup_rsa.redistribution import VerifiedDealing
 from shoup_rsa.redistribution.verdict import images
 from tests.shoup_rsa.board import CONTEXT, Lie, lying, receiver
+from tests.shoup_rsa.conftest import deal_once
 from tests.worlds.primes import SAFE_PRIMES_1024
 
 _ON_FILE = json.loads((Path(__file__).parent / "vectors" / "safe_primes.json").read_text())
@@ -48,7 +48,6 @@ def compose(factors: Sequence[Dealing]) -> CompositeDealing:
     return CompositeDealing(key, tuple(CompositeKeyShare(key, row) for row in rows), tuple(factors))
 
 
-@cache
 def factor(
     parties: int,
     threshold: int,
@@ -59,17 +58,7 @@ def factor(
     epoch: int = 0,
     key_size: int = 512,
 ) -> Dealing:
-    return generate_threshold_key(
-        parties,
-        threshold,
-        corruptions,
-        key_size,
-        protocol=protocol,
-        epoch=epoch,
-        factors=factors,
-        insecure_small_key=True,
-        random_below=random.Random(f"factor {place}").randrange,
-    )
+    return deal_once(parties, threshold, corruptions, f"factor {place}", epoch, key_size, protocol, factors)
 
 
 @cache

@@ -14,8 +14,15 @@ Deal = Callable[..., Dealing]
 
 
 @cache
-def _deal(
-    parties: int, threshold: int, corruptions: int, seed: int, epoch: int, key_size: int, protocol: int
+def deal_once(
+    parties: int,
+    threshold: int,
+    corruptions: int,
+    seed: int | str,
+    epoch: int,
+    key_size: int,
+    protocol: int,
+    factors: int = 1,
 ) -> Dealing:
     return generate_threshold_key(
         parties,
@@ -24,6 +31,7 @@ def _deal(
         key_size,
         protocol=protocol,
         epoch=epoch,
+        factors=factors,
         insecure_small_key=True,
         random_below=random.Random(seed).randrange,
     )
@@ -42,7 +50,7 @@ def deal() -> Deal:
         key_size: int = 512,
         protocol: int = 2,
     ) -> Dealing:
-        return _deal(parties, threshold, corruptions, seed, epoch, key_size, protocol)
+        return deal_once(parties, threshold, corruptions, seed, epoch, key_size, protocol)
 
     return dealing
 

@@ -32,7 +32,7 @@ from shoup_rsa import CompositeKeyShare, CompositePublicKey, PublicKey, generate
 from tests.worlds.cluster import client_id
 from tests.worlds.court import Court
 from tests.worlds.gate import Dropped, Gate
-from tests.worlds.timed import TimedWorld
+from tests.worlds.timed import MILLISECOND, SECOND, TimedWorld
 from verifiable_log import Submission
 
 KEY_BITS = 512
@@ -174,3 +174,17 @@ def signed_world(system: QuorumSystem, seed: int, factors: int = 1, **options: A
         "court": court,
     }
     return TimedWorld(system, seed, **signed, **options)
+
+
+def live_through(world: TimedWorld) -> None:
+    """Six members decide, change their leader, and take one back that was cut off; what holds is checked."""
+    world.isolate(5)
+    for number in range(6):
+        world.submit(1 + number % 3, world.write(1, number))
+        world.advance(world.now + 20 * MILLISECOND)
+        if number == 3:
+            world.fire_view_timers()
+    world.advance(world.now + 2 * SECOND)
+    world.cut = set()
+    world.advance(world.now + 4 * SECOND)
+    world.check_all()

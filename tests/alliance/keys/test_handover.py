@@ -24,14 +24,6 @@ def mine() -> list[ReceiverSecret]:
     return [generate_receiver(BITS) for _ in range(2)]
 
 
-@pytest.fixture
-def home(tmp_path: Path, cheap_scrypt: None) -> Path:
-    folder = tmp_path / "home"
-    folder.mkdir()
-    shares.write_shares(folder, 0, endorsers(OLD), PASSPHRASE)
-    return folder
-
-
 def keep(folder: Path, secret: ReceiverSecret) -> None:
     handover.keep_receiver(folder, secret.key.fingerprint, secret.secret_to_bytes(), PASSPHRASE)
 

@@ -36,15 +36,6 @@ def opener(farm: Farm) -> Opener:
     return Opener(farm.config, PASSPHRASE)
 
 
-@pytest.fixture
-def home(tmp_path: Path, cheap_scrypt: None) -> Path:
-    """A folder with shares of the first epoch."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    shares.write_shares(folder, 0, endorsers(OLD), PASSPHRASE)
-    return folder
-
-
 def add(folder: Path) -> None:
     shares.add_shares(folder, NEW, endorsers(NEW), PASSPHRASE)
 

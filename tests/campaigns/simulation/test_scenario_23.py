@@ -24,8 +24,7 @@ from quorum import (
     combine,
 )
 from tests.worlds.cluster import SIX
-from tests.worlds.signed_gate import EPOCH, founded, signed_world
-from tests.worlds.timed import MILLISECOND, SECOND
+from tests.worlds.signed_gate import EPOCH, founded, live_through, signed_world
 from verifiable_log.log_frame import LogFrame
 
 HOME, SHARES = founded(SIX)
@@ -48,16 +47,7 @@ def said() -> list[tuple[int, Message]]:
         carry(sender, to, message)
 
     world.carry = overheard  # type: ignore[method-assign]
-    world.isolate(5)
-    for number in range(6):
-        world.submit(1 + number % 3, world.write(1, number))
-        world.advance(world.now + 20 * MILLISECOND)
-        if number == 3:
-            world.fire_view_timers()
-    world.advance(world.now + 2 * SECOND)
-    world.cut = set()
-    world.advance(world.now + 4 * SECOND)
-    world.check_all()
+    live_through(world)
     kinds = {type(message) for _, message in heard}
     assert kinds >= {*SIGNED, Endorsed}, kinds
     return heard
