@@ -46,7 +46,8 @@ def test_openssl_verifies_a_chain_and_a_revocation_list(
     assert "server: OK" in run(tmp_path, *checked, "nobody", "server")
     with pytest.raises(AssertionError, match="certificate revoked"):
         run(tmp_path, *checked, "gone", "server")
-    damaged = server.public_bytes(serialization.Encoding.DER)[:-1] + b"\0"
+    der = server.public_bytes(serialization.Encoding.DER)
+    damaged = der[:-1] + bytes((der[-1] ^ 1,))
     (tmp_path / "damaged").write_bytes(x509.load_der_x509_certificate(damaged).public_bytes(PEM))
     with pytest.raises(AssertionError, match="signature failure"):
         run(tmp_path, "openssl", "verify", "-CAfile", "root", "damaged")

@@ -198,7 +198,8 @@ def test_ciphertexts_that_are_no_units_or_missing(
         check_form(mixed, missing)
     # In the bytes: cut out, emptied, or as long as if all moduli were of the least length.
     data = honest.to_bytes(mixed)
-    for wrong in (data[: -LENGTHS[3] // 4], data[: dealing_length(mixed) - 320], data[:-1] + b"\0"):
+    flipped = data[:-1] + bytes((data[-1] ^ 1,))
+    for wrong in (data[: -LENGTHS[3] // 4], data[: dealing_length(mixed) - 320], flipped):
         assert culprit_of(mixed, 2, wrong) is not None
     for field in fields(SealedSubshare):
         number = getattr(honest.subshares[index - 1], field.name)

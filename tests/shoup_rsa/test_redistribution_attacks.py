@@ -365,7 +365,7 @@ class TestLies:
         one, two, three = deals(arena, four[:3])
         again = deals(arena, four[:1])[0]
         assert again != one
-        bad = (1, one[1][:-1] + b"\0")
+        bad = (1, one[1][:-1] + bytes((one[1][-1] ^ 1,)))
         first = judge(arena, [one, again, bad, two, three])
         assert first == judge(arena, [one, two, three])
         spoilt = judge(arena, [bad, one, again, two, three])

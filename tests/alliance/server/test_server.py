@@ -57,7 +57,8 @@ def test_bad_shares_are_an_event_and_never_an_error(farm: Farm, home: Path, run:
     good = [farm.endorse(member, statement) for member in range(5)]
     foreign = farm.endorse(4, AcceptedStatement(0, 2, b"r" * 32)).signature
     bad = [b"", b"x", b"\x00" * 8, b"\xff" * 256, bytes(264), good[0].signature, foreign]
-    bad += [good[4].signature[:-1], good[4].signature + b"x", good[4].signature[:-1] + b"\x00"]
+    share = good[4].signature
+    bad += [share[:-1], share + b"x", share[:-1] + bytes((share[-1] ^ 1,))]
 
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
