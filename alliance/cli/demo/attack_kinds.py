@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from quorum import QuorumSystem
+if TYPE_CHECKING:
+    from quorum import QuorumSystem
 
 _SEAT = (
     "{leader}, the leader, is exchanged: the same keys, the same journal, the same share of the key, but a"
