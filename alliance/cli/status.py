@@ -32,6 +32,8 @@ EPILOG = lesson(
     "0 enough members answer to decide  ·  2 folder, key or passphrase is wrong  ·  5 too few answer",
 )
 CLOCK_NOTED_MS = 1000
+FILLED_NOTED = 32
+"""A correct leader has a few proposals under way; only one that lies signs far ahead of the decided log."""
 WIDTH_UNBOUNDED = 400
 """In a pipe no line is broken."""
 DAYS_LEFT_MIN = 29
@@ -53,7 +55,8 @@ def status(
     with the alliance's signature; a member that lags behind in them is catching up. 'cert' is for how many
     days its TLS certificate is valid; members renew it by themselves. 'blamed' names who, as the member saw,
     did what no correct party does, and how many files of evidence it keeps in its folder 'evidence'.
-    'suspected' is who may have done so; or others led it there, or a clock is wrong. It also says of what
+    'suspected' is who may have done so; or others led it there, or a clock is wrong. 'filled' counts slots
+    that new views left empty, if there are many: a leader proposed far ahead. It also says of what
     more than half is in use: connections, calls, bytes in flight, file descriptors; with -o json 'usage' has
     all of them. What is shown is what the members say, a faulty one may lie.
     """
@@ -104,7 +107,9 @@ def _note(member: MemberStatus) -> str:
     if not member.reachable:
         return member.problem
     suspected = f"suspected: {', '.join(member.suspected)}" if member.suspected else ""
-    notes = (_accused(member), suspected, _clock(member), *member.alarms, _expiry(member), _scarce(member))
+    filled = f"slots filled by new views: {member.filled}" if member.filled >= FILLED_NOTED else ""
+    told = (_clock(member), *member.alarms, _expiry(member), _scarce(member), filled)
+    notes = (_accused(member), suspected, *told)
     return "; ".join(filter(None, notes))
 
 

@@ -80,6 +80,8 @@ class MemberStatus:
     journal_checked: int = 0
     """Up to this slot it has last read its journal again, and found it good; 0: not yet since it started."""
     journal_checked_seconds_ago: float = 0.0
+    filled: int = 0
+    """Slots decided since it started that a new view left empty: something was proposed beyond them."""
     certificate_expires: int = 0
     """When the TLS certificate that it shows expires, in seconds since 1970."""
     usage: dict[str, int] = field(default_factory=dict)
@@ -299,6 +301,7 @@ class Client:
             },
             journal_checked=reply.journal_checked,
             journal_checked_seconds_ago=reply.journal_checked_seconds_ago,
+            filled=reply.filled,
             usage={part.name: getattr(reply, part.name) for part in dataclasses.fields(Usage)},
         )
 

@@ -17,7 +17,8 @@ class MemberLog:
     """At most one line per kind, member and second: a flood, of messages or of links, must not fill the disk.
 
     ``refused``: how many messages and frames of each member were; ``alarms``: why links to them were refused;
-    ``offences``: for what, and how often, the engine has blamed or suspected whom.
+    ``offences``: for what, and how often, the engine has blamed or suspected whom; ``filled``: how many slots
+    were decided that a new view left empty.
     """
 
     def __init__(self, config: AllianceConfig) -> None:
@@ -26,6 +27,7 @@ class MemberLog:
         self.refused: Counter[int] = Counter()
         self.alarms = Alarms()
         self.offences: Counter[tuple[int, Offence]] = Counter()
+        self.filled = 0
 
     def connected(self, member: int) -> None:
         if self.alarms.ended(member) is not None:

@@ -78,6 +78,7 @@ class StatusSource:
             ],
             journal_checked=checked,
             journal_checked_seconds_ago=seconds,
+            filled=log.filled,
             **dataclasses.asdict(watched.budget.usage),
         )
 

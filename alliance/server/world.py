@@ -28,6 +28,7 @@ from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
 from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
 from verifiable_log import Entry, Submission
+from verifiable_log.batch import NOOP
 from verifiable_log.ordering_state import Checkpoint
 
 log = logging.getLogger("alliance.server")
@@ -123,6 +124,7 @@ class ServerWorld:
     # -- the decided log, and who waits for it -------------------------------------------------------
 
     def decided(self, entry: Entry) -> None:
+        self.log.filled += entry.batch == NOOP
         self.history.decided(entry)
         self.sessions.decided(entry)
 

@@ -93,6 +93,14 @@ def test_a_certificate_that_ends_soon_is_told(monkeypatch: pytest.MonkeyPatch, c
     assert text.count("its TLS certificate is valid for") == 1
 
 
+def test_many_slots_that_new_views_filled_are_noted() -> None:
+    """A few are usual: their proposals were lost with their leader."""
+    late = int(time.time()) + 100 * 86400
+    member = MemberStatus("member-1", "127.0.0.1:7400", True, certificate_expires=late, filled=31)
+    assert status._note(member) == ""
+    assert status._note(dataclasses.replace(member, filled=32)) == "slots filled by new views: 32"
+
+
 def test_what_is_scarce_is_noted() -> None:
     plenty = {"calls": 1024, "calls_max": 2048, "calls_refused": 9, "descriptors": 3, "descriptors_max": 0}
     late = int(time.time()) + 100 * 86400

@@ -40,6 +40,7 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     log.rejected(0, "junk")
     log.doubted(3, "it forgot")
     log.offences.update({(3, Offence.BAD_SHARE): 1, (0, Offence.TWO_VOTES): 2})
+    log.filled = 40
     log.offences.update({(0, Offence.OTHER_LOG): 1, (1, Offence.STAMP_AHEAD): 3})
     clocks = PeerClocks(farm.config)
     for peer, clock_ms in enumerate((5_000, 9_000, 9_500)):
@@ -49,7 +50,7 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     evidence, checked = {"member-4": 2, "member-1": 1}, cast(JournalCheck, Checked())
     watched = Watched(Still(), links, log, clocks, evidence, checked, farm.members[2], budget)
     reply = StatusSource(farm.config, 2, watched).reply()
-    assert (reply.journal_checked, reply.journal_checked_seconds_ago) == (5, 2.5)
+    assert (reply.journal_checked, reply.journal_checked_seconds_ago, reply.filled) == (5, 2.5, 40)
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
     assert [(peer.name, peer.connected, peer.rejected, peer.alarm) for peer in reply.peers] == [
