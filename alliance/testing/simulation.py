@@ -17,7 +17,7 @@ from alliance.testing.liar import Liar
 from alliance.testing.network import Clockwork, Network
 from fab_paxos.events import PeerConnected, Received, Submitted
 from fab_paxos.messages import Message
-from quorum import Context, QuorumSystem
+from quorum import Context, QuorumSystem, default_profile
 from quorum.signature_set import SignatureSetScheme
 
 SUBMIT_SECONDS = 0.001
@@ -50,12 +50,16 @@ class Simulation:
         seed: int = 0,
         members: int = 6,
         faults: int = 1,
+        profile: str | None = None,
         liars: Collection[str] = (),
         loss: float = 0.02,
         application: str = "app",
     ) -> None:
-        """``machine`` makes one in its first state. Raises ValueError for more liars than ``faults``."""
-        system = QuorumSystem(members, faults)
+        """``machine`` makes one in its first state. ``profile`` is "classic" or "lean", None as for ``init``.
+
+        Raises ValueError for more liars than ``faults``, and for sizes that no profile takes.
+        """
+        system = QuorumSystem(members, faults, profile or default_profile(members, faults))
         names = [f"member-{number}" for number in range(1, members + 1)]
         if len(liars) > faults or not set(liars) <= set(names):
             raise ValueError(f"liars are at most {faults} of {', '.join(names)}")

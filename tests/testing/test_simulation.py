@@ -21,8 +21,9 @@ SEEDS = 6
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_machine_that_is_right_bears_everything(seed: int) -> None:
-    liar = f"member-{seed % 6 + 1}"
-    with Simulation(Store, seed=seed, liars=[liar], loss=0.1) as world:
+    members = 6 if seed % 3 else 4  # classic, and lean
+    liar = f"member-{seed % members + 1}"
+    with Simulation(Store, seed=seed, members=members, liars=[liar], loss=0.1) as world:
         for number in range(40):
             world.submit(b"set k%d %d" % (number % 3, number), client=f"client-{number % 4}")
             world.turmoil(seconds=0.5)
