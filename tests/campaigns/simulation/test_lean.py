@@ -28,9 +28,10 @@ from quorum.system import LEAN
 from tests.worlds.cluster import submission
 from tests.worlds.equivocation import Equivocator
 from tests.worlds.lean_liars import YEAR_10000_MS, LoneReporter
-from tests.worlds.scripts import Mute, heal, propose
+from tests.worlds.scripts import Mute, heal, propose, push_through
 from tests.worlds.world import Adversary, World
 from verifiable_log import Batch
+from verifiable_log.merkle import EMPTY, slot_leaf
 
 FOUR, NINE = QuorumSystem(4, 1, LEAN), QuorumSystem(9, 2, LEAN)
 FIRST, SECOND = (Batch.of([submission(client, 1)]) for client in (1, 2))
@@ -385,3 +386,49 @@ def test_what_was_accepted_two_views_ago_can_still_be_proven() -> None:
     world.run()
     heal(world)
     end(world)
+
+
+class _Overruled:
+    """Leader 0 lies: members 1 and 2 accept FIRST, and 3 alone SECOND, for which 0 voted, too.
+
+    A certificate then shows member 3 that FIRST was decided. In this view it says nothing more of slot 1, and
+    counts itself for a log for which it never voted.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.world = world_of(seed=seed)
+        self.liar = liar = Mute(self.world, 0, Random(seed))
+        self.world.corrupt(liar)
+        tell(liar, SECOND, [3])
+        push_through(liar, propose(0, 1, FIRST), [1, 2])
+        self.world.run()
+        self.world.settle(3)
+        assert self.world.members[3].decisions()[1].batch.digest == FIRST.digest
+        assert self.world.members[3].disk.muted_up_to == 1
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("told", [(1,), (2,), (3,), (1, 3), (2, 3), (1, 2)])
+def test_lean_silent_member_counts_itself(told: tuple[int, ...], restarted: bool) -> None:
+    """It and the liar are no quorum for anything: the log that it gave up is dead, whoever votes for it, and
+    what follows in the new one takes two others, also after a restart and in the next view."""
+    stage = _Overruled(seed=len(told))
+    world, liar, third = stage.world, stage.liar, Batch.of([submission(3, 1)])
+    for one in third.submissions:
+        world.gate.know(one)
+    if restarted:
+        world.crash(3)
+        world.restart(3)
+    old, new = propose(0, 1, SECOND), propose(0, 2, third, EMPTY.append(slot_leaf(1, FIRST.digest)))
+    for to in told:
+        liar.speak(to, Accepted(0, 1, old.root))
+        liar.speak(to, new)
+        liar.speak(to, Accepted(0, 2, new.root))
+    world.run()
+    assert decided(world) == {FIRST.digest}
+    votes = len(told) + 1  # of those who got the proposal, and of the liar
+    assert not decided(world, slot=2) or votes >= world.system.decision
+    world.elect(1)
+    liar.speak(1, Report(1, None, (entry(SECOND),)))
+    end(world)
+    assert decided(world) == {FIRST.digest}
