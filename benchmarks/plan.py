@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quorum.system import CLASSIC, LEAN
+
 Shape = tuple[int, int]
 """Commands in a submission, and submissions outstanding."""
 
@@ -26,6 +28,9 @@ class Plan:
     """The slots for the restart are made by a load that lasts this long at most."""
     members: tuple[tuple[int, int], ...] = ((11, 2),)
     """Further sizes of the alliance, and how many faults each withstands."""
+    profiles: tuple[tuple[int, str], ...] = ((4, LEAN), (6, CLASSIC), (6, LEAN))
+    """Alliances that withstand one fault, to be compared."""
+    profile_rounds: int = 3
     member_shapes: tuple[Shape, ...] = ((1, 1), (500, 8))
     ceiling_shapes: tuple[Shape, ...] = ((1, 1), (100, 2), (500, 8), (1000, 16))
     clients: int = 17
@@ -58,6 +63,8 @@ SMOKE = Plan(
     slots=20,
     slots_seconds=2.0,
     members=(),
+    profiles=((4, LEAN),),
+    profile_rounds=1,
     ceiling_shapes=((10, 2),),
     clients=3,
     executors=3,

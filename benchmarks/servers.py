@@ -36,13 +36,23 @@ class Return:
 class Servers:
     """The members of one alliance. ``client-1`` is the benchmark's own; the others are for the load."""
 
-    def __init__(self, folder: Path, *, members: int = 6, faults: int = 1, clients: int = 17) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        members: int = 6,
+        faults: int = 1,
+        clients: int = 17,
+        profile: str | None = None,
+    ) -> None:
         """Founds it in ``folder``; nothing runs yet. Takes seconds."""
         self.folder = folder
         self.names = [f"member-{number}" for number in range(1, members + 1)]
         self._clients = [f"client-{number}" for number in range(1, clients + 1)]
         dealer.found(
-            Founding("bench", self.names, free_addresses(members), self._clients, faults, 2048),
+            Founding(
+                "bench", self.names, free_addresses(members), self._clients, faults, 2048, profile=profile
+            ),
             folder,
             PASSPHRASE.encode(),
         )

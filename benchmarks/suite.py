@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import applications, failures, latency, listening, simulator
+from benchmarks import applications, failures, latency, listening, profiles, simulator
 from benchmarks.ceiling import Ceiling
 from benchmarks.generator import Job
 from benchmarks.measure import Measured, drive
@@ -38,29 +38,35 @@ NAMES = (
     "leader",
     "restart",
     "members",
+    "profiles",
     "ceiling",
     "simulator",
 )
+
+USUAL = tuple(name for name in NAMES if name != "profiles")
+"""What runs where nothing is named: within five minutes."""
 
 Progress = Callable[[str], None]
 
 
 class Suite:
-    """One run. ``only`` names the scenarios wanted; all of them when it is empty."""
+    """One run. ``only`` names the scenarios wanted; the USUAL ones when it is empty."""
 
     def __init__(self, plan: Plan, report: Report, progress: Progress, only: Sequence[str] = ()) -> None:
         self._plan = plan
         self._report = report
         self._progress = progress
-        self._only = only or NAMES
+        self._only = only or USUAL
 
     def run(self) -> None:
         with tempfile.TemporaryDirectory(prefix="alliance-bench-") as folder:
-            if set(self._only) - {"members", "simulator"}:
+            if set(self._only) - {"members", "profiles", "simulator"}:
                 self._of_six(Path(folder) / "six")
             if "members" in self._only:
                 for members, faults in self._plan.members:
                     self._more_members(Path(folder) / f"of-{members}", members, faults)
+            if "profiles" in self._only:
+                profiles.compare(Path(folder), self._plan, self._report, self._progress)
         if "simulator" in self._only:
             self._progress("simulator")
             self._report.add(simulator.speed(self._plan.seeds))
@@ -68,7 +74,7 @@ class Suite:
     def _of_six(self, folder: Path) -> None:
         self._progress("founding six members")
         servers = Servers(folder, clients=self._plan.clients)
-        if set(self._only) - {"members", "ceiling", "simulator"}:
+        if set(self._only) - {"members", "profiles", "ceiling", "simulator"}:
             with servers.running(tapped=True):
                 self._six(servers)
         if "ceiling" in self._only:
@@ -82,6 +88,7 @@ class Suite:
             "batches": len(plan.shapes), "rates": 2 + 2 * len(plan.fractions),
             "small": len(plan.connections), "sizes": len(plan.sizes), "down": 1, "listener": 1, "leader": 1,
             "restart": 1, "members": len(plan.members) * (2 + len(plan.member_shapes)),
+            "profiles": len(plan.profiles) * (1 + plan.profile_rounds),
             "ceiling": 1 + len(plan.ceiling_shapes), "simulator": 1,
         }  # fmt: skip
         return 2 + sum(counts[name] for name in self._only)
