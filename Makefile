@@ -8,7 +8,7 @@ SETUP_BENCH := $(VENV)/.alliance-bench
 SETUP_DOCS := $(VENV)/.alliance-docs
 WORKERS ?= 2
 # What is tested within one process, or nearly so; no campaign.
-UNITS := $(addprefix tests/,alliance checks execution fab_paxos quorum shoup_rsa signing verifiable_log)
+UNITS := $(addprefix tests/,alliance checks consensus execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
 .PHONY: help demo test quick check campaigns sim explore twins bugs fuzz fuzz-crypto robbery mutants attacks bench \
 	bench-peers bench-scale bench-crypto bench-receipts docs protos clean

@@ -20,6 +20,7 @@ from types import ModuleType
 
 import quorum.statement
 from alliance.net import limits as net_limits
+from consensus import limits as control_limits
 from fab_paxos import limits as engine_limits
 from quorum import PROFILES, QuorumSystem
 from quorum.system import least_member_count
@@ -44,12 +45,13 @@ def limits() -> str:
         [
             _head(
                 "Limits",
-                "[verifiable_log/limits.py](../../verifiable_log/limits.py) and "
+                "[verifiable_log/limits.py](../../verifiable_log/limits.py), "
+                "[consensus/limits.py](../../consensus/limits.py) and "
                 "[fab_paxos/limits.py](../../fab_paxos/limits.py)",
             ),
             "They are part of the protocol: a batch over a limit is refused by every correct member, so all "
             "members must run with the same values.",
-            _table(("constant", "value", "reason"), _rows(log_limits, engine_limits)),
+            _table(("constant", "value", "reason"), _rows(log_limits, control_limits, engine_limits)),
             "## What others make a server hold\n\n"
             + fill(
                 "From [alliance/net/limits.py](../../alliance/net/limits.py). Every server holds to its own; "

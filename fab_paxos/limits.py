@@ -6,8 +6,7 @@ must hold the same values.
 
 from __future__ import annotations
 
-WINDOW_SLOTS = 128
-"""Slots that an acceptor keeps above the certified one: with the batch size, its memory (128 MiB)."""
+from consensus.limits import WINDOW_SLOTS
 
 PROPOSE_AHEAD_SLOTS = WINDOW_SLOTS // 2
 """A leader stays this near to its certified slot, so that members a little behind it still follow."""

@@ -202,6 +202,22 @@ class SubmissionStatement(_Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class ControlStatement(_Statement):
+    """An operator or a member gives the command of this digest. Always signed in epoch 0.
+
+    What a command is for, its epoch among it, stands in the bytes that ``digest`` is of
+    (``consensus.control.commands``).
+    """
+
+    TAG: ClassVar[Tag] = Tag.CONTROL
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">32s")
+    digest: bytes
+
+    def encode(self, context: Context) -> bytes:
+        return replace(context, epoch=0).frame(self.TAG, self.fields())
+
+
+@dataclass(frozen=True, slots=True)
 class GreetingStatement(_Statement):
     """``member`` tells ``peer`` that its start number ``incarnation`` is the one of this ``session``.
 

@@ -52,6 +52,7 @@ class Tag(IntEnum):
     NEW_VIEW = 0x43, "a leader opens its view"
     SUBMISSION = 0x44, "a client submits commands"
     GREETING = 0x45, "a member tells a peer the number of its start"
+    CONTROL = 0x46, "an operator or a member changes who takes part"
     POE_REPORT = 0x48, "the second engine: what one member had supported when it entered a view", True
     POE_NEW_VIEW = 0x49, "the second engine: a leader opens its view", True
     POE_INFORM = 0x4A, "the second engine: one member tells a client what it executed", True

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import grimp
 import pytest
 
-PACKAGES = ("alliance", "fab_paxos", "quorum", "shoup_rsa", "verifiable_log")
+PACKAGES = ("alliance", "consensus", "fab_paxos", "quorum", "shoup_rsa", "verifiable_log")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("alliance", "fab_paxos", "quorum", "shoup_rsa", "verifiable_log")
+PACKAGES = ("alliance", "consensus", "fab_paxos", "quorum", "shoup_rsa", "verifiable_log")
 BESIDE = ("benchmarks", "docs", "examples", "protos", "tests")
 LEFT_OUT = ("docs/reference/api/", "docs/_build/", "benchmarks/results/")
 """What is generated there, or measured."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("alliance", "fab_paxos", "quorum", "shoup_rsa", "verifiable_log", "examples")
+PRODUCT = ("alliance", "consensus", "fab_paxos", "quorum", "shoup_rsa", "verifiable_log", "examples")
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 350, 70
 MODULES = sorted(
     path.relative_to(ROOT)

@@ -29,6 +29,7 @@ from alliance.signing import Policy
 from alliance.signing.desk import OLD_SECONDS_MAX
 from alliance.signing.occasion import BACKDATED_SECONDS
 from alliance.signing.policy import KINDS
+from consensus import limits as control_limits
 from fab_paxos import limits as engine_limits
 from quorum import PROFILES, Context, QuorumSystem
 from quorum.tags import Tag
@@ -107,7 +108,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     written = {name: int(value) for name, value, _ in rows}
     constants = {
         name: value
-        for module in (log_limits, engine_limits)
+        for module in (log_limits, control_limits, engine_limits)
         for name, value in vars(module).items()
         if name.isupper()
     }

@@ -9,6 +9,7 @@ from quorum import (
     AcceptedStatement,
     CheckpointStatement,
     Context,
+    ControlStatement,
     GreetingStatement,
     IndividualStatement,
     InvalidStatement,
@@ -43,15 +44,17 @@ FROZEN = [
     (NewViewStatement(6, A), 0x43, SIX + "aa" * 32),
     (SubmissionStatement(A, 6, B), 0x44, "aa" * 32 + SIX + "bb" * 32),
     (GreetingStatement(5, 6, 7, A), 0x45, "0000000000000005" + SIX + SEVEN + "aa" * 32),
+    (ControlStatement(A), 0x46, "aa" * 32),
 ]
 JOINT = [(statement, tag, fields) for statement, tag, fields in FROZEN if tag < 0x40]
-INDIVIDUAL = [entry for entry in FROZEN if entry[1] >= 0x40 and entry[1] != SubmissionStatement.TAG]
+OF_ANY_EPOCH = (SubmissionStatement, ControlStatement)
+INDIVIDUAL = [entry for entry in FROZEN if entry[1] >= 0x40 and not isinstance(entry[0], OF_ANY_EPOCH)]
 
 
 @pytest.mark.parametrize(("statement", "tag", "fields"), FROZEN)
 def test_the_encoding_is_frozen(statement: JointStatement, tag: int, fields: str) -> None:
     """ "alliance/v1" 0x00 | tag u8 | alliance_id[32] | epoch u64 | fields, big-endian, fixed width."""
-    head = HEAD_OF_ANY_EPOCH if isinstance(statement, SubmissionStatement) else HEAD
+    head = HEAD_OF_ANY_EPOCH if isinstance(statement, OF_ANY_EPOCH) else HEAD
     assert statement.encode(CONTEXT).hex() == head % tag + fields
     assert statement.fields().hex() == fields
 
@@ -69,17 +72,20 @@ def test_one_encoding_in_full() -> None:
 def test_no_two_purposes_alliances_or_epochs_share_their_bytes() -> None:
     """docs/development/testing.md, scenario 23: replay across views, slots, epochs, alliances, purposes."""
     contexts = [Context(a, e) for a in (A, B) for e in (0, 1)]
-    encodings = [s.encode(c) for s, _, _ in FROZEN if s.TAG != SubmissionStatement.TAG for c in contexts]
-    encodings += [SubmissionStatement(A, 6, B).encode(Context(a, 0)) for a in (A, B)]
+    encodings = [s.encode(c) for s, _, _ in FROZEN if not isinstance(s, OF_ANY_EPOCH) for c in contexts]
+    timeless = (SubmissionStatement(A, 6, B), ControlStatement(A))
+    encodings += [s.encode(Context(a, 0)) for s in timeless for a in (A, B)]
     encodings += [
         AcceptedStatement(v, s, r).encode(contexts[0]) for v in (1, 2) for s in (1, 2) for r in (A, B)
     ]
     assert len(set(encodings)) == len(encodings)
 
 
-def test_a_client_signs_for_the_alliance_and_not_for_an_epoch() -> None:
+@pytest.mark.parametrize("statement", [SubmissionStatement(A, 6, B), ControlStatement(A)])
+def test_a_client_and_an_operator_sign_for_the_alliance_and_not_for_an_epoch(
+    statement: SubmissionStatement | ControlStatement,
+) -> None:
     """What waits for its order outlives a change of members: nobody has to sign it again."""
-    statement = SubmissionStatement(A, 6, B)
     assert len({statement.encode(Context(A, epoch)) for epoch in (0, 1, 2**64 - 1)}) == 1
 
 
