@@ -6,7 +6,7 @@ must hold the same values.
 
 from __future__ import annotations
 
-from consensus.limits import WINDOW_SLOTS
+from consensus.limits import WINDOW_SLOTS as WINDOW_SLOTS
 
 PROPOSE_AHEAD_SLOTS = WINDOW_SLOTS // 2
 """A leader stays this near to its certified slot, so that members a little behind it still follow."""

@@ -31,7 +31,12 @@ OPERATOR_VARIABLE = "ALLIANCE_OPERATOR_PASSPHRASE"
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The party's name.", show_default=False)]
 Organisation = Annotated[
     str | None,
-    typer.Option("--organisation", metavar="NAME", help="Who runs the member.", show_default=False),
+    typer.Option(
+        "--organisation",
+        metavar="NAME",
+        help="Who runs the member, or answers for the client.",
+        show_default=False,
+    ),
 ]
 Address = Annotated[
     str | None,
@@ -103,9 +108,9 @@ def request(
 
     folder = Path(name) if directory is None else directory
     if client:
-        given = {"--organisation": organisation, "--address": address, "--operator": operator}
-        _refuse("--client", given)
-        made = party.ask_as_client(folder, name, _new_passphrase(passphrase_file, name))
+        _refuse("--client", {"--address": address, "--operator": operator})
+        secret = _new_passphrase(passphrase_file, name)
+        made = party.ask_as_client(folder, name, secret, organisation or "")
     elif organisation is None or address is None:
         raise ConfigError(
             f"'{name}' needs --organisation, by which it is run, and --address HOST:PORT, where others reach"
@@ -163,6 +168,8 @@ def _report(asked: Request, path: Path) -> dict[str, Any]:
         "identity": asked.identity.hex(),
         "fingerprint": asked.fingerprint,
     }
+    if asked.client_of:
+        report["organisation"] = asked.client_of
     if (seat := asked.seat) is not None:
         from quorum.receivers import ReceiverKey
 

@@ -16,7 +16,7 @@ from typing import Any
 from alliance.config.fields import only, parse, suggest, tables, value
 from alliance.config.founding import AGREEMENT, KEYS_MAX, FoundingMember, FoundingRecord, distinct
 from alliance.config.membership import Membership
-from alliance.config.parties import Member, Party, party_lines, read_client, read_member, read_name
+from alliance.config.parties import Client, Member, party_lines, read_client, read_member, read_name
 from alliance.config.timing import DEFAULT_TIMING, Timing
 from alliance.errors import ConfigError
 from quorum import Context, QuorumSystem
@@ -50,7 +50,7 @@ class AllianceConfig:
     founding: FoundingRecord
     key: AgreementKey
     members: tuple[Member, ...]
-    clients: tuple[Party, ...]
+    clients: tuple[Client, ...]
     timing: Timing = DEFAULT_TIMING
     purpose_keys: tuple[tuple[str, AgreementKey], ...] = ()
     epoch: int = 0
@@ -104,7 +104,7 @@ class AllianceConfig:
                 return index
         raise ConfigError(f"{FILE} knows no member '{name}'{suggest(name, (m.name for m in self.members))}")
 
-    def client(self, name: str) -> Party:
+    def client(self, name: str) -> Client:
         for client in self.clients:
             if client.name == name:
                 return client
@@ -134,7 +134,8 @@ class AllianceConfig:
             if member.receiver is not None:
                 lines += member.receiver.to_lines()
         for client in self.clients:
-            lines += ["", "[[clients]]", f'name = "{client.name}"', *party_lines(client)]
+            lines += ["", "[[clients]]", f'name = "{client.name}"']
+            lines += [f'organisation = "{client.organisation}"', *party_lines(client)]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -172,6 +173,13 @@ class AllianceConfig:
         distinct("clients", "name", (client.name for client in self.clients))
         keys = [party.identity for party in (*self.members, *self.clients)]
         distinct("parties", "identity", [*keys, *(key for _, key in self.founding.operators)])
+        organisations = [name for name, _ in self.founding.operators]
+        for client in self.clients:
+            if client.organisation not in organisations:
+                raise ConfigError(
+                    f"{FILE}, clients: '{client.name}' belongs to '{client.organisation}', which runs no"
+                    f" member{suggest(client.organisation, organisations)}"
+                )
         now = tuple(FoundingMember(one.name, one.organisation, one.identity) for one in self.members)
         if now != self.founding.members:
             raise ConfigError(

@@ -84,6 +84,13 @@ class Member(Party):
         return f"{host}:{derived}"
 
 
+@dataclass(frozen=True, slots=True)
+class Client(Party):
+    """``organisation`` answers for it: its operator alone removes it, or gives it another key."""
+
+    organisation: str
+
+
 def party_lines(party: Party) -> list[str]:
     """What members and clients have in common, in TOML."""
     pem = party.certificate.public_bytes(Encoding.PEM).decode().strip()
@@ -114,10 +121,10 @@ def read_member(table: Mapping[str, Any], where: str) -> Member:
     )
 
 
-def read_client(table: Mapping[str, Any], where: str) -> Party:
+def read_client(table: Mapping[str, Any], where: str) -> Client:
     """Raises ConfigError."""
-    only(table, _PARTY_KEYS, where)
-    return Party(*read_party(table, where))
+    only(table, (*_PARTY_KEYS, "organisation"), where)
+    return Client(*read_party(table, where), read_name(table, where, "organisation"))
 
 
 def read_name(table: Mapping[str, Any], where: str, key: str = "name") -> str:

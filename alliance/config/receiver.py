@@ -15,13 +15,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from alliance.config.fields import value
-from alliance.config.framing import framed
 from alliance.errors import ConfigError
+from consensus.control.rows import receiver_statement
 
 KEY_BYTES_MAX = 4096
 """One for shared keys of 8192 bits has 3482."""
 FIELDS = ("receiver_key", "receiver_signature")
-_DOMAIN = b"alliance/v1 receiver\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Receiver:
     @staticmethod
     def statement(name: str, identity: bytes, key: bytes) -> bytes:
         """What the identity (32 bytes) of the member of this name signs."""
-        return _DOMAIN + framed(name.encode(), identity, key)
+        return receiver_statement(name, identity, key)
 
     def to_lines(self) -> list[str]:
         """In TOML, as ``read`` reads it."""

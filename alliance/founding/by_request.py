@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from alliance.config.fields import suggest
 from alliance.config.file import AllianceConfig
-from alliance.config.parties import Member
+from alliance.config.parties import Client, Member
 from alliance.errors import ConfigError
 from alliance.founding import dealer
 from alliance.founding.dealer import Progress
@@ -76,6 +77,12 @@ def check_together(requests: Mapping[str, Request], key_size: int) -> None:
                 " make their requests with --operator, for its one key"
             )
         claim("key", seat.operator, first)
+    for file, request in requests.items():
+        if request.client_of and request.client_of not in operators:
+            raise ConfigError(
+                f"{file}: '{request.client_of}' is to answer for '{request.name}', and runs no member here"
+                f"{suggest(request.client_of, operators)}"
+            )
 
 
 def plan(
@@ -119,7 +126,7 @@ def deal_to(
         founding.name,
         check(founding),
         [party for party in parties if isinstance(party, Member)],
-        [party for party in parties if not isinstance(party, Member)],
+        [party for party in parties if isinstance(party, Client)],
         {one.seat.organisation: one.seat.operator for one in members if one.seat is not None},
         [(purpose, key) for purpose, key, _ in dealt],
     )

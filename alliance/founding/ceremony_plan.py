@@ -18,7 +18,7 @@ from typing import Any
 from alliance.config.fields import hexed, only, suggest, tables, texts, value
 from alliance.config.file import ATTESTATION
 from alliance.config.founding import AGREEMENT, CREATED
-from alliance.config.parties import Member, Party, read_name
+from alliance.config.parties import Client, Member, Party, read_name
 from alliance.errors import ConfigError
 from alliance.founding import by_request
 from alliance.founding.plan import Founding, check
@@ -84,8 +84,8 @@ class CeremonyPlan:
         return tuple(party for party in self.parties if isinstance(party, Member))
 
     @property
-    def clients(self) -> tuple[Party, ...]:
-        return tuple(party for party in self.parties if not isinstance(party, Member))
+    def clients(self) -> tuple[Client, ...]:
+        return tuple(party for party in self.parties if isinstance(party, Client))
 
     @property
     def member_requests(self) -> tuple[Request, ...]:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.file import AllianceConfig
 from alliance.config.founding import AGREEMENT
-from alliance.config.parties import Member, Party
+from alliance.config.parties import Client, Member
 from alliance.founding.folders import new_folder
 from alliance.founding.outcome import assemble, write_public
 from alliance.founding.plan import Founding, check
@@ -69,7 +69,7 @@ def _found(
                 founding.member_names, founding.addresses, runs, strict=True
             )
         ],
-        [Party(name, fresh[name].identity, fresh[name].certificate) for name in founding.client_names],
+        [Client(name, fresh[name].identity, fresh[name].certificate, "") for name in founding.client_names],
         {name: operator.public_key().public_bytes_raw() for name, operator in operators.items()},
         [(purpose, key) for purpose, key, _ in dealt],
     )

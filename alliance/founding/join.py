@@ -94,7 +94,7 @@ def _own_row(config: AllianceConfig, request: Request, path: Path) -> Party:
     party = next((one for one in known if one.name == asked.name), None)
     if party is None:
         raise ConfigError(f"{path} has no {request.kind} '{asked.name}': it was founded without this request")
-    fields = ["identity", "certificate"]
+    fields = ["identity", "certificate", *(["organisation"] if request.client_of else [])]
     if request.seat is not None:
         fields += ["organisation", "address", "receiver"]
         operator = dict(config.founding.operators).get(request.seat.organisation)

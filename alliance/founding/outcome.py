@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from alliance.config.file import FILE, AllianceConfig
 from alliance.config.founding import FoundingMember, FoundingRecord
-from alliance.config.parties import Member, Party
+from alliance.config.parties import Client, Member
 from alliance.founding.folders import write_files
 from alliance.keys.channel import utc_now
 from alliance.keys.folder import public_file
@@ -21,7 +22,7 @@ def assemble(
     name: str,
     system: QuorumSystem,
     members: Sequence[Member],
-    clients: Sequence[Party],
+    clients: Sequence[Client],
     operators: Mapping[str, bytes],
     keys: Sequence[tuple[str, AgreementKey]],
     created: str | None = None,
@@ -29,8 +30,10 @@ def assemble(
     """The alliance that begins now, or began at ``created``, checked as every reader of its file checks it.
 
     ``operators`` are the Ed25519 public keys of the organisations that run members; ``keys`` are (purpose,
-    key), the agreement key first. Raises ConfigError.
+    key), the agreement key first. Clients that name no organisation belong to the first one. Raises
+    ConfigError.
     """
+    first = next(iter(operators), "")
     config = AllianceConfig(
         founding=FoundingRecord(
             name,
@@ -42,7 +45,7 @@ def assemble(
         ),
         key=keys[0][1],
         members=tuple(members),
-        clients=tuple(clients),
+        clients=tuple(replace(one, organisation=one.organisation or first) for one in clients),
         purpose_keys=tuple(keys[1:]),
     )
     return AllianceConfig.from_toml(config.to_toml())

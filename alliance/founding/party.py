@@ -23,12 +23,16 @@ from alliance.keys.sealing import require_new_passphrase
 from quorum.receivers import generate_receiver, receiver_bits
 
 
-def ask_as_client(folder: Path, name: str, passphrase: bytes) -> Request:
-    """Makes a client's keys in ``folder``, new or empty. Raises ConfigError, KeyFileError."""
-    _require_name(name)
+def ask_as_client(folder: Path, name: str, passphrase: bytes, organisation: str = "") -> Request:
+    """Makes a client's keys in ``folder``, new or empty. Raises ConfigError, KeyFileError.
+
+    ``organisation`` answers for the client; without it, the first one of the alliance will.
+    """
+    for text in (name, *([organisation] if organisation else [])):
+        _require_name(text)
     require_new_passphrase(passphrase)
     identity = Ed25519PrivateKey.generate()
-    request = request_as_client(name, identity)
+    request = request_as_client(name, identity, organisation)
     with new_folder(folder, 0o700):
         _write(folder, request, identity, passphrase)
     return request

@@ -27,7 +27,16 @@ from alliance.config import receiver as receivers
 from alliance.config.fields import only, parse, value
 from alliance.config.framing import framed
 from alliance.config.identity import certify_itself
-from alliance.config.parties import Member, Party, party_lines, read_address, read_key, read_name, read_party
+from alliance.config.parties import (
+    Client,
+    Member,
+    Party,
+    party_lines,
+    read_address,
+    read_key,
+    read_name,
+    read_party,
+)
 from alliance.config.receiver import Receiver
 from alliance.errors import ConfigError
 from alliance.keys import ed25519
@@ -39,10 +48,10 @@ SUFFIX = ".request"
 _DOMAIN = b"alliance/v1 request\x00"
 _OPERATOR_DOMAIN = b"alliance/v1 request operator\x00"
 _BASE64_WIDTH = 76
-_CLIENT_KEYS = ("format", "kind", "name", "identity", "certificate", "signature")
+_PARTY_KEYS = ("format", "kind", "name", "identity", "certificate", "signature", "organisation")
 _MEMBER_KEYS = (
-    *_CLIENT_KEYS,
-    *("organisation", "address", "operator", "opening_key", "operator_signature"),
+    *_PARTY_KEYS,
+    *("address", "operator", "opening_key", "operator_signature"),
     *receivers.FIELDS,
 )
 
@@ -64,12 +73,16 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, checked when it was read or made: ``seat`` is None for a client."""
+    """One request, checked when it was read or made: ``seat`` is None for a client.
+
+    ``client_of`` is the organisation that is to answer for a client, or empty for whoever comes first.
+    """
 
     name: str
     identity: bytes
     certificate: x509.Certificate
     seat: Seat | None
+    client_of: str = ""
     signature: bytes = field(repr=False, default=b"")
 
     @property
@@ -80,7 +93,7 @@ class Request:
     def party(self) -> Party:
         """The member or client as alliance.toml is to have it."""
         if self.seat is None:
-            return Party(self.name, self.identity, self.certificate)
+            return Client(self.name, self.identity, self.certificate, self.client_of)
         seat = self.seat
         return Member(
             self.name,
@@ -103,6 +116,8 @@ class Request:
         if (seat := self.seat) is not None:
             parts += [seat.organisation.encode(), seat.address.encode(), seat.operator, seat.opening_key]
             parts += [seat.receiver.key, seat.receiver.signature, seat.operator_signature]
+        elif self.client_of:
+            parts.append(self.client_of.encode())
         return _DOMAIN + framed(*parts)
 
     def to_toml(self) -> str:
@@ -116,6 +131,8 @@ class Request:
         ]
         if (seat := self.seat) is not None:
             lines += [f'organisation = "{seat.organisation}"', f'address = "{seat.address}"']
+        elif self.client_of:
+            lines.append(f'organisation = "{self.client_of}"')
         lines += party_lines(self.party)
         if seat is not None:
             lines += [f'operator = "{seat.operator.hex()}"', f'opening_key = "{seat.opening_key.hex()}"']
@@ -142,10 +159,12 @@ class Request:
         kind = value(table, "kind", str, where)
         if kind not in ("member", "client"):
             raise ConfigError(f"{where}: the kind is 'member' or 'client', not {kind!r:.80}")
-        only(table, _MEMBER_KEYS if kind == "member" else _CLIENT_KEYS, where)
+        only(table, _MEMBER_KEYS if kind == "member" else _PARTY_KEYS, where)
         name, identity, certificate = read_party(table, where)
         seat = _seat(table, name, identity, where) if kind == "member" else None
-        request = cls(name, identity, certificate, seat, _signature(table, "signature", where))
+        named = seat is None and "organisation" in table
+        client_of = read_name(table, where, "organisation") if named else ""
+        request = cls(name, identity, certificate, seat, client_of, _signature(table, "signature", where))
         request._verify(where)
         if request.to_toml() != text:
             raise ConfigError(
@@ -166,10 +185,10 @@ def operator_statement(organisation: str, operator: bytes, name: str, identity: 
     return _OPERATOR_DOMAIN + framed(organisation.encode(), operator, name.encode(), identity)
 
 
-def request_as_client(name: str, identity: Ed25519PrivateKey) -> Request:
-    """A client's request, signed. ``name`` as a name of parties must be."""
+def request_as_client(name: str, identity: Ed25519PrivateKey, organisation: str = "") -> Request:
+    """A client's request, signed. Names as names of parties must be; without organisation, of any."""
     public = identity.public_key().public_bytes_raw()
-    return _signed(Request(name, public, certify_itself(name, identity), None), identity)
+    return _signed(Request(name, public, certify_itself(name, identity), None, organisation), identity)
 
 
 def request_as_member(

@@ -88,7 +88,8 @@ def test_what_an_organisation_may_not_do_has_no_effect(operation: EditOperation,
 def test_epoch_operator_flips_its_address() -> None:
     """It may edit some times in a row and then has to wait, in slots or in agreed time; others are as free."""
     log = Log()
-    flips = [log.edit("org-a", SetAddress("m-a", f"m-a.example:{port}")) for port in range(1, EDITS_MAX + 2)]
+    ports = range(1, EDITS_MAX + 2)
+    flips = [log.edit("org-a", SetAddress("m-a", f"m-a.example:{port}")) for port in ports]
     assert flips[:EDITS_MAX] == [""] * EDITS_MAX
     assert "wait some minutes" in flips[EDITS_MAX]
     assert log.edit("org-b", SetAddress("m-b", "m-b.example:1")) == ""

@@ -309,6 +309,17 @@ def test_applications_of_neighbours_do_not_meet(farm: Farm) -> None:
         replace(member, address="127.0.0.1:61000").application_address("kv")
 
 
+def test_a_client_belongs_to_an_organisation_that_runs_a_member(farm: Farm, text: str) -> None:
+    first = farm.config.founding.operators[0][0]
+    assert {client.organisation for client in farm.config.clients} == {first}
+    head, tail = text.split("[[clients]]", 1)
+    refuse(
+        head + "[[clients]]" + tail.replace(f'organisation = "{first}"\n', ""), "'organisation' is missing"
+    )
+    stray = replace(farm.config.clients[0], organisation="member-11")
+    refuse(replace(farm.config, clients=(stray,)).to_toml(), "runs no member; did you mean 'member-1'")
+
+
 def test_addresses_and_clients_may_change(farm: Farm, text: str) -> None:
     moved = AllianceConfig.from_toml(swap(text, "127.0.0.1:7400", "farm.example.org:443"))
     assert moved.alliance_id == farm.config.alliance_id

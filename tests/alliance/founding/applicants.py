@@ -69,5 +69,5 @@ def applicants() -> list[Applicant]:
     return [*made[:5], replace(made[5], organisation="anna-ag", operator=made[0].operator)]
 
 
-def client(name: str) -> Request:
-    return request_as_client(name, Ed25519PrivateKey.generate())
+def client(name: str, organisation: str = "") -> Request:
+    return request_as_client(name, Ed25519PrivateKey.generate(), organisation)

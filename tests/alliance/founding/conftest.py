@@ -62,7 +62,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory, cheap_scrypt: None, stocke
         ask(homes, name)
     operator = homes / "anna" / OPERATOR
     ask(homes, "fritz", sealing.unseal_signing(sealing.read(operator), operator, PASSPHRASE))
-    party.ask_as_client(homes / CLIENT, CLIENT, PASSPHRASE)
+    party.ask_as_client(homes / CLIENT, CLIENT, PASSPHRASE, "bert-ag")
     files = [party.request_file(homes / name, name) for name in (*NAMES, CLIENT)]
     requests = by_request.read_requests(files)
     with cheaply():

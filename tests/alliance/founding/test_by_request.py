@@ -124,6 +124,10 @@ def test_requests_that_clash_by_what_they_ask_for_are_named() -> None:
     with pytest.raises(ConfigError, match=r"'attestation' must be 2 .* to 5"):
         plan(asked(members), attest=6)
     assert plan(asked(members, client("x")), attest=2).client_names == ["x"]
+    with pytest.raises(
+        ConfigError, match=r"6.request: 'bart-ag' is to answer for 'x'.* did you mean 'bert-ag'"
+    ):
+        plan(asked(members, client("x", "bart-ag")))
 
 
 def test_a_receiver_key_too_short_for_the_shared_keys_is_named() -> None:

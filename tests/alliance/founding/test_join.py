@@ -14,6 +14,7 @@ import pytest
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION, FILE, AllianceConfig
 from alliance.config.founding import AGREEMENT
+from alliance.config.parties import Client
 from alliance.errors import AllianceError, ConfigError, KeyFileError
 from alliance.founding import by_request, dealer
 from alliance.founding.by_request import DEALING_FILE
@@ -216,6 +217,17 @@ def _other_operator(config: AllianceConfig) -> AllianceConfig:
     (name, _), *rest = config.founding.operators
     operators = ((name, bytes.fromhex("d7" * 32)), *rest)
     return replace(config, founding=replace(config.founding, operators=operators))
+
+
+def test_a_client_joins_under_the_organisation_that_it_asked_for(founded: Founded, tmp_path: Path) -> None:
+    assert founded.config.client(CLIENT).organisation == "bert-ag"
+    public = altered(founded, tmp_path, lambda config: replace(config, clients=(_of_anna(config),)))
+    with pytest.raises(ConfigError, match=f"the organisation of '{CLIENT}' is not as requested"):
+        join(Path(shutil.copytree(founded.homes / CLIENT, tmp_path / CLIENT)), public, PASSPHRASE)
+
+
+def _of_anna(config: AllianceConfig) -> Client:
+    return replace(config.client(CLIENT), organisation="anna-ag")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from alliance.config.identity import certify_itself
-from alliance.config.parties import Member
+from alliance.config.parties import Client, Member
 from alliance.errors import ConfigError
 from alliance.founding import request as requests
 from alliance.founding.request import FILE_BYTES_MAX, Request, Seat, grouped
@@ -41,9 +41,11 @@ def test_what_is_written_is_read_again(anna: Applicant) -> None:
     assert isinstance(read.party, Member)
     assert read.party.receiver is not None
     assert ReceiverKey.from_bytes(read.party.receiver.key) == anna.receiver.key
-    asks = client("carola")
-    assert Request.from_toml(asks.to_toml(), "carola.request") == asks
-    assert (asks.kind, asks.seat) == ("client", None)
+    for asks in (client("carola"), client("carola", "anna-ag")):
+        assert Request.from_toml(asks.to_toml(), "carola.request") == asks
+        assert (asks.kind, asks.seat) == ("client", None)
+        assert isinstance(asks.party, Client)
+        assert asks.party.organisation == asks.client_of
 
 
 def test_the_fingerprint_is_what_sha256sum_says_and_is_read_out_in_groups(anna: Applicant) -> None:
