@@ -4,7 +4,7 @@ Layout, big-endian and of fixed width::
 
     "alliance/v1" 0x00 | tag u8 | alliance_id[32] | epoch u64 | fields
 
-The tag separates purposes, the alliance id and the epoch separate alliances and generations of keys, so
+The tag separates purposes, the alliance id and the epoch separate alliances and generations of members, so
 a signature on one statement is never a signature on another. Serialisations (protobuf, JSON) are never
 signed: they are not canonical. The encodings are frozen by fixtures in the tests. ``tags`` is the registry of
 the tags: those that a quorum signs jointly, and those that one party signs with its own Ed25519 key.
@@ -40,7 +40,7 @@ def _require_u64(name: str, value: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every statement of one alliance and key generation has in common.
+    """What every statement of one alliance and generation of its members has in common.
 
     ``alliance_id`` is 32 bytes, ``epoch`` 0 to 2^64-1. Raises InvalidStatement.
     """
@@ -142,6 +142,41 @@ class ReplyStatement(_Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class MembershipStatement(_Statement):
+    """From after ``slot`` on the members, clients and addresses are those of ``config_digest``.
+
+    Signed in the epoch that has decided so. ``next_epoch`` is the one after it, and ``slot`` its own last; or
+    it is the same epoch, of which ``revision`` begins. ``root`` is that of the log up to the slot.
+    ``state_digest``, at the end of an epoch, is the ordering state's: the certificate is that of a checkpoint
+    as well; within an epoch it is 32 zero bytes.
+    """
+
+    TAG: ClassVar[Tag] = Tag.MEMBERSHIP
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQQ32s32s32s")
+    next_epoch: int
+    revision: int
+    slot: int
+    root: bytes
+    state_digest: bytes
+    config_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReadyStatement(_Statement):
+    """The signer, a member of the next epoch, holds shares of all keys from the dealings of this transcript.
+
+    Signed in the next epoch, with those shares. ``change_digest`` is that of the change of members,
+    ``attempt`` counts its dealings, ``transcript_digest`` covers those that were taken, in order.
+    """
+
+    TAG: ClassVar[Tag] = Tag.EPOCH_READY
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">32sQ32s")
+    change_digest: bytes
+    attempt: int
+    transcript_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ProposeStatement(_Statement):
     """The leader of ``view`` gives ``slot`` to a batch; ``root`` is that of the log up to it."""
 
@@ -233,7 +268,13 @@ class GreetingStatement(_Statement):
 
 
 JointStatement: TypeAlias = (
-    AcceptedStatement | SuspectStatement | ProgressStatement | CheckpointStatement | ReplyStatement
+    AcceptedStatement
+    | SuspectStatement
+    | ProgressStatement
+    | CheckpointStatement
+    | ReplyStatement
+    | MembershipStatement
+    | EpochReadyStatement
 )
 _JOINT: dict[int, type[JointStatement]] = {
     kind.TAG: kind
@@ -243,6 +284,8 @@ _JOINT: dict[int, type[JointStatement]] = {
         ProgressStatement,
         CheckpointStatement,
         ReplyStatement,
+        MembershipStatement,
+        EpochReadyStatement,
     )
 }
 

@@ -13,6 +13,7 @@ Members count from 0, share indices from 1 (0 is the secret's place on the polyn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import shoup_rsa
 from quorum.endorsement import Endorsement, VerifiedEndorsement
@@ -86,18 +87,31 @@ def deal_key(
 
 
 class ThresholdRsaScheme:
-    """Certificates under a Shoup-shared RSA key: as long as its modulus, whatever the quorum's size."""
+    """Certificates under a Shoup-shared RSA key: as long as its modulus, whatever the quorum's size.
+
+    What shoup_rsa calls a key's epoch counts dealings. An epoch of the alliance may begin without one, with
+    the shares of the epoch before; and whatever the dealing, modulus and public exponent stay. So a
+    certificate of any epoch is checked with the key of any dealing, in the epoch that it names:
+    ``scheme.in_epoch(certificate.epoch)``. Whose shares combine is another matter: those of one dealing do,
+    on statements of one epoch.
+    """
 
     def __init__(self, key: AgreementKey, context: Context) -> None:
-        """Raises ValueError when the key is of another epoch than the context."""
-        if key.epoch != context.epoch:
-            raise ValueError(f"the key is of epoch {key.epoch}, the alliance in epoch {context.epoch}")
         self.key = key
         self._context = context
 
     @property
     def context(self) -> Context:
         return self._context
+
+    @property
+    def dealing(self) -> int:
+        """Which shares of the key combine: those of this dealing."""
+        return self.key.epoch
+
+    def in_epoch(self, epoch: int) -> ThresholdRsaScheme:
+        """The same key for the statements of another epoch, 0 to 2^64-1. Raises InvalidStatement."""
+        return ThresholdRsaScheme(self.key, replace(self._context, epoch=epoch))
 
     @property
     def threshold(self) -> int:

@@ -4,8 +4,9 @@ A share costs milliseconds of arithmetic that no Python thread could do beside a
 that talks to the world never holds the secret. The signer is a second line of defence, too: it endorses
 only statements of its own alliance and epoch, and never two different roots for one view and slot.
 
-A signer holds one key. With the agreement key it endorses what members agree on and never a reply; with the
-attestation key, for the application beside the server, replies and nothing else.
+A signer holds one key, for one epoch. With the agreement key it endorses what members agree on and never a
+reply; with the attestation key, for the application beside the server, replies and nothing else. That its
+member holds its shares of an epoch it says with every key.
 
 Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase, answered
 by status and text; then requests ``proven u8 | statement bytes``, answered in order by
@@ -32,8 +33,10 @@ from quorum import (
     CheckpointStatement,
     Context,
     Endorser,
+    EpochReadyStatement,
     InvalidStatement,
     JointStatement,
+    MembershipStatement,
     ProgressStatement,
     ReplyStatement,
     SuspectStatement,
@@ -52,14 +55,15 @@ class Answer(Protocol):
 
 
 class SigningGuard:
-    """Remembers what was endorsed with the agreement key about each slot, view and checkpoint.
+    """Remembers what was endorsed with the agreement key about each slot, view, checkpoint and membership.
 
-    Refuses a second, contradicting statement, and the statements of other purposes.
+    Refuses a second, contradicting statement, and the statements of other purposes and of other epochs.
     """
 
     def __init__(self, context: Context) -> None:
+        self._epoch = context.epoch
         self._head = context.frame(0, b"")
-        self._said: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
+        self._said: OrderedDict[tuple[int | bytes, ...], bytes] = OrderedDict()
 
     def judge(self, message: bytes) -> None:
         """Raises InvalidStatement when these bytes must not be endorsed."""
@@ -79,12 +83,24 @@ class SigningGuard:
                 self._keep_to(
                     (statement.TAG, slot), root + digest, f"state for the checkpoint at slot {slot}"
                 )
+            case MembershipStatement(next_epoch, revision):
+                if (next_epoch, revision > 0) not in ((self._epoch, True), (self._epoch + 1, False)):
+                    raise InvalidStatement("a membership that cannot follow upon this epoch")
+                what = f"membership for epoch {next_epoch}, revision {revision}"
+                self._keep_to((statement.TAG, next_epoch, revision), statement.fields(), what)
+            case EpochReadyStatement():
+                self._judge_ready(statement)
             case SuspectStatement():
                 pass
             case _:
                 raise InvalidStatement("the agreement key does not sign this")
 
-    def _keep_to(self, about: tuple[int, ...], content: bytes, name: str) -> None:
+    def _judge_ready(self, statement: EpochReadyStatement) -> None:
+        change, attempt = statement.change_digest, statement.attempt
+        what = f"transcript for attempt {attempt} of the change {change.hex()[:16]}"
+        self._keep_to((statement.TAG, change, attempt), statement.transcript_digest, what)
+
+    def _keep_to(self, about: tuple[int | bytes, ...], content: bytes, name: str) -> None:
         if self._said.setdefault(about, content) != content:
             raise InvalidStatement(f"another {name} was endorsed")
         if len(self._said) > REMEMBERED_MAX:
@@ -92,10 +108,12 @@ class SigningGuard:
 
 
 class AttestationGuard(SigningGuard):
-    """The same for the attestation key: replies, and nothing else."""
+    """The same for the attestation key: replies, and that the share is there."""
 
     def _judge(self, statement: JointStatement) -> None:
-        if not isinstance(statement, ReplyStatement):
+        if isinstance(statement, EpochReadyStatement):
+            self._judge_ready(statement)
+        elif not isinstance(statement, ReplyStatement):
             raise InvalidStatement("the attestation key signs replies only")
 
 

@@ -31,6 +31,8 @@ from quorum import (
     AcceptedStatement,
     CheckpointStatement,
     Endorsement,
+    EpochReadyStatement,
+    MembershipStatement,
     ProgressStatement,
     QuorumCertificate,
     ReplyStatement,
@@ -65,6 +67,8 @@ statements = (
     | st.builds(ProgressStatement, u64, digests)
     | st.builds(CheckpointStatement, u64, digests, digests)
     | st.builds(ReplyStatement, u64, u64, digests)
+    | st.builds(MembershipStatement, u64, u64, u64, digests, digests, digests)
+    | st.builds(EpochReadyStatement, digests, u64, digests)
 )
 certificates = st.builds(QuorumCertificate, u64, statements, shares)
 positions = st.lists(st.integers(0, SLOT_MAX), min_size=4, max_size=4).map(sorted)

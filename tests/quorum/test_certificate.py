@@ -13,9 +13,11 @@ from quorum import (
     Context,
     DecisionCertificate,
     Endorsement,
+    EpochReadyStatement,
     InvalidCertificate,
     InvalidStatement,
     JointStatement,
+    MembershipStatement,
     ProgressStatement,
     QuorumCertificate,
     ReplyStatement,
@@ -33,6 +35,12 @@ FROZEN = [
     (ProgressStatement(6, A), "05", "0000000000000006" + "aa" * 32),
     (CheckpointStatement(7, A, B), "06", "0000000000000007" + "aa" * 32 + "bb" * 32),
     (ReplyStatement(6, 7, B), "07", "00000000000000060000000000000007" + "bb" * 32),
+    (
+        MembershipStatement(5, 6, 7, A, B, B),
+        "08",
+        "000000000000000500000000000000060000000000000007" + "aa" * 32 + "bb" * 64,
+    ),
+    (EpochReadyStatement(A, 6, B), "0a", "aa" * 32 + "0000000000000006" + "bb" * 32),
 ]
 
 
@@ -51,7 +59,7 @@ def test_what_ends_within_its_statement_is_no_certificate(length: int) -> None:
         QuorumCertificate.decode(encoded[:length])
 
 
-@pytest.mark.parametrize("tag", [0, 2, 8, 0x10, 0x40, 0x41, 255])
+@pytest.mark.parametrize("tag", [0, 2, 9, 0x10, 0x40, 0x41, 255])
 def test_a_certificate_has_the_tag_of_what_a_quorum_signs(tag: int) -> None:
     with pytest.raises(InvalidStatement, match="no quorum signs"):
         QuorumCertificate.decode(bytes([tag]) + bytes(200))
@@ -89,6 +97,8 @@ def test_a_decision_certificate_says_what_its_statement_says() -> None:
         ProgressStatement(3, DIGEST),
         CheckpointStatement(7, DIGEST, DIGEST),
         ReplyStatement(7, 1, DIGEST),
+        MembershipStatement(1, 0, 7, DIGEST, DIGEST, DIGEST),
+        EpochReadyStatement(DIGEST, 0, DIGEST),
     ],
     ids=lambda statement: type(statement).__name__,
 )

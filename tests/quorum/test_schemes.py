@@ -234,13 +234,32 @@ def test_every_quorum_gives_the_same_rsa_signature_and_unproven_shares_accuse_no
         alliance.scheme.verify_endorsement(alliance.endorse(0))
 
 
-def test_a_key_of_another_epoch_is_not_taken_for_ours() -> None:
-    import shoup_rsa
+@pytest.mark.parametrize("deal", [threshold_rsa, composite_rsa])
+def test_the_shares_of_one_dealing_serve_epoch_after_epoch(deal: Callable[[], Alliance]) -> None:
+    """An epoch that begins without a new dealing: the same shares, new statements, and none of the old."""
     from quorum.threshold_rsa import ThresholdRsaScheme
 
-    deal = shoup_rsa.generate_threshold_key(6, 5, 1, 512, epoch=1, insecure_small_key=True)
-    with pytest.raises(ValueError, match="epoch"):
-        ThresholdRsaScheme(deal.public_key, Context(bytes(32), 2))
+    alliance = deal()
+    now = alliance.scheme
+    assert isinstance(now, ThresholdRsaScheme)
+    later = now.in_epoch(CONTEXT.epoch + 4)
+    assert (now.dealing, later.dealing) == (3, 3)
+    assert later.context == Context(CONTEXT.alliance_id, 7)
+    message = STATEMENT.encode(later.context)
+    shares = [
+        Endorsement(STATEMENT, member, one.endorse(message, proven=True))
+        for member, one in enumerate(alliance.endorsers)
+    ]
+    old, new = combine(now, alliance.all()), combine(later, shares[1:])
+    for certificate, other in ((old, later), (new, now)):
+        certificate.verify(now.in_epoch(certificate.epoch))
+        certificate.verify(later.in_epoch(certificate.epoch))
+        with pytest.raises(InvalidCertificate, match=f"of epoch {certificate.epoch}, not of epoch"):
+            certificate.verify(other)
+        with pytest.raises(InvalidCertificate):
+            replace(certificate, epoch=other.context.epoch).verify(other)
+    with pytest.raises(CombineFailed):
+        combine(later, [*shares[:4], alliance.endorse(4)])
 
 
 def test_a_wrong_key_is_told_from_wrong_shares(monkeypatch: pytest.MonkeyPatch) -> None:

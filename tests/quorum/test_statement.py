@@ -10,10 +10,12 @@ from quorum import (
     CheckpointStatement,
     Context,
     ControlStatement,
+    EpochReadyStatement,
     GreetingStatement,
     IndividualStatement,
     InvalidStatement,
     JointStatement,
+    MembershipStatement,
     NewViewStatement,
     ProgressStatement,
     ProposeStatement,
@@ -29,8 +31,8 @@ from quorum import (
 CONTEXT = Context(bytes(range(32)), 0x0102030405060708)
 HEAD = b"alliance/v1\x00".hex() + "%02x" + bytes(range(32)).hex() + "0102030405060708"
 HEAD_OF_ANY_EPOCH = HEAD[:-16] + "0" * 16
-A, B = b"\xaa" * 32, b"\xbb" * 32
-SIX, SEVEN = "0000000000000006", "0000000000000007"
+A, B, C = b"\xaa" * 32, b"\xbb" * 32, b"\xcc" * 32
+FIVE, SIX, SEVEN = "0000000000000005", "0000000000000006", "0000000000000007"
 
 FROZEN = [
     (AcceptedStatement(6, 7, A), 0x01, SIX + SEVEN + "aa" * 32),
@@ -38,12 +40,18 @@ FROZEN = [
     (ProgressStatement(6, A), 0x05, SIX + "aa" * 32),
     (CheckpointStatement(7, A, B), 0x06, SEVEN + "aa" * 32 + "bb" * 32),
     (ReplyStatement(6, 7, B), 0x07, SIX + SEVEN + "bb" * 32),
+    (
+        MembershipStatement(5, 6, 7, A, B, C),
+        0x08,
+        FIVE + SIX + SEVEN + "aa" * 32 + "bb" * 32 + "cc" * 32,
+    ),
+    (EpochReadyStatement(A, 6, B), 0x0A, "aa" * 32 + SIX + "bb" * 32),
     (ProposeStatement(6, 7, A, B), 0x40, SIX + SEVEN + "aa" * 32 + "bb" * 32),
     (VoteStatement(6, 7, A), 0x41, SIX + SEVEN + "aa" * 32),
     (ReportStatement(6, A), 0x42, SIX + "aa" * 32),
     (NewViewStatement(6, A), 0x43, SIX + "aa" * 32),
     (SubmissionStatement(A, 6, B), 0x44, "aa" * 32 + SIX + "bb" * 32),
-    (GreetingStatement(5, 6, 7, A), 0x45, "0000000000000005" + SIX + SEVEN + "aa" * 32),
+    (GreetingStatement(5, 6, 7, A), 0x45, FIVE + SIX + SEVEN + "aa" * 32),
     (ControlStatement(A), 0x46, "aa" * 32),
 ]
 JOINT = [(statement, tag, fields) for statement, tag, fields in FROZEN if tag < 0x40]
@@ -115,7 +123,7 @@ def test_what_no_member_signs_alone_is_no_statement_of_one(tag: int) -> None:
         decode_individual(tag, bytes(56))
 
 
-@pytest.mark.parametrize("tag", [0, 2, 3, 8, 0x40, 0x41, 0x44, 255])
+@pytest.mark.parametrize("tag", [0, 2, 3, 9, 0x40, 0x41, 0x44, 255])
 def test_what_a_quorum_never_signs_is_no_joint_statement(tag: int) -> None:
     with pytest.raises(InvalidStatement):
         decode_joint(tag, bytes(48))

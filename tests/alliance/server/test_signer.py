@@ -9,22 +9,26 @@ import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alliance.errors import KeyFileError, SignerError
 from alliance.server import signer as module
-from alliance.server.signer import Signer, SigningGuard
+from alliance.server.signer import AttestationGuard, Signer, SigningGuard
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
     Context,
     Endorsement,
+    EpochReadyStatement,
     InvalidStatement,
     JointStatement,
+    MembershipStatement,
     ProgressStatement,
     ProposeStatement,
+    ReplyStatement,
     SubmissionStatement,
     SuspectStatement,
     VoteStatement,
@@ -99,6 +103,45 @@ def test_a_second_new_view_or_state_is_refused(context: Context) -> None:
         with pytest.raises(InvalidStatement, match="another"):
             guard.judge(other.encode(context))
     guard.judge(ProgressStatement(4, OTHER_ROOT).encode(context))
+
+
+def test_one_membership_follows_upon_another(context: Context) -> None:
+    """What begins is the next epoch, or the next revision of this one; and only once."""
+    now, guard = Context(context.alliance_id, 4), SigningGuard(Context(context.alliance_id, 4))
+    for epoch, revision in ((4, 1), (4, 2), (5, 0)):
+        first = MembershipStatement(epoch, revision, 9, ROOT, ROOT, ROOT)
+        guard.judge(first.encode(now))
+        guard.judge(first.encode(now))
+        for field in ("slot", "root", "state_digest", "config_digest"):
+            other = replace(first, **{field: 8 if field == "slot" else OTHER_ROOT})
+            with pytest.raises(InvalidStatement, match=f"membership for epoch {epoch}, revision {revision}"):
+                guard.judge(other.encode(now))
+    for epoch, revision in ((3, 0), (4, 0), (5, 1), (6, 0), (0, 1)):
+        with pytest.raises(InvalidStatement, match="cannot follow upon this epoch"):
+            guard.judge(MembershipStatement(epoch, revision, 9, ROOT, ROOT, ROOT).encode(now))
+
+
+@pytest.mark.parametrize("kind", [SigningGuard, AttestationGuard])
+def test_a_member_is_ready_for_one_transcript_of_an_attempt(
+    kind: type[SigningGuard], context: Context
+) -> None:
+    guard = kind(context)
+    for change, attempt in ((ROOT, 0), (ROOT, 1), (OTHER_ROOT, 0)):
+        guard.judge(EpochReadyStatement(change, attempt, ROOT).encode(context))
+        guard.judge(EpochReadyStatement(change, attempt, ROOT).encode(context))
+        with pytest.raises(InvalidStatement, match=f"transcript for attempt {attempt}"):
+            guard.judge(EpochReadyStatement(change, attempt, OTHER_ROOT).encode(context))
+
+
+def test_the_attestation_key_has_no_say_in_memberships(context: Context) -> None:
+    guard = AttestationGuard(context)
+    guard.judge(ReplyStatement(1, 1, ROOT).encode(context))
+    for statement in (
+        MembershipStatement(context.epoch + 1, 0, 9, ROOT, ROOT, ROOT),
+        AcceptedStatement(0, 1, ROOT),
+    ):
+        with pytest.raises(InvalidStatement, match="signs replies only"):
+            guard.judge(statement.encode(context))
 
 
 def test_the_memory_of_the_conscience_is_bounded(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
