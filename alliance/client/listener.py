@@ -248,7 +248,7 @@ class Listener:
         if frame.first_slot != self._next:
             raise ServerLied(f"the frame does not begin at slot {self._next}")
         certificate = DecisionCertificate.of(frame.certificate)
-        certificate.verify(self._scheme)
+        certificate.verify(self._scheme.in_epoch(certificate.epoch))
         try:
             base = self._frontier
             if base is None:

@@ -292,7 +292,7 @@ class Submitter:
                 continue
             if certificate is None:
                 certificate = decode_decision(outcomes.certificate)
-                certificate.verify(self._scheme)
+                certificate.verify(self._scheme.in_epoch(certificate.epoch))
                 self._follow_leader(certificate)
             place = outcome.placement
             placement = Placement(

@@ -53,8 +53,7 @@ class ExecutionClient:
         self.consensus = client
         self.application = require_name(application)
         self.config = client.config
-        self.context = client.config.context  # made of all keys at each call, so once
-        self.scheme = client.config.attestation
+        self.scheme = client.config.attestation  # made of all keys at each call, so once
         self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
         self.fingerprint = key_fingerprint(self.attestation_key)
         self._channels = Channels(client.credentials)
@@ -197,7 +196,11 @@ class ExecutionClient:
 
 
 class _Collection:
-    """The answers to one command: outcomes as they were told, and who gave a share on each."""
+    """The answers to one command: outcomes as they were told, in which epoch, and who gave a share on each.
+
+    An executor signs in the epoch that it is in, whatever the slot. So while members change, the shares on
+    one outcome may be of two epochs; they do not combine, and who is asked again signs in the newer one.
+    """
 
     def __init__(self, client: ExecutionClient, receipt: Receipt) -> None:
         self.slot = receipt.slot
@@ -205,11 +208,13 @@ class _Collection:
         self._receipt = receipt
         self._scheme = client.scheme
         self._proven = False
-        self._groups: dict[Outcome, dict[int, bytes]] = {}
+        self._groups: dict[tuple[int, Outcome], dict[int, bytes]] = {}
         self._statements: dict[Outcome, ReplyStatement] = {}
 
     def wants(self, member: int) -> bool:
-        return not any(member in shares for shares in self._groups.values())
+        """Not who has answered, unless in an earlier epoch than another one."""
+        newest = max((epoch for epoch, _ in self._groups), default=0)
+        return not any(member in held for (epoch, _), held in self._groups.items() if epoch == newest)
 
     async def ask(self, member: int) -> bool:
         """Whether this executor gave an answer that may count."""
@@ -236,13 +241,17 @@ class _Collection:
         if said is None or outcome is None or not 0 < len(said.share) <= SHARE_BYTES_MAX:
             return False
         if proven:
+            endorsement = Endorsement(self._statements[outcome], member, said.share)
             try:
-                self._scheme.verify_endorsement(Endorsement(self._statements[outcome], member, said.share))
+                self._scheme.in_epoch(said.epoch).verify_endorsement(endorsement)
             except InvalidEndorsement:
                 return False
         elif self._proven:
             return False  # it was asked before proofs were needed
-        self._groups.setdefault(outcome, {})[member] = said.share
+        self._groups = {group: held for group, held in self._groups.items() if held.keys() != {member}}
+        for held in self._groups.values():
+            held.pop(member, None)
+        self._groups.setdefault((said.epoch, outcome), {})[member] = said.share
         return True
 
     def _outcome(self, said: pb.SignedOutcome) -> Outcome | None:
@@ -274,18 +283,19 @@ class _Collection:
 
     def combined(self) -> Reply | None:
         """The reply, when enough executors gave one answer. After a bad share, all are asked for proofs."""
-        for outcome, shares in self._groups.items():
+        for (epoch, outcome), shares in self._groups.items():
             if len(shares) < self._scheme.threshold:
                 continue
+            scheme = self._scheme.in_epoch(epoch)
             statement = self._statements[outcome]
             endorsements = [Endorsement(statement, member, share) for member, share in shares.items()]
             try:
-                signature = self._scheme.combine(endorsements)
+                signature = scheme.combine(endorsements)
             except CombineFailed:
                 self._proven = True
                 self._groups.clear()
                 return None
-            return Reply(self._client.context, outcome, signature, self._client.fingerprint)
+            return Reply(scheme.context, outcome, signature, self._client.fingerprint)
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,28 @@ def test_an_honest_server_tells_the_log_with_its_proofs(
             assert (receipt.slot, receipt.position, receipt.command_index) == told([entry])[0][:3]
 
     run(scenario())
+
+
+def test_epoch_listener_reads_a_log_of_later_members(farm: Farm, tmp_path: Path, run: Run) -> None:
+    """Whose alliance.toml is of an earlier epoch: the public key is the same."""
+    later = replace(farm, config=replace(farm.config, epoch=3))
+    chain = Chain(later).grow(SLOTS)
+    office = Office(tmp_path / "journal.sqlite", chain)
+    office.tell_all()
+    key = load_public_key(farm.config.key.to_pem())
+
+    async def scenario() -> None:
+        async with listening(farm, {0: office}) as client:
+            entries = await collect(client)
+        assert told(entries) == truth(chain)
+        receipt = entries[-1].receipt()
+        receipt.verify(key)
+        assert receipt.context.epoch == 3
+
+    try:
+        run(scenario())
+    finally:
+        office.journal.close()
 
 
 @pytest.mark.parametrize("until", [1, 5, 19])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,25 @@ def test_an_honest_server_gives_a_receipt_for_every_command(
         assert len(office.posted) == 4
 
     run(scenario())
+
+
+def test_receipts_of_later_members_are_taken(
+    farm: Farm, world: World, tmp_path: Path, key: RSAPublicKey, run: Run
+) -> None:
+    """Whose alliance.toml is of an earlier epoch: the public key is the same."""
+    later = replace(farm, config=replace(farm.config, epoch=3))
+    office = Office(tmp_path / "journal.sqlite", Chain(later))
+
+    async def scenario() -> None:
+        async with world.client({0: office}) as client:
+            receipts = await client.submit(client.sign([b"one"]), 20.0)
+            true(receipts, [b"one"], key)
+            assert receipts[0].context.epoch == 3
+
+    try:
+        run(scenario())
+    finally:
+        office.journal.close()
 
 
 def test_servers_that_are_down_are_passed_over(

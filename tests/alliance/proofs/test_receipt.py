@@ -24,7 +24,7 @@ from alliance.errors import InvalidReceipt
 from alliance.proofs.receipt import RECEIPT_BYTES_MAX, Receipt, key_fingerprint, load_public_key
 from alliance.proofs.votes import Vote
 from benchmarks.receipts import Specimen, microseconds, specimen
-from quorum import Context, VoteStatement
+from quorum import Context, DecisionCertificate, VoteStatement
 from tests.alliance.farm import Chain, Farm
 from verifiable_log.limits import COMMAND_BYTES_MAX, SUBMISSION_COMMANDS_MAX
 
@@ -339,6 +339,23 @@ def test_votes_are_kept_and_checked(farm: Farm, receipt: Receipt, key: RSAPublic
         again.verify(key)
         again.verify(key, identities(farm))
     receipt.verify(key, identities(farm))
+
+
+def test_epoch_receipt_of_0_in_5(farm: Farm, key: RSAPublicKey) -> None:
+    """A receipt verifies for ever, and says which epoch's members vouch for it: also for older slots."""
+    chain = Chain(farm).grow(3)
+    old = chain.receipt(2, 0, 0, 3)
+    later = replace(farm.config.context, epoch=5)
+    accepted = old.certificate.statement
+    signed = DecisionCertificate.of(farm.certify(accepted, later))
+    new = replace(old, certificate=signed)
+    for receipt, epoch, context in ((old, 0, old.context), (new, 5, later)):
+        again = Receipt.from_json(voted(farm, receipt, 0, 2, context=context).to_json())
+        again.verify(key)
+        again.verify(key, identities(farm))
+        assert again.context.epoch == epoch
+        with pytest.raises(InvalidReceipt, match="the signature does not fit"):
+            replace(receipt, certificate=replace(receipt.certificate, epoch=5 - epoch)).verify(key)
 
 
 def test_every_vote_that_is_there_has_to_be_right(farm: Farm, receipt: Receipt, key: RSAPublicKey) -> None:
