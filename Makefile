@@ -7,6 +7,8 @@ SETUP_DEV := $(VENV)/.alliance-dev
 SETUP_BENCH := $(VENV)/.alliance-bench
 SETUP_DOCS := $(VENV)/.alliance-docs
 WORKERS ?= 2
+# Tests and campaigns start hundreds of processes, and each would compile all that it imports: 1.5 s, not 0.5 s.
+export PYTHONDONTWRITEBYTECODE :=
 # What is tested within one process, or nearly so; no campaign.
 UNITS := $(addprefix tests/,alliance checks consensus execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
