@@ -160,7 +160,7 @@ class Member:
         service, _, method = _METHOD[1:].rpartition("/")
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
         server.add_secure_port(
-            self.config.members[self.me].address, server_credentials(self.config, self.mine)
+            self.config.members[self.me].address, server_credentials(identities, self.mine)
         )
         await server.start()
         return server

@@ -31,6 +31,7 @@ from alliance.client.race import STAGGER_SECONDS
 from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
 from alliance.config import file as config_file
+from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Answer, Membership
 from alliance.errors import Unreachable
@@ -94,7 +95,7 @@ class Client:
     def __init__(self, config: AllianceConfig, credentials: Credentials, folder: Path) -> None:
         """Raises RuntimeError in a process that was forked from one that had used gRPC."""
         self.life = Life()
-        self.config = config
+        self.directory = Directory(config)
         self.public_key = load_public_key(config.key.to_pem())
         self.credentials = credentials
         self.newest_membership = config.membership
@@ -111,6 +112,11 @@ class Client:
             self._fingerprint,
         )
         self._proposals = Proposals(self._submitter)
+
+    @property
+    def config(self) -> AllianceConfig:
+        """The newest that this client knows: members and clients change while it runs."""
+        return self.directory.config
 
     async def __aenter__(self) -> Client:
         return self

@@ -57,6 +57,10 @@ class EvidenceFolder:
                 self._try(name, match[1])
                 self.counts[match[1]] += 1
 
+    def update(self, config: AllianceConfig) -> None:
+        """A revision: it has the clients that evidence may be against from now on."""
+        self._config = config
+
     def keep(self, culprit: str, evidence: Evidence | TwoSubmissions, decided: DecidedLog) -> Path | None:
         """The new file, durable; None if there is one of this offence already, or enough, or it failed."""
         name = f"{culprit}.{_offence(evidence)}.json"

@@ -21,7 +21,7 @@ import grpc.aio
 
 import alliance.client as consensus
 from alliance.client.arguments import command_bytes, seconds
-from alliance.config.file import ATTESTATION
+from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.errors import Unreachable
 from alliance.execution.errors import CommandRefused, ReplyMissing
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
@@ -52,12 +52,16 @@ class ExecutionClient:
         """Raises ConfigError when the alliance has no attestation key."""
         self.consensus = client
         self.application = require_name(application)
-        self.config = client.config
         self.scheme = client.config.attestation  # made of all keys at each call, so once
         self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
         self.fingerprint = key_fingerprint(self.attestation_key)
         self._channels = Channels(client.credentials)
         self._late_until: dict[int, float] = {}
+
+    @property
+    def config(self) -> AllianceConfig:
+        """As the client knows it now."""
+        return self.consensus.config
 
     async def __aenter__(self) -> ExecutionClient:
         return self

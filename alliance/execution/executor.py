@@ -18,6 +18,7 @@ import grpc.aio
 
 from alliance.client.listener import Listener
 from alliance.config import file as config_file
+from alliance.config.directory import Directory
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.config.membership import Answer
 from alliance.errors import PortTaken, StateDiverged, StateError, Unreachable
@@ -29,7 +30,8 @@ from alliance.execution.state_file import StateFile, running
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
-from alliance.net.channels import Channels, bind, parser, server_credentials
+from alliance.net.channels import Channels, parser
+from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import together
 from alliance.pb import application_pb2 as pb
 from alliance.pb import application_pb2_grpc
@@ -59,7 +61,7 @@ class Executor:
         machine: StateMachine,
     ) -> None:
         """Reads the saved state. Raises StateError, and ConfigError without an attestation key."""
-        self._config = config
+        self.directory = Directory(config)
         self._me = me
         self._credentials = credentials
         self._folder = folder
@@ -75,14 +77,17 @@ class Executor:
                 f" {application}.lock, and the state is built anew from the log"
             ) from None
         self._saved = self.runner.slot
-        self._service = ApplicationService(config, application, self.runner, self)
+        self._admission = Admission(config, CALLS_PER_HOLDER_MAX)
+        self._endpoints = Endpoints(self._admission, credentials, self._equip)
+        self._service = ApplicationService(
+            self.directory, self._admission.identities, application, self.runner, self
+        )
+        self.directory.follow(self._admission.update)
         self._signer = Signer(config.context, self._endorsed, ATTESTATION)
         self._asked: dict[tuple[JointStatement, bool], asyncio.Future[bytes | None]] = {}
         self._shares: OrderedDict[tuple[JointStatement, bool], bytes] = OrderedDict()
         self._channels = Channels(credentials)
         self._accused: set[int] = set()
-        self._admission = Admission(config, CALLS_PER_HOLDER_MAX)
-        self._grpc: grpc.aio.Server | None = None
 
     @classmethod
     def open(cls, folder: Path, application: str, machine: StateMachine, passphrase: bytes) -> Executor:
@@ -106,18 +111,25 @@ class Executor:
         Raises KeyFileError, SignerError or PortTaken.
         """
         await self._signer.start(self._folder, passphrase)
-        server = self._admission.server()
-        application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
-        where = address or self._config.members[self._me].application_address(self._application)
-        if not bind(server, where, server_credentials(self._config, self._credentials)):
+        where = address or self._where(self._config)
+        if not await self._endpoints.open(where):
             raise PortTaken(
                 f"{where} cannot be listened on: {self._who_is_at(where)}; give one of the two another"
                 f" address under 'applications' of {self.name} in every alliance.toml"
             )
-        await server.start()
-        self._admission.start(where)
-        self._grpc = server
+        if address is None:  # else its address leads here in a way that this process does not know
+            self.directory.follow(lambda now: self._endpoints.follow(self._where(now)))
         return where
+
+    def _where(self, config: AllianceConfig) -> str:
+        return config.members[self._me].application_address(self._application)
+
+    def _equip(self, server: grpc.aio.Server) -> None:
+        application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
+
+    @property
+    def _config(self) -> AllianceConfig:
+        return self.directory.config
 
     def _who_is_at(self, where: str) -> str:
         """Another application of this member that listens there, if it is one."""
@@ -128,13 +140,16 @@ class Executor:
 
     async def run(self) -> None:
         """Executes until cancelled. Raises StateDiverged, StateError or SignerError."""
-        await together(follow=self._follow(), signer=self._signer.run(), compare=self._compare())
+        await together(
+            follow=self._follow(),
+            signer=self._signer.run(),
+            compare=self._compare(),
+            endpoints=self._endpoints.run(),
+        )
 
     async def stop(self) -> None:
         """Saves the state and ends."""
-        if self._grpc is not None:
-            await self._grpc.stop(STOP_GRACE_SECONDS)
-        self._admission.stop()
+        await self._endpoints.stop(STOP_GRACE_SECONDS)
         self._signer.close()
         await self._channels.close()
         try:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
-from alliance.config.file import AllianceConfig
+from alliance.config.directory import Directory
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import Runner
 from alliance.net.channels import Identities
@@ -27,9 +27,16 @@ class Attester(Protocol):
 class ApplicationService:
     """alliance.v1.Application."""
 
-    def __init__(self, config: AllianceConfig, application: str, runner: Runner, attester: Attester) -> None:
-        self._identities = Identities(config)
-        self._membership = config.membership
+    def __init__(
+        self,
+        directory: Directory,
+        identities: Identities,
+        application: str,
+        runner: Runner,
+        attester: Attester,
+    ) -> None:
+        self._directory = directory
+        self._identities = identities
         self._application = application
         self._runner = runner
         self._attester = attester
@@ -67,7 +74,7 @@ class ApplicationService:
             count=outcome.count,
             path=outcome.path,
         )
-        return self._membership.named_in(answer)
+        return self._directory.config.membership.named_in(answer)
 
     async def Digests(self, request: pb.DigestsRequest, context: Context) -> pb.StateDigests:  # noqa: N802
         if self._identities.known(context) is None:

@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 
 from alliance.config.file import AllianceConfig
-from alliance.config.parties import Member
+from alliance.config.parties import Member, Party
 from alliance.net import descriptors, sockets
 from alliance.net.budget import Budget, Call, Refused
 from alliance.net.channels import SERVER_OPTIONS, Identities
@@ -40,6 +40,12 @@ from alliance.net.limits import (
 
 ROOM_SECONDS = 0.02
 """So often somebody who is to wait looks whether there is room."""
+
+FAREWELL_SECONDS = 1.0
+"""So long a party that is removed has to hear of it before its connections are closed."""
+
+_NONE = "only members and clients are served"
+_DEPARTED = "this party does not belong to the alliance any more: its members have removed it"
 
 ENDLESS = frozenset({"/alliance.v1.Peer/Exchange"})
 """Streams that may be silent: their ends have heartbeats of their own."""
@@ -67,6 +73,20 @@ class Admission(EachMethod):
         descriptors.raise_limit()
         self.budget = Budget(calls_per_holder)
         self.doorman = Doorman(self.budget)
+        self._under_way: dict[bytes, set[asyncio.Task[Any]]] = {}
+
+    def update(self, config: AllianceConfig) -> None:
+        """These are the members and clients from now on. Whoever is none any more is told so, and cut off."""
+        before = self.identities.parties
+        self.identities.update(config)
+        for identity in before - self.identities.parties:
+            for handler in self._under_way.get(identity, ()):
+                handler.cancel()
+            asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._cut, identity)
+
+    def _cut(self, identity: bytes) -> None:
+        for key in self.budget.connections_of(identity):
+            self.doorman.cut(key)
 
     def server(self) -> grpc.aio.Server:
         """A server all of whose methods are within the budget, and guarded; every server is made here."""
@@ -92,8 +112,10 @@ class Admission(EachMethod):
         idle = None if method in ENDLESS else IDLE_SECONDS
 
         async def answer(_: object, context: Any) -> bytes | None:
-            call = await self._enter(context, bytes_max)
+            party, call = await self._enter(context, bytes_max)
             metered = Metered(context, call, handler, idle)
+            mine: Any = asyncio.current_task()
+            self._under_way.setdefault(party.identity, set()).add(mine)
             try:
                 request = metered.each() if handler.request_streaming else await metered.request()
                 if inspect.isasyncgenfunction(behaviour):
@@ -104,20 +126,29 @@ class Admission(EachMethod):
                 return None if handler.response_streaming else metered.serialized(reply)
             except Refused as error:
                 return await _refuse(context, error)
+            except asyncio.CancelledError:
+                if party.identity in self.identities.parties:
+                    raise
+                return await _abort(context, grpc.StatusCode.PERMISSION_DENIED, _DEPARTED)
             finally:
                 call.close()
+                self._under_way[party.identity].discard(mine)
+                if not self._under_way[party.identity]:
+                    del self._under_way[party.identity]
 
         make: Any = getattr(grpc, f"stream_{answers}_rpc_method_handler")
         return make(answer)
 
-    async def _enter(self, context: Any, bytes_max: int) -> Call:
+    async def _enter(self, context: Any, bytes_max: int) -> tuple[Party, Call]:
         party = self.identities.known(context)
         if party is None:
-            denied = grpc.StatusCode.PERMISSION_DENIED
-            return await _abort(context, denied, "only members and clients are served")
+            return await _abort(context, grpc.StatusCode.PERMISSION_DENIED, _NONE)
         key = _key(context.peer())
         try:
-            return self.budget.open(key, party.name, member=isinstance(party, Member), bytes_max=bytes_max)
+            member = isinstance(party, Member)
+            return party, self.budget.open(
+                key, party.identity, party.name, member=member, bytes_max=bytes_max
+            )
         except Refused as error:
             if error.cut:
                 self.doorman.cut(key)

@@ -45,6 +45,7 @@ from alliance.net.limits import (
 class Holder:
     """A party of the alliance, and what it holds here."""
 
+    identity: bytes
     name: str
     bytes_max: int
     calls: int = 0
@@ -169,7 +170,7 @@ class Budget:
         self.cut_off = 0
         self._calls_per_holder = calls_per_holder
         self._now = now
-        self._holders: dict[str, Holder] = {}
+        self._holders: dict[bytes, Holder] = {}
         self._connections: OrderedDict[str, Connection] = OrderedDict()
         self._suspect: dict[str, float] = {}
         """Until when an address is one where somebody was cut off just now."""
@@ -195,14 +196,14 @@ class Budget:
 
     # -- calls ---------------------------------------------------------------------------------------
 
-    def open(self, key: str, name: str, *, member: bool, bytes_max: int) -> Call:
-        """A call of the party of this name, on the connection from ``key``. Raises Refused."""
+    def open(self, key: str, identity: bytes, name: str, *, member: bool, bytes_max: int) -> Call:
+        """A call of the party of this identity, on the connection from ``key``. Raises Refused."""
         now = self._now()
         with self.lock:
-            holder = self._holders.get(name)
+            holder = self._holders.get(identity)
             if holder is None:
-                holder = Holder(name, MEMBER_BYTES_MAX if member else CLIENT_BYTES_MAX)
-                self._holders[name] = holder
+                holder = Holder(identity, name, MEMBER_BYTES_MAX if member else CLIENT_BYTES_MAX)
+                self._holders[identity] = holder
             connection = self._connections.setdefault(key, Connection(key, now))
             if connection.holder is not None:
                 connection.holder.connections.pop(key, None)  # the port may have been another party's before
@@ -258,7 +259,7 @@ class Budget:
                 if gone.holder is not None:
                     gone.holder.connections.pop(key, None)
                     if not gone.holder.connections and now >= gone.holder.barred_until:
-                        self._holders.pop(gone.holder.name, None)
+                        self._holders.pop(gone.holder.identity, None)
             for key in keys - self._connections.keys():
                 self._connections[key] = Connection(key, now)
             for key in keys:
@@ -333,6 +334,12 @@ class Budget:
             why = f"{PROCESS_BYTES_MAX} bytes are in flight here, most of {holder.name}"
             found.update(dict.fromkeys(holder.connections, why))
         return list(found.items())
+
+    def connections_of(self, identity: bytes) -> list[str]:
+        """On which connections this party has made a call."""
+        with self.lock:
+            holder = self._holders.get(identity)
+            return [] if holder is None else list(holder.connections)
 
     def holder_of(self, key: str) -> str:
         """The name of the party behind a connection; empty for a stranger's."""

@@ -127,28 +127,26 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text[:200]).strip()
 
 
-def server_credentials(config: AllianceConfig, mine: Credentials) -> grpc.ServerCredentials:
+def server_credentials(identities: Identities, mine: Credentials) -> grpc.ServerCredentials:
     """Only the members and clients of this alliance get through the handshake.
 
-    Each handshake is made with the certificate that counts at the time.
+    Each handshake is made with the certificate, and with the parties, that count at the time.
     """
-    parties: list[Party] = [*config.members, *config.clients]
-    roots = b"".join(party.certificate.public_bytes(Encoding.PEM) for party in parties)
-    served = mine.channel()
+    served: tuple[ChannelKey, bytes] = mine.channel(), identities.roots
 
-    def configuration(channel: ChannelKey) -> grpc.ServerCertificateConfiguration:
+    def configuration(channel: ChannelKey, roots: bytes) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration([(channel.key_pem, channel.certificate_pem)], roots)
 
     def renewed() -> grpc.ServerCertificateConfiguration | None:
         """None: what there is will do. gRPC asks at each handshake, in a thread of its own."""
         nonlocal served
-        channel = mine.channel()
-        if channel is served:
+        channel, roots = now = mine.channel(), identities.roots
+        if channel is served[0] and roots is served[1]:
             return None
-        served = channel
-        return configuration(channel)
+        served = now
+        return configuration(channel, roots)
 
-    return grpc.dynamic_ssl_server_credentials(configuration(served), renewed, True)  # type: ignore[arg-type]
+    return grpc.dynamic_ssl_server_credentials(configuration(*served), renewed, True)  # type: ignore[arg-type]
 
 
 def bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials) -> bool:
@@ -208,13 +206,23 @@ class Channels:
 
 
 class Identities:
-    """From a connection to the member or client whose identity certified it."""
+    """From a connection to the member or client whose identity certified it.
+
+    ``roots`` are the certificates of all of them, in PEM (another object when there are others), and
+    ``parties`` their identities.
+    """
 
     def __init__(self, config: AllianceConfig) -> None:
+        self.update(config)
+
+    def update(self, config: AllianceConfig) -> None:
+        """These are the members and clients from now on."""
         parties: list[Party] = [*config.members, *config.clients]
         self._by_issuer = {party.certificate.subject: party for party in parties}
         self._members = {member.identity: index for index, member in enumerate(config.members)}
         self._party_of = lru_cache(CERTIFICATES_KEPT)(self._look_up)
+        self.roots = b"".join(party.certificate.public_bytes(Encoding.PEM) for party in parties)
+        self.parties = frozenset(party.identity for party in parties)
 
     def member(self, context: grpc.aio.ServicerContext[Any, Any]) -> int | None:
         """The member's index, or None when somebody else is at the other end."""

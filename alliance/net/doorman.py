@@ -28,11 +28,11 @@ LOG_SECONDS = 5.0
 
 
 class Doorman:
-    """Watches one port for a budget, from ``start`` to ``stop``."""
+    """Watches ports for a budget, from the first ``start`` to ``stop``."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._port = 0
+        self._ports: frozenset[int] = frozenset()
         self._descriptors: dict[str, int] = {}
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
@@ -40,8 +40,10 @@ class Doorman:
         self._quiet: dict[str, int] = {}
 
     def start(self, port: int) -> None:
-        """``port``: where the server listens."""
-        self._port = port
+        """``port``: where a server of this process listens."""
+        self._ports |= {port}
+        if self._thread is not None:
+            return
         if sockets.AVAILABLE:
             self._thread = threading.Thread(target=self._run, name="doorman", daemon=True)
             self._thread.start()
@@ -67,7 +69,7 @@ class Doorman:
     def look(self) -> None:
         """One look at all connections; whoever is over a bound is cut off."""
         descriptors_in_use = descriptors.listed()
-        accepted = sockets.measure(descriptors_in_use, lambda port, _: port == self._port)
+        accepted = sockets.measure(descriptors_in_use, lambda port, _: port in self._ports)
         self._descriptors = {sample.key: sample.descriptor for sample in accepted}
         self._budget.present(set(self._descriptors))
         for sample in accepted:

@@ -68,7 +68,9 @@ class Cause(Enum):
     EVIDENCE = "evidence"
     """A Report with an entry that no correct member could have accepted, or that it does not prove."""
     CLIENT = "client"
-    """A submission of a stranger, or one that its client did not sign."""
+    """A submission that its client did not sign."""
+    STRANGER = "stranger"
+    """A submission of a client that is not known here: whoever sent it may know more of the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +90,24 @@ class Gate:
         self._context = config.context
         self._scheme = config.scheme
         self._member_keys = [member.identity_key.public_bytes_raw() for member in config.members]
-        self._client_keys = {
-            client.client_id: client.identity_key.public_bytes_raw() for client in config.clients
-        }
+        self._client_keys: dict[bytes, bytes] = {}
+        self.update(config)
         # What was signed, and the signature: together they say all of a submission.
         self._known: OrderedDict[tuple[bytes, int, bytes, bytes], None] = OrderedDict()
         self._proposals: OrderedDict[tuple[ProposeStatement, bytes], None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
         self.latest = LatestStatements(len(config.members))
         self._counts: Counter[tuple[int, Cause]] = Counter()
+
+    def update(self, config: AllianceConfig) -> None:
+        """A revision: what its clients sign is taken, too.
+
+        Nothing is forgotten: whether a client is admitted in a slot is the engine's to judge, and what one
+        signed that is removed may be in the log.
+        """
+        self._client_keys |= {
+            client.client_id: client.identity_key.public_bytes_raw() for client in config.clients
+        }
 
     @property
     def counts(self) -> Mapping[tuple[int, Cause], int]:
@@ -236,7 +247,9 @@ class Gate:
             return
         key = self._client_keys.get(submission.client_id)
         if key is None:
-            raise _Unverified(Cause.CLIENT, "a submission of a client that alliance.toml does not know")
+            raise _Unverified(
+                Cause.STRANGER, "a submission of a client that this alliance has never admitted"
+            )
         try:
             verify(key, signature, submission.statement().encode(self._context))
         except InvalidSignature:

@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from alliance.config.file import AllianceConfig
+from alliance.config.parties import Member
 from alliance.errors import AllianceError, IdentityConflict, JournalError
 from alliance.keys.channel import Credentials
 from alliance.net.channels import GREETING, NotServed, OtherProtocol, established, one_line, open_channel
@@ -175,8 +176,17 @@ class Peers:
         self._me = me
         self._mine = mine
         self._receiver = receiver
+        self._moved = asyncio.Event()
+        self._dialled: dict[int, Member] = {}
+        """The newest of each that is dialled, where it is."""
         packer = Packer(config.epoch)
         self.links = {peer: Link(peer, packer) for peer in range(len(config.members)) if peer != me}
+
+    def update(self, config: AllianceConfig) -> None:
+        """A revision: members that have moved are dialled where they are now."""
+        self._config = config
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def send(self, to: int, message: bytes) -> None:
         self.links[to].send(message)
@@ -200,10 +210,20 @@ class Peers:
         await self._exchange(peer, context.read, context.write)
 
     async def _keep_open(self, peer: int) -> None:
-        member = self._config.members[peer]
+        """The stream to an address that this member has left goes on until one stands at the new address."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                moved, member = self._moved, self._config.members[peer]
+                if peer not in self._dialled or self._dialled[peer].address != member.address:
+                    self._dialled[peer] = member
+                    tasks.create_task(self._dial(peer, member), name=f"link to member {peer + 1}")
+                await moved.wait()
+
+    async def _dial(self, peer: int, member: Member) -> None:
+        """Dials it there, again and again, until it has moved elsewhere."""
         delay, longest = BACKOFF_SECONDS
         wait, told = delay, ""
-        while True:
+        while self._dialled[peer] is member:
             begun = asyncio.get_running_loop().time()
             async with open_channel(member, self._mine) as channel:
                 exchange: Any = channel.stream_stream(EXCHANGE)

@@ -18,7 +18,7 @@ from alliance.errors import AllianceError, JournalError
 from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Inbox
 from alliance.server.failure import Failure
-from alliance.server.gate import Gate, Rejected
+from alliance.server.gate import Cause, Gate, Rejected
 from alliance.server.member_log import MemberLog
 from alliance.storage.journal_check import JournalCheck
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX
@@ -196,7 +196,8 @@ class PeerReceiver:
 
     def _admitted(self, sender: int, result: Received | Rejected) -> None:
         if isinstance(result, Rejected):
-            self._log.rejected(sender, f"a message was refused: {result.reason}")
+            if result.cause is not Cause.STRANGER:  # its sender may know more of the log
+                self._log.rejected(sender, f"a message was refused: {result.reason}")
             return
         if isinstance(result.message, Status) and result.arrived_ms is not None:
             self._clocks.note(sender, result.message.clock_ms, result.arrived_ms)

@@ -14,13 +14,14 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from alliance.config import file as config_file
+from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.errors import JournalError, PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
-from alliance.net.channels import bind, server_credentials
+from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import together
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
 from alliance.server.clocks import PeerClocks
@@ -47,6 +48,10 @@ from quorum import JointStatement
 log = logging.getLogger("alliance.server")
 
 JOURNAL = "journal.sqlite"
+_SERVICES = (
+    client_pb2.DESCRIPTOR.services_by_name["Client"].full_name,
+    peer_pb2.DESCRIPTOR.services_by_name["Peer"].full_name,
+)
 
 EngineFactory: TypeAlias = Callable[[EngineConfig, RestoredState], Engine]
 """Raises ValueError when the restored state is none of this configuration."""
@@ -73,7 +78,7 @@ class Server:
         self._me = me
         self._credentials = credentials
         self._folder = folder
-        self._grpc: grpc.aio.Server | None = None
+        self._directory = Directory(config)
         self._journal = Journal(folder / JOURNAL, config.alliance_id, config.members[me].name)
         replayed = self._journal.replay()
         self._history = History(self._journal, replayed.log, replayed.state.certificate)
@@ -82,6 +87,8 @@ class Server:
         except ValueError as error:
             raise self._journal.damaged(str(error)) from None
         self._admission = Admission(config)
+        self._endpoints = Endpoints(self._admission, credentials, self._equip)
+        self._health = health_aio.HealthServicer()
         self._inbox = Inbox()
         self._failure = Failure(self._inbox)
         self._log = MemberLog(config)
@@ -98,7 +105,7 @@ class Server:
         self._signer = Signer(config.context, self._endorsed)
         self._evidence = EvidenceFolder(folder, config)
         self._world = ServerWorld(
-            config,
+            self._directory,
             self._inbox,
             self._journal,
             self._history,
@@ -113,6 +120,9 @@ class Server:
         )
         self._driver = Driver(self._engine, self._world, inbox=self._inbox)
         self._leadership = Leadership(config, me, self._engine, self._inbox, self._peers.links)
+        self._client_service = self._for_clients()
+        parts = (self._admission, self._gate, self._peers, self._evidence)
+        self._directory.follow(*(part.update for part in parts))
 
     @classmethod
     def open(cls, folder: Path, passphrase: bytes, *, keep_slots: int | None = None) -> Server:
@@ -129,54 +139,50 @@ class Server:
     async def start(self, passphrase: bytes, address: str | None = None) -> str:
         """Starts signer and listening; returns the address. Raises KeyFileError, SignerError, PortTaken."""
         await self._signer.start(self._folder, passphrase)
-        server = self._admission.server()
-        health = health_aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        links, counts = self._peers.links, self._evidence.counts
-        watched = Watched(
-            self._engine,
-            links,
-            self._log,
-            self._clocks,
-            counts,
-            self._check,
-            self._credentials,
-            self._admission.budget,
-        )
-        status = StatusSource(self._config, self._me, watched)
-        client = ClientService(
-            self._config,
-            self._gate,
-            self._inbox,
-            self._history,
-            self._sessions,
-            status,
-            self._failure,
-            self._leadership,
-            self._admission.identities,
-        )
-        client.start()
-        client_pb2_grpc.add_ClientServicer_to_server(client, server)  # type: ignore[no-untyped-call]
-        peer = PeerService(self._admission.identities, self._me, self._peers)
-        server.add_generic_rpc_handlers((peer.handler(),))
-        services = [
-            client_pb2.DESCRIPTOR.services_by_name["Client"].full_name,
-            peer_pb2.DESCRIPTOR.services_by_name["Peer"].full_name,
-            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-        ]
-        reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], server)
+        self._client_service.start()
         where = address or self._config.members[self._me].address
-        if not bind(server, where, server_credentials(self._config, self._credentials)):
+        if not await self._endpoints.open(where):
             raise PortTaken(
                 f"{where} cannot be listened on: is another process using it? Stop that one, or serve"
                 " elsewhere with --listen HOST:PORT"
             )
-        await server.start()
-        self._admission.start(where)
-        for service in ("", *services[:2]):
-            await health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        self._grpc = server
+        for service in ("", *_SERVICES):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        if address is None:  # else its address leads here in a way that this process does not know
+            self._directory.follow(lambda now: self._endpoints.follow(now.members[self._me].address))
         return where
+
+    def _for_clients(self) -> ClientService:
+        watched = Watched(
+            self._engine,
+            self._peers.links,
+            self._log,
+            self._clocks,
+            self._evidence.counts,
+            self._check,
+            self._credentials,
+            self._admission.budget,
+        )
+        return ClientService(
+            self._directory,
+            self._gate,
+            self._inbox,
+            self._history,
+            self._sessions,
+            StatusSource(self._directory, self._me, watched),
+            self._failure,
+            self._leadership,
+            self._admission.identities,
+        )
+
+    def _equip(self, server: grpc.aio.Server) -> None:
+        """All that is asked of a member, behind one address."""
+        client_pb2_grpc.add_ClientServicer_to_server(self._client_service, server)  # type: ignore[no-untyped-call]
+        peer = PeerService(self._admission.identities, self._me, self._peers)
+        server.add_generic_rpc_handlers((peer.handler(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        reflection.enable_server_reflection([*_SERVICES, health, reflection.SERVICE_NAME], server)
 
     async def run(self) -> None:
         """Serves until cancelled; an error that ends it is raised as the AllianceError that it is."""
@@ -187,6 +193,7 @@ class Server:
             peers=self._peers.dial(),
             journal=self._watch_journal(),
             receiver=self._receiver.run(),
+            endpoints=self._endpoints.run(),
         )
 
     async def _take_part(self) -> None:
@@ -219,9 +226,7 @@ class Server:
         Streams end at once: nothing more comes on them, and who waits there is to ask another member.
         """
         self._world.close()
-        if self._grpc is not None:
-            await self._grpc.stop(None)
-        self._admission.stop()
+        await self._endpoints.stop(None)
         self._signer.close()
         self._journal.close()
 

@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from alliance.config.file import AllianceConfig
+from alliance.config.directory import Directory
+from alliance.config.membership import Named
 from alliance.errors import JournalError
 from alliance.net.channels import GREETING, Identities, protocol_problem, require_protocol
 from alliance.net.tasks import until_first
@@ -76,7 +77,7 @@ class ClientService:
 
     def __init__(
         self,
-        config: AllianceConfig,
+        directory: Directory,
         gate: Gate,
         inbox: Inbox,
         history: History,
@@ -93,9 +94,8 @@ class ClientService:
         self._status = status
         self._failure = failure
         self._leadership = leadership
-        self._members = config.members
+        self._directory = directory
         self._identities = identities
-        self._membership = config.membership
         self._streams = 0
         self._invalid = InvalidSubmissions()
         self._checking = asyncio.Lock()  # one stream's turn is everybody's: not one for each stream
@@ -159,7 +159,7 @@ class ClientService:
     async def _answer(self, session: Session, context: Context) -> None:
         while True:
             for outcomes in await session.take():
-                await context.write(self._membership.named_in(outcomes))
+                await context.write(self._named(outcomes))
                 session.written(outcomes)
 
     async def Listen(self, request: pb.ListenRequest, context: Context) -> None:  # noqa: N802
@@ -178,7 +178,7 @@ class ClientService:
                 except Pruned as error:
                     await context.abort(grpc.StatusCode.OUT_OF_RANGE, str(error))
                 peaks = self._history.peaks(slot - 1) if first else ()
-                await context.write(self._membership.named_in(encode_frame(frame, peaks)))
+                await context.write(self._named(encode_frame(frame, peaks)))
                 slot, first = slot + len(frame.batches), False
         except JournalError as error:  # what it cannot read back it must not vote on
             self._failure.failed(error)
@@ -193,11 +193,16 @@ class ClientService:
     async def StepDown(self, _: pb.StepDownRequest, context: Context) -> pb.StepDownReply:  # noqa: N802
         await self._require_operator(context, "a member steps down for nobody but its own operator")
         done = await self._leadership.hand_over()
-        return pb.StepDownReply(led=done.led, leader=self._members[done.leader].name, view=done.view)
+        return pb.StepDownReply(
+            led=done.led, leader=self._directory.config.members[done.leader].name, view=done.view
+        )
 
     async def Alarms(self, request: pb.AlarmsRequest, context: Context) -> pb.AlarmsReply:  # noqa: N802
         await self._require_operator(context, "a member tells its alarms to nobody but its own operator")
         return self._status.alarms(acknowledge=request.acknowledge)
+
+    def _named(self, answer: Named) -> Named:
+        return self._directory.config.membership.named_in(answer)
 
     async def _require_operator(self, context: Context, why: str) -> None:
         """Aborts for anybody who does not hold this member's own keys."""

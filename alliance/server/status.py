@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from alliance.config.file import AllianceConfig
+from alliance.config.directory import Directory
 from alliance.keys.channel import Credentials
 from alliance.net.budget import Budget
 from alliance.pb import client_pb2 as pb
@@ -34,8 +34,8 @@ class Watched:
 
 
 class StatusSource:
-    def __init__(self, config: AllianceConfig, me: int, watched: Watched) -> None:
-        self._config = config
+    def __init__(self, directory: Directory, me: int, watched: Watched) -> None:
+        self._directory = directory
         self._me = me
         self._watched = watched
         self._started = time.monotonic()
@@ -43,7 +43,8 @@ class StatusSource:
     def reply(self) -> pb.StatusReply:
         watched, log = self._watched, self._watched.log
         status = watched.engine.status
-        members, membership = self._config.members, self._config.membership
+        config = self._directory.config
+        members, membership = config.members, config.membership
         checked, seconds = watched.check.passed or (0, 0.0)
         return pb.StatusReply(
             name=members[self._me].name,
@@ -51,7 +52,7 @@ class StatusSource:
             view=status.view,
             epoch=membership.epoch,
             revision=membership.revision,
-            leader=members[self._config.system.leader(status.view)].name,
+            leader=members[config.system.leader(status.view)].name,
             accepted=status.accepted,
             decided=status.decided,
             certified=status.certified,
@@ -86,7 +87,7 @@ class StatusSource:
         """All that is noted, as it was before the operator's word that it has been seen."""
         noted = [
             pb.Alarm(
-                member=self._config.members[alarm.member].name,
+                member=self._directory.config.members[alarm.member].name,
                 reason=alarm.reason,
                 since_ms=alarm.since_ms,
                 times=alarm.times,
@@ -102,4 +103,4 @@ class StatusSource:
     def _names(self, *, certain: bool) -> list[str]:
         """Of members with an offence of this kind."""
         found = {member for member, offence in self._watched.log.offences if offence.certain is certain}
-        return [self._config.members[member].name for member in sorted(found)]
+        return [self._directory.config.members[member].name for member in sorted(found)]

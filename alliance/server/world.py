@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from alliance.config.file import AllianceConfig
+from alliance.config.directory import Directory
 from alliance.evidence.folder import EvidenceFolder
 from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Inbox
@@ -41,7 +41,7 @@ STANDSTILL_SHARE = 0.5
 class ServerWorld:
     """The driver's ``World``. What an effect is answered by comes into the inbox, in a later turn."""
 
-    config: AllianceConfig
+    directory: Directory
     inbox: Inbox
     journal: Journal
     history: History
@@ -64,7 +64,7 @@ class ServerWorld:
         self.journal.append(records, self.heard.take_news())
         entered = [record.view for record in records if isinstance(record, ViewRecord)]
         if entered:
-            self.log.leads(entered[-1], self.config.system.leader(entered[-1]))
+            self.log.leads(entered[-1], self.directory.config.system.leader(entered[-1]))
 
     # -- towards the other members -------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class ServerWorld:
 
     def combine(self, endorsements: Sequence[Endorsement]) -> None:
         try:
-            self.inbox.post(Combined(combine(self.config.scheme, endorsements)))
+            self.inbox.post(Combined(combine(self.directory.config.scheme, endorsements)))
         except CombineFailed as failure:
             if failure.wrong_key:
                 self.log.wrong_key(failure.wrong_key)
@@ -152,7 +152,7 @@ class ServerWorld:
         if blame.offence is Offence.STAMP_AHEAD and self.clocks.is_wrong:
             return  # the log says of this member's own clock already that it is the wrong one
         self.log.offences[blame.member, blame.offence] += 1
-        name = self.config.members[blame.member].name
+        name = self.directory.config.members[blame.member].name
         if not blame.offence.certain:
             self.log.suspect(blame.member, blame.reason)
         elif blame.evidence is None or not self._keep(name, blame.reason, blame.evidence):
@@ -160,7 +160,7 @@ class ServerWorld:
 
     def blame_client(self, evidence: TwoSubmissions) -> None:
         client_id = evidence.first.client_id
-        for client in self.config.clients:
+        for client in self.directory.config.clients:
             if client.client_id == client_id:
                 self._keep(client.name, f"two contents under number {evidence.first.client_seq}", evidence)
 

@@ -20,6 +20,7 @@ import grpc.aio
 
 import alliance.client as consensus
 from alliance.client.arguments import seconds
+from alliance.config.file import AllianceConfig
 from alliance.errors import Unreachable
 from alliance.net.channels import Channels, one_line, parser
 from alliance.net.problems import plainly
@@ -62,8 +63,12 @@ class SigningClient:
 
     def __init__(self, client: consensus.Client) -> None:
         self.consensus = client
-        self.config = client.config
         self._channels = Channels(client.credentials)
+
+    @property
+    def config(self) -> AllianceConfig:
+        """As the client knows it now."""
+        return self.consensus.config
 
     async def __aenter__(self) -> SigningClient:
         return self

@@ -15,12 +15,13 @@ import grpc
 import grpc.aio
 
 from alliance.config import file as config_file
-from alliance.config.file import AllianceConfig
+from alliance.config.directory import Directory
 from alliance.config.parties import Party
 from alliance.errors import PortTaken
 from alliance.keys import folder as keys
 from alliance.net.admission import Admission
-from alliance.net.channels import Identities, bind, one_line, server_credentials
+from alliance.net.channels import Identities, one_line
+from alliance.net.endpoints import Endpoints
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.signing.desk import Desk
@@ -40,9 +41,15 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SigningService:
     """alliance.v1.Signing."""
 
-    def __init__(self, config: AllianceConfig, desk: Desk, now: Callable[[], float] = time.time) -> None:
-        self._identities = Identities(config)
-        self._membership = config.membership
+    def __init__(
+        self,
+        directory: Directory,
+        identities: Identities,
+        desk: Desk,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._directory = directory
+        self._identities = identities
         self._desk = desk
         self._now = now
         self._waiting: Counter[bytes] = Counter()
@@ -71,11 +78,14 @@ class SigningService:
         except Refused as refusal:
             why = one_line(str(refusal))
             log.warning("refused to %s: %s", client.name, why)
-            return self._membership.named_in(pb.ShareReply(refusal=why))
+            return self._named(pb.ShareReply(refusal=why))
         where = order.occasion
         said = one_line(order.request.summary)
         log.info("signs for %s with '%s', number %d: %s", client.name, where.purpose, where.number, said)
-        return self._membership.named_in(pb.ShareReply(share=share, digest=order.digest))
+        return self._named(pb.ShareReply(share=share, digest=order.digest))
+
+    def _named(self, reply: pb.ShareReply) -> pb.ShareReply:
+        return self._directory.config.membership.named_in(reply)
 
 
 async def serve(
@@ -96,19 +106,24 @@ async def serve(
     credentials = keys.load_credentials(folder, member, passphrase)
     desk = Desk.open(folder, config, me, policies, passphrase)
     admission = Admission(config)
-    server = admission.server()
-    signing_pb2_grpc.add_SigningServicer_to_server(SigningService(config, desk), server)  # type: ignore[no-untyped-call]
+    directory = Directory(config)
+    directory.follow(admission.update)
+    service = SigningService(directory, admission.identities, desk)
+
+    def equip(server: grpc.aio.Server) -> None:
+        signing_pb2_grpc.add_SigningServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+
+    endpoints = Endpoints(admission, credentials, equip)
     address = listen or member.application_address(APPLICATION)
-    if not bind(server, address, server_credentials(config, credentials)):
+    if not await endpoints.open(address):
         raise PortTaken(
             f"{address} cannot be listened on: is another process using it? Stop that one, use --listen, or"
             f" name another address under 'applications' of {member.name} in every alliance.toml"
         )
-    await server.start()
-    admission.start(address)
+    if listen is None:  # else its address leads here in a way that this process does not know
+        directory.follow(lambda now: endpoints.follow(now.members[me].application_address(APPLICATION)))
     try:
         ready(address)
-        await server.wait_for_termination()
+        await endpoints.run()
     finally:
-        await server.stop(STOP_GRACE_SECONDS)
-        admission.stop()
+        await endpoints.stop(STOP_GRACE_SECONDS)

@@ -80,7 +80,7 @@ log_frame.peaks | form: changed cut empty huge longer zeros
 log_frame.epoch | form: largest more
 log_frame.revision | form: largest more
 forward | client: alliance | form: empty | ignored: old slot
-forward.submissions | client: alliance changed | form: changed cut empty longer zeros
+forward.submissions | client: alliance changed | form: changed cut empty longer zeros | stranger: changed
     | ignored: dropped old reversed slot twice | limit: huge many
 report | form: empty | ignored: old slot view | signature: alliance epoch member
 report.view | form: zero | signature: largest less more view
@@ -122,7 +122,7 @@ fetch_batches.digests | form: cut empty huge longer | ignored: changed dropped o
     | limit: many
 batches | form: empty | ignored: slot | true: old
 batches.batches | form: dropped empty | ignored: slot | limit: many twice | true: old
-batches.batches.submissions | client: changed | form: changed cut empty longer zeros
+batches.batches.submissions | client: changed | form: changed cut empty longer zeros | stranger: changed
     | ignored: dropped empty old slot twice | limit: huge many
 batches.batches.time_ms | form: largest | ignored: less more old slot zero
 progress | certificate: alliance epoch | form: empty | ignored: view | true: old slot

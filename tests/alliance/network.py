@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc.aio
 
+from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Answer, Membership
 from alliance.errors import AllianceError
@@ -54,14 +55,16 @@ class Office(Told):
         self.sessions = Sessions(self.history)
         self.windows = ClientWindows()
         config = chain.farm.config
+        self.directory = Directory(config)
         whole: Any = self  # inbox, engine and failure
         check, mine = JournalCheck(self.journal, self.history), chain.farm.members[me]
         self.log = MemberLog(config)
         watched = Watched(whole, {}, self.log, PeerClocks(config), {}, check, mine, Budget())
-        status = StatusSource(config, me, watched)
+        status = StatusSource(self.directory, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
+        self.identities = Identities(config)
         self.service = ClientService(
-            config,
+            self.directory,
             Gate(config),
             whole,
             self.history,
@@ -69,7 +72,7 @@ class Office(Told):
             status,
             whole,
             leadership,
-            Identities(config),
+            self.identities,
         )
         self.service.start()
 
@@ -156,13 +159,14 @@ async def serving(
     *services: Any,
     mine: Credentials | None = None,
     calls_per_holder: int = CALLS_PER_HOLDER_MAX,
+    admission: Admission | None = None,
 ) -> AsyncIterator[int]:
-    """A server of member ``me``; its port."""
-    admission = Admission(farm.config, calls_per_holder)
+    """A server of member ``me``; its port. ``admission``: if the test has to do with it."""
+    admission = admission or Admission(farm.config, calls_per_holder)
     server = admission.server()
     for service in services:
         service.serve(server)
-    credentials = server_credentials(farm.config, mine or farm.members[me])
+    credentials = server_credentials(admission.identities, mine or farm.members[me])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
     admission.start(port)

@@ -17,10 +17,11 @@ import pytest
 
 from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
+from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Membership
 from alliance.errors import ConfigError, Unreachable
-from alliance.net.channels import Channels
+from alliance.net.channels import Channels, Identities
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.proofs.receipt import Receipt
@@ -44,7 +45,7 @@ class Served(SigningService):
 
     def __init__(self, farm: Farm, config: AllianceConfig, me: int, policy: str, bend: Bend) -> None:
         desk = Desk(config, [Policy.from_toml(policy, "policy")], {"tokens": signers()[me]})
-        super().__init__(config, desk, lambda: TIME_MS / 1000)
+        super().__init__(Directory(config), Identities(config), desk, lambda: TIME_MS / 1000)
         self._bend = bend
         self.asked = 0
 

@@ -33,7 +33,7 @@ class World:
 
     def call(self, key: str = "a:1", name: str = "client-1", bytes_max: int = SUBMISSIONS_BYTES_MAX) -> Call:
         self.received.setdefault(key, 0)
-        return self.budget.open(key, name, member=False, bytes_max=bytes_max)
+        return self.budget.open(key, name.encode(), name, member=False, bytes_max=bytes_max)
 
     def arrive(self, key: str, size: int) -> None:
         """So many bytes come in, and a look sees it."""

@@ -241,7 +241,7 @@ def test_what_a_member_compresses_is_not_inflated(farm: Farm, run: Run) -> None:
         methods = {"Status": grpc.unary_unary_rpc_method_handler(answer)}
         handler: Any = grpc.method_handlers_generic_handler("alliance.v1.Client", methods)
         server.add_generic_rpc_handlers((handler,))
-        credentials = channels.server_credentials(farm.config, farm.members[ME])
+        credentials = channels.server_credentials(Identities(farm.config), farm.members[ME])
         port = server.add_secure_port("127.0.0.1:0", credentials)
         await server.start()
         async with open_channel(at(farm.config, ME, port), farm.clients[0]) as channel:

@@ -19,9 +19,10 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 import alliance.pb
+from alliance.config.directory import Directory
 from alliance.execution.service import ApplicationService
 from alliance.net import guard
-from alliance.net.channels import GREETING, open_channel
+from alliance.net.channels import GREETING, Identities, open_channel
 from alliance.pb import application_pb2_grpc, signing_pb2_grpc
 from alliance.server.peers import EXCHANGE
 from alliance.signing.member import SigningService
@@ -54,8 +55,9 @@ class Others:
 
     def __init__(self, farm: Farm) -> None:
         nothing: Any = None
-        self._application = ApplicationService(farm.config, "kv", nothing, nothing)
-        self._signing = SigningService(farm.config, nothing)
+        directory, identities = Directory(farm.config), Identities(farm.config)
+        self._application = ApplicationService(directory, identities, "kv", nothing, nothing)
+        self._signing = SigningService(directory, identities, nothing)
 
     def serve(self, server: grpc.aio.Server) -> None:
         application_pb2_grpc.add_ApplicationServicer_to_server(self._application, server)  # type: ignore[no-untyped-call]

@@ -33,6 +33,7 @@ from fab_paxos.messages import (
 from quorum import AcceptedStatement, Context, QuorumCertificate
 from tests.alliance import strategies
 from tests.alliance.farm import Chain, Farm
+from tests.alliance.newcomers import admitting, newcomer, removing
 from verifiable_log import Batch, InvalidSubmission, Submission, UnsignedSubmission
 from verifiable_log.log_frame import LogFrame
 
@@ -114,6 +115,26 @@ def test_not_even_the_leader_can_make_up_a_clients_submission(farm: Farm, door: 
         assert not admitted(door, 0, farm.propose(entry))
         assert not admitted(door, VILLAIN, Forward((farm.submission(2), submission)))
     assert admitted(door, 0, farm.propose(chain.add(farm.submission(2))))
+
+
+def test_what_a_client_signs_is_good_from_its_admission_on_and_for_ever(farm: Farm) -> None:
+    """Whether it is admitted in a slot is the engine's to judge: what it signed may be in the log."""
+    door, new = Gate(farm.config), newcomer()
+    unsigned = UnsignedSubmission(new.party.client_id, 1, [b"open the gate"])
+    signed = unsigned.sign(new.signing_key.sign(unsigned.message(farm.config.context)))
+    forged = unsigned.sign(NO_SIGNATURE)
+
+    def verdict(submission: Submission) -> Cause | None:
+        result = door.admit(VILLAIN, peer_messages.encode(Forward((submission,))))
+        return result.cause if isinstance(result, Rejected) else None
+
+    assert verdict(signed) is Cause.STRANGER
+    door.update(admitting(farm.config, new))
+    assert verdict(signed) is None
+    assert verdict(forged) is Cause.CLIENT
+    door.update(removing(farm.config, farm.clients[0].party.name))
+    assert verdict(signed) is None
+    assert verdict(farm.submission(1)) is None
 
 
 def test_a_client_that_signs_for_other_commands_is_refused(farm: Farm, door: Gate, chain: Chain) -> None:

@@ -21,6 +21,7 @@ from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
 from tests.alliance.links import HIGH, LOW, Side, dialling, greeting, raw, step
 from tests.alliance.network import Doors, serving
+from tests.alliance.newcomers import moved
 
 # -- the outbox --------------------------------------------------------------------------------------
 
@@ -223,6 +224,52 @@ def test_a_link_comes_back_after_its_server_did(farm: Farm, run: Run) -> None:
                 low.peers.links[HIGH].send(b"two")
                 await high.ear.until(lambda ear: len(ear.messages) == 2)
                 assert high.ear.messages == [(LOW, b"one"), (LOW, b"two")]
+
+    run(scenario())
+
+
+def test_a_link_follows_its_member_and_the_old_one_goes_on_until_the_new_one_stands(
+    farm: Farm, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BACKOFF_SECONDS", (0.01, 0.02))
+    dialled, tries = list[str](), asyncio.Event()
+    opener = module.open_channel
+
+    def noted(member: Any, mine: Any) -> Any:
+        dialled.append(member.address)
+        if dialled.count(dialled[-1]) > 2:
+            tries.set()
+        return opener(member, mine)
+
+    async def scenario() -> None:
+        low = Side(farm, LOW)
+        async with serving(farm, LOW, low) as port, Doors(farm, {}) as doors, AsyncExitStack() as stack:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port)
+            await stack.enter_async_context(dialling(high))
+            await high.ear.until(lambda ear: ear.connections)
+            monkeypatch.setattr(module, "open_channel", noted)
+            nowhere = f"127.0.0.1:{doors.dead_port}"
+            high.peers.update(moved(high.config, LOW, doors.dead_port))
+            await tries.wait()
+            assert set(dialled) == {nowhere}
+            high.peers.send(LOW, b"by the old link")
+            await low.ear.until(lambda ear: ear.messages)
+            assert not high.ear.losses
+
+            there = await stack.enter_async_context(serving(farm, LOW, low))
+            high.peers.update(moved(high.config, LOW, there))
+            await high.ear.until(lambda ear: len(ear.connections) == 2)
+            await low.ear.until(lambda ear: len(ear.connections) == 2)
+            high.peers.send(LOW, b"by the new link")
+            await low.ear.until(lambda ear: len(ear.messages) == 2)
+            # Back to where it was: whoever dialled it there before has ended, and one link stands.
+            high.peers.update(high.config)
+            await high.ear.until(lambda ear: len(ear.connections) == 3)
+            dialled.clear()
+            high.peers.send(LOW, b"by the first address again")
+            await low.ear.until(lambda ear: len(ear.messages) == 3)
+            assert high.peers.links[LOW].connected
+            assert not dialled
 
     run(scenario())
 

@@ -27,6 +27,8 @@ from fab_paxos.events import Received, Submitted, TimerFired
 from fab_paxos.messages import Fetch, Forward, Status
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
+from tests.alliance.newcomers import newcomer
+from verifiable_log import UnsignedSubmission
 
 LEADER, FLOODER, HONEST = 0, 5, 3
 STATUS = peer_messages.encode(Status(0, 9, 8, 7, clock_ms=5_000))
@@ -109,6 +111,20 @@ def test_a_message_of_thousands_of_signatures_is_checked_in_steps(farm: Farm) ->
         rounds += 1
     assert rounds >= 40 * 0.0001 / SLICE_SECONDS
     assert taken[0].message == forward, "in the order in which they came"
+
+
+def test_a_client_that_is_not_known_here_is_held_against_nobody(farm: Farm) -> None:
+    """Who brings what it signed may know more of the log."""
+    desk, new = Desk(farm), newcomer()
+    for signature, refused in ((None, 0), (b"\0" * 64, 1)):
+        client = new if signature is None else farm.clients[0]
+        unsigned = UnsignedSubmission(client.party.client_id, 1, [b"open"])
+        message = unsigned.message(farm.config.context)
+        signed = unsigned.sign(signature or client.signing_key.sign(message))
+        desk.receiver.received(HONEST, peer_messages.encode(Forward((signed,))))
+        desk.serve()
+        assert desk.log.refused[HONEST] == refused
+    assert not desk.taken()
 
 
 def test_the_time_of_arrival_goes_with_the_message(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from alliance.config.directory import Directory
 from alliance.net.budget import Budget
 from alliance.net.limits import CALLS_MAX, PROCESS_BYTES_MAX
 from alliance.server.clocks import PeerClocks
@@ -46,10 +47,10 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     for peer, clock_ms in enumerate((5_000, 9_000, 9_500)):
         clocks.note(peer, clock_ms, 10_000)
     budget = Budget()
-    budget.open("a:1", "client-1", member=False, bytes_max=100).arrived(100)
+    budget.open("a:1", bytes(32), "client-1", member=False, bytes_max=100).arrived(100)
     evidence, checked = {"member-4": 2, "member-1": 1}, cast(JournalCheck, Checked())
     watched = Watched(Still(), links, log, clocks, evidence, checked, farm.members[2], budget)
-    reply = StatusSource(farm.config, 2, watched).reply()
+    reply = StatusSource(Directory(farm.config), 2, watched).reply()
     assert (reply.journal_checked, reply.journal_checked_seconds_ago, reply.filled) == (5, 2.5, 40)
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)

@@ -1,0 +1,52 @@
+"""Who belongs to the alliance now, as one process knows it: what alliance.toml said when it started, and what
+the alliance has decided since.
+
+Parts of a process that keep something of it are told of each revision (``follow``); who looks at it now and
+then reads ``config`` anew each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from alliance.config.file import AllianceConfig
+
+Follower = Callable[[AllianceConfig], None]
+
+
+class Directory:
+    """The newest revision that this process knows. Any thread may read ``config``."""
+
+    def __init__(self, config: AllianceConfig) -> None:
+        self._config = config
+        self._followers: list[Follower] = []
+
+    @property
+    def config(self) -> AllianceConfig:
+        return self._config
+
+    def follow(self, *followers: Follower) -> None:
+        """Each of them is called with every revision from now on, in the order in which they came."""
+        self._followers += followers
+
+    def update(self, config: AllianceConfig) -> bool:
+        """Takes a higher revision of this epoch; whether it was one.
+
+        Raises ValueError when it is of another alliance or epoch, or has other members: those change with an
+        epoch, not with a revision.
+        """
+        now = self._config
+        if _fixed(config) != _fixed(now):
+            raise ValueError("a revision changes addresses and clients, and nothing else")
+        if config.membership <= now.membership:
+            return False
+        self._config = config
+        for told in self._followers:
+            told(config)
+        return True
+
+
+def _fixed(config: AllianceConfig) -> tuple[object, ...]:
+    """What is the same in all revisions of an epoch."""
+    members = [(member.name, member.organisation, member.identity) for member in config.members]
+    return config.founding, config.key, config.purpose_keys, config.epoch, config.dealing, members

@@ -1,0 +1,125 @@
+"""Whom a running server serves changes while it runs: nobody else notices, and nothing is started again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from alliance.config.directory import Follower
+from alliance.config.file import AllianceConfig
+from alliance.keys.channel import Credentials
+from alliance.net import admission as module
+from alliance.net.admission import Admission
+from alliance.net.channels import GREETING, established, open_channel
+from alliance.pb import client_pb2 as pb
+from tests.alliance.conftest import Run
+from tests.alliance.doors import ME, attempt, door
+from tests.alliance.farm import Chain, Farm
+from tests.alliance.network import Office, at, serving
+from tests.alliance.newcomers import admitting, newcomer, removing
+
+
+def decided(office: Office, config: AllianceConfig, *followers: Follower) -> None:
+    """The server hears of a revision."""
+    office.directory.follow(office.identities.update, *followers)
+    assert office.directory.update(config)
+
+
+SERVED, DENIED = grpc.StatusCode.OK, grpc.StatusCode.PERMISSION_DENIED
+REFUSED = grpc.StatusCode.UNAVAILABLE
+"""At the handshake."""
+
+
+@pytest.fixture
+def office(tmp_path: Path, chain: Chain) -> Any:
+    office = Office(tmp_path / "journal.sqlite", chain, ME)
+    yield office
+    office.journal.close()
+
+
+async def status(farm: Farm, port: int, who: Credentials) -> grpc.StatusCode:
+    """What becomes of one question on a connection of its own."""
+    async with open_channel(at(farm.config, ME, port), who) as channel:
+        return await attempt(channel, "Status")
+
+
+@asynccontextmanager
+async def listening(farm: Farm, port: int, who: Credentials) -> AsyncIterator[Any]:
+    """A stream that stays open, as it is."""
+    async with open_channel(at(farm.config, ME, port), who) as channel:
+        call = door(channel, "Listen", "unary_stream")(pb.ListenRequest(first_slot=1), metadata=GREETING)
+        await established(call)
+        yield call
+        call.cancel()
+
+
+def test_a_client_is_let_in_when_it_is_admitted_and_not_before(farm: Farm, office: Office, run: Run) -> None:
+    """The others' connections go on: a stream that was open before is open afterwards."""
+
+    async def scenario() -> None:
+        admission, new = Admission(farm.config), newcomer()
+        async with (
+            serving(farm, ME, office, admission=admission) as port,
+            listening(farm, port, farm.clients[0]) as before,
+        ):
+            assert await status(farm, port, new) is REFUSED
+            decided(office, admitting(farm.config, new), admission.update)
+            assert await status(farm, port, new) is SERVED
+            assert await status(farm, port, farm.clients[1]) is SERVED
+            assert await status(farm, port, newcomer()) is REFUSED
+            assert not before.done()
+
+    run(scenario())
+
+
+def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
+    farm: Farm, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.1)
+
+    async def scenario() -> None:
+        admission, (leaving, staying) = Admission(farm.config), farm.clients[:2]
+        async with (
+            serving(farm, ME, office, admission=admission) as port,
+            listening(farm, port, leaving) as lost,
+            listening(farm, port, staying) as kept,
+            open_channel(at(farm.config, ME, port), leaving) as idle,
+        ):
+            assert await attempt(idle, "Status") is SERVED
+            assert len(admission.budget.connections_of(leaving.party.identity)) == 2
+            decided(office, removing(farm.config, leaving.party.name), admission.update)
+            assert await lost.code() is DENIED
+            assert "its members have removed it" in await lost.details()
+            assert await attempt(idle, "Status") in (DENIED, REFUSED)
+            assert await status(farm, port, leaving) is REFUSED
+            while admission.budget.connections_of(leaving.party.identity):
+                await asyncio.sleep(0.01)  # noqa: ASYNC110 - the doorman's thread sees that they are gone
+            assert not kept.done()
+            assert await status(farm, port, staying) is SERVED
+
+    run(scenario())
+
+
+def test_who_comes_again_under_another_key_is_somebody_else(farm: Farm, office: Office, run: Run) -> None:
+    """A rotation: the old key's connections end, the new one's are another party's."""
+
+    async def scenario() -> None:
+        admission, old = Admission(farm.config), farm.clients[0]
+        new = newcomer(old.party.name)
+        async with (
+            serving(farm, ME, office, admission=admission) as port,
+            listening(farm, port, old) as lost,
+        ):
+            decided(office, admitting(removing(farm.config, old.party.name), new), admission.update)
+            assert await lost.code() is DENIED
+            assert await status(farm, port, old) is REFUSED
+            assert await status(farm, port, new) is SERVED
+
+    run(scenario())
