@@ -86,7 +86,7 @@ def test_what_an_organisation_may_not_do_has_no_effect(operation: EditOperation,
 
 
 def test_epoch_operator_flips_its_address() -> None:
-    """It may edit some times in a row and then has to wait, in slots or in agreed time; others are as free."""
+    """It may edit some times in a row and then has to wait, in slots or in agreed time; others need not."""
     log = Log()
     ports = range(1, EDITS_MAX + 2)
     flips = [log.edit("org-a", SetAddress("m-a", f"m-a.example:{port}")) for port in ports]

@@ -99,8 +99,8 @@ def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
             assert "its members have removed it" in await lost.details()
             assert await attempt(idle, "Status") in (DENIED, REFUSED)
             assert await status(farm, port, leaving) is REFUSED
-            while admission.budget.connections_of(leaving.party.identity):
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - the doorman's thread sees that they are gone
+            while admission.budget.connections_of(leaving.party.identity):  # noqa: ASYNC110 - as a thread sees
+                await asyncio.sleep(0.01)
             assert not kept.done()
             assert await status(farm, port, staying) is SERVED
 
