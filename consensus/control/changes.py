@@ -122,17 +122,20 @@ def _named(operations: Iterable[ChangeOperation]) -> frozenset[str]:
 
 
 def base_digest(directory: Directory, operations: Iterable[ChangeOperation]) -> bytes:
-    """SHA-256 of the rows that the operations touch, with the policy, the operators and the sizes::
+    """SHA-256 of what operators approve on: whom the operations touch, policy, operators and sizes::
 
-    "alliance-control-base/1" 00 | rows list of (name text | there u8 | suspended u8 | member row if there)
-    | operators list | policy | profile u8 | faulty_max u8
+        "alliance-control-base/1" 00 | touched list | operators list | policy | profile u8 | faulty_max u8
+        touched   name text | 00, or 01 | suspended u8 | organisation text | identity[32]
+
+    What an organisation changes alone, such as an address, is not in it: nobody holds the others up by that.
     """
     rows = {row.name: row for row in directory.members}
     parts = []
     for name in sorted(_named(operations)):
-        row = rows.get(name)
-        flags = u8(row is not None) + u8(name in directory.suspended)
-        parts.append(text(name) + flags + (row.encode() if row is not None else b""))
+        row, there = rows.get(name), u8(0)
+        if row is not None:
+            there = u8(1) + u8(name in directory.suspended) + text(row.organisation) + row.identity
+        parts.append(text(name) + there)
     sizes = u8(PROFILES.index(directory.profile)) + u8(directory.faulty_max)
     operators = listed(row.encode() for row in directory.operators)
     body = listed(parts) + operators + directory.policy.encode() + sizes

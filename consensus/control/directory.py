@@ -79,6 +79,11 @@ class Directory:
         """The lowest slot from which on one of the clients is not admitted any more."""
         return min((row.until_slot for row in self.clients.values()), default=FOREVER)
 
+    @cached_property
+    def encoded_clients(self) -> bytes:
+        """All rows of clients, by client_id: kept, as there may be thousands and they seldom change."""
+        return encode_clients(row for _, row in sorted(self.clients.items()))
+
     def member(self, name: str) -> MemberRow:
         """Raises Refused."""
         for row in self.members:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from consensus.control.directory import Directory, encode_clients
+from consensus.control.directory import Directory
 from consensus.control.encoding import MalformedControl, Reader, listed, text, u8, u32, u64
 from consensus.control.pending import (
     ORGANISATIONS_MAX,
@@ -70,7 +70,7 @@ def _encode(record: Record) -> bytes:
     parts = [record.alliance_id, *map(u64, (*counters, record.dealt_ms, end)), record.transcript_digest]
     parts.append(listed(map(u64, record.revisions)))
     parts.append(record.directory.encode_rows())
-    parts.append(encode_clients(row for _, row in sorted(record.directory.clients.items())))
+    parts.append(record.directory.encoded_clients)
     parts.append(listed(_encode_account(name, one) for name, one in sorted(record.accounts.items())))
     parts += [u32(len(record.past)), *sorted(record.past)]
     parts.append(listed(one.encode() for one in record.opened))

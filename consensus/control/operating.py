@@ -213,9 +213,7 @@ def _require_base(state: Record, change: Change) -> None:
     if change.from_epoch != state.epoch:
         raise Refused(f"the change is for epoch {change.from_epoch}, and this is epoch {state.epoch}")
     if change.base != base_digest(state.directory, change.operations):
-        raise Refused(
-            "the rows that it changes, the policy or the operators are others by now: propose it anew"
-        )
+        raise Refused("whom it changes, the policy or the operators are others by now: propose it anew")
 
 
 def _needed(state: Record, change: Change) -> int:

@@ -29,5 +29,5 @@ def suspensions_needed(faulty: int) -> int:
 
 
 def faulty_operators_max(operators: int) -> int:
-    """The most faulty ones of so many, from 1 on, that ``approvals_needed`` allows."""
-    return (operators - 1) // 3
+    """The most faulty ones of so many that ``approvals_needed`` allows, 0 if there are none at all."""
+    return max(operators - 1, 0) // 3

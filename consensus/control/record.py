@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import cached_property
 
 from consensus.control.changes import Change
 from consensus.control.directory import Directory, Refused, config_digest
 from consensus.control.draft import Draft, KeyRules, Verify, trust
 from consensus.control.encoding import u64
+from consensus.control.operations import Suspend
 from consensus.control.pending import ActiveChange, ApprovedChange, OpenChange, Transcript
 from consensus.limits import EDIT_MS, EDIT_SLOTS, EDITS_MAX, WINDOW_SLOTS
+
+
+class Phase(Enum):
+    """On its way to another epoch. That a quorum of dealings is right only those know who compute it."""
+
+    IDLE = "idle"
+    APPROVED = "approved"
+    DEALING = "dealing"
+    READYING = "readying"
+    SCHEDULED = "scheduled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +149,28 @@ class Record:
         """The numbers of the members that lead, ascending."""
         suspended = self.directory.suspended
         return tuple(n for n, row in enumerate(self.directory.members) if row.name not in suspended)
+
+    @property
+    def suspected(self) -> tuple[int, ...]:
+        """The numbers of members whose suspension is scheduled: if one of them leads, it is suspected."""
+        named = {
+            operation.name
+            for one in self.scheduled
+            for operation in one.change.operations
+            if isinstance(operation, Suspend)
+        }
+        return tuple(n for n, row in enumerate(self.directory.members) if row.name in named)
+
+    @property
+    def phase(self) -> Phase:
+        """Where the change is that will end this epoch."""
+        if self.end is not None:
+            return Phase.SCHEDULED
+        if self.active is None:
+            return Phase.IDLE
+        if self.active.readies:
+            return Phase.READYING
+        return Phase.DEALING if self.active.dealings else Phase.APPROVED
 
     def admits(self, client_id: bytes, slot: int) -> bool:
         """Whether this client's submissions may be in ``slot``, WINDOW_SLOTS behind the last applied at most.

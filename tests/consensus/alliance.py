@@ -28,6 +28,7 @@ from consensus.control.commands import (
 from consensus.control.draft import key_message
 from consensus.control.edits import AddClient, EditOperation
 from consensus.control.operations import ChangeOperation, PutMember, PutOperator
+from consensus.control.record import Account
 from consensus.control.rows import (
     ClientRow,
     MemberRow,
@@ -43,6 +44,7 @@ from verifiable_log.merkle import Frontier
 
 ALLIANCE = sha256(b"alliance").digest()
 ORGANISATIONS = tuple(f"org-{letter}" for letter in "abcdef")
+SIX = QuorumSystem(6, 1)
 NEVER = 2**62
 CARRIER = sha256(b"anybody").digest()
 
@@ -80,9 +82,10 @@ def client_row(name: str, organisation: str) -> ClientRow:
     return ClientRow(name, organisation, public(name), b"certificate of " + name.encode())
 
 
+@cache
 def found(
-    system: QuorumSystem | None = None,
-    organisations: Sequence[str] = ORGANISATIONS,
+    system: QuorumSystem = SIX,
+    organisations: tuple[str, ...] = ORGANISATIONS,
     policy: PolicyRow | None = None,
     receiver: str = "first",
 ) -> ControlState:
@@ -90,7 +93,7 @@ def found(
     letters = [organisation[-1] for organisation in organisations]
     return ControlState.founded(
         ALLIANCE,
-        system or QuorumSystem(len(letters), 1),
+        system,
         [member_row(f"m-{letter}", f"org-{letter}", receiver=receiver) for letter in letters],
         [OperatorRow(organisation, public(organisation)) for organisation in organisations],
         [client_row(f"c-{letter}", f"org-{letter}") for letter in letters],
@@ -161,7 +164,7 @@ class Log:
         return [told.refusal for told in self.slot(*map(self.sign, commands))]
 
     def counter(self, organisation: str) -> int:
-        return self.state.accounts[organisation].counter + 1
+        return self.state.accounts.get(organisation, Account()).counter + 1
 
     def edit(self, organisation: str, *operations: EditOperation) -> str:
         """The refusal, if any."""
@@ -196,9 +199,11 @@ class Log:
         change_id = self.state.dealt_for.approved.change_id
         return self.do(*(self.ready_command(name, change_id, transcript, attempt) for name in members))
 
-    def ready_command(self, name: str, change_id: bytes, transcript: bytes, attempt: int = 0) -> Ready:
+    def ready_command(
+        self, name: str, change_id: bytes, transcript: bytes, attempt: int = 0, again: str = ""
+    ) -> Ready:
         identity = self.keys.get(name, name)
-        receiver = f"receiver of {name} after {change_id.hex()[:8]}".encode()
+        receiver = f"receiver of {name} after {change_id.hex()[:8]}{again}".encode()
         signature = secret(identity).sign(receiver_statement(name, public(identity), receiver))
         return Ready(name, change_id, attempt, transcript, receiver, signature)
 
