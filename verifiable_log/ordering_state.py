@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 
-from quorum import CheckpointStatement, QuorumCertificate
+from quorum import CheckpointStatement, MembershipStatement, QuorumCertificate
 from verifiable_log.merkle import Frontier, MerkleLog
 from verifiable_log.merkle_tree import leaf_hash
 
@@ -57,13 +57,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A snapshot, and the certificate that makes it stable. Raises ValueError when it is another's."""
+    """A snapshot, and the certificate that makes it stable. Raises ValueError when it is another's.
+
+    That of a membership which begins behind an epoch's end certifies what a checkpoint there does.
+    """
 
     snapshot: Snapshot
     certificate: QuorumCertificate
 
     def __post_init__(self) -> None:
-        if self.certificate.statement != self.snapshot.statement:
+        said = self.certificate.statement
+        if isinstance(said, MembershipStatement):
+            said = CheckpointStatement(said.slot, said.root, said.state_digest)
+        if said != self.snapshot.statement:
             raise ValueError(f"the certificate is not one of this snapshot at slot {self.snapshot.slot}")
 
     @property

@@ -96,7 +96,7 @@ class Gate:
         self._known: OrderedDict[tuple[bytes, int, bytes, bytes], None] = OrderedDict()
         self._proposals: OrderedDict[tuple[ProposeStatement, bytes], None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
-        self.latest = LatestStatements(len(config.members))
+        self.latest = LatestStatements(len(config.members), config.epoch)
         self._counts: Counter[tuple[int, Cause]] = Counter()
 
     def update(self, config: AllianceConfig) -> None:

@@ -29,12 +29,11 @@ from alliance.net.channels import NotServed, one_line
 from alliance.pb import peer_pb2 as pb
 from alliance.server.latest_statements import LatestStatements, SignedStatement, place
 from alliance.storage.journal import Journal
-from alliance.storage.journal_records import SESSION_BYTES
+from alliance.storage.journal_records import SESSION_BYTES, in_epoch
 from alliance.wire.bounds import Malformed
 from alliance.wire.envelope import require_match
 from quorum import GreetingStatement, ProposeStatement, QuorumSystem
 
-DOUBTED = "members that doubted"
 HANDSHAKE_SECONDS = 5.0
 FAREWELL_SECONDS = 0.5
 STATEMENTS_MAX = 3
@@ -65,6 +64,7 @@ class Incarnation:
         self._key = key
         self._journal = journal
         self._latest = latest
+        self._doubted = in_epoch("members that doubted", config.epoch)
         self._session = secrets.token_bytes(SESSION_BYTES)
         self._recall()
         self._held = {peer: self._kept(peer) for peer in range(len(config.members)) if peer != me}
@@ -103,7 +103,7 @@ class Incarnation:
         if len(self._known_by) < (system.member_count if self._doubted_by else system.report):
             return
         if self._doubted_by:
-            self._journal.keep(DOUBTED, b"")
+            self._journal.keep(self._doubted, b"")
             self._doubted_by = set()
         self.settled.set()
 
@@ -135,12 +135,12 @@ class Incarnation:
 
     def _peers_that_doubted(self) -> set[int]:
         """Those that showed an unknown start to the starts since all members last knew of one."""
-        return set(self._journal.kept(DOUBTED) or b"")
+        return set(self._journal.kept(self._doubted) or b"")
 
     def _note_doubt(self, peer: int) -> str:
         """Durable before this peer may ever take a greeting again. Tells how the newest disk gets past it."""
         doubted = self._peers_that_doubted() | {peer}
-        self._journal.keep(DOUBTED, bytes(sorted(doubted)))
+        self._journal.keep(self._doubted, bytes(sorted(doubted)))
         if len(doubted) > passed_over_max(self._config.system):
             return ""
         return (
@@ -189,16 +189,19 @@ class Incarnation:
                     f" {held.statement.incarnation} was seen: its disk was rolled back, or two machines have"
                     " its identity"
                 )
-        self._journal.keep(_key(peer), came.pack())
+        self._journal.keep(self._greeting_of(peer), came.pack())
         self._held[peer] = came
 
     def _kept(self, peer: int) -> SignedStatement | None:
         """Raises JournalError when what was kept is no greeting."""
-        kept = self._journal.kept(_key(peer))
+        kept = self._journal.kept(self._greeting_of(peer))
         try:
             return SignedStatement.unpack(kept) if kept is not None else None
         except ValueError as error:
-            raise self._journal.damaged(f"its {_key(peer)}: {error}") from None
+            raise self._journal.damaged(f"its {self._greeting_of(peer)}: {error}") from None
+
+    def _greeting_of(self, peer: int) -> str:
+        return in_epoch(f"greeting of member {peer + 1}", self._config.epoch)
 
     def _recall(self) -> None:
         try:
@@ -248,7 +251,3 @@ def passed_over_max(system: QuorumSystem) -> int:
     """
     others = system.member_count - 1 - system.faulty_max  # correct ones
     return max(0, min(system.faulty_max, (others - 1) // 2, others - system.faulty_max - 1))
-
-
-def _key(peer: int) -> str:
-    return f"greeting of member {peer + 1}"

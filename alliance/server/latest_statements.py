@@ -1,4 +1,5 @@
-"""What members sign with their own keys, remembered for them: each one's furthest proposal and furthest vote.
+"""What members sign with their own keys, remembered for them: each one's furthest proposal and furthest vote
+of an epoch.
 
 A member whose disk was rolled back does not know what it said last. Its peers do, and tell it
 (``incarnation``), also when all lost power together: with each of its own records a peer makes durable what
@@ -15,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from alliance.pb import peer_pb2 as pb
+from alliance.storage.journal_records import in_epoch
 from alliance.wire.bounds import SIGNATURE_BYTES, Malformed
 from quorum import (
     Context,
@@ -74,10 +76,11 @@ def place(statement: IndividualStatement) -> tuple[int, int]:
 
 
 class LatestStatements:
-    """Two statements for each member, whatever comes: memory stays flat."""
+    """Of one epoch; two statements for each of its members, whatever comes: memory stays flat."""
 
-    def __init__(self, member_count: int) -> None:
+    def __init__(self, member_count: int, epoch: int = 0) -> None:
         self._member_count = member_count
+        self._epoch = epoch
         self._latest: dict[str, SignedStatement] = {}
         self._news: dict[str, bytes] = {}
 
@@ -85,12 +88,12 @@ class LatestStatements:
         """Goes on from the journal's notes. Raises ValueError when one is no statement."""
         for member in range(self._member_count):
             for kind in _KINDS:
-                if (note := kept(_key(kind, member))) is not None:
-                    self._latest[_key(kind, member)] = SignedStatement.unpack(note)
+                if (note := kept(key := self._key(kind, member))) is not None:
+                    self._latest[key] = SignedStatement.unpack(note)
 
     def note(self, member: int, statement: IndividualStatement, signature: bytes) -> None:
         """A statement whose signature is verified. Kept if it lies further than all before it."""
-        key = _key("proposal" if isinstance(statement, ProposeStatement) else "vote", member)
+        key = self._key("proposal" if isinstance(statement, ProposeStatement) else "vote", member)
         held = self._latest.get(key)
         if held is None or place(statement) > place(held.statement):
             self._latest[key] = signed = SignedStatement(statement, signature)
@@ -103,12 +106,11 @@ class LatestStatements:
 
     def furthest(self, member: int) -> list[SignedStatement]:
         """At most one proposal and one vote, or other statement that is no proposal."""
-        keys = [_key(kind, member) for kind in _KINDS]
+        keys = [self._key(kind, member) for kind in _KINDS]
         return [self._latest[key] for key in keys if key in self._latest]
+
+    def _key(self, kind: str, member: int) -> str:
+        return in_epoch(f"{kind} of member {member + 1}", self._epoch)
 
 
 _KINDS = ("proposal", "vote")
-
-
-def _key(kind: str, member: int) -> str:
-    return f"{kind} of member {member + 1}"

@@ -80,8 +80,9 @@ class Server:
         self._folder = folder
         self._directory = Directory(config)
         self._journal = Journal(folder / JOURNAL, config.alliance_id, config.members[me].name)
+        _require_one_epoch(config, self._journal)
         replayed = self._journal.replay()
-        self._history = History(self._journal, replayed.log, replayed.state.certificate)
+        self._history = History(self._journal, replayed.log, replayed.certificate)
         try:
             self._engine = engine(_engine_config(config, me, keep_slots), replayed.state)
         except ValueError as error:
@@ -238,6 +239,17 @@ class Server:
             self._inbox.post(EndorsementRefused(statement))
         else:
             self._inbox.post(EndorsementMade(statement, signature, proven))
+
+
+def _require_one_epoch(config: AllianceConfig, journal: Journal) -> None:
+    """The journal alone says which epoch a member is in. Raises JournalError if the file is of another."""
+    if config.epoch == journal.epoch:
+        return
+    journal.close()
+    raise JournalError(
+        f"{config_file.FILE} is of epoch {config.epoch}, and {journal.path} says that this member is in epoch"
+        f" {journal.epoch}: put the {config_file.FILE} of that epoch into its folder; any member has it"
+    )
 
 
 def _engine_config(config: AllianceConfig, me: int, keep_slots: int | None) -> EngineConfig:

@@ -13,21 +13,22 @@ last transaction may be torn, if nobody was told of it: SQLite drops it.
 from __future__ import annotations
 
 import sqlite3
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from alliance.errors import JournalError
+from alliance.storage.journal_claim import COUNT, Owner, claim, damaged, unopened, unwritten
+from alliance.storage.journal_epochs import EPOCH, EpochMembership, EpochRecord
 from alliance.storage.journal_files import PAGE_SIZE, Presence, examine
-from alliance.storage.journal_marker import NEW_IDENTITY, Mark, Reached
+from alliance.storage.journal_marker import Mark, Reached
 from alliance.storage.journal_openings import OPENINGS, pack_openings
 from alliance.storage.journal_records import (
     COMMITS,
     DAMAGE,
+    HEARD_IN_ANY,
     ITEM_KEY_BYTES,
-    SCHEMA,
     WHOLE,
     Position,
     Starts,
@@ -57,10 +58,6 @@ from verifiable_log.batch import Batch
 from verifiable_log.merkle import Frontier
 from verifiable_log.ordering_state import Checkpoint
 
-FORMAT = 4
-ENGINE = b"fab_paxos"
-_COMMITS = struct.Struct(">Q")
-
 
 class Journal:
     """One writer at a time: a second process on the same file is refused."""
@@ -74,7 +71,7 @@ class Journal:
         try:
             self._mark = Mark(path, alliance_id + member.encode())
         except OSError as error:
-            raise self._unopened(error) from None
+            raise unopened(self.path, error) from None
         try:
             self._open(alliance_id, member)
         except BaseException:
@@ -90,7 +87,7 @@ class Journal:
                 self._mark.create()
             self.path.touch(0o600)
         except OSError as error:
-            raise self._unopened(error) from None
+            raise unopened(self.path, error) from None
         except DAMAGE as error:
             raise self.damaged(str(error)) from None
         self._db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)
@@ -110,49 +107,25 @@ class Journal:
         except BaseException as error:
             self._db.close()
             if isinstance(error, sqlite3.OperationalError | OSError):
-                raise self._unopened(error) from None
+                raise unopened(self.path, error) from None
             if isinstance(error, DAMAGE):
                 raise self.damaged(str(error)) from None
             raise
 
-    def _unopened(self, error: Exception) -> JournalError:
-        if "locked" in str(error):
-            return JournalError(f"{self.path} is in use by another process: is this member already running?")
-        return JournalError(f"{self.path} cannot be opened: {error}; check the folder's owner and space")
-
     def _claim(self, alliance_id: bytes, member: str) -> bool:
         """Whether it is a new file. Reads what a member goes on from."""
-        fresh = not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
-        if fresh:
-            # A new file has one page by now. A larger one has lost its tables: not to be taken for new.
-            pages = self._db.execute("PRAGMA page_count").fetchone()[0]
-            if pages > 1 or (self._mark.reached is not None and self._mark.reached.commits):
-                raise ValueError("its tables are gone")
-            for statement in SCHEMA:
-                self._db.execute(statement)
-            self._write_note("format", str(FORMAT).encode())
-            self._write_note("engine", ENGINE)
-            self._write_note("alliance", alliance_id)
-            self._write_note("member", member.encode())
-            self._write_note("position", Position().pack())
-            self._write_note("starts", Starts().pack())
-            self._write_note(COMMITS, _COMMITS.pack(1))
-        if self._read_note("format") != str(FORMAT).encode():
-            raise JournalError(f"{self.path} has another format than this version writes ({FORMAT})")
-        if self._read_note("engine") != ENGINE:
-            raise JournalError(f"{self.path} is the journal of another engine than {ENGINE.decode()}")
-        if self._read_note("alliance") != alliance_id:
-            raise JournalError(f"{self.path} is the journal of another alliance: do not mix their folders")
-        if self._read_note("member") != member.encode():
-            raise JournalError(f"{self.path} is the journal of another member: do not mix their folders")
+        used = self._mark.reached is not None and self._mark.reached.commits > 0
+        owner = Owner(self.path, alliance_id, member)
+        fresh = claim(self._db, owner, used, self._read_note, self._write_note)
         self._position = Position.unpack(self._read_note("position"))
         self._starts = Starts.unpack(self._read_note("starts"))
-        (self._commits,) = _COMMITS.unpack(self._read_note(COMMITS) or b"")
+        (self._commits,) = COUNT.unpack(self._read_note(COMMITS) or b"")
         return fresh
 
     @property
     def _reached(self) -> Reached:
-        return Reached(self._starts.newest, self._commits, self._position.furthest)
+        furthest = (self._position.epoch, *self._position.furthest)
+        return Reached(self._starts.newest, self._commits, furthest)
 
     # -- writing -------------------------------------------------------------------------------------
 
@@ -171,10 +144,12 @@ class Journal:
         try:
             self._mark.sync()
         except OSError as error:
-            raise self._unwritten(error) from None
+            raise unwritten(self.path, error) from None
         return self._starts.newest
 
-    def append(self, records: Sequence[Record], notes: Mapping[str, bytes] | None = None) -> None:
+    def append(
+        self, records: Sequence[Record | EpochRecord], notes: Mapping[str, bytes] | None = None
+    ) -> None:
         """Makes the records durable, all or none. Raises JournalError: then nothing may leave, ever again.
 
         ``notes`` go with them; without records they are not worth a write.
@@ -199,24 +174,18 @@ class Journal:
     def _durably(self) -> Iterator[None]:
         """Commits what is written inside. An error is the last thing that happens to this journal."""
         if self._failed:
-            raise self._unwritten(sqlite3.Error("an earlier write failed"))
+            raise unwritten(self.path, sqlite3.Error("an earlier write failed"))
         self._failed = True
         try:
             yield
-            self._write_note(COMMITS, _COMMITS.pack(self._commits + 1))
+            self._write_note(COMMITS, COUNT.pack(self._commits + 1))
             self._db.execute("COMMIT")
             self._commits += 1
             self.check_presence()  # what is written to a file that has no name any more will not be found
             self._mark.write(self._reached)
         except (sqlite3.Error, OSError) as error:
-            raise self._unwritten(error) from None
+            raise unwritten(self.path, error) from None
         self._failed = False
-
-    def _unwritten(self, error: Exception) -> JournalError:
-        return JournalError(
-            f"{self.path} cannot be written ({error}); this member stops before it says anything that it"
-            " might forget: free space or replace the disk, then start it again"
-        )
 
     def check_presence(self) -> None:
         """Raises JournalError when a file of this journal was taken away or replaced while it is open."""
@@ -226,8 +195,10 @@ class Journal:
             self._failed = True
             raise
 
-    def _write(self, record: Record, position: Position) -> Position:
+    def _write(self, record: Record | EpochRecord, position: Position) -> Position:
         match record:
+            case EpochRecord():
+                return self._enter(record, position)
             case EntryRecord(entry):
                 values = entry_row(entry)
                 self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values)
@@ -256,6 +227,16 @@ class Journal:
                 slot = checkpoint.slot
                 after = replace(position, last=max(position.last, slot), muted_up_to=muted_up_to)
                 return self._write(ProvenRecord(slot, certificate), after)
+
+    def _enter(self, record: EpochRecord, position: Position) -> Position:
+        """What was said and heard in the epoch before is of no use any more: it has members of its own."""
+        after, checkpoint = record.enter(position), record.checkpoint
+        self._db.execute("DELETE FROM meta WHERE key = ? OR key GLOB ?", (OPENINGS, HEARD_IN_ANY))
+        self._write_note(EPOCH, record.membership.pack())
+        self._write_checkpoint(checkpoint)
+        if checkpoint.slot > position.proven:
+            self._write_base(checkpoint.snapshot.frontier)
+        return self._write(ProvenRecord(checkpoint.slot, record.decision), after)
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """The items of the state that have changed, and what certifies all of them."""
@@ -293,8 +274,22 @@ class Journal:
 
     @property
     def furthest(self) -> tuple[int, int]:
-        """View and slot beyond which this member has said nothing."""
+        """View and slot beyond which this member has said nothing in its epoch."""
         return self._position.furthest
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that this member is in, whatever else is said anywhere."""
+        return self._position.epoch
+
+    @property
+    def membership(self) -> EpochMembership | None:
+        """Who takes part in it; None for the first one, which [founding] describes. Raises JournalError."""
+        packed = self.kept(EPOCH)
+        try:
+            return EpochMembership.unpack(packed) if packed is not None else None
+        except DAMAGE as error:
+            raise self.damaged(str(error)) from None
 
     def kept(self, key: str) -> bytes | None:
         """The note of this key. Raises JournalError when it was altered."""
@@ -342,8 +337,4 @@ class Journal:
 
     def damaged(self, detail: str) -> JournalError:
         """The error for a journal whose records do not fit together."""
-        short = " ".join(detail.split())[:200]
-        return JournalError(
-            f"{self.path} is damaged: {short}; this member must not vote on it: put the newest files back,"
-            f" all of them; {NEW_IDENTITY}"
-        )
+        return damaged(self.path, detail)

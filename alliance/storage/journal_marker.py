@@ -2,8 +2,8 @@
 
 The journal cannot vouch for itself: whatever takes its last words takes the count of them, too. So every
 COMMIT is followed, before anything is said, by one small write into ``journal.started``: how often this
-member was started, how often its journal was written, and beyond which view and slot nothing was said. The
-mark is never ahead of the journal. A journal that is behind it is refused.
+member was started, how often its journal was written, in which epoch it is, and beyond which view and slot
+nothing was said there. The mark is never ahead of the journal. A journal that is behind it is refused.
 
 A write is in the hands of the operating system when it returns: the death of the process does not undo it.
 Syncing it each time would double the latency of every append, so it is synced at a start, at the end, and
@@ -29,8 +29,10 @@ from alliance.keys.files import sync
 NEW_IDENTITY = "if they are lost, the member needs a new identity"
 SYNCED_EVERY = 64
 BLOCK_BYTES, SECTOR_BYTES = 4096, 512
-_FIELDS = struct.Struct(">4Q")
+_FIELDS = struct.Struct(">5Q")
 _RECORD_BYTES = _FIELDS.size + 64
+_EARLIER_BYTES = _RECORD_BYTES - 8
+"""Of journals up to format 4, which had no epochs."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,8 +41,8 @@ class Reached:
 
     starts: int = 0
     commits: int = 0
-    furthest: tuple[int, int] = (0, 0)
-    """View and slot beyond which this member has said nothing."""
+    furthest: tuple[int, int, int] = (0, 0, 0)
+    """Epoch, view and slot beyond which this member has said nothing."""
 
     def covers(self, other: Reached) -> bool:
         """Whether nothing of ``other`` is missing here."""
@@ -49,10 +51,9 @@ class Reached:
         )
 
     def __str__(self) -> str:
-        view, slot = self.furthest
-        return (
-            f"{self.starts} starts and {self.commits} writes of this member, up to view {view}, slot {slot}"
-        )
+        epoch, view, slot = self.furthest
+        place = f"epoch {epoch}, view {view}, slot {slot}"
+        return f"{self.starts} starts and {self.commits} writes of this member, up to {place}"
 
 
 class Mark:
@@ -86,13 +87,14 @@ class Mark:
 
     def _read(self) -> Reached:
         data = os.pread(self._file, 2 * BLOCK_BYTES, 0)
-        if re.fullmatch(rb"\d{20}\n", data):
+        places = [at + copy for at in (0, BLOCK_BYTES) for copy in (0, SECTOR_BYTES)]
+        records = [self._unpack(data[place : place + _RECORD_BYTES]) for place in places]
+        whole = [record for record in records if record is not None]
+        earlier = any(_is_sealed(data[place : place + _EARLIER_BYTES]) for place in places)
+        if not whole and (earlier or re.fullmatch(rb"\d{20}\n", data)):
             raise JournalError(
                 f"{self.path} is of an older version: its journal has another format than this version writes"
             )
-        places = (at + copy for at in (0, BLOCK_BYTES) for copy in (0, SECTOR_BYTES))
-        records = [self._unpack(data[place : place + _RECORD_BYTES]) for place in places]
-        whole = [record for record in records if record is not None]
         if not whole:
             raise JournalError(
                 f"{self.path} is damaged: without it nobody can tell whether {self._journal.name} has lost"
@@ -173,16 +175,20 @@ class Mark:
         return fields + _seal(fields)
 
     def _unpack(self, record: bytes) -> Reached | None:
-        fields, seal = record[: _FIELDS.size + 32], record[_FIELDS.size + 32 :]
-        if seal != _seal(fields):
+        if len(record) != _RECORD_BYTES or not _is_sealed(record):
             return None
+        fields = record[:-32]
         if fields[_FIELDS.size :] != self._owner:
             raise JournalError(
                 f"{self.path} is of another member or another alliance: do not mix their folders"
             )
-        starts, commits, view, slot = _FIELDS.unpack_from(fields)
-        return Reached(starts, commits, (view, slot))
+        starts, commits, *furthest = _FIELDS.unpack_from(fields)
+        return Reached(starts, commits, (furthest[0], furthest[1], furthest[2]))
 
 
 def _seal(fields: bytes) -> bytes:
     return sha256(b"\x02" + fields).digest()
+
+
+def _is_sealed(record: bytes) -> bool:
+    return record[-32:] == _seal(record[:-32])

@@ -16,6 +16,7 @@ from quorum import (
     CheckpointStatement,
     DecisionCertificate,
     JointStatement,
+    MembershipStatement,
     QuorumCertificate,
     SuspectStatement,
 )
@@ -43,8 +44,8 @@ class Position:
     ``beyond`` a newer one, ``election`` what moved this member into ``view``. ``new_view`` is the digest of
     the NewView it keeps to in that view; up to ``muted_up_to`` it says nothing there any more.
     ``said_view`` and ``said_slot`` are the furthest entry that was ever journalled, also if it was cut later:
-    no vote of this member on a later one can have left. ``epoch`` is the set of members that it serves in,
-    which began at slot ``start``.
+    no vote of this member on a later one can have left. ``epoch`` is the one that it serves in, which began
+    behind slot ``start``: view, fence and what was said are of this epoch alone.
     """
 
     proven: int = 0
@@ -62,7 +63,7 @@ class Position:
 
     @property
     def furthest(self) -> tuple[int, int]:
-        """View and slot beyond which this member has said nothing."""
+        """View and slot beyond which this member has said nothing in this epoch."""
         return max((self.view, 0), (self.said_view, self.said_slot))
 
     def accepted(self, view: int, slot: int) -> Position:
@@ -124,6 +125,15 @@ class Starts:
         return starts
 
 
+def in_epoch(key: str, epoch: int) -> str:
+    """The note of what this member heard, or said, in one epoch: it goes when the next one begins."""
+    return f"{key} in epoch {epoch}"
+
+
+HEARD_IN_ANY = in_epoch("*", 0)[:-1] + "*"
+"""All of these, as SQLite's GLOB has it."""
+
+
 def pack_certificate(certificate: QuorumCertificate) -> bytes:
     return certificate.encode()
 
@@ -139,10 +149,10 @@ def election(packed: bytes) -> QuorumCertificate | None:
     return _certificate(packed, SuspectStatement) if packed else None
 
 
-def _certificate(packed: bytes, kind: type[JointStatement]) -> QuorumCertificate:
+def _certificate(packed: bytes, *kinds: type[JointStatement]) -> QuorumCertificate:
     certificate = QuorumCertificate.decode(packed)
-    if not isinstance(certificate.statement, kind):
-        raise ValueError(f"a {type(certificate.statement).__name__} where a {kind.__name__} was kept")
+    if not isinstance(certificate.statement, kinds):
+        raise ValueError(f"a {type(certificate.statement).__name__} where a {kinds[0].__name__} was kept")
     return certificate
 
 
@@ -166,7 +176,7 @@ def unpack_checkpoint(packed: bytes, state: tuple[bytes, ...], places: tuple[byt
     """Raises ValueError or struct.error, also when the certificate is not one of this state."""
     (length,) = struct.unpack_from(">I", packed)
     frontier = unpack_frontier(packed[4 : 4 + length])
-    certificate = _certificate(packed[4 + length :], CheckpointStatement)
+    certificate = _certificate(packed[4 + length :], CheckpointStatement, MembershipStatement)
     return Checkpoint(Snapshot(frontier, state, places), certificate)
 
 

@@ -32,10 +32,15 @@ from verifiable_log.ordering_state import Checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a restart begins from: the engine's state, and the Merkle log of the proven slots."""
+    """What a restart begins from: the engine's state, and the Merkle log of the proven slots.
+
+    ``certificate`` is the newest one of the proven log. Until the member's epoch has one of its own, it is
+    that with which the epoch before ended: it proves the log to others, and is none to the engine.
+    """
 
     state: RestoredState
     log: MerkleLog
+    certificate: QuorumCertificate | None
 
 
 def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str], bytes | None]) -> Replayed:
@@ -70,9 +75,11 @@ def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str]
         raise ValueError(f"the entries after slot {expected - 1} are gone")
     if log.size != position.proven:
         raise ValueError(f"the log ends at slot {log.size}, but {position.proven} slots were proven")
-    state = replace(_state(position, log), windows=windows, entries=tuple(entries))
+    certificate = _certificate(position, log)
+    state = replace(_state(position, log, certificate), windows=windows, entries=tuple(entries))
     openings = unpack_openings(read_note(OPENINGS))
-    return Replayed(replace(state, checkpoint=checkpoint, pruned=pruned, openings=openings), log)
+    state = replace(state, checkpoint=checkpoint, pruned=pruned, openings=openings)
+    return Replayed(state, log, certificate)
 
 
 def _checkpoint(db: sqlite3.Connection, packed: bytes | None) -> Checkpoint | None:
@@ -100,7 +107,7 @@ def _read_heads(db: sqlite3.Connection, log: MerkleLog, checkpoint: Checkpoint) 
         raise ValueError(f"the log up to slot {log.size} is not that of the checkpoint")
 
 
-def _state(position: Position, log: MerkleLog) -> RestoredState:
+def _state(position: Position, log: MerkleLog, certificate: QuorumCertificate | None) -> RestoredState:
     beyond = decision(position.beyond)
     if beyond is not None and beyond.slot <= log.size:
         beyond = None
@@ -109,7 +116,7 @@ def _state(position: Position, log: MerkleLog) -> RestoredState:
         election=election(position.election),
         new_view_digest=position.new_view or None,
         frontier=log.frontier(),
-        certificate=_certificate(position, log),
+        certificate=certificate if certificate is None or certificate.epoch == position.epoch else None,
         beyond=beyond.certificate if beyond is not None else None,
         muted_up_to=position.muted_up_to,
     )

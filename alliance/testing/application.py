@@ -54,7 +54,7 @@ class JournalStorage:
     def restore(self) -> RestoredState:
         self._journal = Journal(self._path, self._alliance_id, self._name)
         replayed = self._journal.replay()
-        self.history = History(self._journal, replayed.log, replayed.state.certificate)
+        self.history = History(self._journal, replayed.log, replayed.certificate)
         self.frontier: Frontier = replayed.log.frontier()
         return replayed.state
 

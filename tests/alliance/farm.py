@@ -190,7 +190,7 @@ class Told:
         self.chain = chain
         self.journal = Journal(path, chain.farm.config.alliance_id, MEMBERS[0])
         replayed = self.journal.replay()
-        self.history = History(self.journal, replayed.log, replayed.state.certificate)
+        self.history = History(self.journal, replayed.log, replayed.certificate)
 
     def decide(self, entry: Entry) -> Entry:
         self.journal.append([EntryRecord(entry)])

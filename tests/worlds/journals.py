@@ -86,7 +86,7 @@ class JournalDisk(Disk):
             journal.close()
             raise
         self._journal = journal
-        self._history = History(journal, replayed.log, replayed.state.certificate)
+        self._history = History(journal, replayed.log, replayed.certificate)
         return replayed.state
 
     def close(self) -> None:

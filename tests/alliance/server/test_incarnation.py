@@ -183,6 +183,7 @@ def test_who_decides_alone_waits_for_nobody(farm: Farm, tmp_path: Path) -> None:
     class Small:
         members = farm.config.members[:1]
         system = Alone()
+        epoch = 0
 
     config: Any = Small()
     journal = Journal(tmp_path / "journal.sqlite", farm.config.alliance_id, "member-1")
@@ -493,7 +494,7 @@ def test_the_furthest_proposal_and_vote_are_kept_apart(farm: Farm, long_chain: C
     assert [signed.statement for signed in latest.furthest(3)] == [proposals[1], votes[0]]
     assert latest.furthest(2) == []
     news = latest.take_news()
-    assert set(news) == {"proposal of member 4", "vote of member 4"}
+    assert set(news) == {"proposal of member 4 in epoch 0", "vote of member 4 in epoch 0"}
     journal.append([EntryRecord(long_chain.entries[0])], news)
     journal.close()
     journal = Journal(path, farm.config.alliance_id, "member-1")
@@ -506,7 +507,7 @@ def test_the_furthest_proposal_and_vote_are_kept_apart(farm: Farm, long_chain: C
 @pytest.mark.parametrize("note", [b"", b"\x41", b"\xff" * 150])
 def test_a_note_of_what_was_heard_that_is_none_is_damage(farm: Farm, tmp_path: Path, note: bytes) -> None:
     with started(farm, ME, tmp_path / "me") as me:
-        me.journal.keep("vote of member 1", note)
+        me.journal.keep("vote of member 1 in epoch 0", note)
     with pytest.raises(JournalError, match="is damaged: what it heard of others"):
         Member(farm, ME, tmp_path / "me")
 

@@ -20,14 +20,16 @@ from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerErr
 from alliance.server import world as module
 from alliance.server.peers import MESSAGE_BYTES
 from alliance.server.server import JOURNAL, Server
+from alliance.storage.journal import Journal
 from alliance.wire import peer_messages
-from fab_paxos.effects import Blame, EntryRecord, Offence, Timer, ViewRecord
+from fab_paxos.effects import Blame, EntryRecord, Offence, ProvenRecord, Timer, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, TimerFired
 from fab_paxos.messages import Status
 from quorum import AcceptedStatement, Endorsement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Chain, Farm
 from tests.alliance.network import at
+from tests.alliance.storage.test_journal_epochs import END, entering_record
 
 
 @pytest.fixture
@@ -197,6 +199,21 @@ def test_a_journal_of_another_member_or_a_second_server_is_refused(
             Server.open(other, PASSPHRASE)
 
     run(scenario())
+
+
+def test_an_alliance_toml_of_another_epoch_than_the_journal_is_refused(
+    farm: Farm, home: Path, long_chain: Chain
+) -> None:
+    """The journal alone says in which epoch a member is."""
+    journal = Journal(home / JOURNAL, farm.config.alliance_id, farm.config.members[0].name)
+    journal.append(
+        [*map(EntryRecord, long_chain.entries[:END]), ProvenRecord(END, long_chain.certificate(END))]
+    )
+    journal.append([entering_record(long_chain)])
+    journal.close()
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"is of epoch 0, and .* that this member is in epoch 1: put"):
+            Server.open(home, PASSPHRASE)
 
 
 def test_a_port_in_use_is_said_plainly(home: Path, run: Run) -> None:

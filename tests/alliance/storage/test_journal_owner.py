@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import struct
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -249,8 +251,12 @@ def _newest(path: Path) -> int:
 
 
 def test_a_mark_of_another_version_is_refused(farm: Farm, path: Path) -> None:
-    mark_of(path).write_bytes(b"%020d\n" % 7)
-    refused_untouched(path, farm, "is of an older version")
+    with_starts = b"%020d\n" % 7
+    without_epochs = struct.pack(">4Q", 1, 2, 0, 2) + bytes(32)
+    without_epochs += sha256(b"\x02" + without_epochs).digest()
+    for mark in (with_starts, without_epochs, bytes(BLOCK_BYTES + SECTOR_BYTES) + without_epochs):
+        mark_of(path).write_bytes(mark)
+        refused_untouched(path, farm, "is of an older version")
 
 
 @pytest.mark.parametrize("change", ["removed", "renamed", "replaced", "cut"])

@@ -19,6 +19,7 @@ NAMES = (
     "journal's position",
     "journal's starts",
     "journal's checkpoint",
+    "journal's membership",
     "request file",
     "dealing file",
     "ceremony file",

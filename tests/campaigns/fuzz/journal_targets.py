@@ -5,11 +5,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
+from typing import TypeAlias
 
 from google.protobuf.message import DecodeError
 
 from alliance.pb import peer_pb2 as pb
 from alliance.storage import journal_records as records
+from alliance.storage.journal_epochs import EpochMembership
+from quorum import MembershipStatement, QuorumCertificate
 from tests.alliance.farm import Chain
 from tests.worlds.require import require
 from verifiable_log.client_windows import ClientWindows
@@ -66,12 +70,25 @@ def starts() -> list[bytes]:
     return [records.Starts().pack(), three.pack()]
 
 
-def notes(unpack: Callable[[bytes], records.Position | records.Starts]) -> Callable[[bytes], bool]:
+def memberships() -> list[bytes]:
+    """Their certificates are not checked here, so that nobody has to sign them."""
+    found = []
+    for config, epoch in ((b"", 0), (b"who takes part", 4)):
+        digest = sha256(b"\x06" + config).digest()
+        begins = MembershipStatement(epoch + 1, 0, 9, b"r" * 32, b"s" * 32, digest)
+        found.append(EpochMembership(config, QuorumCertificate(epoch, begins, b"signed")).pack())
+    return found
+
+
+Note: TypeAlias = records.Position | records.Starts | EpochMembership
+
+
+def notes(unpack: Callable[[bytes], Note]) -> Callable[[bytes], bool]:
     """A note that has its own packing."""
     return partial(_note, unpack)
 
 
-def _note(unpack: Callable[[bytes], records.Position | records.Starts], data: bytes) -> bool:
+def _note(unpack: Callable[[bytes], Note], data: bytes) -> bool:
     try:
         note = unpack(data)
     except records.DAMAGE:

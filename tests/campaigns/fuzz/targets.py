@@ -19,6 +19,7 @@ from alliance.founding.plan import Founding
 from alliance.pb import peer_pb2 as pb
 from alliance.proofs.receipt import Receipt, load_public_key
 from alliance.server.gate import Gate, Rejected
+from alliance.storage.journal_epochs import EpochMembership
 from alliance.storage.journal_records import Position, Starts
 from alliance.wire import peer_messages
 from alliance.wire.bounds import Malformed
@@ -89,6 +90,7 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
         Target("journal's position", stored.positions(chain), of_bytes, stored.notes(Position.unpack)),
         Target("journal's starts", stored.starts(), of_bytes, stored.notes(Starts.unpack)),
         Target("journal's checkpoint", stored.checkpoints(chain), of_bytes, stored.CheckpointTarget(chain)),
+        Target("journal's membership", stored.memberships(), of_bytes, stored.notes(EpochMembership.unpack)),
         Target("request file", asked, of_bytes, founding.RequestTarget(asked)),
         Target("dealing file", dealing.corpus(), of_bytes, dealing),
         Target("ceremony file", ceremony.corpus(), of_bytes, ceremony),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.campaigns.planted.planting import Bug, Edit, at
 
 _J = "alliance.storage.journal:Journal"
+_CLAIM = "alliance.storage.journal_claim:"
 _REPLAY = "alliance.storage.journal_replay:"
 _ROWS = "alliance.storage.journal_records:"
 _I = "alliance.server.incarnation:Incarnation"
@@ -153,8 +154,8 @@ READING = [
         at(f"{_MARK}.check_commits", "self.reached is not None and known < self.reached.commits", "False"),
         at(f"{_MARK}.check", "self.reached is not None and not known.covers(self.reached)", "False"),
         at(
-            f"{_J}._claim",
-            "pages > 1 or (self._mark.reached is not None and self._mark.reached.commits)",
+            f"{_CLAIM}claim",
+            'db.execute("PRAGMA page_count").fetchone()[0] > 1 or used',
             "False",
         ),
     ),
@@ -189,7 +190,7 @@ READING = [
     ),
     _bug(
         "another member's journal is taken",
-        at(f"{_J}._claim", 'if self._read_note("member") != member.encode():', "if False:"),
+        at(f"{_CLAIM}claim", 'if read_note("member") != member:', "if False:"),
     ),
 ]
 
