@@ -49,13 +49,16 @@ class Acceptor:
 
         Until the view's NewView is carried out (``active``) proposals wait.
 
-        Proposals beyond the window are dropped: they can be fetched once the log got there. One that
-        comes before its predecessors waits, so that loss on one link does not repeat itself.
+        Proposals beyond the window are dropped: they can be fetched once the log got there. So are those
+        beyond the end of the epoch, which is known here before they lie within the window. One that comes
+        before its predecessors waits, so that loss on one link does not repeat itself.
         """
         if propose.slot <= self._log.tip:
             self._compare(propose, out)
             return []
         if propose.slot > self._log.base + WINDOW_SLOTS:
+            return []
+        if self._log.end is not None and propose.slot > self._log.end:
             return []
         first = self._ahead.get(propose.slot)
         if first is None:
@@ -142,6 +145,9 @@ class Acceptor:
         frontier = self._log.next_frontier(propose.batch)
         if frontier.root != propose.root:
             out.append(Blame(leader, Offence.WRONG_ROOT, str(propose.slot), self._broken_log(propose)))
+            return None
+        if not self._log.admits(propose.slot, propose.batch.submissions):
+            out.append(Blame(leader, Offence.NOT_ADMITTED, str(propose.slot)))
             return None
         fresh = self._log.windows.preview(propose.slot, propose.batch.submissions)
         if not all(fresh):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fab_paxos.answers import FRAME_BYTES, batch_bytes
 from fab_paxos.effects import (
     Blame,
@@ -19,9 +21,9 @@ from fab_paxos.messages import Accepted, Certified, Fetch, Propose, Status
 from fab_paxos.state_transfer import Transfer
 from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem
-from verifiable_log.batch import Entry
+from verifiable_log.batch import Batch, Entry
 from verifiable_log.log_frame import LogFrame
-from verifiable_log.merkle import slot_leaf
+from verifiable_log.merkle import Frontier, slot_leaf
 from verifiable_log.merkle_proofs import root_from_cover
 from verifiable_log.merkle_tree import ProofError
 from verifiable_log.ordering_state import Checkpoint
@@ -150,19 +152,18 @@ class CatchUp:
             self._answered = (min(known, self._log.tip + FETCH_PROPOSALS_MAX), 0)
         out.append(Send(peer, Fetch(first)))
 
-    def on_frame(self, sender: int, frame: LogFrame, out: list[Effect]) -> list[Entry]:
-        """Takes proven batches, whatever was accepted in their place; the entries that are now proven."""
+    def on_frame(self, sender: int, frame: LogFrame, out: list[Effect]) -> list[tuple[Batch, Frontier]]:
+        """The batches after the decided ones, each with the frontier after it, if the frame proves them."""
         statement = frame.certificate.statement
         last = frame.first_slot + len(frame.batches) - 1
         decided = self._log.decided
         if not isinstance(statement, AcceptedStatement) or not frame.first_slot <= decided + 1 <= last:
             return []
-        batches = frame.batches[decided + 1 - frame.first_slot :]
-        frontiers = []
+        steps = []
         frontier = self._log.frontier(decided)
-        for slot, batch in enumerate(batches, decided + 1):
+        for slot, batch in enumerate(frame.batches[decided + 1 - frame.first_slot :], decided + 1):
             frontier = frontier.append(slot_leaf(slot, batch.digest))
-            frontiers.append(frontier)
+            steps.append((batch, frontier))
         try:
             proven = root_from_cover(frontier, statement.slot, frame.cover) == statement.root
         except ProofError:
@@ -170,18 +171,26 @@ class CatchUp:
         if not proven:
             out.append(Blame(sender, Offence.UNPROVEN_FRAME, str(frame.first_slot)))
             return []
-        entries = []
-        for slot, (batch, frontier) in enumerate(zip(batches, frontiers, strict=True), decided + 1):
+        return steps
+
+    def take(
+        self, steps: Sequence[tuple[Batch, Frontier]], certificate: QuorumCertificate, out: list[Effect]
+    ) -> list[Entry]:
+        """Goes on from the decided log by these, whatever was accepted in their place; the entries."""
+        statement, entries = certificate.statement, []
+        view = statement.view if isinstance(statement, AcceptedStatement) else 0
+        for batch, frontier in steps:
+            slot = frontier.size
             held = self._log.entry(slot)
             if held is not None and held.root != frontier.root:
                 self._log.truncate(slot - 1)
                 out.append(Persist(TruncateRecord(slot - 1, self._log.muted_up_to)))
                 held = None
             if held is None:
-                held = self._log.append_proven(statement.view, batch, frontier)
+                held = self._log.append_proven(view, batch, frontier)
                 out.append(Persist(EntryRecord(held)))
             entries.append(held)
-        out.append(Persist(ProvenRecord(last, frame.certificate)))
+        out.append(Persist(ProvenRecord(entries[-1].slot, certificate)))
         return entries
 
     def was_asked(self, peer: int) -> bool:

@@ -48,7 +48,7 @@ class Certifier:
     @property
     def certified(self) -> int:
         """The slot of the newest certificate whose whole log is decided here."""
-        return _slot(self.newest.statement) if self.newest is not None else 0
+        return _slot(self.newest.statement) if self.newest is not None else self._log.start
 
     @property
     def furthest(self) -> QuorumCertificate | None:
@@ -93,6 +93,8 @@ class Certifier:
         """A leader that requests nothing, or a far slot, does not keep us from our certificates."""
         if slot % CERTIFICATE_SLOTS == 0 and slot >= self.certified + CERTIFICATE_SLOTS:
             self._due = slot
+        if slot == self._log.end:
+            self._due = slot  # nothing comes behind it to be requested
 
     # -- our own endorsements ------------------------------------------------------------------------
 

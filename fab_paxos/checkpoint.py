@@ -60,6 +60,8 @@ class Checkpoints:
             checkpoint = Checkpoint(snapshot, certificate)
             self._adopt(checkpoint)
             out.append(Persist(CheckpointRecord(checkpoint)))
+            if self._log.complete:  # what was under way for the last slot is not made up for by a later one
+                self.on_decided(out)
             if self._retain_slots is not None and self.slot - self._retain_slots > self.pruned:
                 self.pruned = self.slot - self._retain_slots
                 out.append(Prune(self.pruned))

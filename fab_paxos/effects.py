@@ -143,9 +143,13 @@ class Combine:
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """The entry is decided. Emitted once for each slot, in order (after a restart: from the proven one)."""
+    """The entry is decided. Emitted once for each slot, in order (after a restart: from the proven one).
+
+    ``outcomes``: what became of those of its commands that concern the alliance itself (``control``).
+    """
 
     entry: Entry
+    outcomes: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,7 @@ class RefusalReason(Enum):
     CONFLICT = "conflict"
     EXPIRED = "expired"
     BUSY = "busy"
+    NOT_ADMITTED = "not admitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +232,7 @@ class Offence(Enum):
     )
     WRONG_ROOT = "a wrong root", "the root proposed for slot {1} is not that of the log"
     REPETITION = "a repeated submission", "slot {1} repeats a submission"
+    NOT_ADMITTED = "a client that is not admitted", "slot {1} holds a submission of {0}"
     STAMP_AHEAD = "a time stamp ahead", "the time stamp of slot {1} ahead of this member's clock", False
     BAD_SHARE = "a bad signature share", "{0} on {1}"
     TWO_REPORTS = "two Reports", "{0} for view {1} that cannot both be true"

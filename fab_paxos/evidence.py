@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fab_paxos.messages import Accepted, NewView, Propose, Report
+from fab_paxos.messages import Accepted, NewView, Propose, Report, slot_of_base
 from fab_paxos.selection import ReportedEntry
 from verifiable_log.batch import Batch
 from verifiable_log.merkle import Frontier
@@ -111,6 +111,6 @@ def disagree(first: Report, second: Report) -> bool:
 
     A base may grow between two Reports, and a certificate may make entries void: so the rest may differ.
     """
-    base = max(first.base_slot, second.base_slot)
+    base = max(slot_of_base(first.base, 0), slot_of_base(second.base, 0))
     entries = {entry.slot: entry for entry in first.entries if entry.slot > base}
     return any(entries.get(entry.slot, entry) != entry for entry in second.entries)

@@ -41,7 +41,7 @@ Name = tuple[bytes, int]
 
 
 class Waiting(Protocol):
-    """What clients of this member wait for."""
+    """What clients of this member wait for, or all: the next slot, whose name has no client."""
 
     def is_waiting(self, name: Name) -> bool: ...
 
@@ -117,6 +117,7 @@ class LeaderMonitor:
         seconds = (now_ms - since_ms) / 1000 - (self._ordered - ordered)
         client_id, client_seq = name
         here = any(one.client_seq == client_seq and one.client_id == client_id for one in submissions)
+        here = here or (not client_id and client_seq == entry.slot)
         # Late already while others' work is done: it may never come.
         if here or seconds > self._late_seconds:
             self._timed = None

@@ -25,7 +25,7 @@ from fab_paxos.effects import (
 )
 from fab_paxos.evidence import TwoProposals, disagree
 from fab_paxos.joint_signing import SigningInTurn
-from fab_paxos.messages import FetchBatches, NewView, Progress, Report
+from fab_paxos.messages import FetchBatches, NewView, Progress, Report, top_of
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
 from fab_paxos.view_change import FETCH_BATCHES_MAX, ViewChange
@@ -69,7 +69,7 @@ class LeanViewChange(ViewChange):
         bare = super().report(base)
         if bare is None:
             return None
-        accepted = self._log.accepted_above(bare.base_slot)
+        accepted = self._log.accepted_above(self._base(bare))
         entries = tuple(map(self._evident, accepted))
         views = sorted({entry.view for entry in entries if entry.view})
         return Report(self._view, base, entries, openings=tuple(self._openings[view] for view in views))
@@ -78,7 +78,7 @@ class LeanViewChange(ViewChange):
         opening = self._openings.get(entry.view)
         if entry.view and opening is None:
             raise RuntimeError(f"slot {entry.slot} was accepted in view {entry.view}, which never began here")
-        if opening is not None and entry.slot <= opening.top:
+        if opening is not None and entry.slot <= top_of(opening, self._log.start):
             return ReportedEntry(entry.slot, entry.view, entry.batch.digest)
         if not entry.signature and self._system.leader(entry.view) != self._me:
             raise RuntimeError(f"slot {entry.slot} was accepted in view {entry.view} without its proposal")
@@ -98,21 +98,30 @@ class LeanViewChange(ViewChange):
         return new_view
 
     def _takes_the_place(self, report: Report, first: Report | None) -> bool:
-        return first is not None and report.base_slot > first.base_slot and not disagree(first, report)
+        if first is None or disagree(first, report):
+            return False
+        return self._base(report) > self._base(first)
 
     def _usable(self) -> Mapping[int, Report]:
         """Those that are ripe. What our own certificate covers need not be: our own Report is among them."""
         ours = self._reports.get(self._me)
-        base = ours.base_slot if ours is not None else 0
+        base = self._base(ours) if ours is not None else self._log.start
         return {
             member: report
-            for member, report in self._reports.items()
-            if all(self._ripe(entry.batch_digest) for entry in report.entries if entry.slot > base)
+            for member, report in super()._usable().items()
+            if self._told(self._base(report))
+            and all(self._ripe(e.slot, e.batch_digest) for e in report.entries if e.slot > base)
         }
 
-    def _ripe(self, digest: bytes) -> bool:
+    def _told(self, base: int) -> bool:
+        """Whether it is known here what the log up to ``base`` says of the slots above it."""
+        return self._log.control is None or self._log.decided >= base
+
+    def _ripe(self, slot: int, digest: bytes) -> bool:
         batch = self._batch(digest)
-        return batch is not None and batch.time_ms <= self._acceptor.stamp_max
+        if batch is None or batch.time_ms > self._acceptor.stamp_max:
+            return False
+        return self._log.admits(slot, batch.submissions)
 
     def _compare(self, report: Report, out: list[Effect]) -> None:
         """Two proposals of one leader for one slot of a view, in whosever Reports, convict it."""
@@ -135,9 +144,10 @@ class LeanViewChange(ViewChange):
     def endorse(self, out: list[Effect]) -> None:
         """Only with all batches: a progress certificate is to say that many members have them."""
         if isinstance(self.new_view, NewView) and self.progress is None:
-            base = self.new_view.base_slot
+            base = self._base(self.new_view)
             slots = enumerate(self.new_view.vector, base + 1)
-            if all(slot <= self._log.base or self._ripe(digest) for slot, digest in slots):
+            possible = self._told(base) and self._within(base, self.top)
+            if possible and all(slot <= self._log.base or self._ripe(slot, digest) for slot, digest in slots):
                 super().endorse(out)
 
     def on_certificate(self, certificate: QuorumCertificate) -> bool:
@@ -157,7 +167,7 @@ class LeanViewChange(ViewChange):
         return True
 
     def carry_out(self, out: list[Effect]) -> list[Entry]:
-        if self.active or self.progress is None or self._log.decided < self.progress.base_slot:
+        if self.active or self.progress is None or self._log.decided < self._base(self.progress):
             return []
         self._keep(self.progress, out)
         return super().carry_out(out)
@@ -216,7 +226,7 @@ class LeanViewChange(ViewChange):
             return {}
         if self.new_view is None:
             return self._named_by(self._reports.items())
-        base = self.new_view.base_slot
+        base = self._base(self.new_view)
         slots = enumerate(self.new_view.vector, base + 1)
         missing = [digest for slot, digest in slots if slot > self._log.base and self._batch(digest) is None]
         others = [member for member in range(self._system.member_count) if member != self._me]

@@ -107,7 +107,7 @@ class Forward:
 class Report:
     """What the sender accepted before it entered ``view``: everything above its ``base``.
 
-    ``base`` is a decision certificate (None: the empty log); what it covers need not be reported.
+    ``base`` is a decision certificate (None: the log as its epoch began); what it covers is not reported.
 
     In profile lean ``openings`` are those of the views, from 1 on, that the entries name, by view. They are
     evidence, as are the roots and signatures of the entries, and prove themselves: the reporter does not
@@ -119,10 +119,6 @@ class Report:
     entries: tuple[ReportedEntry, ...]
     signature: bytes = b""
     openings: tuple[Progress, ...] = field(default=(), compare=False)
-
-    @property
-    def base_slot(self) -> int:
-        return slot_of_base(self.base)
 
     @property
     def body_digest(self) -> bytes:
@@ -165,11 +161,7 @@ class NewView:
     @property
     def base(self) -> QuorumCertificate | None:
         """The highest base among the Reports."""
-        return max((report.base for _, report in self.reports), key=slot_of_base, default=None)
-
-    @property
-    def base_slot(self) -> int:
-        return slot_of_base(self.base)
+        return max((report.base for _, report in self.reports), key=_base_slot, default=None)
 
     @property
     def reports_digest(self) -> bytes:
@@ -196,18 +188,9 @@ class Progress:
     vector: tuple[bytes, ...]
     certificate: QuorumCertificate
 
-    @property
-    def base_slot(self) -> int:
-        return slot_of_base(self.base)
-
-    @property
-    def top(self) -> int:
-        """The last slot that the NewView fills."""
-        return self.base_slot + len(self.vector)
-
-    def given(self, slot: int) -> bytes:
+    def given(self, slot: int, start: int) -> bytes:
         """The batch digest that the NewView gives a slot above its base, up to ``top``."""
-        return self.vector[slot - self.base_slot - 1]
+        return self.vector[slot - slot_of_base(self.base, start) - 1]
 
     @property
     def digest(self) -> bytes:
@@ -296,6 +279,16 @@ def _new_view_digest(
     return sha256(b"".join([*parts, struct.pack(">I", len(vector)), *vector])).digest()
 
 
-def slot_of_base(base: QuorumCertificate | None) -> int:
-    """Up to where a decision certificate proves the log; 0 without one."""
-    return base.statement.slot if base is not None and is_accepted(base.statement) else 0
+def slot_of_base(base: QuorumCertificate | None, start: int) -> int:
+    """Up to where a decision certificate proves the log; without one ``start``, where its epoch begins."""
+    return base.statement.slot if base is not None and is_accepted(base.statement) else start
+
+
+def _base_slot(base: QuorumCertificate | None) -> int:
+    """To compare bases: any is above none."""
+    return slot_of_base(base, 0)
+
+
+def top_of(new_view: NewView | Progress, start: int) -> int:
+    """The last slot that it fills; ``start`` is as in ``slot_of_base``."""
+    return slot_of_base(new_view.base, start) + len(new_view.vector)

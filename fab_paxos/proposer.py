@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import compress
+from operator import and_
 
 from fab_paxos.effects import (
     AlreadyOrdered,
@@ -43,6 +44,8 @@ class Proposer:
         self._beats: dict[tuple[bytes, int], int] = {}
         # Heartbeats in this view that a client's work waits without any of it being decided.
         self._overlooked: dict[bytes, int] = {}
+        self._idle = 0  # and those in which time had to pass, and nothing was decided
+        self._tick = False
 
     def on_submitted(self, submission: Submission, out: list[Effect]) -> None:
         """A client of this member; it hears of every outcome but waiting."""
@@ -58,6 +61,10 @@ class Proposer:
         else:
             self._answer(submission, judgement, out)
 
+    def _will_be_admitted(self, submission: Submission) -> bool:
+        """Whether its client is admitted once all that is decided has taken effect."""
+        return self._log.admits(max(self._log.tip, self._log.goal) + 1, (submission,))
+
     def _answer(self, submission: Submission, judgement: Lookup, out: list[Effect]) -> None:
         """The log has judged: the submission is in it, or will never be."""
         if judgement.freshness is Freshness.REPEATED:
@@ -68,6 +75,9 @@ class Proposer:
         self._compare_with_log(submission, judgement, out)
 
     def _admit(self, submission: Submission, out: list[Effect], *, unsent: bool = True) -> None:
+        if not self._will_be_admitted(submission):
+            out.append(Refuse(submission, RefusalReason.NOT_ADMITTED))
+            return
         waiting = self._pending.get(submission.client_id, submission.client_seq)
         if waiting is not None:
             if waiting.body_digest != submission.body_digest:
@@ -98,6 +108,8 @@ class Proposer:
         if judgement.freshness is not Freshness.FRESH:
             self._compare_with_log(submission, judgement, out)
             return
+        if not self._will_be_admitted(submission):
+            return
         waiting = self._queue.get(submission.client_id, submission.client_seq)
         if waiting is None:
             self._queue.add(submission)
@@ -105,17 +117,29 @@ class Proposer:
             _compare(waiting, submission, out)
 
     @property
+    def pending(self) -> tuple[Submission, ...]:
+        """What this member's clients wait for; with a new epoch it is for the new engine to order."""
+        return self._pending.all()
+
+    @property
     def waiting(self) -> bool:
         """Whether this member knows of a submission that is not decided."""
         return len(self._pending) > 0 or len(self._queue) > 0
 
     def is_waiting(self, name: tuple[bytes, int]) -> bool:
-        """Whether a client and number are those of a submission that waits here to be decided."""
-        return self._pending.get(*name) is not None
+        """Whether a client and number are those of a submission that waits here to be decided.
+
+        Without a client the number is that of a slot.
+        """
+        return self._pending.get(*name) is not None if name[0] else name[1] > self._log.decided
 
     def newest_of(self, turn: int) -> tuple[bytes, int] | None:
-        """What waits here of one client: its newest submission. Of another client for each ``turn``."""
-        return self._pending.newest_of(turn)
+        """What waits here of one client: its newest submission. Of another client for each ``turn``.
+
+        Where nothing else waits, and slots are to pass, the next one does.
+        """
+        next_slot = (b"", self._log.decided + 1) if self._log.decided < self._log.goal else None
+        return self._pending.newest_of(turn) or next_slot
 
     def enter_view(self) -> None:
         """What the old leader had queued is anybody's to forward; our own clients' work begins anew."""
@@ -134,6 +158,7 @@ class Proposer:
         for submission in submissions:
             waiting = self._pending.get(submission.client_id, submission.client_seq)
             fresh = self._log.windows.judge(submission).freshness is Freshness.FRESH
+            fresh = fresh and self._will_be_admitted(submission)
             if waiting is None and fresh and self._pending.add(submission):
                 self._unsent.append(submission)
             elif waiting is not None:
@@ -163,29 +188,44 @@ class Proposer:
 
     @property
     def overlooked(self) -> int:
-        """For how many heartbeats some client has waited for the leader to order anything of it."""
-        return max(self._overlooked.values(), default=0)
+        """For how many heartbeats some client has waited for the leader to order anything of it.
+
+        Or the alliance itself, with something that has a deadline, for any slot at all.
+        """
+        return max(self._overlooked.values(), default=self._idle)
 
     def on_heartbeat(self, led: bool, out: list[Effect]) -> None:
         """What has waited for 2, 4, 8, … heartbeats is handed over again: rarer as the queue is longer.
 
-        What its client's later numbers have overtaken will never be decided: the client hears of it.
+        Where time is to pass, a leader with nothing to propose gives the next slot to an empty batch.
+        What its client's later numbers have overtaken will never be decided, nor what a client hands in that
+        was removed: it hears of it.
         ``led``: another member leads, and could have ordered what waits. Others' progress does not excuse it.
         """
         beats = {}
         for submission in self._pending.all():
             key = (submission.client_id, submission.client_seq)
-            if self._log.windows.judge(submission).freshness is Freshness.EXPIRED:
+            reason = self._hopeless(submission)
+            if reason is not None:
                 self._pending.discard(*key)
-                out.append(Refuse(submission, RefusalReason.EXPIRED))
+                out.append(Refuse(submission, reason))
                 continue
             age = beats[key] = self._beats.get(key, 0) + 1
             if age > 1 and age & (age - 1) == 0:
                 self._unsent.append(submission)
         self._beats = beats
+        self._tick = self._log.control is not None and self._log.control.needs_time
+        self._idle = self._idle + 1 if led and self._tick else 0
         if led:
             waiting = dict.fromkeys(client_id for client_id, _ in beats)
             self._overlooked = {client_id: self._overlooked.get(client_id, 0) + 1 for client_id in waiting}
+
+    def _hopeless(self, submission: Submission) -> RefusalReason | None:
+        """Why it will never be ordered."""
+        if not self._will_be_admitted(submission):
+            return RefusalReason.NOT_ADMITTED
+        expired = self._log.windows.judge(submission).freshness is Freshness.EXPIRED
+        return RefusalReason.EXPIRED if expired else None
 
     def on_snapshot_installed(self, out: list[Effect]) -> None:
         """Much was decided without us: whoever waits here for what is among it hears where it is."""
@@ -201,27 +241,43 @@ class Proposer:
     def propose(self, view: int, now_ms: int, out: list[Effect]) -> list[Entry]:
         """The leader's turn: proposes while there is work and room; the entries, accepted by itself.
 
-        ``now_ms`` is the time stamp of its batches.
+        ``now_ms`` is the time stamp of its batches, also of the empty ones by which slots pass.
 
         The Propose leaves only when the entry is durable, so that a restarted leader repeats itself
         and never contradicts itself. A leader whose log was exchanged proposes no more: its view is over.
         """
+        log = self._log
         entries: list[Entry] = []
+        early: list[Submission] = []
         while (
-            not self._log.muted_up_to
-            and self._log.tip < self._log.base + PROPOSE_AHEAD_SLOTS
+            not log.muted_up_to
+            and log.tip < log.base + PROPOSE_AHEAD_SLOTS
+            and log.tip != log.end
             and self._worth_a_slot()
-            and (submissions := self._queue.take())
+            and ((submissions := self._queue.take()) or self._filling)
         ):
-            flags = self._log.windows.preview(self._log.tip + 1, submissions)
-            if not any(flags):
+            flags = log.windows.preview(log.tip + 1, submissions)
+            if log.control is not None:
+                admitted = [log.admits(log.tip + 1, (one,)) for one in submissions]
+                waits = (one for one, now in zip(submissions, admitted, strict=True) if not now)
+                early += filter(self._will_be_admitted, waits)
+                flags = tuple(map(and_, flags, admitted))
+            if not any(flags) and not self._filling:
                 continue
             batch = Batch.of(compress(submissions, flags), now_ms)
-            entry = self._log.append(view, batch, self._log.next_frontier(batch), b"")
+            entry = log.append(view, batch, log.next_frontier(batch), b"")
             entries.append(entry)
             out.append(Persist(EntryRecord(entry)))
             out.append(Broadcast(Propose(view, entry.slot, batch, entry.root)))
+            self._tick = False
+        for one in early:
+            self._queue.add(one)
         return entries
+
+    @property
+    def _filling(self) -> bool:
+        """Whether the next slot is needed, whatever is in it."""
+        return self._log.tip < self._log.goal or (self._tick and self._log.tip == self._log.decided)
 
     def _worth_a_slot(self) -> bool:
         """A further proposal is a full batch, or holds as much as all those under way together.
@@ -233,10 +289,11 @@ class Proposer:
             return False
         undecided = filter(None, map(self._log.entry, range(self._log.decided + 1, self._log.tip + 1)))
         under_way = sum(len(entry.batch.submissions) for entry in undecided)
-        return self._queue.fills_a_batch or len(self._queue) >= under_way
+        return self._queue.fills_a_batch or len(self._queue) >= under_way or self._filling
 
     def on_decided(self, entry: Entry) -> None:
         """What is decided waits no longer, whatever content won its number."""
+        self._idle = 0
         for submission in entry.batch.submissions:
             self._pending.discard(submission.client_id, submission.client_seq)
             self._queue.discard(submission.client_id, submission.client_seq)

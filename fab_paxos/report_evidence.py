@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fab_paxos.limits import WINDOW_SLOTS
-from fab_paxos.messages import Progress, Report
+from fab_paxos.messages import Progress, Report, slot_of_base, top_of
 from fab_paxos.selection import ReportedEntry
 from quorum import ProgressStatement, QuorumSystem
 
@@ -25,9 +25,10 @@ class MissingEvidence(ValueError):
     """A Report with an entry that no correct member could have accepted, or does not prove."""
 
 
-def signed_entries(system: QuorumSystem, report: Report) -> Iterator[tuple[int, ReportedEntry]]:
+def signed_entries(system: QuorumSystem, report: Report, start: int) -> Iterator[tuple[int, ReportedEntry]]:
     """(leader, entry) for each entry that bears a signature, which is still to be checked.
 
+    ``start`` is the last slot of the epoch before, and the base where there is no certificate.
     So are the certificates of ``report.openings``; that they are those of their NewViews is checked here.
     Raises MissingEvidence.
     """
@@ -38,19 +39,20 @@ def signed_entries(system: QuorumSystem, report: Report) -> Iterator[tuple[int, 
         if opening.certificate.statement != ProgressStatement(opening.view, opening.digest):
             raise MissingEvidence(f"the certificate for view {opening.view} is not that of its NewView")
     for entry in report.entries:
-        if entry.slot > report.base_slot + WINDOW_SLOTS:
+        if not 0 < entry.slot - slot_of_base(report.base, start) <= WINDOW_SLOTS:
             raise MissingEvidence(f"slot {entry.slot} of a Report lies beyond its window")
-        if _given(entry, openings.get(entry.view)):
+        if _given(entry, openings.get(entry.view), start):
             continue
         if not entry.signature:
             raise MissingEvidence(f"slot {entry.slot} of a Report is not signed by its leader")
         yield system.leader(entry.view), entry
 
 
-def _given(entry: ReportedEntry, opening: Progress | None) -> bool:
+def _given(entry: ReportedEntry, opening: Progress | None, start: int) -> bool:
     """Whether the view's NewView gives the slot. Raises MissingEvidence when it gives another batch."""
-    if opening is None or entry.slot > opening.top:
+    if opening is None or entry.slot > top_of(opening, start):
         return False
-    if entry.slot <= opening.base_slot or opening.given(entry.slot) != entry.batch_digest:
+    base = slot_of_base(opening.base, start)
+    if entry.slot <= base or opening.given(entry.slot, start) != entry.batch_digest:
         raise MissingEvidence(f"slot {entry.slot} of a Report is not what view {entry.view} began with")
     return True

@@ -82,7 +82,7 @@ def build(config: EngineConfig, state: RestoredState) -> Rooms:
     """
     system, me, view = config.system, config.me, state.view
     reputation = Reputation()
-    log = UncertifiedLog(state.frontier, state.windows, config.checkpoint_slots)
+    log = UncertifiedLog(state.frontier, state.windows, config.checkpoint_slots, state.control, state.start)
     restore(log, state)
     recipients = ShareRecipients(system.member_count, me)
     acceptor = Acceptor(system, log, config.drift_ms)

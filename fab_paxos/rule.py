@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from fab_paxos.lean_selection import EquivocatorReports, select_lean
-from fab_paxos.messages import Report
+from fab_paxos.messages import Report, slot_of_base
 from fab_paxos.selection import select
 from quorum import QuorumSystem
 
@@ -18,18 +18,19 @@ Reports: TypeAlias = tuple[tuple[int, Report], ...]
 """(member, Report), by member."""
 
 
-def vector_of(system: QuorumSystem, reports: Reports) -> tuple[bytes, ...]:
+def vector_of(system: QuorumSystem, reports: Reports, start: int) -> tuple[bytes, ...]:
     """What a NewView with exactly these Reports begins with, above their highest base.
 
+    ``start`` is the last slot of the epoch before, and the base of a Report without a certificate.
     Raises InvalidSelection when the profile does not allow them together.
     """
-    base = max((report.base_slot for _, report in reports), default=0)
+    base = max((slot_of_base(report.base, start) for _, report in reports), default=start)
     if system.lean:
         return select_lean(system, [(member, report.entries) for member, report in reports], base)
     return select(system, [report.entries for _, report in reports], base)
 
 
-def choose(system: QuorumSystem, me: int, reports: Mapping[int, Report]) -> Reports | None:
+def choose(system: QuorumSystem, me: int, reports: Mapping[int, Report], start: int) -> Reports | None:
     """The Reports to open the view with, of those that the leader ``me`` holds; None while it takes more.
 
     In profile lean its own is among them, so that nothing below its own certificate matters, and those of
@@ -42,7 +43,7 @@ def choose(system: QuorumSystem, me: int, reports: Mapping[int, Report]) -> Repo
     while me in trusted and len(trusted) >= system.report:
         picked = _picked(reports, sorted(trusted[: system.report]))
         try:
-            vector_of(system, picked)
+            vector_of(system, picked, start)
         except EquivocatorReports as proven:
             trusted.remove(proven.member)
         else:

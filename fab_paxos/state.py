@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fab_paxos.control import Control
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Progress
 from quorum import QuorumCertificate, QuorumSystem
@@ -61,6 +62,8 @@ class RestoredState:
     follow it without a gap, the others were accepted in earlier views. ``certificate`` is the newest one
     at or below the proven slot, ``beyond`` a newer one, whose log is not all here. ``muted_up_to`` is that
     of the last TruncateRecord in this view, or 0. ``openings`` are those of the last ProgressRecord.
+    ``control`` is what the proven log says of the alliance itself; None where nothing of that kind counts.
+    ``start`` is the last slot of the epoch before: a log without a certificate is certified to there.
     """
 
     view: int = 0
@@ -75,3 +78,5 @@ class RestoredState:
     pruned: int = 0
     muted_up_to: int = 0
     openings: tuple[Progress, ...] = ()
+    control: Control | None = None
+    start: int = 0

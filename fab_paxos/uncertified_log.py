@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fab_paxos.limits import CHECKPOINT_SLOTS
+from fab_paxos.control import Control
+from fab_paxos.limits import CHECKPOINT_SLOTS, WINDOW_SLOTS
 from fab_paxos.state import RestoredEntry
 from quorum import AcceptedStatement
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import Frontier, slot_leaf
 from verifiable_log.ordering_state import Snapshot
+from verifiable_log.submission import Submission
 
 
 class UncoveredReport(RuntimeError):
     """A Report would name what this member never voted for, or leave out what it did: it must not be made."""
+
+
+class BeyondTheEnd(RuntimeError):
+    """A slot behind the last one of the epoch would be accepted: more than ``f`` members are faulty."""
 
 
 class UncertifiedLog:
@@ -27,10 +34,19 @@ class UncertifiedLog:
     Of slots up to ``muted_up_to`` this member has spoken in this view, of another log than it has now. It
     says nothing more about them, and as leader proposes nothing more: its statements must never contradict
     each other.
+
+    ``control`` is what the decided log says of the alliance itself, or None. By that nothing above ``end``,
+    the last slot of the epoch, is ever in this log, and up to ``goal`` something decided waits for slots to
+    pass. ``start`` is the last slot of the epoch before.
     """
 
     def __init__(
-        self, base: Frontier, windows: ClientWindows, checkpoint_slots: int = CHECKPOINT_SLOTS
+        self,
+        base: Frontier,
+        windows: ClientWindows,
+        checkpoint_slots: int = CHECKPOINT_SLOTS,
+        control: Control | None = None,
+        start: int = 0,
     ) -> None:
         self._checkpoint_slots = checkpoint_slots
         self._snapshots: dict[int, Snapshot] = {}
@@ -38,9 +54,14 @@ class UncertifiedLog:
         self._entries: list[Entry] = []
         self._superseded: dict[int, Entry] = {}
         self.windows = windows
+        self.start = start
         self.decided = base.size
+        self.outcomes: Mapping[int, tuple[object, ...]] = {}  # of the newest ``decide``, by slot
+        self._heed(control)
         self._proven = base.size  # up to here entries may have come from a certificate
         self.muted_up_to = 0
+        if self.complete:  # no later checkpoint makes up for one that is missing here
+            self._keep_snapshot(base)
 
     @property
     def base(self) -> int:
@@ -79,12 +100,14 @@ class UncertifiedLog:
     def append(self, view: int, batch: Batch, frontier: Frontier, signature: bytes) -> Entry:
         """Accepts ``batch`` at ``tip + 1``; ``frontier`` is ``next_frontier(batch)``."""
         slot = self.tip + 1
+        if self.end is not None and slot > self.end:
+            raise BeyondTheEnd(f"slot {slot} lies beyond slot {self.end}, the last one of this epoch")
         fresh = tuple(self.windows.admit(slot, submission) for submission in batch.submissions)
         entry = Entry(slot, view, batch, frontier.root, frontier, signature, fresh)
         self._entries.append(entry)
         self._superseded.pop(slot, None)
-        if slot % self._checkpoint_slots == 0:  # now or never: the windows go on with the next slot
-            self._snapshots[slot] = Snapshot(frontier, self.windows.state(), self.windows.places())
+        if slot % self._checkpoint_slots == 0 or slot == self.end:
+            self._keep_snapshot(frontier)  # now or never: the windows go on with the next slot
         return entry
 
     def renew(self, slot: int, view: int) -> Entry:
@@ -167,7 +190,35 @@ class UncertifiedLog:
             del self._snapshots[void]
         return cut
 
+    @property
+    def reach(self) -> int:
+        """So far the log may be told at once: what is decided on the way may say how it goes on.
+
+        It is never told beyond where something takes effect.
+        """
+        if self.complete:
+            return self.decided
+        effective = self.control.effective if self.control is not None else None
+        stops = [stop for stop in (self.end, effective) if stop is not None and stop > self.decided]
+        return min([self.decided + WINDOW_SLOTS, *stops])
+
+    def admits(self, slot: int, submissions: Sequence[Submission]) -> bool:
+        """Whether the clients of all of these may have something in ``slot``."""
+        control = self.control
+        return control is None or all(control.admits(one.client_id, slot) for one in submissions)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last slot of the epoch is decided."""
+        return self.end is not None and self.decided >= self.end
+
     # -- checkpoints ---------------------------------------------------------------------------------
+
+    def _keep_snapshot(self, frontier: Frontier) -> None:
+        """Of the windows as they are; ``control`` joins it when the slot is decided."""
+        control = self.control.items() if self.control is not None and frontier.size <= self.decided else ()
+        state = self.windows.state() + control
+        self._snapshots[frontier.size] = Snapshot(frontier, state, self.windows.places())
 
     def newest_snapshot(self) -> Snapshot | None:
         """The newest snapshot of the decided log."""
@@ -187,9 +238,15 @@ class UncertifiedLog:
         Raises ValueError when its state cannot be read, and then changes nothing. Remnants above it stay:
         their log may be the one that the snapshot continues.
         """
-        windows = ClientWindows.read(snapshot.state)
+        windows = ClientWindows.read(snapshot.client_items)
+        control, items = self.control, snapshot.control_items
+        if control is not None:
+            control = control.read(items)
+        elif items:
+            raise ValueError("a state about the alliance itself, and this member keeps none")
         self._cut(self.decided)
         self.windows = windows
+        self._heed(control)
         self._base = snapshot.frontier
         self.decided = snapshot.slot
         self._entries.clear()
@@ -204,7 +261,32 @@ class UncertifiedLog:
         if newly:
             self.decided = newly[-1].slot
             self.windows.settle(self.decided)
+            if self.control is not None:
+                self._apply(self.control, newly)
         return newly
+
+    def _apply(self, control: Control, entries: tuple[Entry, ...]) -> None:
+        """What these decided slots say of the alliance itself, one after the other.
+
+        It is written into a snapshot now and not when the slot was accepted: what was decided then differs
+        from member to member.
+        """
+        outcomes = {}
+        for entry in entries:
+            control, told = control.apply(entry)
+            if told:
+                outcomes[entry.slot] = told
+            snapshot = self._snapshots.get(entry.slot)
+            if snapshot is not None:
+                self._snapshots[entry.slot] = replace(snapshot, state=snapshot.state + control.items())
+        self.outcomes = outcomes
+        self._heed(control)
+
+    def _heed(self, control: Control | None) -> None:
+        """What holds from now on. Kept here as plain numbers: every slot asks for them."""
+        self.control = control
+        self.end = _end_of_epoch(control, self.start) if control is not None else None
+        self.goal = max(self.end or 0, control.effective or 0) if control is not None else 0
 
     def forget(self, slot: int) -> None:
         """Drops decided entries up to ``slot`` from memory."""
@@ -218,3 +300,13 @@ class UncertifiedLog:
     def _drop_superseded(self, slot: int) -> None:
         for old in [old for old in self._superseded if old <= slot]:
             del self._superseded[old]
+
+
+def _end_of_epoch(control: Control, start: int) -> int | None:
+    """The last slot of the epoch that began behind ``start``; None while it is not known.
+
+    With that slot decided ``control`` may speak of the next epoch already.
+    """
+    if control.start > start:
+        return control.start
+    return control.end if control.end is not None and control.end > start else None

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from fab_paxos.effects import Blame, Effect, EntryRecord, NewViewRecord, Offence, Persist, Send
 from fab_paxos.evidence import TwoNewViews, TwoReports, WrongNewView, disagree
 from fab_paxos.joint_signing import SigningInTurn
-from fab_paxos.messages import FetchBatches, NewView, Progress, Report, slot_of_base
+from fab_paxos.limits import WINDOW_SLOTS
+from fab_paxos.messages import FetchBatches, NewView, Progress, Report, slot_of_base, top_of
 from fab_paxos.rule import choose, vector_of
 from fab_paxos.selection import InvalidSelection, ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
@@ -69,7 +70,7 @@ class ViewChange:
     @property
     def top(self) -> int:
         """The last slot that the NewView fills: what follows comes as proposals."""
-        return self.new_view.base_slot + len(self.new_view.vector) if self.new_view is not None else 0
+        return top_of(self.new_view, self._log.start) if self.new_view is not None else 0
 
     # -- Reports -------------------------------------------------------------------------------------
 
@@ -77,7 +78,7 @@ class ViewChange:
         """What this member accepted above ``base``, its newest certificate; None once it has a NewView."""
         if self.active or self._digest is not None:
             return None
-        accepted = self._log.accepted_above(slot_of_base(base))
+        accepted = self._log.accepted_above(slot_of_base(base, self._log.start))
         entries = (ReportedEntry(entry.slot, entry.view, entry.batch.digest) for entry in accepted)
         return Report(self._view, base, tuple(entries))
 
@@ -95,12 +96,28 @@ class ViewChange:
         """As leader of the view: the NewView, when there are enough Reports for it and none was made."""
         if self.active or self._digest is not None:
             return None
-        chosen = choose(self._system, self._me, self._usable())
-        return NewView(self._view, chosen, vector_of(self._system, chosen)) if chosen is not None else None
+        start = self._log.start
+        chosen = choose(self._system, self._me, self._usable(), start)
+        if chosen is None:
+            return None
+        return NewView(self._view, chosen, vector_of(self._system, chosen, start))
 
     def _usable(self) -> Mapping[int, Report]:
-        """The Reports that the view may be opened with."""
-        return self._reports
+        """The Reports that the view may be opened with; what few name, if only of far slots, does no harm."""
+        if self._log.end is None:
+            return self._reports
+        return {
+            member: report
+            for member, report in self._reports.items()
+            if not report.entries or self._within(self._base(report), report.entries[-1].slot)
+        }
+
+    def _base(self, said: Report | NewView | Progress) -> int:
+        return slot_of_base(said.base, self._log.start)
+
+    def _within(self, base: int, slot: int) -> bool:
+        """Whether a correct member whose certificate is of ``base`` may have accepted ``slot``."""
+        return slot <= base + WINDOW_SLOTS and (self._log.end is None or slot <= self._log.end)
 
     # -- the NewView ---------------------------------------------------------------------------------
 
@@ -159,7 +176,7 @@ class ViewChange:
         if members != sorted(set(members)) or any(r.view != self._view for _, r in new_view.reports):
             return False
         try:
-            return vector_of(self._system, new_view.reports) == new_view.vector
+            return vector_of(self._system, new_view.reports, self._log.start) == new_view.vector
         except InvalidSelection:
             return False
 
@@ -170,9 +187,11 @@ class ViewChange:
         view may have proven others there, when the leader made two NewViews. Raises Contradiction when a
         slot decided in an earlier view would be replaced.
         """
-        if self.active or self.new_view is None or self._log.decided < self.new_view.base_slot:
+        if self.active or self.new_view is None:
             return []
-        base = self.new_view.base_slot
+        base = self._base(self.new_view)
+        if self._log.decided < base:
+            return []
         accepted: list[Entry] = []
         self._missing = []
         for slot in range(max(base, self._log.base) + 1, self.top + 1):

@@ -1,8 +1,9 @@
 """What a checkpoint certifies: the log up to a slot, and the ordering state after it.
 
 The source is docs/concepts/protocol.md, section 11. The state is a list of items, each with its kind in the
-first byte; there is one for each client (``client_windows``). Its digest binds their number and, through a
-Merkle tree, each of them, so that items can be fetched one after another and checked alone.
+first byte: one for each client (``client_windows``), then what the log says of the alliance itself
+(CONTROL_ITEM). Its digest binds their number and, through a Merkle tree, each of them, so that items can be
+fetched one after another and checked alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from functools import cached_property
 from hashlib import sha256
 
 from quorum import CheckpointStatement, MembershipStatement, QuorumCertificate
+from verifiable_log.client_windows import CLIENT_ITEM
 from verifiable_log.merkle import Frontier, MerkleLog
 from verifiable_log.merkle_tree import leaf_hash
+
+CONTROL_ITEM = 0x02
+"""The first byte of an item about members, clients and changes of them: what it holds is no matter here."""
 
 
 def state_digest(leaves: Sequence[bytes]) -> bytes:
@@ -43,6 +48,25 @@ class Snapshot:
     @property
     def slot(self) -> int:
         return self.frontier.size
+
+    @cached_property
+    def _clients(self) -> int:
+        """How many items the clients have. Raises ValueError when no correct member wrote this."""
+        kinds = bytes(item[0] for item in self.state if item)
+        count = kinds.count(CLIENT_ITEM)
+        if kinds != bytes([CLIENT_ITEM]) * count + bytes([CONTROL_ITEM]) * (len(self.state) - count):
+            raise ValueError("the items of a state are not of the known kinds, one after the other")
+        return count
+
+    @property
+    def client_items(self) -> tuple[bytes, ...]:
+        """For ``ClientWindows.read``. Raises ValueError."""
+        return self.state[: self._clients]
+
+    @property
+    def control_items(self) -> tuple[bytes, ...]:
+        """What the log says of the alliance itself; none where it never said anything. Raises ValueError."""
+        return self.state[self._clients :]
 
     @cached_property
     def leaves(self) -> tuple[bytes, ...]:

@@ -191,7 +191,7 @@ def _wrong_new_view(
         raise InvalidEvidence("the Reports and the vector are not those of the NewView")
     members = [member for member, _ in reports]
     try:
-        implied = vector_of(config.system, reports)
+        implied = vector_of(config.system, reports, 0)
     except InvalidSelection:
         implied = None
     distinct = all(one < other for one, other in pairwise(members))

@@ -12,7 +12,7 @@ from alliance.hostile.liar import Liar, Means
 from alliance.server.driver import Engine
 from fab_paxos.effects import Effect, Endorse, Send, SendLogFrame, SetTimer
 from fab_paxos.events import Event, Received, Submitted, TimerFired
-from fab_paxos.messages import Endorsed, Forward, Message, Propose, Report, Status
+from fab_paxos.messages import Endorsed, Forward, Message, Propose, Report, Status, slot_of_base
 from fab_paxos.selection import ReportedEntry
 from quorum import AcceptedStatement, Endorsement, JointStatement, SuspectStatement
 
@@ -158,7 +158,7 @@ class ReportLiar(Liar):
         digest = sha256(count.to_bytes(8, "big")).digest()
         if count % 2 and report.entries:
             return replace(report, entries=tuple(replace(e, batch_digest=digest) for e in report.entries))
-        return replace(report, entries=(ReportedEntry(report.base_slot + 1, 0, digest),))
+        return replace(report, entries=(ReportedEntry(slot_of_base(report.base, 0) + 1, 0, digest),))
 
 
 def _equivocate(engine: Engine, means: Means) -> Liar:

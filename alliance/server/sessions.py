@@ -24,6 +24,7 @@ _REASONS = {
     "expired": (pb.Refusal.EXPIRED, "the sequence number lies below the client's window"),
     "busy": (pb.Refusal.BUSY, "too much of this client is waiting here"),
     "invalid": (pb.Refusal.INVALID, ""),
+    "not admitted": (pb.Refusal.INVALID, "the alliance admits this client no longer: ask its own operator"),
     "unproven": (pb.Refusal.UNPROVEN, ""),
 }
 _FORGOTTEN = "the sequence number was used long ago; for what is no longer known here"

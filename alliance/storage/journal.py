@@ -28,7 +28,6 @@ from alliance.storage.journal_records import (
     COMMITS,
     DAMAGE,
     HEARD_IN_ANY,
-    ITEM_KEY_BYTES,
     WHOLE,
     Position,
     Starts,
@@ -42,6 +41,7 @@ from alliance.storage.journal_records import (
     pack_frontier,
 )
 from alliance.storage.journal_replay import Replayed, replay
+from fab_paxos.control import Control
 from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,
@@ -66,7 +66,7 @@ class Journal:
         """Opens or creates the file. Raises JournalError when it is another member's, in use, or damaged."""
         self.path, self._wal = path, path.with_name(path.name + "-wal")
         self._failed = False
-        self._written: set[tuple[bytes, bytes]] = set()  # items of the state, and the places beside them
+        self._written: set[tuple[bytes, bytes, bytes]] = set()  # rows of the state
         self.pruned = 0  # entries up to this slot are gone
         try:
             self._mark = Mark(path, alliance_id + member.encode())
@@ -241,8 +241,10 @@ class Journal:
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """The items of the state that have changed, and what certifies all of them."""
         rows = set(item_rows(checkpoint.snapshot))
-        for item, places in sorted(rows - self._written):
-            values = item[:ITEM_KEY_BYTES], item, places, item_seal(item, places)
+        gone = {key for key, _, _ in self._written - rows} - {key for key, _, _ in rows}
+        self._db.executemany("DELETE FROM state_items WHERE key = ?", [(key,) for key in sorted(gone)])
+        for key, item, places in sorted(rows - self._written):
+            values = key, item, places, item_seal(item, places)
             self._db.execute("INSERT OR REPLACE INTO state_items VALUES (?, ?, ?, ?)", values)
         self._written = rows
         self._write_note("checkpoint", pack_checkpoint(checkpoint))
@@ -312,10 +314,13 @@ class Journal:
         except DAMAGE as error:
             raise self.damaged(str(error)) from None
 
-    def replay(self) -> Replayed:
-        """Rebuilds the state. Raises JournalError when anything does not fit together."""
+    def replay(self, founded: Control | None = None) -> Replayed:
+        """Rebuilds the state. Raises JournalError when anything does not fit together.
+
+        ``founded``: what holds of the alliance itself before slot 1; None where nothing of that kind counts.
+        """
         try:
-            replayed = replay(self._db, self._position, self._read_note)
+            replayed = replay(self._db, self._position, self._read_note, founded)
         except DAMAGE as error:
             raise self.damaged(str(error)) from None
         self.pruned = replayed.state.pruned

@@ -185,13 +185,19 @@ CREATE TABLE state_items (
     key BLOB PRIMARY KEY, item BLOB NOT NULL, places BLOB NOT NULL, seal BLOB NOT NULL
 ) WITHOUT ROWID
 """
-ITEM_KEY_BYTES = 33
-"""An item of a state begins with its kind and with whose it is; the newer one of the same key replaces it."""
+CLIENT_KEY_BYTES = 33
+"""A client's item of a state begins with its kind and with whose it is; those of other kinds are numbered."""
 
 
-def item_rows(snapshot: Snapshot) -> Iterator[tuple[bytes, bytes]]:
-    """Each item of the state, with what this member knows beside it."""
-    return zip_longest(snapshot.state, snapshot.places, fillvalue=b"")
+def item_rows(snapshot: Snapshot) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Key, item, and what this member knows beside it, for each item of the state, in the order of keys.
+
+    A newer row of the same key replaces the older.
+    """
+    for item, places in zip_longest(snapshot.client_items, snapshot.places, fillvalue=b""):
+        yield item[:CLIENT_KEY_BYTES], item, places
+    for number, item in enumerate(snapshot.control_items):
+        yield item[:1] + number.to_bytes(4, "big"), item, b""
 
 
 def item_seal(item: bytes, places: bytes) -> bytes:

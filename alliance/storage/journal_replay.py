@@ -23,8 +23,10 @@ from alliance.storage.journal_records import (
     unpack_checkpoint,
     unpack_frontier,
 )
+from fab_paxos.control import Control
 from fab_paxos.state import RestoredEntry, RestoredState
 from quorum import QuorumCertificate
+from verifiable_log.batch import Entry
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
 from verifiable_log.ordering_state import Checkpoint
@@ -43,15 +45,22 @@ class Replayed:
     certificate: QuorumCertificate | None
 
 
-def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str], bytes | None]) -> Replayed:
-    """``read_note``: the journal's note of this key, as it was written."""
+def replay(
+    db: sqlite3.Connection,
+    position: Position,
+    read_note: Callable[[str], bytes | None],
+    control: Control | None = None,
+) -> Replayed:
+    """``read_note``: the journal's note of this key, as it was written. ``control``: that before slot 1."""
     base = read_note("base")
     log = MerkleLog(unpack_frontier(base) if base is not None else Frontier())
     pruned = log.size
     checkpoint = _checkpoint(db, read_note("checkpoint"))
     windows = ClientWindows()
     if checkpoint is not None:
-        windows = ClientWindows.read(checkpoint.snapshot.state, checkpoint.snapshot.places)
+        windows = ClientWindows.read(checkpoint.snapshot.client_items, checkpoint.snapshot.places)
+        if control is not None:
+            control = control.read(checkpoint.snapshot.control_items)
         _read_heads(db, log, checkpoint)
     elif pruned:
         raise ValueError("its checkpoint is gone")
@@ -66,17 +75,20 @@ def replay(db: sqlite3.Connection, position: Position, read_note: Callable[[str]
             entries.append(entry)
             continue
         log.append(slot_leaf(entry.slot, entry.batch.digest))
-        for submission in entry.batch.submissions:
-            windows.admit(entry.slot, submission)
-        windows.settle(entry.slot)
         if log.root() != entry.root:
             raise ValueError(f"the batch of slot {entry.slot} is not the one that was accepted")
+        fresh = tuple(windows.admit(entry.slot, submission) for submission in entry.batch.submissions)
+        windows.settle(entry.slot)
+        if control is not None:
+            head = entry.slot, entry.view, entry.batch, entry.root
+            control, _ = control.apply(Entry(*head, log.frontier(), entry.signature, fresh))
     if expected - 1 != position.last:
         raise ValueError(f"the entries after slot {expected - 1} are gone")
     if log.size != position.proven:
         raise ValueError(f"the log ends at slot {log.size}, but {position.proven} slots were proven")
     certificate = _certificate(position, log)
-    state = replace(_state(position, log, certificate), windows=windows, entries=tuple(entries))
+    state = _state(position, log, certificate)
+    state = replace(state, windows=windows, control=control, entries=tuple(entries))
     openings = unpack_openings(read_note(OPENINGS))
     state = replace(state, checkpoint=checkpoint, pruned=pruned, openings=openings)
     return Replayed(state, log, certificate)

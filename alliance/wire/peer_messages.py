@@ -52,6 +52,7 @@ from fab_paxos.messages import (
     Report,
     StatePart,
     Status,
+    slot_of_base,
 )
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.view_change import FETCH_BATCHES_MAX
@@ -263,7 +264,8 @@ def decode_report(wire: pb.Report) -> Report:
     entries = tuple(map(_decode_entry, held))
     openings = tuple(map(_decode_progress, at_most("openings in a Report", wire.openings, len(held))))
     report = Report(wire.view, base, entries, checked_signature(wire.signature), openings)
-    slots = [report.base_slot, *(entry.slot for entry in entries)]
+    first = entries[0].slot - 1 if entries else 0  # without a base the engine knows where its epoch began
+    slots = [slot_of_base(base, first), *(entry.slot for entry in entries)]
     if any(later <= earlier for earlier, later in pairwise(slots)):
         raise Malformed("the entries of a Report are out of order")
     if slots[-1] > slots[0] + REPORT_ENTRIES_MAX or any(entry.view >= wire.view for entry in entries):

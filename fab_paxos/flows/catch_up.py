@@ -5,6 +5,8 @@ docs/concepts/protocol.md, section 10; checkpoints: docs/concepts/protocol.md, s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fab_paxos.answers import batch_bytes, size_of
 from fab_paxos.effects import (
     Effect,
@@ -30,28 +32,45 @@ from fab_paxos.messages import (
 )
 from fab_paxos.rooms import Rooms
 from fab_paxos.state_transfer import Brought, answer
+from quorum import QuorumCertificate
+from verifiable_log.batch import Batch
 from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle import Frontier
 
 # -- being brought up --------------------------------------------------------------------------------
 
 
 def on_frame(rooms: Rooms, sender: int, frame: LogFrame, out: list[Effect]) -> None:
-    """A part of the log, with its proof."""
+    """A part of the log, with its proof: in pieces, since what one says may concern the next one."""
+    log = rooms.log
+    steps = rooms.catch_up.on_frame(sender, frame, out)
+    if not steps:
+        return
+    first = log.decided + 1
+    while piece := steps[log.decided + 1 - first : log.reach + 1 - first]:
+        _take(rooms, piece, frame.certificate, out)
+    change_view.carry_out(rooms, out)
+    rooms.catch_up.progressed(sender, out)
+
+
+def _take(
+    rooms: Rooms,
+    piece: Sequence[tuple[Batch, Frontier]],
+    certificate: QuorumCertificate,
+    out: list[Effect],
+) -> None:
+    """A proven piece of the log is decided."""
     log = rooms.log
     tip, root = log.tip, log.root(log.tip)
-    entries = rooms.catch_up.on_frame(sender, frame, out)
-    if not entries:
-        return
+    entries = rooms.catch_up.take(piece, certificate, out)
     if log.root(tip) != root:
         rooms.acceptor.replaced(log.decided)
         rooms.learner.replaced(log.decided)
     rooms.acceptor.spoken_for(entries[-1].slot)
     # First of all, so that no older one that waits brings the proven slot down again.
-    rooms.certifier.keep_for_later(frame.certificate)
+    rooms.certifier.keep_for_later(certificate)
     decide.on_decided(rooms, log.decide(entries[-1].slot), out)
     log.forget(log.decided)
-    change_view.carry_out(rooms, out)
-    rooms.catch_up.progressed(sender, out)
 
 
 def on_offer(rooms: Rooms, sender: int, offer: Offer, out: list[Effect]) -> None:

@@ -13,6 +13,7 @@ from fab_paxos.rooms import Rooms
 def on_started(rooms: Rooms, out: list[Effect]) -> None:
     out.append(SetTimer(Timer.HEARTBEAT, rooms.config.heartbeat_seconds))
     decide.count(rooms, out)  # where one member decides alone, nobody else's vote brings it about
+    rooms.checkpoints.on_decided(out)  # at the end of an epoch no later one would make up for it
 
 
 def on_drained(rooms: Rooms, out: list[Effect]) -> None:

@@ -37,10 +37,19 @@ def watch(rooms: Rooms, out: list[Effect]) -> None:
     """At the end of a turn: whether the leader has resigned, or owes anything."""
     if rooms.election.resigned:
         suspect(rooms, out)
-    behind = rooms.log.tip > rooms.certifier.certified  # undecided, or decided and without its proof
-    due = not rooms.view_change.active or behind or rooms.proposer.waiting or rooms.acceptor.waiting
-    rooms.view_timer.watch(due, _progress(rooms), rooms.log.decided, out)
-    rooms.leader_monitor.watch(rooms.view_change.active, rooms.proposer, rooms.acceptor.now_ms)
+    rooms.view_timer.watch(_is_due(rooms), _progress(rooms), rooms.log.decided, out)
+    timed = rooms.view_change.active and not rooms.log.complete
+    rooms.leader_monitor.watch(timed, rooms.proposer, rooms.acceptor.now_ms)
+
+
+def _is_due(rooms: Rooms) -> bool:
+    """Whether the leader owes anything; with the last slot of the epoch decided, only its proof."""
+    log = rooms.log
+    if log.complete:
+        return rooms.certifier.certified < log.decided
+    behind = log.tip > rooms.certifier.certified  # undecided, or decided and without its proof
+    waiting = rooms.proposer.waiting or rooms.acceptor.waiting or log.decided < log.goal
+    return not rooms.view_change.active or behind or waiting
 
 
 def on_view_timeout(rooms: Rooms, out: list[Effect]) -> None:
@@ -50,12 +59,14 @@ def on_view_timeout(rooms: Rooms, out: list[Effect]) -> None:
 
 def on_decided(rooms: Rooms, out: list[Effect]) -> None:
     """Slots were decided: slower than others had done it, or the last ones of the leader's tenure."""
+    if rooms.log.complete:
+        return
     if rooms.leader_monitor.too_slow() or rooms.leader_monitor.over_tenure(rooms.log.decided):
         suspect(rooms, out)
 
 
 def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:
-    if rooms.proposer.overlooked >= rooms.config.overlooked_heartbeats:
+    if rooms.proposer.overlooked >= rooms.config.overlooked_heartbeats and not rooms.log.complete:
         suspect(rooms, out)
 
 

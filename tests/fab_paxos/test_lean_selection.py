@@ -101,7 +101,7 @@ def test_a_leader_always_finds_reports_and_leaves_out_liars_only() -> None:
         kept = {m: said for m, said in told.items() if m not in liars or dice.random() < 0.7}
         reports = {m: Report(99, None, entries(said)) for m, said in kept.items()}
         me = dice.choice(sorted(set(kept) - liars))
-        chosen = choose(system, me, reports)
+        chosen = choose(system, me, reports, 0)
         assert chosen is not None
         members = [member for member, _ in chosen]
         assert me in members
@@ -109,16 +109,16 @@ def test_a_leader_always_finds_reports_and_leaves_out_liars_only() -> None:
         plain = sorted(reports, key=lambda member: (member != me, member))[: system.report]
         assert set(plain) - set(members) <= liars
         excluded += set(plain) != set(members)
-        vector_of(system, chosen)
+        vector_of(system, chosen, 0)
     assert excluded > 40
 
 
 def test_it_waits_for_its_own_report_and_for_enough() -> None:
     reports = {member: Report(9, None, ()) for member in range(4)}
-    assert choose(FOUR, 1, reports) == tuple((m, reports[m]) for m in (0, 1, 2))
-    assert choose(FOUR, 3, reports) == tuple((m, reports[m]) for m in (0, 1, 3))
-    assert choose(FOUR, 4, reports) is None  # whoever that is has no Report here
-    assert choose(FOUR, 0, {0: reports[0], 1: reports[1]}) is None
+    assert choose(FOUR, 1, reports, 0) == tuple((m, reports[m]) for m in (0, 1, 2))
+    assert choose(FOUR, 3, reports, 0) == tuple((m, reports[m]) for m in (0, 1, 3))
+    assert choose(FOUR, 4, reports, 0) is None  # whoever that is has no Report here
+    assert choose(FOUR, 0, {0: reports[0], 1: reports[1]}, 0) is None
 
 
 # --- against what was decided ------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def proposed(slot: int, view: int, digest: bytes) -> ReportedEntry:
 
 
 def signed(report: Report) -> list[tuple[int, int]]:
-    return [(leader, entry.slot) for leader, entry in signed_entries(FOUR, report)]
+    return [(leader, entry.slot) for leader, entry in signed_entries(FOUR, report, 0)]
 
 
 def refuse(report: Report, match: str) -> None:

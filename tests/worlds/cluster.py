@@ -14,6 +14,7 @@ from hashlib import sha256
 from random import Random
 
 from fab_paxos import EngineConfig
+from fab_paxos.control import Control
 from fab_paxos.effects import Blame, BlameClient, Timer
 from fab_paxos.events import Event, PeerConnected, Received, Submitted, TimerFired
 from fab_paxos.limits import CHECKPOINT_SLOTS
@@ -53,13 +54,16 @@ class Cluster:
         traced: bool = False,
         checkpoint_slots: int = CHECKPOINT_SLOTS,
         retain_slots: int | None = None,
+        founded: Control | None = None,
     ) -> None:
+        """``founded``: what holds of the alliance itself before slot 1."""
         count = system.member_count
         self.system = system
         self.seed = seed
         self.random = Random(seed)
         self.loss = loss
         self.frame_slots = frame_slots
+        self.founded = founded
         self.scheme: Scheme = scheme or StandInScheme(system.decision)
         self.endorsers = endorsers or [StandInEndorser(member) for member in range(count)]
         self.members = [

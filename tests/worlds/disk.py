@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fab_paxos import RestoredEntry, RestoredState
+from fab_paxos.control import Control
 from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,
@@ -29,7 +30,9 @@ from verifiable_log.ordering_state import Checkpoint
 class Disk:
     """What is written is durable; what is being written when power fails is not."""
 
-    def __init__(self) -> None:
+    def __init__(self, founded: Control | None = None) -> None:
+        """``founded``: what holds of the alliance itself before slot 1."""
+        self.founded = founded
         self.entries: dict[int, Entry] = {}
         self.proven = 0
         self.certificate: QuorumCertificate | None = None
@@ -127,7 +130,7 @@ class Disk:
 
     def image(self) -> Disk:
         """A copy, for a member that will be set back to it."""
-        other = Disk()
+        other = Disk(self.founded)
         other.adopt(self)
         return other
 
@@ -141,13 +144,16 @@ class Disk:
 
     def restore(self) -> RestoredState:
         log, windows, first = self._log(self.proven), ClientWindows(), 1
+        control = self.founded
         if self.checkpoint is not None:
             snapshot = self.checkpoint.snapshot
-            windows, first = ClientWindows.read(snapshot.state, snapshot.places), snapshot.slot + 1
+            windows, first = ClientWindows.read(snapshot.client_items, snapshot.places), snapshot.slot + 1
+            control = control.read(snapshot.control_items) if control is not None else None
         for slot in range(first, self.proven + 1):
             for submission in self.entries[slot].batch.submissions:
                 windows.admit(slot, submission)
             windows.settle(slot)
+            control = control.apply(self.entries[slot])[0] if control is not None else None
         entries = tuple(
             RestoredEntry(slot, entry.view, entry.batch, entry.root, entry.signature)
             for slot, entry in sorted(self.entries.items())
@@ -166,6 +172,7 @@ class Disk:
             self.base.size,
             self.muted_up_to,
             self.openings,
+            control,
         )
 
     def offer(self, checkpoint: Checkpoint) -> Offer:

@@ -28,7 +28,7 @@ from fab_paxos.events import (
     Started,
     TimerFired,
 )
-from fab_paxos.messages import Accepted, Endorsed, Message, NewView, Propose, Report
+from fab_paxos.messages import Accepted, Endorsed, Message, NewView, Propose, Report, slot_of_base
 from fab_paxos.selection import InvalidSelection, ReportedEntry, select
 from quorum import AcceptedStatement, CombineFailed, Endorsement, combine
 from tests.worlds.disk import Disk
@@ -130,7 +130,7 @@ class Equivocator(Adversary):
         if view not in self._openings:
             self._openings[view] = (new_view, self._other_opening(new_view) or new_view)
             other = self._openings[view][1]
-            base = max(report.base_slot for _, report in other.reports)
+            base = slot_of_base(other.base, self.world.gate.start)
             tail = self.puppet.engine.rooms.log
             if other is not new_view and tail.base <= base <= tail.tip:
                 self._stories[view] = Story(view, tail.frontier(base))
@@ -146,7 +146,7 @@ class Equivocator(Adversary):
         others = [member for member in reports if member != self.me]
         chosen = sorted([self.me, *self.dice.sample(others, min(len(others), system.report - 1))])
         chosen_reports = tuple((member, reports[member]) for member in chosen)
-        base = max(report.base_slot for _, report in chosen_reports)
+        base = max(slot_of_base(report.base, self.world.gate.start) for _, report in chosen_reports)
         try:
             vector = select(system, [report.entries for _, report in chosen_reports], base)
         except InvalidSelection:
@@ -159,7 +159,7 @@ class Equivocator(Adversary):
         slots: dict[int, list[ReportedEntry]] = {}
         for _, report in sorted(reports.items()):
             for entry in report.entries:
-                if entry.slot > own.base_slot:
+                if entry.slot > slot_of_base(own.base, self.world.gate.start):
                     slots.setdefault(entry.slot, []).append(entry)
         entries = [self.dice.choice(slots[slot]) for slot in sorted(slots) if self.dice.random() < 0.8]
         return Report(own.view, own.base, tuple(entries))

@@ -41,6 +41,7 @@ class Dropped(Exception):
 class Gate:
     def __init__(self, system: QuorumSystem, scheme: Scheme) -> None:
         self._system = system
+        self.start = 0
         self._scheme = scheme
         self._said: set[tuple[object, ...]] = set()
         self._submissions: set[bytes] = set()
@@ -172,7 +173,7 @@ class Gate:
 
     def _check_evidence(self, report: Report) -> None:
         try:
-            signed = list(signed_entries(self._system, report))
+            signed = list(signed_entries(self._system, report, self.start))
         except MissingEvidence as error:
             raise Dropped(str(error)) from None
         for opening in report.openings:

@@ -32,7 +32,7 @@ class Amnesiac(Adversary):
 
     def __init__(self, world: World, me: int, dice: Random) -> None:
         super().__init__(world, me, dice)
-        self._images = [Disk()]
+        self._images = [Disk(world.founded)]
 
     def act(self) -> None:
         if self.tired:

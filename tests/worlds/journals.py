@@ -20,6 +20,7 @@ from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_records import SESSION_BYTES
 from fab_paxos import RestoredState
+from fab_paxos.control import Control
 from fab_paxos.effects import Record
 from fab_paxos.messages import Offer
 from quorum import QuorumCertificate
@@ -59,8 +60,8 @@ class Files:
 class JournalDisk(Disk):
     """Everything twice: in the model, and in a journal in ``folder``, which it has for itself."""
 
-    def __init__(self, folder: Path, me: int, dice: Random) -> None:
-        super().__init__()
+    def __init__(self, folder: Path, me: int, dice: Random, founded: Control | None = None) -> None:
+        super().__init__(founded)
         self.tears = 0
         self.damaged = False
         self.path = folder / f"{me}.sqlite"
@@ -80,7 +81,7 @@ class JournalDisk(Disk):
         journal = Journal(self.path, ALLIANCE_ID, f"member-{self._me + 1}")
         journal._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         try:
-            replayed = journal.replay()
+            replayed = journal.replay(self.founded)
             journal.begin(self._dice.randbytes(SESSION_BYTES))
         except JournalError:
             journal.close()
@@ -252,7 +253,7 @@ def mixed_log(old: bytes, new: bytes, dice: Random) -> bytes:
 def _same(state: RestoredState, other: RestoredState) -> bool:
     names = (
         "view", "election", "new_view_digest", "frontier", "certificate", "beyond", "entries",
-        "checkpoint", "pruned", "muted_up_to",
+        "checkpoint", "pruned", "muted_up_to", "control",
     )  # fmt: skip
     return all(getattr(state, name) == getattr(other, name) for name in names)
 

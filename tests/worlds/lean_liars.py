@@ -8,7 +8,7 @@ from random import Random
 
 from fab_paxos.lean_view_change import LeanViewChange
 from fab_paxos.limits import WINDOW_SLOTS
-from fab_paxos.messages import Batches, FetchBatches, Message, Progress, Report
+from fab_paxos.messages import Batches, FetchBatches, Message, Progress, Report, slot_of_base, top_of
 from fab_paxos.selection import ReportedEntry
 from tests.worlds.equivocation import rogue_submission
 from tests.worlds.world import Adversary, World
@@ -52,9 +52,11 @@ class LoneReporter(Adversary):
             return replace(report, entries=(), openings=())
         view = self.dice.choice(list(openings))
         opening = openings[view]
-        top = opening.top if opening is not None and self.dice.random() < 0.7 else 0
-        first = max(report.base_slot, top) + 1  # sometimes against what the view began with
-        last = min(first + self.dice.choice((0, 0, 1, 3, 200)), report.base_slot + WINDOW_SLOTS)
+        start = self.world.gate.start
+        base = slot_of_base(report.base, start)
+        top = top_of(opening, start) if opening is not None and self.dice.random() < 0.7 else 0
+        first = max(base, top) + 1  # sometimes against what the view began with
+        last = min(first + self.dice.choice((0, 0, 1, 3, 200)), base + WINDOW_SLOTS)
         lies = {slot: self._proposed(slot, view) for slot in range(first, last + 1)[-4:]}
         kept = {entry.slot: entry for entry in report.entries if self.dice.random() < 0.7}
         entries = [entry for _, entry in sorted({**kept, **lies}.items())]

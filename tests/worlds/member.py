@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from alliance.errors import JournalError
 from alliance.testing.member import Notice, SimulatedMember
 from fab_paxos import EngineConfig
+from fab_paxos.control import Control
 from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, Refuse
 from fab_paxos.events import Event
 from fab_paxos.messages import Message
@@ -34,6 +35,7 @@ class Surroundings(Protocol):
     scheme: Scheme
     endorsers: list[Endorser]
     frame_slots: int
+    founded: Control | None
 
     def say(self, sender: int, recipients: Iterable[int], message: Message) -> None: ...
     def answer(self, member: Member, event: Event) -> None: ...
@@ -49,7 +51,7 @@ class Member(SimulatedMember):
     disk: Disk
 
     def __init__(self, config: EngineConfig, around: Surroundings) -> None:
-        super().__init__(config, around.scheme, around.endorsers[config.me], Disk())
+        super().__init__(config, around.scheme, around.endorsers[config.me], Disk(around.founded))
         self.jobs: list[Event] = []
         self.runs: list[list[Entry]] = []
         self.certificates: list[QuorumCertificate] = []

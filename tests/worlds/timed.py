@@ -123,7 +123,7 @@ class TimedWorld(World):
         """A real journal, in a folder that goes with this world."""
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None)
-        return JournalDisk(Path(self._folder.name), me, Random(self.seed * 64 + me))
+        return JournalDisk(Path(self._folder.name), me, Random(self.seed * 64 + me), self.founded)
 
     def close(self) -> None:
         for member in self.members:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
+from fab_paxos.control import Control
 from fab_paxos.effects import Blame, BlameClient, Offence, Timer
 from fab_paxos.events import Received
 from fab_paxos.limits import CHECKPOINT_SLOTS
@@ -124,6 +125,7 @@ class World(Cluster):
         court: Court | None = None,
         checkpoint_slots: int = CHECKPOINT_SLOTS,
         retain_slots: int | None = None,
+        founded: Control | None = None,
     ) -> None:
         self.adversaries: dict[int, Adversary] = {}
         self.quiet = False  # the clients of the liars have nothing more to order
@@ -140,6 +142,7 @@ class World(Cluster):
             endorsers=endorsers,
             checkpoint_slots=checkpoint_slots,
             retain_slots=retain_slots,
+            founded=founded,
         )
 
     def corrupt(self, adversary: Adversary) -> None:

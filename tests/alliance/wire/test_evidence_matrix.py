@@ -72,7 +72,7 @@ def report(member: int, turns: int = 0, digest: bytes = b"p" * 32) -> Report:
 def new_view(turns: int = 0, digest: bytes = b"p" * 32) -> bytes:
     config, _ = founded(SYSTEM)
     reports = tuple((member, report(member, turns, digest)) for member in (0, 2, 3))
-    unsigned = NewView(VIEW + 4 * turns, reports, vector_of(SYSTEM, reports))
+    unsigned = NewView(VIEW + 4 * turns, reports, vector_of(SYSTEM, reports, 0))
     return Seal(config, 3, key(config.members[3].name)).close(unsigned)
 
 

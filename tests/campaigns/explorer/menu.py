@@ -280,7 +280,7 @@ class Menu:
         """What the engine itself makes of these Reports."""
         reports = tuple((member, report(self._system, view, content)) for member, content in by)
         try:
-            return name_new_view(NewView(view, reports, vector_of(self._system, reports)))
+            return name_new_view(NewView(view, reports, vector_of(self._system, reports, 0)))
         except InvalidSelection:
             return None
 

@@ -172,7 +172,7 @@ VIEWS = [
         "the NewView is not recomputed",
         at(
             "fab_paxos.view_change:ViewChange._follows",
-            "vector_of(self._system, new_view.reports) == new_view.vector",
+            "vector_of(self._system, new_view.reports, self._log.start) == new_view.vector",
             "True",
         ),
     ),

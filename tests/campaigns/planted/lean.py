@@ -54,8 +54,8 @@ LEAN = (
         "a leader's signature overrules its NewView",
         at(
             "fab_paxos.report_evidence:signed_entries",
-            "if _given(entry, openings.get(entry.view)):",
-            "if not entry.signature and _given(entry, openings.get(entry.view)):",
+            "if _given(entry, openings.get(entry.view), start):",
+            "if not entry.signature and _given(entry, openings.get(entry.view), start):",
         ),
     ),
     _bug(
@@ -68,7 +68,7 @@ LEAN = (
     ),
     _bug(
         "a slot may lie two windows away",
-        at("fab_paxos.report_evidence:signed_entries", "+ WINDOW_SLOTS", "+ 2 * WINDOW_SLOTS"),
+        at("fab_paxos.report_evidence:signed_entries", "<= WINDOW_SLOTS", "<= 2 * WINDOW_SLOTS"),
     ),
     _bug(
         "Reports need not ripen",

@@ -1,0 +1,102 @@
+"""A tiny real control state: what the engine's tests put into the log in place of an alliance's decisions.
+
+Its commands begin with MAGIC and are one word, signed by nobody: what they say is no subject here, only when
+it holds. It keeps more than it needs (how many slots there were, the agreed time), so that two members that
+apply other slots, or the same ones at another time, write down something else.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from fab_paxos.limits import WINDOW_SLOTS
+from verifiable_log import Entry
+from verifiable_log.ordering_state import CONTROL_ITEM
+
+MAGIC = b"control: "
+END, REVISE = MAGIC + b"end", MAGIC + b"revise "
+_HEAD = struct.Struct(">BQQQQQQQ")
+_CHANGE = struct.Struct(">BQ32s?")
+
+
+def admit(client_id: bytes, admitted: bool = True) -> bytes:
+    """The command that lets a client in, or out."""
+    return REVISE + bytes([admitted]) + client_id
+
+
+@dataclass(frozen=True)
+class TinyControl:
+    """``changes`` are (slot behind which it holds, client, whether it is admitted), in the order decided."""
+
+    alpha: int = WINDOW_SLOTS
+    epoch: int = 0
+    start: int = 0
+    applied: int = 0
+    time_ms: int = 0
+    end: int | None = None
+    changes: tuple[tuple[int, bytes, bool], ...] = ()
+    ticking: bool = False
+
+    @property
+    def effective(self) -> int | None:
+        pending = [slot for slot, _, _ in self.changes if slot > self.applied]
+        return max(pending, default=None)
+
+    def admits(self, client_id: bytes, slot: int) -> bool:
+        admitted = True
+        for since, client, answer in self.changes:
+            if client == client_id and since < slot:
+                admitted = answer
+        return admitted
+
+    def apply(self, entry: Entry) -> tuple[TinyControl, tuple[object, ...]]:
+        if entry.slot != self.applied + 1:
+            raise AssertionError(f"slot {entry.slot} is applied after slot {self.applied}")
+        after, outcomes = (
+            replace(self, applied=entry.slot, time_ms=max(self.time_ms, entry.batch.time_ms)),
+            [],
+        )
+        for submission, fresh in zip(entry.batch.submissions, entry.fresh, strict=True):
+            for command in submission.commands() if fresh else ():
+                if command.startswith(MAGIC):
+                    after = after._commanded(command, entry.slot)
+                    outcomes.append(command)
+        return after, tuple(outcomes)
+
+    def _commanded(self, command: bytes, slot: int) -> TinyControl:
+        last = slot + self.alpha
+        if command == END and self.end is None:
+            return replace(self, end=last)
+        if command.startswith(REVISE):
+            since = last if self.end is None else min(last, self.end)
+            change = since, command[len(REVISE) + 1 :], command[len(REVISE)] == 1
+            return replace(self, changes=(*self.changes, change))
+        return self
+
+    @property
+    def needs_time(self) -> bool:
+        return self.ticking
+
+    def items(self) -> tuple[bytes, ...]:
+        numbers = (self.alpha, self.epoch, self.start, self.applied, self.time_ms, self.end or 0)
+        head = _HEAD.pack(CONTROL_ITEM, *numbers, len(self.changes))
+        return (head, *(_CHANGE.pack(CONTROL_ITEM, *one) for one in self.changes))
+
+    def read(self, items: Sequence[bytes]) -> TinyControl:
+        """Raises ValueError."""
+        try:
+            _, alpha, epoch, start, applied, time_ms, end, count = _HEAD.unpack(items[0])
+            changes = tuple(_CHANGE.unpack(item)[1:] for item in items[1:])
+        except (struct.error, IndexError):
+            raise ValueError("no state of this control") from None
+        if count != len(changes):
+            raise ValueError("a change is missing")
+        return TinyControl(alpha, epoch, start, applied, time_ms, end or None, changes, self.ticking)
+
+    def next_epoch(self) -> TinyControl:
+        """With which the next epoch begins, once ``end`` is applied."""
+        if self.applied != self.end:
+            raise AssertionError(f"the epoch has not ended at slot {self.applied}")
+        return replace(self, epoch=self.epoch + 1, start=self.applied, end=None)
