@@ -216,7 +216,7 @@ class CatchUp:
             and statement.slot > status.certified
         ):
             out.append(Send(sender, Certified(newest)))
-        if stable is not None and status.stable < stable.slot <= status.decided:
+        if stable is not None and max(status.stable, self._log.start) < stable.slot <= status.decided:
             out.append(Send(sender, Certified(stable.certificate)))
         if latest is not None and latest.slot > status.decided:
             out.append(Send(sender, latest))

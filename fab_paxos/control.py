@@ -24,7 +24,8 @@ class Control(Protocol):
 
     @property
     def end(self) -> int | None:
-        """The last slot of that epoch, WINDOW_SLOTS behind the one whose decision set it."""
+        """The last slot of that epoch, WINDOW_SLOTS behind the one whose decision set it. It stays when it is
+        decided: ``next_epoch`` is for who begins the next one."""
         ...
 
     @property
@@ -49,6 +50,10 @@ class Control(Protocol):
         """The value after one more decided slot, and what became of the commands in it that concern it."""
         ...
 
+    def next_epoch(self) -> Self:
+        """The value with which the next epoch begins; ``end`` was applied last."""
+        ...
+
     def items(self) -> tuple[bytes, ...]:
         """All of it, as items of a checkpoint's state: of the kind CONTROL_ITEM, in a fixed order."""
         ...
@@ -56,3 +61,10 @@ class Control(Protocol):
     def read(self, items: Sequence[bytes]) -> Self:
         """The value that ``items`` wrote down. Raises ValueError when no correct member wrote this."""
         ...
+
+
+def after(control: Control | None, slot: int, start: int) -> Control | None:
+    """What holds with ``slot`` applied, where the epochs up to ``start`` are over."""
+    if control is None or control.end is None or control.end > min(slot, start):
+        return control
+    return control.next_epoch()

@@ -23,7 +23,7 @@ from alliance.storage.journal_records import (
     unpack_checkpoint,
     unpack_frontier,
 )
-from fab_paxos.control import Control
+from fab_paxos.control import Control, after
 from fab_paxos.state import RestoredEntry, RestoredState
 from quorum import QuorumCertificate
 from verifiable_log.batch import Entry
@@ -60,7 +60,7 @@ def replay(
     if checkpoint is not None:
         windows = ClientWindows.read(checkpoint.snapshot.client_items, checkpoint.snapshot.places)
         if control is not None:
-            control = control.read(checkpoint.snapshot.control_items)
+            control = after(control.read(checkpoint.snapshot.control_items), checkpoint.slot, position.start)
         _read_heads(db, log, checkpoint)
     elif pruned:
         raise ValueError("its checkpoint is gone")
@@ -82,6 +82,7 @@ def replay(
         if control is not None:
             head = entry.slot, entry.view, entry.batch, entry.root
             control, _ = control.apply(Entry(*head, log.frontier(), entry.signature, fresh))
+            control = after(control, entry.slot, position.start)
     if expected - 1 != position.last:
         raise ValueError(f"the entries after slot {expected - 1} are gone")
     if log.size != position.proven:
@@ -131,6 +132,7 @@ def _state(position: Position, log: MerkleLog, certificate: QuorumCertificate | 
         certificate=certificate if certificate is None or certificate.epoch == position.epoch else None,
         beyond=beyond.certificate if beyond is not None else None,
         muted_up_to=position.muted_up_to,
+        start=position.start,
     )
 
 

@@ -161,8 +161,11 @@ def _on_fetch(rooms: Rooms, sender: int, first_slot: int, out: list[Effect]) -> 
     """The slots of a NewView are fetched by digest, not as proposals."""
     rooms.answers.charge(sender, 0)
     certified, stable = rooms.certifier.certified, rooms.checkpoints.stable
+    if first_slot <= certified and rooms.certifier.newest is None:
+        return  # from an epoch before: nothing proves it to members of this one
     if first_slot <= rooms.checkpoints.pruned and stable is not None:
-        if stable.slot <= certified:  # else, after a snapshot, its proof lies beyond the log that is here
+        # Else it is from an epoch before, or, after a snapshot, its proof lies beyond the log that is here.
+        if rooms.log.start < stable.slot <= certified:
             rooms.answers.charge(sender, 32 * len(stable.snapshot.state))
             out.append(OfferCheckpoint(sender, stable))
         return

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from fab_paxos import (
-    acceptor,
-    certifier,
-    learner,
-    proposer,
-    report_evidence,
-    uncertified_log,
-    view_change,
-)
 from fab_paxos.effects import Offence, RefusalReason
 from fab_paxos.messages import Certified, Endorsed, Forward, Message, Propose
 from fab_paxos.uncertified_log import BeyondTheEnd, UncertifiedLog
@@ -21,6 +14,7 @@ from quorum.system import LEAN
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import SIX, Cluster, client_id, submission
 from tests.worlds.control import END, TinyControl, admit
+from tests.worlds.windows import window_of
 from verifiable_log.batch import NOOP, Batch
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import EMPTY
@@ -31,11 +25,9 @@ FOUR = QuorumSystem(4, 1, LEAN)
 
 
 @pytest.fixture(autouse=True)
-def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (acceptor, certifier, learner, uncertified_log, view_change, report_evidence):
-        monkeypatch.setattr(module, "WINDOW_SLOTS", W)
-    monkeypatch.setattr(proposer, "PROPOSE_AHEAD_SLOTS", W // 2)
-    monkeypatch.setattr(certifier, "CERTIFICATE_SLOTS", W // 4)
+def small_window() -> Iterator[None]:
+    with window_of(W):
+        yield
 
 
 def governed(

@@ -52,7 +52,7 @@ class TinyControl:
         return admitted
 
     def apply(self, entry: Entry) -> tuple[TinyControl, tuple[object, ...]]:
-        if entry.slot != self.applied + 1:
+        if entry.slot != self.applied + 1 or (self.end is not None and entry.slot > self.end):
             raise AssertionError(f"slot {entry.slot} is applied after slot {self.applied}")
         after, outcomes = (
             replace(self, applied=entry.slot, time_ms=max(self.time_ms, entry.batch.time_ms)),

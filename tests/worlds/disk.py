@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fab_paxos import RestoredEntry, RestoredState
-from fab_paxos.control import Control
+from fab_paxos.control import Control, after
 from fab_paxos.effects import (
     CheckpointRecord,
     EntryRecord,
@@ -33,6 +33,7 @@ class Disk:
     def __init__(self, founded: Control | None = None) -> None:
         """``founded``: what holds of the alliance itself before slot 1."""
         self.founded = founded
+        self.start = 0
         self.entries: dict[int, Entry] = {}
         self.proven = 0
         self.certificate: QuorumCertificate | None = None
@@ -140,7 +141,23 @@ class Disk:
         self.proven, self.certificate, self.beyond = other.proven, other.certificate, other.beyond
         self.view, self.election, self.new_view_digest = other.view, other.election, other.new_view_digest
         self.checkpoint, self.base, self.muted_up_to = other.checkpoint, other.base, other.muted_up_to
+        self.start = other.start
         self.leaps, self.checkpoints, self.openings = list(other.leaps), other.checkpoints, other.openings
+
+    def begin_epoch(self, other: Disk, checkpoint: Checkpoint) -> None:
+        """Goes on in the epoch behind ``checkpoint`` with what the disk of one that stands there knows.
+
+        Of the epoch before nothing but the log remains: its certificates are those of another set of members.
+        """
+        end = checkpoint.slot
+        self.base, self.entries = other.base, {s: e for s, e in other.entries.items() if s <= end}
+        if end < other.base.size or any(s not in self.entries for s in range(other.base.size + 1, end + 1)):
+            self.base, self.entries = checkpoint.snapshot.frontier, {}
+        self.start = self.proven = end
+        self.checkpoint = checkpoint
+        self.view, self.muted_up_to, self.openings = 0, 0, ()
+        self.certificate = self.beyond = self.election = None
+        self.new_view_digest = None
 
     def restore(self) -> RestoredState:
         log, windows, first = self._log(self.proven), ClientWindows(), 1
@@ -148,12 +165,14 @@ class Disk:
         if self.checkpoint is not None:
             snapshot = self.checkpoint.snapshot
             windows, first = ClientWindows.read(snapshot.client_items, snapshot.places), snapshot.slot + 1
-            control = control.read(snapshot.control_items) if control is not None else None
+            if control is not None:
+                control = after(control.read(snapshot.control_items), snapshot.slot, self.start)
         for slot in range(first, self.proven + 1):
             for submission in self.entries[slot].batch.submissions:
                 windows.admit(slot, submission)
             windows.settle(slot)
-            control = control.apply(self.entries[slot])[0] if control is not None else None
+            if control is not None:
+                control = after(control.apply(self.entries[slot])[0], slot, self.start)
         entries = tuple(
             RestoredEntry(slot, entry.view, entry.batch, entry.root, entry.signature)
             for slot, entry in sorted(self.entries.items())
@@ -173,6 +192,7 @@ class Disk:
             self.muted_up_to,
             self.openings,
             control,
+            self.start,
         )
 
     def offer(self, checkpoint: Checkpoint) -> Offer:

@@ -54,6 +54,12 @@ class Gate:
         """With its client's signature."""
         return submission
 
+    def follow(self, other: Gate, start: int) -> None:
+        """The gate of the epoch behind ``start``: clients are who they were."""
+        self.start = start
+        self._submissions |= other._submissions
+        self._contents |= other._contents
+
     def know(self, submission: Submission) -> None:
         """A client signed this."""
         self._submissions.add(submission.encoded)
