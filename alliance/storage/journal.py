@@ -242,7 +242,8 @@ class Journal:
         """The items of the state that have changed, and what certifies all of them."""
         rows = set(item_rows(checkpoint.snapshot))
         gone = {key for key, _, _ in self._written - rows} - {key for key, _, _ in rows}
-        self._db.executemany("DELETE FROM state_items WHERE key = ?", [(key,) for key in sorted(gone)])
+        for key in sorted(gone):
+            self._db.execute("DELETE FROM state_items WHERE key = ?", (key,))
         for key, item, places in sorted(rows - self._written):
             values = key, item, places, item_seal(item, places)
             self._db.execute("INSERT OR REPLACE INTO state_items VALUES (?, ?, ?, ?)", values)
