@@ -177,6 +177,23 @@ class EpochReadyStatement(_Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotStatement(_Statement):
+    """An application's state after ``slot``, ``size`` bytes; signed with the attestation key.
+
+    ``tree`` is the root of the Merkle tree over its chunks, ``ordering_digest`` that of the ordering state at
+    the slot, ``application`` the SHA-256 of its name.
+    """
+
+    TAG: ClassVar[Tag] = Tag.SNAPSHOT
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct(">QQ32s32s32s")
+    slot: int
+    size: int
+    ordering_digest: bytes
+    tree: bytes
+    application: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ProposeStatement(_Statement):
     """The leader of ``view`` gives ``slot`` to a batch; ``root`` is that of the log up to it."""
 
@@ -275,6 +292,7 @@ JointStatement: TypeAlias = (
     | ReplyStatement
     | MembershipStatement
     | EpochReadyStatement
+    | SnapshotStatement
 )
 _JOINT: dict[int, type[JointStatement]] = {
     kind.TAG: kind
@@ -286,6 +304,7 @@ _JOINT: dict[int, type[JointStatement]] = {
         ReplyStatement,
         MembershipStatement,
         EpochReadyStatement,
+        SnapshotStatement,
     )
 }
 

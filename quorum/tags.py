@@ -37,7 +37,7 @@ class Tag(IntEnum):
     CHECKPOINT = 0x06, "log and ordering state at a slot"
     REPLY = 0x07, "an application's answers to its commands of a slot"
     MEMBERSHIP = 0x08, "the end of an epoch, and who the members are from there on"
-    SNAPSHOT = 0x09, "an application's state at a slot", True
+    SNAPSHOT = 0x09, "an application's state at a slot"
     EPOCH_READY = 0x0A, "the members of the next epoch hold their shares of the keys"
     COIN = 0x0B, "a random value that nobody knows before", True
     SUCCESSOR_KEY = 0x0C, "the key that follows an alliance's key", True

@@ -5,8 +5,8 @@ that talks to the world never holds the secret. The signer is a second line of d
 only statements of its own alliance and epoch, and never two different roots for one view and slot.
 
 A signer holds one key, for one epoch. With the agreement key it endorses what members agree on and never a
-reply; with the attestation key, for the application beside the server, replies and nothing else. That its
-member holds its shares of an epoch it says with every key.
+reply; with the attestation key, for the application beside the server, replies and snapshots, and nothing
+else. That its member holds its shares of an epoch it says with every key.
 
 Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase, answered
 by status and text; then requests ``proven u8 | statement bytes``, answered in order by
@@ -39,6 +39,7 @@ from quorum import (
     MembershipStatement,
     ProgressStatement,
     ReplyStatement,
+    SnapshotStatement,
     SuspectStatement,
     decode_joint,
 )
@@ -108,13 +109,19 @@ class SigningGuard:
 
 
 class AttestationGuard(SigningGuard):
-    """The same for the attestation key: replies, and that the share is there."""
+    """The same for the attestation key: replies, snapshots, and that the share is there."""
 
     def _judge(self, statement: JointStatement) -> None:
-        if isinstance(statement, EpochReadyStatement):
-            self._judge_ready(statement)
-        elif not isinstance(statement, ReplyStatement):
-            raise InvalidStatement("the attestation key signs replies only")
+        match statement:
+            case EpochReadyStatement():
+                self._judge_ready(statement)
+            case SnapshotStatement(slot=slot, application=application):
+                about = (statement.TAG, slot, application)
+                self._keep_to(about, statement.fields(), f"snapshot at slot {slot}")
+            case ReplyStatement():
+                pass
+            case _:
+                raise InvalidStatement("the attestation key signs replies and snapshots only")
 
 
 class Signer:

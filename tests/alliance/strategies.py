@@ -36,6 +36,7 @@ from quorum import (
     ProgressStatement,
     QuorumCertificate,
     ReplyStatement,
+    SnapshotStatement,
     SuspectStatement,
 )
 from verifiable_log import Batch, Submission, UnsignedSubmission
@@ -69,6 +70,7 @@ statements = (
     | st.builds(ReplyStatement, u64, u64, digests)
     | st.builds(MembershipStatement, u64, u64, u64, digests, digests, digests)
     | st.builds(EpochReadyStatement, digests, u64, digests)
+    | st.builds(SnapshotStatement, u64, u64, digests, digests, digests)
 )
 certificates = st.builds(QuorumCertificate, u64, statements, shares)
 positions = st.lists(st.integers(0, SLOT_MAX), min_size=4, max_size=4).map(sorted)

@@ -21,6 +21,7 @@ from quorum import (
     ProgressStatement,
     QuorumCertificate,
     ReplyStatement,
+    SnapshotStatement,
     SuspectStatement,
     combine,
 )
@@ -41,6 +42,11 @@ FROZEN = [
         "000000000000000500000000000000060000000000000007" + "aa" * 32 + "bb" * 64,
     ),
     (EpochReadyStatement(A, 6, B), "0a", "aa" * 32 + "0000000000000006" + "bb" * 32),
+    (
+        SnapshotStatement(6, 7, A, B, A),
+        "09",
+        "00000000000000060000000000000007" + "aa" * 32 + "bb" * 32 + "aa" * 32,
+    ),
 ]
 
 
@@ -59,7 +65,7 @@ def test_what_ends_within_its_statement_is_no_certificate(length: int) -> None:
         QuorumCertificate.decode(encoded[:length])
 
 
-@pytest.mark.parametrize("tag", [0, 2, 9, 0x10, 0x40, 0x41, 255])
+@pytest.mark.parametrize("tag", [0, 2, 0x0B, 0x10, 0x40, 0x41, 255])
 def test_a_certificate_has_the_tag_of_what_a_quorum_signs(tag: int) -> None:
     with pytest.raises(InvalidStatement, match="no quorum signs"):
         QuorumCertificate.decode(bytes([tag]) + bytes(200))
@@ -99,6 +105,7 @@ def test_a_decision_certificate_says_what_its_statement_says() -> None:
         ReplyStatement(7, 1, DIGEST),
         MembershipStatement(1, 0, 7, DIGEST, DIGEST, DIGEST),
         EpochReadyStatement(DIGEST, 0, DIGEST),
+        SnapshotStatement(7, 1, DIGEST, DIGEST, DIGEST),
     ],
     ids=lambda statement: type(statement).__name__,
 )

@@ -21,6 +21,7 @@ from quorum import (
     ProposeStatement,
     ReplyStatement,
     ReportStatement,
+    SnapshotStatement,
     SubmissionStatement,
     SuspectStatement,
     VoteStatement,
@@ -46,6 +47,7 @@ FROZEN = [
         FIVE + SIX + SEVEN + "aa" * 32 + "bb" * 32 + "cc" * 32,
     ),
     (EpochReadyStatement(A, 6, B), 0x0A, "aa" * 32 + SIX + "bb" * 32),
+    (SnapshotStatement(6, 7, A, B, A), 0x09, SIX + SEVEN + "aa" * 32 + "bb" * 32 + "aa" * 32),
     (ProposeStatement(6, 7, A, B), 0x40, SIX + SEVEN + "aa" * 32 + "bb" * 32),
     (VoteStatement(6, 7, A), 0x41, SIX + SEVEN + "aa" * 32),
     (ReportStatement(6, A), 0x42, SIX + "aa" * 32),
@@ -123,7 +125,7 @@ def test_what_no_member_signs_alone_is_no_statement_of_one(tag: int) -> None:
         decode_individual(tag, bytes(56))
 
 
-@pytest.mark.parametrize("tag", [0, 2, 3, 9, 0x40, 0x41, 0x44, 255])
+@pytest.mark.parametrize("tag", [0, 2, 3, 0x0B, 0x40, 0x41, 0x44, 255])
 def test_what_a_quorum_never_signs_is_no_joint_statement(tag: int) -> None:
     with pytest.raises(InvalidStatement):
         decode_joint(tag, bytes(48))

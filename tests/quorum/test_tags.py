@@ -15,10 +15,10 @@ JOINT = {
     0x06: "CHECKPOINT",
     0x07: "REPLY",
     0x08: "MEMBERSHIP",
+    0x09: "SNAPSHOT",
     0x0A: "EPOCH_READY",
 }
 JOINT_RESERVED = {
-    0x09: "SNAPSHOT",
     0x0B: "COIN",
     0x0C: "SUCCESSOR_KEY",
     0x10: "POE_SUPPORT",
@@ -84,7 +84,7 @@ def test_only_a_tag_with_a_statement_is_decoded(tag: int) -> None:
 
 def test_a_person_reads_names() -> None:
     assert tag_name(0x41) == "VOTE"
-    with pytest.raises(InvalidStatement, match=r"statement with the reserved tag 0x09 \(SNAPSHOT\)"):
-        decode_joint(0x09, bytes(112))
+    with pytest.raises(InvalidStatement, match=r"statement with the reserved tag 0x0b \(COIN\)"):
+        decode_joint(0x0B, bytes(112))
     with pytest.raises(InvalidStatement, match="signs a statement alone with the unknown tag 0x7f"):
         decode_individual(0x7F, bytes(32))

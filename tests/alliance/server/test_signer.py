@@ -29,6 +29,7 @@ from quorum import (
     ProgressStatement,
     ProposeStatement,
     ReplyStatement,
+    SnapshotStatement,
     SubmissionStatement,
     SuspectStatement,
     VoteStatement,
@@ -140,8 +141,29 @@ def test_the_attestation_key_has_no_say_in_memberships(context: Context) -> None
         MembershipStatement(context.epoch + 1, 0, 9, ROOT, ROOT, ROOT),
         AcceptedStatement(0, 1, ROOT),
     ):
-        with pytest.raises(InvalidStatement, match="signs replies only"):
+        with pytest.raises(InvalidStatement, match="signs replies and snapshots only"):
             guard.judge(statement.encode(context))
+
+
+def test_the_attestation_key_signs_one_snapshot_of_an_application_and_slot(context: Context) -> None:
+    guard = AttestationGuard(context)
+    first = SnapshotStatement(8, 1, ROOT, ROOT, ROOT)
+    for statement in (
+        ReplyStatement(8, 1, ROOT),
+        ReplyStatement(8, 1, OTHER_ROOT),
+        first,
+        first,
+        replace(first, slot=9, size=2),
+        replace(first, application=OTHER_ROOT, tree=OTHER_ROOT),
+    ):
+        guard.judge(statement.encode(context))
+    for other in ({"size": 2}, {"ordering_digest": OTHER_ROOT}, {"tree": OTHER_ROOT}):
+        with pytest.raises(InvalidStatement, match="another snapshot at slot 8"):
+            guard.judge(replace(first, **other).encode(context))  # type: ignore[arg-type]
+    with pytest.raises(InvalidStatement, match="replies and snapshots only"):
+        guard.judge(CheckpointStatement(8, ROOT, ROOT).encode(context))
+    with pytest.raises(InvalidStatement, match="does not sign this"):
+        SigningGuard(context).judge(first.encode(context))
 
 
 def test_the_memory_of_the_conscience_is_bounded(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
