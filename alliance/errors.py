@@ -74,7 +74,7 @@ class StateError(AllianceError):
 
 
 class StateDiverged(AllianceError):
-    """f + 1 other executors agree on another state than this one: it has halted."""
+    """f + 1 other executors agree on another state than this one, or another is certified: it has halted."""
 
     exit_code = 8
 
@@ -100,6 +100,10 @@ class Unreachable(AllianceError):
     """No server could be reached, or none that answered in time."""
 
     exit_code = 5
+
+
+class LogPruned(Unreachable):
+    """No server that answers keeps the log as far back as it is asked for."""
 
 
 class SubmissionRefused(AllianceError):

@@ -19,7 +19,7 @@ import grpc.aio
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.submitter import PAUSE_SECONDS, Channels
 from alliance.config.file import AllianceConfig
-from alliance.errors import ServerLied, Unreachable
+from alliance.errors import LogPruned, ServerLied, Unreachable
 from alliance.net.channels import GREETING, one_line, parser
 from alliance.pb import client_pb2, peer_pb2
 from alliance.proofs.receipt import Receipt, receipts
@@ -159,7 +159,8 @@ class Listener:
         """Slots up to and including ``until``, without gaps; forever if None.
 
         When one is yielded, the windows are those after it. Raises Unreachable when two rounds over all
-        servers brought nothing. A server that has no news is no failure as long as the end is open.
+        servers brought nothing, LogPruned if some said that they keep these slots no more. A server that has
+        no news is no failure as long as the end is open.
         """
         failures, count = 0, len(self.config.members)
         pruned: dict[str, str] = {}
@@ -192,7 +193,7 @@ class Listener:
             self._server = (self._server + 1) % count
             failures = 0 if helped else failures + self._passed
             if failures >= 2 * count:
-                raise Unreachable(self._nobody(pruned))
+                raise (LogPruned if pruned else Unreachable)(self._nobody(pruned))
             if failures % count < self._passed <= failures:  # another round is over
                 await asyncio.sleep(PAUSE_SECONDS)
 

@@ -29,6 +29,13 @@ _PARTY_KEYS = ("name", "identity", "certificate")
 _MEMBER_KEYS = (*_PARTY_KEYS, "organisation", "address", "applications", *receivers.FIELDS)
 
 
+def require_application(name: str) -> str:
+    """Raises ConfigError for what cannot name an application."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{name!r:.80} names no application: use a-z, 0-9 and '-'")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Party:
     """A member or client: a name, and the Ed25519 key that it is known by.

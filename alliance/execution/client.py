@@ -22,9 +22,10 @@ import grpc.aio
 import alliance.client as consensus
 from alliance.client.arguments import command_bytes, seconds
 from alliance.config.file import ATTESTATION, AllianceConfig
+from alliance.config.parties import require_application
 from alliance.errors import Unreachable
 from alliance.execution.errors import CommandRefused, ReplyMissing
-from alliance.execution.machine import REPLY_BYTES_MAX, Kind, require_name, wrap
+from alliance.execution.machine import REPLY_BYTES_MAX, Kind, wrap
 from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply
 from alliance.net.channels import Channels, one_line, parser
@@ -51,7 +52,7 @@ class ExecutionClient:
     def __init__(self, client: consensus.Client, application: str) -> None:
         """Raises ConfigError when the alliance has no attestation key."""
         self.consensus = client
-        self.application = require_name(application)
+        self.application = require_application(application)
         self.scheme = client.config.attestation  # made of all keys at each call, so once
         self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
         self.fingerprint = key_fingerprint(self.attestation_key)
@@ -308,5 +309,5 @@ async def connect(folder: str | Path, passphrase: bytes, *, application: str) ->
 
     Raises ConfigError, KeyFileError, ClockError.
     """
-    require_name(application)
+    require_application(application)
     return ExecutionClient(await consensus.connect(folder, passphrase), application)

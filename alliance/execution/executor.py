@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 
 import grpc.aio
@@ -21,22 +20,27 @@ from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.config.membership import Answer
-from alliance.errors import PortTaken, StateDiverged, StateError, Unreachable
-from alliance.execution.machine import StateMachine, require_name
+from alliance.config.parties import require_application
+from alliance.errors import LogPruned, PortTaken, StateDiverged, StateError, Unreachable
+from alliance.execution.gathering import Gathering
+from alliance.execution.keeper import Keeper
+from alliance.execution.machine import StateMachine
+from alliance.execution.others import Others
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import COMPARE_SLOTS, Runner, compare_digests
 from alliance.execution.service import ApplicationService
+from alliance.execution.snapshot_folder import Held, SnapshotFolder
 from alliance.execution.state_file import StateFile, running
+from alliance.execution.transfer import Transfer
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
-from alliance.net.channels import Channels, parser
+from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import together
-from alliance.pb import application_pb2 as pb
 from alliance.pb import application_pb2_grpc
 from alliance.server.signer import Signer
-from quorum import JointStatement
+from quorum import JointStatement, QuorumCertificate
 
 log = logging.getLogger("alliance.execution")
 
@@ -64,8 +68,8 @@ class Executor:
         self.directory = Directory(config)
         self._me = me
         self._credentials = credentials
-        self._folder = folder
-        self._application = require_name(application)
+        self._home = folder
+        self._application = require_application(application)
         config.purpose_key(ATTESTATION)
         self._state = StateFile(folder, config.alliance_id, config.members[me].name, application)
         state = self._state.open()
@@ -76,17 +80,21 @@ class Executor:
                 f"{self._state.path} does not fit this application ({error}): delete it and"
                 f" {application}.lock, and the state is built anew from the log"
             ) from None
-        self._saved = self.runner.slot
+        self._channels = Channels(credentials)
+        self._folder = SnapshotFolder(folder, application, config.attestation)
+        self._keeper = Keeper(application, self.runner, self._state, self._folder, self._made)
+        self._others = Others(self.directory, me, application, self._channels)
+        self._gathering = Gathering(config, me, application, self._folder, self._others, self.sign)
+        self._transfer = Transfer(self._folder, self._others)
         self._admission = Admission(config, CALLS_PER_HOLDER_MAX)
         self._endpoints = Endpoints(self._admission, credentials, self._equip)
         self._service = ApplicationService(
-            self.directory, self._admission.identities, application, self.runner, self
+            self.directory, self._admission.identities, application, self.runner, self, self._folder
         )
         self.directory.follow(self._admission.update)
         self._signer = Signer(config.context, self._endorsed, ATTESTATION)
         self._asked: dict[tuple[JointStatement, bool], asyncio.Future[bytes | None]] = {}
         self._shares: OrderedDict[tuple[JointStatement, bool], bytes] = OrderedDict()
-        self._channels = Channels(credentials)
         self._accused: set[int] = set()
 
     @classmethod
@@ -110,7 +118,7 @@ class Executor:
 
         Raises KeyFileError, SignerError or PortTaken.
         """
-        await self._signer.start(self._folder, passphrase)
+        await self._signer.start(self._home, passphrase)
         where = address or self._where(self._config)
         if not await self._endpoints.open(where):
             raise PortTaken(
@@ -134,17 +142,21 @@ class Executor:
     def _who_is_at(self, where: str) -> str:
         """Another application of this member that listens there, if it is one."""
         mine = self._config.members[self._me]
-        others = (name for name in running(self._folder) if name != self._application)
+        others = (name for name in running(self._home) if name != self._application)
         there = [name for name in others if mine.application_address(name) == where]
         return f"the application '{there[0]}' of this member does" if there else "another process does"
 
     async def run(self) -> None:
         """Executes until cancelled. Raises StateDiverged, StateError or SignerError."""
+        for held in await asyncio.to_thread(self._folder.load):
+            self._made(held)
         await together(
             follow=self._follow(),
             signer=self._signer.run(),
             compare=self._compare(),
             endpoints=self._endpoints.run(),
+            keeper=self._keeper.run(),
+            gathering=self._gathering.run(),
         )
 
     async def stop(self) -> None:
@@ -153,8 +165,9 @@ class Executor:
         self._signer.close()
         await self._channels.close()
         try:
-            if self.runner.slot > self._saved:
-                self._state.save(self.runner.state())
+            await self._keeper.settled()
+            if self.runner.slot > self._keeper.saved:
+                await self._keeper.save(self.runner.state())
         finally:
             self._state.close()
 
@@ -168,6 +181,8 @@ class Executor:
     # -- executing -----------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
+        if not self.runner.slot:
+            await self._bring_up()
         while True:
             runner = self.runner
             listener = Listener(
@@ -176,25 +191,63 @@ class Executor:
             try:
                 async with aclosing(listener.slots(None)) as slots:
                     async for decided in slots:
-                        runner.execute(decided)
+                        if decided.slot % COMPARE_SLOTS:
+                            runner.execute(decided)
+                        else:  # the machine may take a while to say what its state is; clients do not wait
+                            await asyncio.to_thread(runner.execute, decided)
+                            self._keeper.offer(runner.freeze())
                         self._service.executed()
-                        if runner.slot % COMPARE_SLOTS == 0:
-                            await self._save()
                         await asyncio.sleep(0)
+            except LogPruned as error:
+                if not await self._bring_up():
+                    log.warning(
+                        "%s. No executor that answers has a certified snapshot of '%s' after slot %d: start"
+                        " those of the other members, or a server that keeps the whole log",
+                        error,
+                        self._application,
+                        runner.slot,
+                    )
+                    await asyncio.sleep(RETRY_SECONDS)
             except Unreachable as error:
                 log.warning("%s", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _save(self) -> None:
-        state = self.runner.state()
-        await asyncio.to_thread(self._state.save, state)
-        self._saved = state.slot
+    async def _bring_up(self) -> bool:
+        """Whether there is a newer certified state to go on from: here, or else with other executors."""
+        newer = [held for held in self._folder.certified if held.slot > self.runner.slot]
+        held = newer[-1] if newer else await self._transfer.fetch(self.runner.slot)
+        if held is None:
+            return False
+        state = await asyncio.to_thread(self._folder.read, held)
+        try:
+            await asyncio.to_thread(self.runner.install, state)
+        except ValueError as error:
+            raise StateError(
+                f"the certified snapshot of '{self._application}' after slot {held.slot} does not fit this"
+                f" application ({error}): is it the version that the other members run?"
+            ) from None
+        self._service.executed()
+        await self._keeper.save(state)
+        log.info("'%s' goes on from the certified snapshot after slot %d", self._application, held.slot)
+        return True
+
+    def _made(self, held: Held) -> None:
+        self._folder.add(held, now=asyncio.get_running_loop().time())
+        self._gathering.note(held)
 
     # -- answering -----------------------------------------------------------------------------------
 
     async def attest(self, outcome: Outcome, *, proven: bool) -> bytes | None:
         """This member's share on an outcome of its own; None if the signer refuses."""
-        wanted = outcome.statement(), proven
+        return await self.sign(outcome.statement(), proven=proven)
+
+    async def said(self, *, proven: bool) -> list[QuorumCertificate]:
+        """What it says of snapshots, each with its share in the place of a signature."""
+        return await self._gathering.said(proven=proven)
+
+    async def sign(self, statement: JointStatement, *, proven: bool) -> bytes | None:
+        """This member's share on what it has come to; None if the signer refuses."""
+        wanted = statement, proven
         if wanted in self._shares:
             return self._shares[wanted]
         if wanted not in self._asked:
@@ -213,11 +266,11 @@ class Executor:
 
     async def _compare(self) -> None:
         """Asks the others for their digests, again and again."""
-        others = [member for member in range(len(self._config.members)) if member != self._me]
+        others = self._others
         while True:
             await asyncio.sleep(COMPARE_SECONDS)
-            told = await asyncio.gather(*(self._digests(member) for member in others))
-            self.judge(dict(zip(others, told, strict=True)))
+            told = await asyncio.gather(*(others.digests(member) for member in others.members))
+            self.judge(dict(zip(others.members, told, strict=True)))
 
     def judge(self, told: dict[int, dict[int, bytes]]) -> None:
         """``told``: by member, the digest of each slot that it says. Raises StateDiverged."""
@@ -226,7 +279,7 @@ class Executor:
             said = {member: digests[slot] for member, digests in told.items() if slot in digests}
             outvoted, accused = compare_digests(mine, said, enough)
             if outvoted:
-                self._saved = self.runner.slot  # this state is not one to go on from
+                self._keeper.saved = self.runner.slot  # this state is not one to go on from
                 raise StateDiverged(
                     f"{self.name} has another state than {enough} other executors after slot {slot}: it"
                     f" halts. If '{self._application}' is the same version everywhere, delete"
@@ -237,17 +290,3 @@ class Executor:
                 self._accused.add(member)
                 name = self._config.members[member].name
                 log.warning("%s: its state of '%s' after slot %d differs", name, self._application, slot)
-
-    async def _digests(self, member: int) -> dict[int, bytes]:
-        party = self._config.members[member]
-        there = replace(party, address=party.application_address(self._application))
-        ask = self._channels.to(there).unary_unary(
-            "/alliance.v1.Application/Digests",
-            request_serializer=pb.DigestsRequest.SerializeToString,
-            response_deserializer=parser(pb.StateDigests),
-        )
-        try:
-            said = await ask(pb.DigestsRequest(application=self._application), timeout=COMPARE_SECONDS)
-        except grpc.aio.AioRpcError:
-            return {}
-        return {} if said is None else {one.slot: one.digest for one in said.digests}

@@ -10,12 +10,11 @@ has another form is none of an application's business: every executor passes it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from alliance.config.parties import NAME
-from alliance.errors import ConfigError
 from verifiable_log.limits import COMMAND_BYTES_MAX
 
 PREFIX = b"alliance-app\x00"
@@ -71,6 +70,18 @@ class StateMachine(Protocol):
         ...
 
 
+@runtime_checkable
+class Freezable(Protocol):
+    """A state machine whose state is large may have this, too, so that no command waits for ``snapshot``."""
+
+    def freeze(self) -> Callable[[], bytes]:
+        """Keeps the state as it is now, in little time; what it returns gives the snapshot of that state.
+
+        That is called once, later, in another thread, while further commands are applied.
+        """
+        ...
+
+
 class Refused(Exception):
     """A state machine does not accept this command; the text is for its client, and part of the reply."""
 
@@ -78,13 +89,6 @@ class Refused(Exception):
 class Kind(IntEnum):
     APPLY = 0
     QUERY = 1
-
-
-def require_name(application: str) -> str:
-    """Raises ConfigError for what cannot name an application."""
-    if not NAME.fullmatch(application):
-        raise ConfigError(f"{application!r:.80} names no application: use a-z, 0-9 and '-'")
-    return application
 
 
 def wrap(application: str, kind: Kind, payload: bytes) -> bytes:

@@ -6,11 +6,21 @@ Plain code without a world: the executor feeds it what it hears, simulators what
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from threading import Lock
 
 from alliance.client.listener import DecidedSlot, LogEntry
-from alliance.execution.machine import REPLY_BYTES_MAX, Command, Kind, Refused, StateMachine, unwrap
+from alliance.execution.machine import (
+    REPLY_BYTES_MAX,
+    Command,
+    Freezable,
+    Kind,
+    Refused,
+    StateMachine,
+    unwrap,
+)
 from alliance.execution.outcome import Outcome, Outcomes, Status, placed
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import Frontier, slot_leaf
@@ -38,6 +48,39 @@ class RunnerState:
         return self.frontier.size
 
 
+class Frozen:
+    """A state machine's state as it was; its bytes are made once, by whoever asks first, in any thread."""
+
+    def __init__(self, machine: StateMachine) -> None:
+        self._lock = Lock()
+        self._state: bytes | Callable[[], bytes]
+        self._state = machine.freeze() if isinstance(machine, Freezable) else machine.snapshot()
+
+    def snapshot(self) -> bytes:
+        with self._lock:
+            if not isinstance(self._state, bytes):
+                self._state = self._state()
+            return self._state
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenState:
+    """What a runner had come to at a slot, while it goes on: ``thaw`` may take long, in any thread."""
+
+    frontier: Frontier
+    time_ms: int
+    windows: tuple[bytes, ...]
+    machine: Frozen
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def slot(self) -> int:
+        return self.frontier.size
+
+    def thaw(self) -> RunnerState:
+        return RunnerState(self.frontier, self.time_ms, self.windows, self.machine.snapshot(), self.outcomes)
+
+
 class Runner:
     """``windows`` are those of the listener that feeds it: both go on from the same state."""
 
@@ -45,18 +88,28 @@ class Runner:
         """Raises ValueError when the state's windows cannot be read, and what ``restore`` raises."""
         self._application = application
         self._machine = machine
-        self.frontier = state.frontier if state else Frontier(0, ())
-        self.time_ms = state.time_ms if state else 0
-        self.windows = ClientWindows.read(state.windows) if state else ClientWindows()
+        self.frontier = Frontier(0, ())
+        self.time_ms = 0
+        self.windows = ClientWindows()
         self.outcomes = Outcomes()
         self.digests: dict[int, bytes] = {}
-        if state is not None:
-            machine.restore(state.machine)
-            for outcome in state.outcomes:
-                self.outcomes.add(outcome)
-        # From here a command that fails is undone: the state before it is this one and the commands since.
-        self._base = machine.snapshot()
+        # A command that fails is undone: the state before it is this one and the commands since.
         self._since: list[Command] = []
+        if state is not None:
+            self.install(state)
+        else:
+            self._base = Frozen(machine)
+
+    def install(self, state: RunnerState) -> None:
+        """Goes on from this state. Raises as the constructor; then it is of no use any more."""
+        windows, outcomes = ClientWindows.read(state.windows), Outcomes()
+        self._machine.restore(state.machine)
+        for outcome in state.outcomes:
+            outcomes.add(outcome)
+        self.digests.clear()
+        self._rebase()
+        self.windows, self.outcomes, self.time_ms = windows, outcomes, state.time_ms
+        self.frontier = state.frontier
 
     @property
     def slot(self) -> int:
@@ -78,19 +131,24 @@ class Runner:
         self.frontier = self.frontier.append(slot_leaf(decided.slot, decided.batch.digest))
         if decided.slot % COMPARE_SLOTS == 0:
             self._rebase()
-            self.digests[self.slot] = state_digest(self._application, self.slot, self._base)
-            for old in sorted(self.digests)[:-DIGESTS_KEPT]:
-                del self.digests[old]
+
+    def freeze(self) -> FrozenState:
+        """What it has come to; at each multiple of COMPARE_SLOTS this is quick."""
+        if self._since:
+            self._rebase()
+        return FrozenState(
+            self.frontier, self.time_ms, self.windows.state(), self._base, tuple(self.outcomes)
+        )
 
     def state(self) -> RunnerState:
         """What a restart goes on from."""
-        return RunnerState(
-            self.frontier,
-            self.time_ms,
-            self.windows.state(),
-            self._machine.snapshot(),
-            tuple(self.outcomes),
-        )
+        return self.freeze().thaw()
+
+    def keep_digest(self, slot: int, digest: bytes) -> None:
+        """``state_digest`` of its state at a slot, for others who ask."""
+        self.digests[slot] = digest
+        for old in sorted(self.digests)[:-DIGESTS_KEPT]:
+            del self.digests[old]
 
     def _answer(self, entry: LogEntry, kind: Kind, payload: bytes) -> Outcome:
         command = Command(
@@ -133,13 +191,13 @@ class Runner:
 
     def _undo(self) -> None:
         """Back to before the command that failed, whatever of it was done."""
-        self._machine.restore(self._base)
+        self._machine.restore(self._base.snapshot())
         for command in self._since:
             self._machine.apply(command)
         self._rebase()
 
     def _rebase(self) -> None:
-        self._base = self._machine.snapshot()
+        self._base = Frozen(self._machine)
         self._since.clear()
 
 

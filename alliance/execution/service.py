@@ -1,4 +1,4 @@
-"""The gRPC side of an executor: clients ask for answers to their commands, other executors for digests."""
+"""The gRPC side of an executor: clients ask for answers to their commands, others for what it has come to."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import grpc
 import grpc.aio
 
 from alliance.config.directory import Directory
+from alliance.execution.others import STATEMENTS_MAX
 from alliance.execution.outcome import Outcome
 from alliance.execution.runner import Runner
+from alliance.execution.snapshot_folder import SnapshotFolder
 from alliance.net.channels import Identities
 from alliance.pb import application_pb2 as pb
 from alliance.wire.bounds import SLOT_MAX
+from alliance.wire.certificates import encode_certificate
+from quorum import QuorumCertificate
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -21,6 +25,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class Attester(Protocol):
     async def attest(self, outcome: Outcome, *, proven: bool) -> bytes | None:
         """This member's share on an outcome; None if its signer refuses."""
+        ...
+
+    async def said(self, *, proven: bool) -> list[QuorumCertificate]:
+        """What it says of snapshots, each with its share in the place of a signature."""
         ...
 
 
@@ -34,12 +42,14 @@ class ApplicationService:
         application: str,
         runner: Runner,
         attester: Attester,
+        folder: SnapshotFolder,
     ) -> None:
         self._directory = directory
         self._identities = identities
         self._application = application
         self._runner = runner
         self._attester = attester
+        self._folder = folder
         self._news = asyncio.Event()
 
     def executed(self) -> None:
@@ -85,6 +95,37 @@ class ApplicationService:
             executed=self._runner.slot,
             digests=[pb.StateDigest(slot=slot, digest=digest) for slot, digest in digests],
         )
+
+    async def Snapshots(  # noqa: N802
+        self, request: pb.SnapshotsRequest, context: Context
+    ) -> pb.SnapshotsReply:
+        await self._require_member(context)
+        await self._require(request.application, context)
+        certified = [held.certificate for held in self._folder.certified if held.certificate is not None]
+        return pb.SnapshotsReply(
+            shares=map(encode_certificate, await self._attester.said(proven=request.proven)),
+            certificates=map(encode_certificate, certified[-STATEMENTS_MAX:]),
+        )
+
+    async def Chunk(self, request: pb.ChunkRequest, context: Context) -> pb.ChunkReply:  # noqa: N802
+        """A snapshot holds what all clients were told, and every answer: members have that, others do not."""
+        member = await self._require_member(context)
+        await self._require(request.application, context)
+        held = self._folder.get(request.slot)
+        if held is None or held.certificate is None or held.statement.tree != request.tree:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such snapshot is here, or no longer")
+        self._folder.lease(member, held.slot, asyncio.get_running_loop().time())
+        try:
+            data, path = await asyncio.to_thread(self._folder.chunk, held, request.index)
+        except LookupError as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"this chunk is not here: {error}")
+        return pb.ChunkReply(data=data, path=path)
+
+    async def _require_member(self, context: Context) -> int:
+        member = self._identities.member(context)
+        if member is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only members' executors are served this")
+        return member
 
     async def _require(self, application: str, context: Context) -> None:
         if application != self._application:

@@ -11,17 +11,15 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
 from alliance.errors import StateError
-from alliance.execution.outcome import Outcome
 from alliance.execution.runner import RunnerState
+from alliance.execution.state_bytes import listed_lists, lists_of, state_of, unlisted
 from alliance.keys.files import sync
-from verifiable_log.merkle import Frontier
-from verifiable_log.merkle_tree import HASH_SIZE
+from alliance.proofs.snapshot import LOCK
 
 MAGIC = b"alliance-state/1\n"
 _MARK = struct.Struct(">Q32s")
@@ -32,7 +30,7 @@ class StateFile:
 
     def __init__(self, folder: Path, alliance_id: bytes, member: str, application: str) -> None:
         self.path = folder / f"{application}.state"
-        self._lock_path = folder / f"{application}.lock"
+        self._lock_path = folder / f"{application}{LOCK}"
         self._whose = b"\x00".join((alliance_id, member.encode(), application.encode()))
         self._lock: BinaryIO | None = None
 
@@ -44,7 +42,7 @@ class StateFile:
             mark = self._lock.read()
             data = self.path.read_bytes() if self.path.exists() else None
             if not mark and data is None:
-                self._mark(0, b"")  # a state without a mark is none that was saved
+                self._mark(0, bytes(32))  # a state without a mark is none that was saved
                 return None
         except BlockingIOError:
             raise StateError(f"{self.path} is in use by another process: end that one") from None
@@ -78,17 +76,19 @@ class StateFile:
     def save(self, state: RunnerState) -> None:
         """Durable when it returns. Raises StateError; the state saved before is then still there."""
         fresh = self.path.with_suffix(".new")
-        body = self._write(state)
-        data = MAGIC + sha256(MAGIC + body).digest() + body
+        pieces = listed_lists(lists_of(state), self._whose)
+        seal = sha256(MAGIC)
+        for piece in pieces:
+            seal.update(piece)
         try:
             descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                file.writelines((MAGIC, seal.digest(), *pieces))
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
             sync(self.path.parent)
-            self._mark(state.slot, data)
+            self._mark(state.slot, seal.digest())
         except OSError as error:
             raise StateError(f"{self.path} cannot be written: {error.strerror}; free some space") from None
 
@@ -97,9 +97,9 @@ class StateFile:
             self._lock.close()
             self._lock = None
 
-    def _mark(self, slot: int, data: bytes) -> None:
+    def _mark(self, slot: int, seal: bytes) -> None:
         """After the state is durable; within one sector, so that it is torn by nothing. Raises OSError."""
-        fields = _MARK.pack(slot, _seal(data))
+        fields = _MARK.pack(slot, seal)
         descriptor = os.open(self._lock_path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             os.pwrite(descriptor, fields + sha256(b"mark" + self._whose + fields).digest(), 0)
@@ -115,31 +115,20 @@ class StateFile:
         slot, digest = _MARK.unpack(fields)
         return slot, digest
 
-    def _write(self, state: RunnerState) -> bytes:
-        head = struct.pack(">QQ", state.slot, state.time_ms)
-        outcomes = [outcome.pack() for outcome in state.outcomes]
-        heads = [head + b"".join(state.frontier.peaks)]
-        lists = (heads, state.windows, outcomes, [state.machine])
-        return _list([self._whose, *(_list(items) for items in lists)])
-
     def _read(self, data: bytes) -> RunnerState:
         seal, body = data[len(MAGIC) : len(MAGIC) + 32], data[len(MAGIC) + 32 :]
         if not data.startswith(MAGIC) or sha256(MAGIC + body).digest() != seal:
             raise ValueError("its seal is broken")
-        whose, *lists = _unlist(body)
+        whose, *lists = unlisted(body)
         if whose != self._whose:
             raise ValueError("it is of another alliance, member or application")
-        (head,), windows, outcomes, (machine,) = map(_unlist, lists)
-        slot, time_ms = struct.unpack_from(">QQ", head)
-        peaks = tuple(head[at : at + HASH_SIZE] for at in range(16, len(head), HASH_SIZE))
-        frontier = Frontier.from_parts(slot, peaks)
-        return RunnerState(frontier, time_ms, tuple(windows), machine, tuple(map(Outcome.unpack, outcomes)))
+        return state_of(lists)
 
 
 def running(folder: Path) -> list[str]:
     """The applications whose executors hold their state in a member's folder now."""
     found = []
-    for path in sorted(folder.glob("*.lock")):
+    for path in sorted(folder.glob(f"*{LOCK}")):
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -153,24 +142,3 @@ def running(folder: Path) -> list[str]:
 def _seal(data: bytes) -> bytes:
     """The seal that a state file carries."""
     return data[len(MAGIC) : len(MAGIC) + 32]
-
-
-def _list(items: Sequence[bytes]) -> bytes:
-    """``count u32 | (length u64 | item) x count``."""
-    parts = [struct.pack(">I", len(items))]
-    for item in items:
-        parts += [struct.pack(">Q", len(item)), item]
-    return b"".join(parts)
-
-
-def _unlist(packed: bytes) -> list[bytes]:
-    """Raises ValueError or struct.error."""
-    (count,) = struct.unpack_from(">I", packed)
-    place, items = 4, []
-    for _ in range(count):
-        (length,) = struct.unpack_from(">Q", packed, place)
-        items.append(packed[place + 8 : place + 8 + length])
-        place += 8 + length
-    if place != len(packed):
-        raise ValueError("it ends in the wrong place")
-    return items

@@ -22,25 +22,34 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from alliance.pb import peer_pb2 as alliance_dot_pb_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61lliance/pb/application.proto\x12\x0b\x61lliance.v1\"l\n\x0cReplyRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x12\n\nclient_seq\x18\x03 \x01(\x04\x12\x15\n\rcommand_index\x18\x04 \x01(\r\x12\x0e\n\x06proven\x18\x05 \x01(\x08\"\xb4\x01\n\rSignedOutcome\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x16\n\x0e\x63ommand_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\r\n\x05share\x18\x05 \x01(\x0c\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\r\n\x05\x63ount\x18\x07 \x01(\r\x12\x0c\n\x04path\x18\x08 \x03(\x0c\x12\r\n\x05\x65poch\x18\t \x01(\x04\x12\x10\n\x08revision\x18\n \x01(\x04\"%\n\x0e\x44igestsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"+\n\x0bStateDigest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"K\n\x0cStateDigests\x12\x10\n\x08\x65xecuted\x18\x01 \x01(\x04\x12)\n\x07\x64igests\x18\x02 \x03(\x0b\x32\x18.alliance.v1.StateDigest2\x90\x01\n\x0b\x41pplication\x12>\n\x05Reply\x12\x19.alliance.v1.ReplyRequest\x1a\x1a.alliance.v1.SignedOutcome\x12\x41\n\x07\x44igests\x12\x1b.alliance.v1.DigestsRequest\x1a\x19.alliance.v1.StateDigestsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61lliance/pb/application.proto\x12\x0b\x61lliance.v1\x1a\x16\x61lliance/pb/peer.proto\"l\n\x0cReplyRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x12\n\nclient_seq\x18\x03 \x01(\x04\x12\x15\n\rcommand_index\x18\x04 \x01(\r\x12\x0e\n\x06proven\x18\x05 \x01(\x08\"\xb4\x01\n\rSignedOutcome\x12\x0e\n\x06status\x18\x01 \x01(\r\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x16\n\x0e\x63ommand_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\r\n\x05share\x18\x05 \x01(\x0c\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\r\n\x05\x63ount\x18\x07 \x01(\r\x12\x0c\n\x04path\x18\x08 \x03(\x0c\x12\r\n\x05\x65poch\x18\t \x01(\x04\x12\x10\n\x08revision\x18\n \x01(\x04\"%\n\x0e\x44igestsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\"+\n\x0bStateDigest\x12\x0c\n\x04slot\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\"K\n\x0cStateDigests\x12\x10\n\x08\x65xecuted\x18\x01 \x01(\x04\x12)\n\x07\x64igests\x18\x02 \x03(\x0b\x32\x18.alliance.v1.StateDigest\"7\n\x10SnapshotsRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0e\n\x06proven\x18\x02 \x01(\x08\"j\n\x0eSnapshotsReply\x12(\n\x06shares\x18\x01 \x03(\x0b\x32\x18.alliance.v1.Certificate\x12.\n\x0c\x63\x65rtificates\x18\x02 \x03(\x0b\x32\x18.alliance.v1.Certificate\"N\n\x0c\x43hunkRequest\x12\x13\n\x0b\x61pplication\x18\x01 \x01(\t\x12\x0c\n\x04slot\x18\x02 \x01(\x04\x12\x0c\n\x04tree\x18\x03 \x01(\x0c\x12\r\n\x05index\x18\x04 \x01(\x04\"(\n\nChunkReply\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x03(\x0c\x32\x96\x02\n\x0b\x41pplication\x12>\n\x05Reply\x12\x19.alliance.v1.ReplyRequest\x1a\x1a.alliance.v1.SignedOutcome\x12\x41\n\x07\x44igests\x12\x1b.alliance.v1.DigestsRequest\x1a\x19.alliance.v1.StateDigests\x12G\n\tSnapshots\x12\x1d.alliance.v1.SnapshotsRequest\x1a\x1b.alliance.v1.SnapshotsReply\x12;\n\x05\x43hunk\x12\x19.alliance.v1.ChunkRequest\x1a\x17.alliance.v1.ChunkReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'alliance.pb.application_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPLYREQUEST']._serialized_start=46
-  _globals['_REPLYREQUEST']._serialized_end=154
-  _globals['_SIGNEDOUTCOME']._serialized_start=157
-  _globals['_SIGNEDOUTCOME']._serialized_end=337
-  _globals['_DIGESTSREQUEST']._serialized_start=339
-  _globals['_DIGESTSREQUEST']._serialized_end=376
-  _globals['_STATEDIGEST']._serialized_start=378
-  _globals['_STATEDIGEST']._serialized_end=421
-  _globals['_STATEDIGESTS']._serialized_start=423
-  _globals['_STATEDIGESTS']._serialized_end=498
-  _globals['_APPLICATION']._serialized_start=501
-  _globals['_APPLICATION']._serialized_end=645
+  _globals['_REPLYREQUEST']._serialized_start=70
+  _globals['_REPLYREQUEST']._serialized_end=178
+  _globals['_SIGNEDOUTCOME']._serialized_start=181
+  _globals['_SIGNEDOUTCOME']._serialized_end=361
+  _globals['_DIGESTSREQUEST']._serialized_start=363
+  _globals['_DIGESTSREQUEST']._serialized_end=400
+  _globals['_STATEDIGEST']._serialized_start=402
+  _globals['_STATEDIGEST']._serialized_end=445
+  _globals['_STATEDIGESTS']._serialized_start=447
+  _globals['_STATEDIGESTS']._serialized_end=522
+  _globals['_SNAPSHOTSREQUEST']._serialized_start=524
+  _globals['_SNAPSHOTSREQUEST']._serialized_end=579
+  _globals['_SNAPSHOTSREPLY']._serialized_start=581
+  _globals['_SNAPSHOTSREPLY']._serialized_end=687
+  _globals['_CHUNKREQUEST']._serialized_start=689
+  _globals['_CHUNKREQUEST']._serialized_end=767
+  _globals['_CHUNKREPLY']._serialized_start=769
+  _globals['_CHUNKREPLY']._serialized_end=809
+  _globals['_APPLICATION']._serialized_start=812
+  _globals['_APPLICATION']._serialized_end=1090
 # @@protoc_insertion_point(module_scope)

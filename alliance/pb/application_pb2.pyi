@@ -1,3 +1,4 @@
+from alliance.pb import peer_pb2 as _peer_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -65,3 +66,39 @@ class StateDigests(_message.Message):
     executed: int
     digests: _containers.RepeatedCompositeFieldContainer[StateDigest]
     def __init__(self, executed: _Optional[int] = ..., digests: _Optional[_Iterable[_Union[StateDigest, _Mapping]]] = ...) -> None: ...
+
+class SnapshotsRequest(_message.Message):
+    __slots__ = ("application", "proven")
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    PROVEN_FIELD_NUMBER: _ClassVar[int]
+    application: str
+    proven: bool
+    def __init__(self, application: _Optional[str] = ..., proven: bool = ...) -> None: ...
+
+class SnapshotsReply(_message.Message):
+    __slots__ = ("shares", "certificates")
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    shares: _containers.RepeatedCompositeFieldContainer[_peer_pb2.Certificate]
+    certificates: _containers.RepeatedCompositeFieldContainer[_peer_pb2.Certificate]
+    def __init__(self, shares: _Optional[_Iterable[_Union[_peer_pb2.Certificate, _Mapping]]] = ..., certificates: _Optional[_Iterable[_Union[_peer_pb2.Certificate, _Mapping]]] = ...) -> None: ...
+
+class ChunkRequest(_message.Message):
+    __slots__ = ("application", "slot", "tree", "index")
+    APPLICATION_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    application: str
+    slot: int
+    tree: bytes
+    index: int
+    def __init__(self, application: _Optional[str] = ..., slot: _Optional[int] = ..., tree: _Optional[bytes] = ..., index: _Optional[int] = ...) -> None: ...
+
+class ChunkReply(_message.Message):
+    __slots__ = ("data", "path")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    path: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, data: _Optional[bytes] = ..., path: _Optional[_Iterable[bytes]] = ...) -> None: ...

@@ -44,6 +44,16 @@ class ApplicationStub(object):
                 request_serializer=alliance_dot_pb_dot_application__pb2.DigestsRequest.SerializeToString,
                 response_deserializer=alliance_dot_pb_dot_application__pb2.StateDigests.FromString,
                 _registered_method=True)
+        self.Snapshots = channel.unary_unary(
+                '/alliance.v1.Application/Snapshots',
+                request_serializer=alliance_dot_pb_dot_application__pb2.SnapshotsRequest.SerializeToString,
+                response_deserializer=alliance_dot_pb_dot_application__pb2.SnapshotsReply.FromString,
+                _registered_method=True)
+        self.Chunk = channel.unary_unary(
+                '/alliance.v1.Application/Chunk',
+                request_serializer=alliance_dot_pb_dot_application__pb2.ChunkRequest.SerializeToString,
+                response_deserializer=alliance_dot_pb_dot_application__pb2.ChunkReply.FromString,
+                _registered_method=True)
 
 
 class ApplicationServicer(object):
@@ -62,6 +72,19 @@ class ApplicationServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Snapshots(self, request, context):
+        """For other members' executors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Chunk(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ApplicationServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +97,16 @@ def add_ApplicationServicer_to_server(servicer, server):
                     servicer.Digests,
                     request_deserializer=alliance_dot_pb_dot_application__pb2.DigestsRequest.FromString,
                     response_serializer=alliance_dot_pb_dot_application__pb2.StateDigests.SerializeToString,
+            ),
+            'Snapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.Snapshots,
+                    request_deserializer=alliance_dot_pb_dot_application__pb2.SnapshotsRequest.FromString,
+                    response_serializer=alliance_dot_pb_dot_application__pb2.SnapshotsReply.SerializeToString,
+            ),
+            'Chunk': grpc.unary_unary_rpc_method_handler(
+                    servicer.Chunk,
+                    request_deserializer=alliance_dot_pb_dot_application__pb2.ChunkRequest.FromString,
+                    response_serializer=alliance_dot_pb_dot_application__pb2.ChunkReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +163,60 @@ class Application(object):
             '/alliance.v1.Application/Digests',
             alliance_dot_pb_dot_application__pb2.DigestsRequest.SerializeToString,
             alliance_dot_pb_dot_application__pb2.StateDigests.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Snapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alliance.v1.Application/Snapshots',
+            alliance_dot_pb_dot_application__pb2.SnapshotsRequest.SerializeToString,
+            alliance_dot_pb_dot_application__pb2.SnapshotsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Chunk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alliance.v1.Application/Chunk',
+            alliance_dot_pb_dot_application__pb2.ChunkRequest.SerializeToString,
+            alliance_dot_pb_dot_application__pb2.ChunkReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ from typing import Any
 
 from alliance.client.listener import DecidedSlot, deliver
 from alliance.execution import Kind, Runner, wrap
+from alliance.execution.runner import COMPARE_SLOTS, state_digest
 from tests.worlds.cluster import submission
 from verifiable_log import Batch
 from verifiable_log.client_windows import ClientWindows
@@ -31,6 +32,8 @@ class Feed:
     def tell(self, runner: Runner, until: int | None = None) -> None:
         for slot in range(runner.slot + 1, (until or len(self.batches)) + 1):
             runner.execute(delivered(slot, self.batches[slot - 1], runner.windows))
+            if slot % COMPARE_SLOTS == 0:
+                runner.keep_digest(slot, state_digest("kv", slot, runner.state().machine))
 
 
 def delivered(slot: int, batch: Batch, windows: ClientWindows) -> DecidedSlot:

@@ -1,0 +1,102 @@
+"""What an executor asks the other members' executors of its application. No answer is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc.aio
+
+from alliance.config.directory import Directory
+from alliance.net.channels import Channels, parser
+from alliance.pb import application_pb2 as pb
+from alliance.wire.bounds import PROOF_HASHES_MAX, Malformed
+from alliance.wire.certificates import decode_certificate
+from quorum import InvalidStatement, QuorumCertificate, SnapshotStatement
+
+ASK_SECONDS = 2.0
+STATEMENTS_MAX = 8
+"""Shares, and certificates, of one answer that are looked at; an executor has no use for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidSnapshot:
+    """A statement, with a member's share on it or with the alliance's signature, which is not checked."""
+
+    epoch: int
+    statement: SnapshotStatement
+    signature: bytes
+
+    @property
+    def certificate(self) -> QuorumCertificate:
+        return QuorumCertificate(self.epoch, self.statement, self.signature)
+
+
+@dataclass(frozen=True, slots=True)
+class SaidSnapshots:
+    shares: tuple[SaidSnapshot, ...] = ()
+    certificates: tuple[SaidSnapshot, ...] = ()
+
+
+class Others:
+    """The other executors, by member."""
+
+    def __init__(self, directory: Directory, me: int, application: str, channels: Channels) -> None:
+        self._directory = directory
+        self._application = application
+        self._channels = channels
+        self.members = [member for member in range(len(directory.config.members)) if member != me]
+
+    def name(self, member: int) -> str:
+        return self._directory.config.members[member].name
+
+    async def digests(self, member: int) -> dict[int, bytes]:
+        """By slot; none if it does not answer."""
+        request = pb.DigestsRequest(application=self._application)
+        said = await self._ask(member, "Digests", request, pb.StateDigests, ASK_SECONDS)
+        return {} if said is None else {one.slot: one.digest for one in said.digests}
+
+    async def snapshots(self, member: int, *, proven: bool = False) -> SaidSnapshots:
+        """What it says of its state after slots; nothing if it does not answer."""
+        request = pb.SnapshotsRequest(application=self._application, proven=proven)
+        said = await self._ask(member, "Snapshots", request, pb.SnapshotsReply, ASK_SECONDS)
+        if said is None:
+            return SaidSnapshots()
+        return SaidSnapshots(_read(said.shares), _read(said.certificates))
+
+    async def chunk(
+        self, member: int, statement: SnapshotStatement, index: int, seconds: float
+    ) -> tuple[bytes, tuple[bytes, ...]] | None:
+        """A chunk and its path; None if it does not come in time."""
+        request = pb.ChunkRequest(
+            application=self._application, slot=statement.slot, tree=statement.tree, index=index
+        )
+        said = await self._ask(member, "Chunk", request, pb.ChunkReply, seconds)
+        return None if said is None else (said.data, tuple(said.path[:PROOF_HASHES_MAX]))
+
+    async def _ask(self, member: int, method: str, request: Any, reply: Any, seconds: float) -> Any:
+        """None if no such answer comes in time."""
+        party = self._directory.config.members[member]
+        there = replace(party, address=party.application_address(self._application))
+        ask: Any = self._channels.to(there).unary_unary(
+            f"/alliance.v1.Application/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=parser(reply),
+        )
+        try:
+            return await ask(request, timeout=seconds)
+        except grpc.aio.AioRpcError:
+            return None
+
+
+def _read(certificates: Any) -> tuple[SaidSnapshot, ...]:
+    """Those that are of snapshots."""
+    found = []
+    for wire in certificates[:STATEMENTS_MAX]:
+        try:
+            certificate = decode_certificate(wire)
+        except (Malformed, InvalidStatement):
+            continue
+        if isinstance(certificate.statement, SnapshotStatement):
+            found.append(SaidSnapshot(certificate.epoch, certificate.statement, certificate.signature))
+    return tuple(found)
