@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,7 @@ import typer
 from alliance.cli import passphrase
 from alliance.cli.members import MemberFolder, unlock_member
 from alliance.cli.output import Format, LogFormatOption, Output, announce, lesson, prose
+from alliance.config.parties import require_application
 from alliance.errors import ConfigError
 from alliance.net.process_log import LogFormat, log_to_stderr
 
@@ -61,6 +62,15 @@ def serve(
             help="Keep N slots of the log below the stable checkpoint and forget the rest; all by default.",
         ),
     ] = None,
+    await_snapshot: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--await-snapshot",
+            metavar="APPLICATION",
+            help="Forget nothing before this application has a certified snapshot here; may be given several"
+            " times. Not needed for those that have run in this folder.",
+        ),
+    ] = None,
     log_level: Annotated[
         Level, typer.Option("--log-level", help="What to log on standard error.")
     ] = Level.INFO,
@@ -73,11 +83,15 @@ def serve(
     Prints one line when it listens. It then finds its peers by itself, in whatever order they start, and
     catches up on what was decided while it was away. Everything it has acknowledged is in its journal, so it
     may be killed at any time.
+
+    With --keep-slots the log of a member beside which applications run is kept from the newest certified
+    snapshot of each of them on, whatever N says: what they need is never forgotten.
     """
     if listen is not None:
         host, _, port = listen.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ConfigError(f"'{listen}' is no address: write --listen HOST:PORT")
+    awaited = [require_application(name) for name in await_snapshot or ()]
     member, secret = unlock_member(folder, passphrase_file)
     log_to_stderr(member.name, level=log_level.value.upper(), form=log_format)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
@@ -88,7 +102,7 @@ def serve(
         announce(output, member.name, address, member.name)
 
     try:
-        asyncio.run(_serve(folder, secret, listen, keep_slots, ready))
+        asyncio.run(_serve(folder, secret, listen, keep_slots, awaited, ready))
     finally:
         # The calls of the links to peers lie in circles; left to the interpreter's end, they delay it by 2 s.
         gc.unfreeze()
@@ -111,7 +125,12 @@ def _no_cancellation(record: logging.LogRecord) -> bool:
 
 
 async def _serve(
-    folder: Path, secret: bytes, listen: str | None, keep_slots: int | None, ready: Callable[[str], None]
+    folder: Path,
+    secret: bytes,
+    listen: str | None,
+    keep_slots: int | None,
+    awaited: Sequence[str],
+    ready: Callable[[str], None],
 ) -> None:
     from alliance.server.server import Server
 
@@ -119,7 +138,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    server = Server.open(folder, secret, keep_slots=keep_slots)
+    server = Server.open(folder, secret, keep_slots=keep_slots, awaited=awaited)
 
     async def live() -> None:
         address = await server.start(secret, listen)

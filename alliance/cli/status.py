@@ -58,7 +58,8 @@ def status(
     'suspected' is who may have done so; or others led it there, or a clock is wrong. 'filled' counts slots
     that new views left empty, if there are many: a leader proposed far ahead. It also says of what
     more than half is in use: connections, calls, bytes in flight, file descriptors; with -o json 'usage' has
-    all of them. What is shown is what the members say, a faulty one may lie.
+    all of them. 'snapshots', where applications run beside a member, is the slot of the newest certified
+    snapshot of each. What is shown is what the members say, a faulty one may lie.
     """
     config, membership, members = asyncio.run(_ask(folder, unlock(folder, passphrase_file)))
     reachable, needed = sum(member.reachable for member in members), config.system.decision
@@ -108,7 +109,8 @@ def _note(member: MemberStatus) -> str:
         return member.problem
     suspected = f"suspected: {', '.join(member.suspected)}" if member.suspected else ""
     filled = f"slots filled by new views: {member.filled}" if member.filled >= FILLED_NOTED else ""
-    told = (_clock(member), *member.alarms, _expiry(member), _scarce(member), filled)
+    applications = [f"{name}: {alarm}" for name, alarm in member.application_alarms.items()]
+    told = (_clock(member), *member.alarms, *applications, _expiry(member), _scarce(member), filled)
     notes = (_accused(member), suspected, *told)
     return "; ".join(filter(None, notes))
 
@@ -125,6 +127,11 @@ def _clock(member: MemberStatus) -> str:
     if ahead is None or abs(ahead) < CLOCK_NOTED_MS:
         return ""
     return f"its clock is {abs(ahead) / 1000:.1f} s {'ahead of' if ahead > 0 else 'behind'} the others'"
+
+
+def _snapshots(member: MemberStatus) -> str:
+    """Each application beside it, with the slot of its newest certified snapshot."""
+    return ", ".join(f"{name} {slot or '-'}" for name, slot in member.snapshots.items())
 
 
 def _scarce(member: MemberStatus) -> str:
@@ -151,7 +158,8 @@ def _table(members: list[MemberStatus]) -> None:
     with console.capture() as drawn:  # rich itself would end the process when the reader of a pipe has gone
         console.print(table if fits else _rows(members, wide=False))
         for member in members:
-            if not fits and (note := _note(member)):
+            made = f"snapshots: {_snapshots(member)}" if member.snapshots else ""
+            if not fits and (note := "; ".join(filter(None, (made, _note(member))))):
                 console.print(Text(f"{member.name} ({member.address}): {note}"))
     sys.stdout.write(drawn.get())
     sys.stdout.flush()
@@ -170,6 +178,9 @@ def _rows(members: list[MemberStatus], *, wide: bool) -> Table:
     for column in ("view", "decided", "certified", "peers", "cert"):
         if wide or column != "cert":
             table.add_column(column, justify="right", no_wrap=True)
+    snapshots = wide and any(member.snapshots for member in members)
+    if snapshots:
+        table.add_column("snapshots", overflow="fold")
     if wide:
         table.add_column("blamed / problem", overflow="fold")
     for member in members:
@@ -182,6 +193,7 @@ def _rows(members: list[MemberStatus], *, wide: bool) -> Table:
             cells += [Text("")] * 5
         if wide:
             left = f"{_days_left(member)} d" if member.reachable else ""
-            cells = [Text(member.address), *cells, Text(left), Text(_note(member))]
+            shown = [Text(_snapshots(member))] if snapshots else []
+            cells = [Text(member.address), *cells, Text(left), *shown, Text(_note(member))]
         table.add_row(Text(member.name), *cells)
     return table

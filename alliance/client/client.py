@@ -87,6 +87,10 @@ class MemberStatus:
     """When the TLS certificate that it shows expires, in seconds since 1970."""
     usage: dict[str, int] = field(default_factory=dict)
     """What others make it hold, each beside its bound: by the names of ``alliance.net.budget.Usage``."""
+    snapshots: dict[str, int] = field(default_factory=dict)
+    """The slot of the newest certified snapshot of each application that runs beside it; 0: none yet."""
+    application_alarms: dict[str, str] = field(default_factory=dict)
+    """What is wrong with the snapshots of an application, where something is."""
 
 
 class Client:
@@ -309,6 +313,10 @@ class Client:
             journal_checked_seconds_ago=reply.journal_checked_seconds_ago,
             filled=reply.filled,
             usage={part.name: getattr(reply, part.name) for part in dataclasses.fields(Usage)},
+            snapshots={one_line(one.name): one.snapshot for one in reply.applications},
+            application_alarms={
+                one_line(one.name): one_line(one.alarm) for one in reply.applications if one.alarm
+            },
         )
 
 

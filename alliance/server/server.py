@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,6 +33,7 @@ from alliance.server.leadership import Leadership
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Peers
 from alliance.server.receiver import PeerReceiver
+from alliance.server.retention import Retention
 from alliance.server.services import ClientService, PeerService
 from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
@@ -68,11 +69,13 @@ class Server:
         folder: Path,
         *,
         keep_slots: int | None = None,
+        awaited: Sequence[str] = (),
         engine: EngineFactory = Replica,
     ) -> None:
-        """Opens and replays the journal. Raises JournalError.
+        """Opens and replays the journal. Raises JournalError, and ConfigError as ``Retention``.
 
         ``keep_slots``: how much of the log is kept below the stable checkpoint; None keeps all of it.
+        ``awaited``: applications whose snapshots are waited for, beside those that have run here.
         """
         self._config = config
         self._me = me
@@ -103,6 +106,7 @@ class Server:
         )
         self._peers = Peers(config, me, credentials, self._incarnation, self._receiver)
         self._sessions = Sessions(self._history)
+        self._retention = Retention(config, folder, self._history, awaited)
         self._signer = Signer(config.context, self._endorsed)
         self._evidence = EvidenceFolder(folder, config)
         self._world = ServerWorld(
@@ -118,6 +122,7 @@ class Server:
             self._clocks,
             self._evidence,
             self._gate.latest,
+            self._retention,
         )
         self._driver = Driver(self._engine, self._world, inbox=self._inbox)
         self._leadership = Leadership(config, me, self._engine, self._inbox, self._peers.links)
@@ -126,12 +131,19 @@ class Server:
         self._directory.follow(*(part.update for part in parts))
 
     @classmethod
-    def open(cls, folder: Path, passphrase: bytes, *, keep_slots: int | None = None) -> Server:
+    def open(
+        cls,
+        folder: Path,
+        passphrase: bytes,
+        *,
+        keep_slots: int | None = None,
+        awaited: Sequence[str] = (),
+    ) -> Server:
         """The member whose folder this is. Raises ConfigError, KeyFileError, ClockError, JournalError."""
         config = config_file.load(folder)
         me, member = keys.member_party(config, folder)
         credentials = keys.load_credentials(folder, member, passphrase)
-        return cls(config, me, credentials, folder, keep_slots=keep_slots)
+        return cls(config, me, credentials, folder, keep_slots=keep_slots, awaited=awaited)
 
     @property
     def name(self) -> str:
@@ -163,6 +175,7 @@ class Server:
             self._check,
             self._credentials,
             self._admission.budget,
+            self._retention,
         )
         return ClientService(
             self._directory,
@@ -206,12 +219,14 @@ class Server:
         await self._driver.run()
 
     async def _watch_journal(self) -> None:
-        """With each heartbeat: whether its files are still there, and a little of what is in them."""
+        """With each heartbeat: whether its files are still there, a little of what is in them, and what of it
+        nobody needs any more."""
         while True:
             await asyncio.sleep(self._config.timing.heartbeat_seconds)
             try:
                 self._journal.check_presence()
                 self._check.portion()
+                self._retention.look()
             except JournalError as error:
                 self._failure.failed(error)
                 return

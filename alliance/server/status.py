@@ -15,6 +15,7 @@ from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Engine
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link
+from alliance.server.retention import Retention
 from alliance.storage.journal_check import JournalCheck
 from alliance.version import VERSION
 
@@ -31,6 +32,7 @@ class Watched:
     check: JournalCheck
     credentials: Credentials
     budget: Budget
+    retention: Retention
 
 
 class StatusSource:
@@ -80,6 +82,9 @@ class StatusSource:
             journal_checked=checked,
             journal_checked_seconds_ago=seconds,
             filled=log.filled,
+            applications=[
+                pb.ApplicationStatus(**dataclasses.asdict(one)) for one in watched.retention.applications
+            ],
             **dataclasses.asdict(watched.budget.usage),
         )
 

@@ -17,6 +17,7 @@ from alliance.server.gate import Seal
 from alliance.server.latest_statements import LatestStatements
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Peers
+from alliance.server.retention import Retention
 from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
 from alliance.storage.history import History, Pruned
@@ -53,6 +54,7 @@ class ServerWorld:
     clocks: PeerClocks
     evidence: EvidenceFolder
     heard: LatestStatements
+    retention: Retention
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -133,7 +135,7 @@ class ServerWorld:
         self.sessions.certified()
 
     def prune(self, slot: int) -> None:
-        self.history.prune(slot)
+        self.retention.prune(slot)
 
     def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         log.info("brought up by a checkpoint: the log goes on after slot %d", checkpoint.slot)

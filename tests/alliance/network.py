@@ -29,6 +29,7 @@ from alliance.server.clocks import PeerClocks
 from alliance.server.gate import Gate
 from alliance.server.leadership import Leadership
 from alliance.server.member_log import MemberLog
+from alliance.server.retention import Retention
 from alliance.server.services import ClientService
 from alliance.server.sessions import Sessions
 from alliance.server.status import StatusSource, Watched
@@ -59,7 +60,8 @@ class Office(Told):
         whole: Any = self  # inbox, engine and failure
         check, mine = JournalCheck(self.journal, self.history), chain.farm.members[me]
         self.log = MemberLog(config)
-        watched = Watched(whole, {}, self.log, PeerClocks(config), {}, check, mine, Budget())
+        retention = Retention(config, path.parent, self.history)
+        watched = Watched(whole, {}, self.log, PeerClocks(config), {}, check, mine, Budget(), retention)
         status = StatusSource(self.directory, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
         self.identities = Identities(config)

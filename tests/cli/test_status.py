@@ -101,6 +101,20 @@ def test_many_slots_that_new_views_filled_are_noted() -> None:
     assert status._note(dataclasses.replace(member, filled=32)) == "slots filled by new views: 32"
 
 
+@pytest.mark.parametrize("columns", [80, 400])
+def test_certified_snapshots_and_what_is_wrong_with_them_are_shown(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    first, *others = _members()
+    alarm = "no certified snapshot after slot 8192: member-4 came to another state than this one"
+    told = {"snapshots": {"kv": 4096, "lock": 0}, "application_alarms": {"kv": alarm}}
+    monkeypatch.setitem(globals(), "_members", lambda: [dataclasses.replace(first, **told), *others])
+    text = " ".join(" ".join(_shown(monkeypatch, columns)).split())
+    assert text.count("kv 4096, lock -") == 1
+    assert text.count(f"kv: {alarm}") == 1
+    assert text.count("snapshots") == 1
+
+
 def test_what_is_scarce_is_noted() -> None:
     plenty = {"calls": 1024, "calls_max": 2048, "calls_refused": 9, "descriptors": 3, "descriptors_max": 0}
     late = int(time.time()) + 100 * 86400

@@ -225,7 +225,8 @@ def test_what_a_server_says_of_itself_is_fit_for_a_terminal(
         kept = [pb.Evidence(culprit=evil, files=1), pb.Evidence(culprit="member-3", files=2)]
         told = {"name": evil, "version": evil, "leader": evil, "blamed": [evil, "member-3"]}
         did = [pb.Offence(member=who, name=evil, times=3) for who in (evil, "member-4")]
-        return pb.StatusReply(**told, peers=peers, evidence=kept, offences=did)
+        beside = [pb.ApplicationStatus(name=evil, snapshot=1, alarm=evil), pb.ApplicationStatus(name="kv")]
+        return pb.StatusReply(**told, peers=peers, evidence=kept, offences=did, applications=beside)
 
     monkeypatch.setattr(office.service, "Status", reply)
 
@@ -241,6 +242,8 @@ def test_what_a_server_says_of_itself_is_fit_for_a_terminal(
         assert told.evidence == {"member-3": 2}
         assert told.offences == {"member-4": {one_line(evil): 3}}
         assert told.version.isprintable()
+        assert told.snapshots == {one_line(evil): 1, "kv": 0}
+        assert told.application_alarms == {one_line(evil): one_line(evil)}
 
     run(scenario())
 

@@ -65,6 +65,7 @@ ELSEWHERE = {
     "PeerStatus": "client/test_client.py",
     "Evidence": "client/test_client.py",
     "Offence": "client/test_client.py",
+    "ApplicationStatus": "client/test_client.py",
     "Submissions": "server/test_services.py",
     "ListenRequest": "server/test_services.py",
     "StatusRequest": "server/test_services.py",

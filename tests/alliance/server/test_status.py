@@ -10,6 +10,7 @@ from alliance.net.limits import CALLS_MAX, PROCESS_BYTES_MAX
 from alliance.server.clocks import PeerClocks
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link, Packer
+from alliance.server.retention import ApplicationState, Retention
 from alliance.server.status import StatusSource, Watched
 from alliance.storage.journal_check import JournalCheck
 from fab_paxos.effects import Effect, Offence
@@ -33,6 +34,12 @@ class Checked:
     passed = (5, 2.5)
 
 
+class Beside:
+    """Applications that run beside a member."""
+
+    applications = (ApplicationState("kv", 1024, ""), ApplicationState("lock", 0, "they differ"))
+
+
 def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     links = {peer: Link(peer, Packer(0)) for peer in (0, 1, 3)}
     links[1].open(links[1].take_over())
@@ -49,7 +56,8 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     budget = Budget()
     budget.open("a:1", bytes(32), "client-1", member=False, bytes_max=100).arrived(100)
     evidence, checked = {"member-4": 2, "member-1": 1}, cast(JournalCheck, Checked())
-    watched = Watched(Still(), links, log, clocks, evidence, checked, farm.members[2], budget)
+    retention = cast(Retention, Beside())
+    watched = Watched(Still(), links, log, clocks, evidence, checked, farm.members[2], budget, retention)
     reply = StatusSource(Directory(farm.config), 2, watched).reply()
     assert (reply.journal_checked, reply.journal_checked_seconds_ago, reply.filled) == (5, 2.5, 40)
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
@@ -72,4 +80,8 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     assert 0 < reply.descriptors < reply.descriptors_max
     assert reply.connections_max < reply.descriptors_max
     assert (reply.calls_max, reply.bytes_in_flight_max) == (CALLS_MAX, PROCESS_BYTES_MAX)
+    assert [(one.name, one.snapshot, one.alarm) for one in reply.applications] == [
+        ("kv", 1024, ""),
+        ("lock", 0, "they differ"),
+    ]
     assert [(kept.culprit, kept.files) for kept in reply.evidence] == [("member-1", 1), ("member-4", 2)]
