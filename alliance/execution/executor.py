@@ -37,7 +37,7 @@ from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
 from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
-from alliance.net.tasks import together
+from alliance.net.tasks import Threads, together
 from alliance.pb import application_pb2_grpc
 from alliance.server.signer import Signer
 from quorum import JointStatement, QuorumCertificate
@@ -82,7 +82,8 @@ class Executor:
             ) from None
         self._channels = Channels(credentials)
         self._folder = SnapshotFolder(folder, application, config.attestation)
-        self._keeper = Keeper(application, self.runner, self._state, self._folder, self._made)
+        self._threads = Threads()
+        self._keeper = Keeper(application, self.runner, self._state, self._folder, self._made, self._threads)
         self._others = Others(self.directory, me, application, self._channels)
         self._gathering = Gathering(config, me, application, self._folder, self._others, self.sign)
         self._transfer = Transfer(self._folder, self._others)
@@ -150,22 +151,27 @@ class Executor:
         """Executes until cancelled. Raises StateDiverged, StateError or SignerError."""
         for held in await asyncio.to_thread(self._folder.load):
             self._made(held)
-        await together(
-            follow=self._follow(),
-            signer=self._signer.run(),
-            compare=self._compare(),
-            endpoints=self._endpoints.run(),
-            keeper=self._keeper.run(),
-            gathering=self._gathering.run(),
-        )
+        try:
+            await together(
+                follow=self._follow(),
+                signer=self._signer.run(),
+                compare=self._compare(),
+                endpoints=self._endpoints.run(),
+                keeper=self._keeper.run(),
+                gathering=self._gathering.run(),
+            )
+        except StateDiverged:
+            self._keeper.saved = self.runner.slot  # this state is not one to go on from
+            raise
 
     async def stop(self) -> None:
         """Saves the state and ends."""
         await self._endpoints.stop(STOP_GRACE_SECONDS)
+        self._service.close()
         self._signer.close()
         await self._channels.close()
         try:
-            await self._keeper.settled()
+            await self._threads.settled()
             if self.runner.slot > self._keeper.saved:
                 await self._keeper.save(self.runner.state())
         finally:
@@ -194,7 +200,7 @@ class Executor:
                         if decided.slot % COMPARE_SLOTS:
                             runner.execute(decided)
                         else:  # the machine may take a while to say what its state is; clients do not wait
-                            await asyncio.to_thread(runner.execute, decided)
+                            await self._threads.run(runner.execute, decided)
                             self._keeper.offer(runner.freeze())
                         self._service.executed()
                         await asyncio.sleep(0)
@@ -220,7 +226,7 @@ class Executor:
             return False
         state = await asyncio.to_thread(self._folder.read, held)
         try:
-            await asyncio.to_thread(self.runner.install, state)
+            await self._threads.run(self.runner.install, state)
         except ValueError as error:
             raise StateError(
                 f"the certified snapshot of '{self._application}' after slot {held.slot} does not fit this"
@@ -279,7 +285,6 @@ class Executor:
             said = {member: digests[slot] for member, digests in told.items() if slot in digests}
             outvoted, accused = compare_digests(mine, said, enough)
             if outvoted:
-                self._keeper.saved = self.runner.slot  # this state is not one to go on from
                 raise StateDiverged(
                     f"{self.name} has another state than {enough} other executors after slot {slot}: it"
                     f" halts. If '{self._application}' is the same version everywhere, delete"

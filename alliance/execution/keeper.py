@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
 
 from alliance.execution.runner import FrozenState, Runner, RunnerState, state_digest
 from alliance.execution.snapshot_folder import Held, SnapshotFolder
 from alliance.execution.state_file import StateFile
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from alliance.net.tasks import Threads
 
 SNAPSHOT_SLOTS = 1024
 """A snapshot is made at each multiple of so many slots: where members make checkpoints of the log."""
@@ -37,16 +34,17 @@ class Keeper:
         state_file: StateFile,
         folder: SnapshotFolder,
         made: Callable[[Held], None],
+        threads: Threads,
     ) -> None:
         self._application = application
         self._runner = runner
         self._state_file = state_file
         self._folder = folder
         self._made = made
+        self._threads = threads
         self._waiting: FrozenState | None = None
         self._work = asyncio.Event()
         self._rests_until = 0.0
-        self._running: asyncio.Future[Any] | None = None
         self.saved = runner.slot
         """The slot of the state file."""
 
@@ -69,8 +67,8 @@ class Keeper:
         """A runner that meanwhile went on from another state is not concerned any more."""
         now = asyncio.get_running_loop().time
         runner = self._runner
-        state = await self._in_thread(frozen.thaw)
-        digest = await self._in_thread(state_digest, self._application, state.slot, state.machine)
+        state = await self._threads.run(frozen.thaw)
+        digest = await self._threads.run(state_digest, self._application, state.slot, state.machine)
         if runner.slot >= state.slot:
             runner.keep_digest(state.slot, digest)
         begun = now()
@@ -79,22 +77,12 @@ class Keeper:
             self._rests_until = now() + REST * (now() - begun)
         known = self._folder.get(state.slot) is not None  # what is executed once more is there already
         if state.slot % SNAPSHOT_SLOTS == 0 and not known:
-            self._made(await self._in_thread(self._folder.write, state))
+            self._made(await self._threads.run(self._folder.write, state))
 
     async def save(self, state: RunnerState) -> None:
         """Writes the state file. Raises StateError."""
-        await self._in_thread(self._state_file.save, state)
+        await self._threads.run(self._state_file.save, state)
         self.saved = state.slot
-
-    async def settled(self) -> None:
-        """When ``run`` is cancelled, a file may still be written: nobody else is to write it before."""
-        if self._running is not None:
-            await asyncio.gather(self._running, return_exceptions=True)
-
-    async def _in_thread(self, work: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-        running = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
-        self._running = running
-        return await asyncio.shield(running)
 
 
 def _twos(slot: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,14 +72,26 @@ class Others:
         request = pb.ChunkRequest(
             application=self._application, slot=statement.slot, tree=statement.tree, index=index
         )
-        said = await self._ask(member, "Chunk", request, pb.ChunkReply, seconds)
-        return None if said is None else (said.data, tuple(said.path[:PROOF_HASHES_MAX]))
+        ask: Any = self._channel(member).unary_stream(
+            "/alliance.v1.Application/Chunk",
+            request_serializer=pb.ChunkRequest.SerializeToString,
+            response_deserializer=parser(pb.ChunkReply),
+        )
+        call = ask(request, timeout=seconds)
+        read = asyncio.ensure_future(call.read())
+        try:  # a read that is cancelled leaks, so the call is ended and the read waited for
+            await asyncio.wait([read])
+        finally:
+            call.cancel()
+            await asyncio.gather(read, return_exceptions=True)
+        said = None if read.exception() is not None else read.result()
+        if said is None or said is grpc.aio.EOF:
+            return None
+        return said.data, tuple(said.path[:PROOF_HASHES_MAX])
 
     async def _ask(self, member: int, method: str, request: Any, reply: Any, seconds: float) -> Any:
         """None if no such answer comes in time."""
-        party = self._directory.config.members[member]
-        there = replace(party, address=party.application_address(self._application))
-        ask: Any = self._channels.to(there).unary_unary(
+        ask: Any = self._channel(member).unary_unary(
             f"/alliance.v1.Application/{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=parser(reply),
@@ -87,6 +100,10 @@ class Others:
             return await ask(request, timeout=seconds)
         except grpc.aio.AioRpcError:
             return None
+
+    def _channel(self, member: int) -> grpc.aio.Channel:
+        party = self._directory.config.members[member]
+        return self._channels.to(replace(party, address=party.application_address(self._application)))
 
 
 def _read(certificates: Any) -> tuple[SaidSnapshot, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import grpc
@@ -18,6 +20,9 @@ from alliance.pb import application_pb2 as pb
 from alliance.wire.bounds import SLOT_MAX
 from alliance.wire.certificates import encode_certificate
 from quorum import QuorumCertificate
+
+CHUNKS_PER_MEMBER_MAX = 16
+"""Chunks that one member may have asked for and not taken yet."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -50,7 +55,13 @@ class ApplicationService:
         self._runner = runner
         self._attester = attester
         self._folder = folder
+        self._reading: Counter[int] = Counter()
+        self._reader = ThreadPoolExecutor(1, "chunks")  # apart: what others ask for delays no command
         self._news = asyncio.Event()
+
+    def close(self) -> None:
+        """No chunk is read any more."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
     def executed(self) -> None:
         """Wakes those who wait for a slot."""
@@ -107,19 +118,27 @@ class ApplicationService:
             certificates=map(encode_certificate, certified[-STATEMENTS_MAX:]),
         )
 
-    async def Chunk(self, request: pb.ChunkRequest, context: Context) -> pb.ChunkReply:  # noqa: N802
+    async def Chunk(self, request: pb.ChunkRequest, context: Context) -> None:  # noqa: N802
         """A snapshot holds what all clients were told, and every answer: members have that, others do not."""
         member = await self._require_member(context)
         await self._require(request.application, context)
         held = self._folder.get(request.slot)
         if held is None or held.certificate is None or held.statement.tree != request.tree:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such snapshot is here, or no longer")
-        self._folder.lease(member, held.slot, asyncio.get_running_loop().time())
+        if self._reading[member] >= CHUNKS_PER_MEMBER_MAX:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "too many chunks are asked for at the same time"
+            )
+        loop = asyncio.get_running_loop()
+        self._folder.lease(member, held.slot, loop.time())
+        self._reading[member] += 1
         try:
-            data, path = await asyncio.to_thread(self._folder.chunk, held, request.index)
+            data, path = await loop.run_in_executor(self._reader, self._folder.chunk, held, request.index)
+            await context.write(pb.ChunkReply(data=data, path=path))
         except LookupError as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"this chunk is not here: {error}")
-        return pb.ChunkReply(data=data, path=path)
+        finally:
+            self._reading[member] -= 1
 
     async def _require_member(self, context: Context) -> int:
         member = self._identities.member(context)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 from alliance.errors import AllianceError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 async def until_first(*work: Coroutine[Any, Any, Any]) -> None:
@@ -45,6 +48,23 @@ async def until_signal(work: Coroutine[Any, Any, None]) -> bool:
     except asyncio.CancelledError:
         return True
     return False
+
+
+class Threads:
+    """Work in threads that goes on to its end when whoever waited for it is cancelled; ``settled`` waits."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Future[Any]] = set()
+
+    async def run(self, work: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+        running = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.shield(running)
+
+    async def settled(self) -> None:
+        """Nothing is running any more."""
+        await asyncio.gather(*self._running, return_exceptions=True)
 
 
 async def together(**work: Coroutine[Any, Any, None]) -> None:

@@ -49,7 +49,7 @@ class ApplicationStub(object):
                 request_serializer=alliance_dot_pb_dot_application__pb2.SnapshotsRequest.SerializeToString,
                 response_deserializer=alliance_dot_pb_dot_application__pb2.SnapshotsReply.FromString,
                 _registered_method=True)
-        self.Chunk = channel.unary_unary(
+        self.Chunk = channel.unary_stream(
                 '/alliance.v1.Application/Chunk',
                 request_serializer=alliance_dot_pb_dot_application__pb2.ChunkRequest.SerializeToString,
                 response_deserializer=alliance_dot_pb_dot_application__pb2.ChunkReply.FromString,
@@ -80,7 +80,8 @@ class ApplicationServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Chunk(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One message, and a stream nevertheless: what is not taken then is not held for whoever asked.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -103,7 +104,7 @@ def add_ApplicationServicer_to_server(servicer, server):
                     request_deserializer=alliance_dot_pb_dot_application__pb2.SnapshotsRequest.FromString,
                     response_serializer=alliance_dot_pb_dot_application__pb2.SnapshotsReply.SerializeToString,
             ),
-            'Chunk': grpc.unary_unary_rpc_method_handler(
+            'Chunk': grpc.unary_stream_rpc_method_handler(
                     servicer.Chunk,
                     request_deserializer=alliance_dot_pb_dot_application__pb2.ChunkRequest.FromString,
                     response_serializer=alliance_dot_pb_dot_application__pb2.ChunkReply.SerializeToString,
@@ -211,7 +212,7 @@ class Application(object):
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/alliance.v1.Application/Chunk',

@@ -37,6 +37,7 @@ from alliance.execution import keeper as keeper_module
 from alliance.execution.client import ExecutionClient
 from alliance.execution.keeper import SNAPSHOT_SLOTS
 from alliance.execution.runner import COMPARE_SLOTS
+from alliance.execution.snapshot_folder import Held
 from alliance.pb import application_pb2 as pb
 from alliance.proofs.snapshot import alarm_path, newest_certified
 from alliance.server.signer import AttestationGuard, Signer
@@ -322,13 +323,13 @@ def test_a_bad_share_delays_a_certificate_and_its_member_is_named(
 
 def spoil(one: Executor) -> None:
     """What it sends of snapshots is something else."""
-    chunk = one._service.Chunk
+    chunk = one._folder.chunk
 
-    async def spoilt(request: pb.ChunkRequest, context: Any) -> pb.ChunkReply:
-        reply = await chunk(request, context)
-        return pb.ChunkReply(data=bytes([reply.data[0] ^ 1]) + reply.data[1:], path=reply.path)
+    def spoilt(held: Held, index: int) -> transfer.Chunk:
+        data, path = chunk(held, index)
+        return bytes([data[0] ^ 1]) + data[1:], path
 
-    one._service.Chunk = spoilt  # type: ignore[method-assign]
+    one._folder.chunk = spoilt  # type: ignore[method-assign]
 
 
 def test_a_source_that_lies_is_left_for_the_next_one(
@@ -378,11 +379,11 @@ def test_a_source_that_stalls_is_asked_after_the_others_and_a_restart_goes_on(
             def stalling(of: Executor) -> None:
                 chunk = of._service.Chunk
 
-                async def wait(request: pb.ChunkRequest, context: Any) -> pb.ChunkReply:
+                async def wait(request: pb.ChunkRequest, context: Any) -> None:
                     if of is executors[0] or request.index >= last:
                         await asyncio.Event().wait()
                     sent.append(request.index)
-                    return await chunk(request, context)
+                    await chunk(request, context)
 
                 of._service.Chunk = wait  # type: ignore[method-assign]
 

@@ -13,7 +13,6 @@ import pytest
 
 from alliance.client import listener
 from alliance.config.file import ATTESTATION
-from alliance.config.membership import Membership
 from alliance.errors import ConfigError, PortTaken, StateDiverged, Unreachable
 from alliance.execution import (
     Command,
@@ -64,7 +63,7 @@ def test_replies_are_certified_and_refusals_too(farm: Farm, tmp_path: Path, offi
         async with Stage.set(farm, tmp_path, office) as stage:
             three = [stage.executor(member, Store()) for member in (0, 3, 4)]
             async with stage.running(*three), stage.client() as client, stage.client(1) as other:
-                three[1]._service._membership = Membership(0, 7)
+                three[1].directory.update(replace(stage.config, revision=7))
                 first = await client.execute(setting("colour", "green"))
                 second = await client.execute(setting("colour", "red"))
                 asked = await other.read(GET, at_least=second.slot)
