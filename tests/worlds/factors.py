@@ -1,6 +1,6 @@
 """Factors of composite keys, of real size and dealt at once, from primes that everybody knows.
 
-Two dealers have six factors here, for three keys of an alliance.
+Two dealers have ten factors here, for five keys of an alliance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from quorum import QuorumSystem
 from quorum.factors import DealtFactor, compose, deal_factor
 from quorum.threshold_rsa import ThresholdRsaEndorser
 from shoup_rsa import dealer
-from tests.worlds.founding import Key, cheap_key_files
+from tests.worlds.founding import KEYS, Key, cheap_key_files
 from tests.worlds.primes import SAFE_PRIMES_1024
 
 DEALERS = 2
@@ -29,7 +29,7 @@ FACTOR_BITS = 2048
 
 @functools.cache
 def factor(system: QuorumSystem, threshold: int, place: int) -> DealtFactor:
-    """The factor of 2048 bits with the primes at this place of the stock, 0..5."""
+    """The factor of 2048 bits with the primes at this place of the stock, 0..9."""
     primes = SAFE_PRIMES_1024[2 * place : 2 * place + 2]
     with patch.object(dealer, "_two_safe_primes", lambda *_: primes):
         return deal_factor(system, threshold, FACTOR_BITS, DEALERS)
@@ -37,7 +37,7 @@ def factor(system: QuorumSystem, threshold: int, place: int) -> DealtFactor:
 
 @functools.cache
 def composite(system: QuorumSystem, threshold: int, key: int = 0) -> Key:
-    """A composite key of 4096 bits; ``key``: its place among the keys of one alliance, 0..2."""
+    """A composite key of 4096 bits; ``key``: its place among the keys of one alliance, 0..4."""
     factors = [factor(system, threshold, DEALERS * key + place) for place in range(DEALERS)]
     public = compose([one.key for one in factors])
     held = zip(*(one.endorsers for one in factors), strict=True)
@@ -50,7 +50,7 @@ def composing() -> Iterator[None]:
     places = itertools.count()
 
     def stored(system: QuorumSystem, threshold: int, *_: Any) -> Key:
-        return composite(system, threshold, next(places) % (len(SAFE_PRIMES_1024) // 2 // DEALERS))
+        return composite(system, threshold, next(places) % KEYS)
 
     with (
         cheap_key_files(),

@@ -1,8 +1,7 @@
-"""Alliances that are founded at once: RSA keys dealt once in a process, key files that cost nothing to open.
+"""Alliances that are founded at once: RSA keys from primes that everybody knows, key files that open at once.
 
 What dealing and scrypt are worth is tested where they are made: tests/shoup_rsa, ``alliance init``, the demo.
-All else is as ``dealer.found`` makes it, and of real size. Alliances of other sizes, or from another
-``stock``, have other keys.
+All else is as ``dealer.found`` makes it, and of real size. Alliances from another ``stock`` have other keys.
 """
 
 from __future__ import annotations
@@ -22,8 +21,14 @@ from alliance.keys import sealing
 from quorum import QuorumSystem
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, deal_key
 from shoup_rsa import dealer
+from tests.worlds.primes import SAFE_PRIMES_1024
 
 Key = tuple[AgreementKey, tuple[ThresholdRsaEndorser, ...]]
+
+
+KEY_BITS = 2048
+KEYS = 5
+"""An alliance has at most so many: for agreement, attestation, and three purposes."""
 
 
 @functools.cache
@@ -32,17 +37,13 @@ def dealt(
 ) -> tuple[Key, tuple[int, int]]:
     """A key, and the two primes that only its dealer knows: a test looks for them.
 
-    ``place``: its place among the keys of one alliance, of which the agreement key is the first.
+    ``stock``: 0 or 1. ``place``: its place among the keys of one alliance; the agreement key is the first.
     """
-    found: list[tuple[int, int]] = []
-    find = dealer._two_safe_primes
-
-    def overheard(*arguments: Any) -> tuple[int, int]:
-        found.append(find(*arguments))
-        return found[-1]
-
-    with patch.object(dealer, "_two_safe_primes", overheard):
-        return deal_key(system, threshold, key_size, 0), found[0]
+    assert (key_size, stock < 2, place < KEYS) == (KEY_BITS, True, True)
+    first = 2 * (KEYS * stock + place)
+    primes = SAFE_PRIMES_1024[first], SAFE_PRIMES_1024[first + 1]
+    with patch.object(dealer, "_two_safe_primes", lambda *_: primes):
+        return deal_key(system, threshold, key_size, 0), primes
 
 
 @contextmanager
