@@ -49,7 +49,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     return Cluster.found(tmp_path_factory.mktemp("founded") / "farm")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """An alliance with all its six servers running, and keys for the purposes of docs/guides/signing.md."""
     folder = tmp_path_factory.mktemp("cluster") / "farm"
@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stranger(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Cluster:
     """Another alliance, whose file names the addresses of the running one."""
     folder = tmp_path_factory.mktemp("stranger") / "farm"

@@ -11,7 +11,7 @@ from tests.worlds.processes import Cluster
 __all__ = ["_runner", "chain", "cheap_scrypt", "farm", "run"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """An alliance with all its six servers running, and places for the executors of the lock service."""
     with Cluster.found(tmp_path_factory.mktemp("cluster") / "farm") as running:

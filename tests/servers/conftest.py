@@ -9,7 +9,7 @@ import pytest
 from tests.worlds.processes import Cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with Cluster.found(tmp_path_factory.mktemp("servers") / "farm") as cluster:
         yield cluster
