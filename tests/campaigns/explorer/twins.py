@@ -67,7 +67,7 @@ FOUR = QuorumSystem(4, 1, LEAN)
 
 FOR_LEARNERS = (Accepted, Endorsed, Certified)
 ASKED = (FetchBatches, Batches)
-HISTORIES_MAX = 60_000
+HISTORIES_MAX = 10_000
 ROUNDS_MAX = 40
 
 Choice = tuple[int, int]
