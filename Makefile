@@ -6,7 +6,9 @@ SETUP := $(VENV)/.alliance-run
 SETUP_DEV := $(VENV)/.alliance-dev
 SETUP_BENCH := $(VENV)/.alliance-bench
 SETUP_DOCS := $(VENV)/.alliance-docs
-WORKERS ?= 2
+# Searches keep a core busy each; tests wait for servers and disks now and then, and another one goes on meanwhile.
+SEARCHERS = $(or $(WORKERS),2)
+TESTERS = $(or $(WORKERS),3)
 # Tests and campaigns start hundreds of processes, and each would compile all that it imports: 1.5 s, not 0.5 s.
 export PYTHONDONTWRITEBYTECODE :=
 # What is tested within one process, or nearly so; no campaign.
@@ -49,11 +51,11 @@ demo: $(SETUP) ## six organisations decide; members die, the leader too; one lie
 
 test: $(SETUP_DEV) ## everything that CI runs: check, then all tests
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal tests
 	@echo "test: ok"
 
 quick: $(SETUP_DEV) ## the unit tests alone, for the daily round
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(UNITS)
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(UNITS)
 	@echo "quick: ok"
 
 check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code and tables, commit subjects
@@ -76,7 +78,7 @@ campaigns: $(SETUP_DEV) ## every search below, for hours: make campaigns SEEDS=2
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
 sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twin, PROFILE=lean, FIGURES=file, SHRINK=1
 	@$(BIN)/python -m tests.campaigns.simulation.run --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,1000)) \
-		--workers $(WORKERS) $(if $(KIND),--kind '$(KIND)') $(if $(PROFILE),--profile $(PROFILE)) $(if $(FIGURES),--figures $(FIGURES)) \
+		--workers $(SEARCHERS) $(if $(KIND),--kind '$(KIND)') $(if $(PROFILE),--profile $(PROFILE)) $(if $(FIGURES),--figures $(FIGURES)) \
 		$(if $(SHRINK),--shrink)
 
 explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all) LEAN=1
@@ -87,7 +89,7 @@ twins: $(SETUP_DEV) ## one identity, two engines: make twins SCENARIOS=10000 (0:
 	@$(BIN)/python -m tests.campaigns.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0) $(if $(LEAN),--lean)
 
 bugs: $(SETUP_DEV) ## plant small bugs, one at a time; each must be found: make bugs ONLY=journal WRITE=1
-	@$(BIN)/python -m tests.campaigns.planted.run --workers $(WORKERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)
+	@$(BIN)/python -m tests.campaigns.planted.run --workers $(SEARCHERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)
 	@echo "bugs: ok"
 
 fuzz: $(SETUP_DEV) ## nearly valid bytes into every decoder: make fuzz SECONDS=120 SEED=0 (GUIDED=1: by coverage)
