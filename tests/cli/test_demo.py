@@ -21,15 +21,15 @@ from tests.worlds.processes import STOP_SECONDS, environment, started
 ROOT = Path(__file__).resolve().parents[2]
 
 
-# The demo, but the key files of its members open at once, and its attacks are short.
+# The demo, but it is founded and its key files open at once, and its attacks are short.
 _BRIEF = """
 from dataclasses import replace
 from alliance.cli import main
 from alliance.cli.demo import attack_kinds, attack_run
-from tests.worlds.founding import cheap_key_files
+from tests.worlds.founding import cheaply
 attack_run.COMPARE_SECONDS = 0.2
 attack_kinds.PLANS = {attack: replace(plan, seconds=1.0) for attack, plan in attack_kinds.PLANS.items()}
-with cheap_key_files():
+with cheaply():
     main()
 """
 
