@@ -21,7 +21,7 @@ from hashlib import sha256
 
 from consensus.control.encoding import MalformedControl, listed, text, u8, u32
 from consensus.control.policy import approvals_needed
-from consensus.control.rows import FOREVER, ClientRow, MemberRow, OperatorRow, PolicyRow
+from consensus.control.rows import FOREVER, ORGANISATIONS_MAX, ClientRow, MemberRow, OperatorRow, PolicyRow
 from quorum import PROFILES, QuorumSystem, UnsatisfiableSizes
 
 
@@ -59,6 +59,8 @@ class Directory:
         names = [row.name for row in self.members]
         if len(set(names)) != len(names):
             raise MalformedControl("two members have one name")
+        if len(organisations) > ORGANISATIONS_MAX:
+            raise MalformedControl(f"an alliance has at most {ORGANISATIONS_MAX} organisations")
         approvals_needed(len(organisations), self.policy.faulty)
         if not {row.organisation for row in self.members} <= set(organisations):
             raise MalformedControl("a member belongs to an organisation without an operator")

@@ -21,7 +21,6 @@ from typing import Protocol, TypeVar
 from consensus.control.directory import Directory
 from consensus.control.encoding import MalformedControl, Reader, listed, text, u8, u32, u64
 from consensus.control.pending import (
-    ORGANISATIONS_MAX,
     ActiveChange,
     ApprovedChange,
     OpenChange,
@@ -29,7 +28,14 @@ from consensus.control.pending import (
     read_names,
 )
 from consensus.control.record import Account, Record
-from consensus.control.rows import NAME_BYTES_MAX, ClientRow, MemberRow, OperatorRow, PolicyRow
+from consensus.control.rows import (
+    NAME_BYTES_MAX,
+    ORGANISATIONS_MAX,
+    ClientRow,
+    MemberRow,
+    OperatorRow,
+    PolicyRow,
+)
 from consensus.limits import CLIENT_IDS_MAX, EDITS_MAX, OPEN_CHANGES_MAX, WINDOW_SLOTS
 from quorum import PROFILES, UnsatisfiableSizes
 from quorum.system import MEMBER_COUNT_MAX

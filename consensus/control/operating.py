@@ -69,7 +69,7 @@ def approve(state: State, command: Approve) -> State:
     one = _open(state, command.change_id)
     if command.signer in one.approvals:
         raise Refused(f"'{command.signer}' has approved of it already")
-    changed = replace(one, approvals=_with(one.approvals, command.signer))
+    changed = replace(one, approvals=_with(state, one.approvals, command.signer))
     return replace(state, opened=tuple(changed if other is one else other for other in state.opened))
 
 
@@ -81,7 +81,7 @@ def abort(state: State, command: Abort) -> State:
             raise Refused("the change is scheduled: nobody can stop it")
         if command.signer in active.aborts:
             raise Refused(f"'{command.signer}' has said so already")
-        aborts = _with(active.aborts, command.signer)
+        aborts = _with(state, active.aborts, command.signer)
         ended = _counted(state, aborts) >= _approve(state)
         if ended:
             return replace(state, active=None, dealt_ms=state.time_ms)
@@ -89,7 +89,7 @@ def abort(state: State, command: Abort) -> State:
     one = _open(state, command.change_id)
     if command.signer in one.aborts:
         raise Refused(f"'{command.signer}' has said so already")
-    aborts = _with(one.aborts, command.signer)
+    aborts = _with(state, one.aborts, command.signer)
     ended = command.signer == one.propose.signer or _counted(state, aborts) >= _approve(state)
     changed = () if ended else (replace(one, aborts=aborts),)
     others = [(other,) if other is not one else changed for other in state.opened]
@@ -229,5 +229,6 @@ def _counted(state: Record, organisations: Iterable[str]) -> int:
     return len(state.accounts.keys() & set(organisations))
 
 
-def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    return tuple(sorted({*names, name}))
+def _with(state: Record, organisations: Iterable[str], one: str) -> tuple[str, ...]:
+    """Those of them that have an operator now, and one more."""
+    return tuple(sorted(state.accounts.keys() & {*organisations, one}))

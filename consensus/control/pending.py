@@ -20,12 +20,10 @@ from dataclasses import dataclass
 from consensus.control.changes import Change
 from consensus.control.commands import SHARES_BYTES_MAX, Propose
 from consensus.control.encoding import Reader, blob, listed, text, u8, u64
-from consensus.control.rows import NAME_BYTES_MAX, SIGNATURE_BYTES
+from consensus.control.rows import NAME_BYTES_MAX, ORGANISATIONS_MAX, SIGNATURE_BYTES
 from consensus.limits import RECEIVER_BYTES_MAX
 from quorum.system import MEMBER_COUNT_MAX
 from verifiable_log.limits import COMMAND_BYTES_MAX
-
-ORGANISATIONS_MAX = 255
 
 
 def write_names(names: tuple[str, ...]) -> bytes:

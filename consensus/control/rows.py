@@ -28,6 +28,8 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ADDRESS = re.compile(r"[A-Za-z0-9._:\[\]%-]{1,255}:[0-9]{1,5}")
 NAME_BYTES_MAX, ADDRESS_BYTES_MAX = 63, 261
 KEY_BYTES, SIGNATURE_BYTES = 32, 64
+ORGANISATIONS_MAX = 255
+"""As many as there can be members."""
 FOREVER = 2**64 - 1
 """The last slot of a client that nobody has removed."""
 ATTEMPT_SECONDS_MIN, ATTEMPT_SECONDS_MAX = 10, 7 * 24 * 3600

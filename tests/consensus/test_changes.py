@@ -195,6 +195,19 @@ def test_approvals_of_an_operator_that_has_gone_do_not_count() -> None:
     assert log.state.opened == ()
 
 
+def test_aborts_of_an_operator_that_has_gone_do_not_count() -> None:
+    log = Log(found(QuorumSystem(7, 1), SEVEN))
+    log.agree(log.change(POLICY, put_operator("org-h", "org-h")), SEVEN[:5])
+    active = log.agree(log.change(FULL), SEVEN[:5])
+    for organisation in ("org-h", *SEVEN[:3]):
+        assert log.do(Abort(organisation, active)) == [""]
+    log.agree(log.change(POLICY, DropOperator("org-h")), SEVEN[:5])
+    assert log.do(Abort("org-d", active)) == [""]
+    assert log.state.dealt_for.aborts == SEVEN[:4]
+    assert log.do(Abort("org-e", active)) == [""]
+    assert log.state.active is None
+
+
 def test_epoch_operator_fills_open_changes() -> None:
     """An organisation has two open changes; the others have theirs."""
     log = Log()

@@ -117,6 +117,14 @@ def test_epoch_client_flood_one_organisation() -> None:
     assert log.edit("org-a", RemoveClient(client_id("c-a")), flood[2]) == ""
 
 
+def test_of_two_edits_with_one_number_the_first_in_the_log_counts() -> None:
+    """An operator that equivocates harms nobody, not even which of its words counts is in doubt."""
+    log = Log()
+    words = [log.sign(Edit("org-a", 1, (SetAddress("m-a", f"{where}.example:1"),))) for where in "xy"]
+    assert [told.accepted for told in log.slot(*words)] == [True, False]
+    assert log.state.directory.member("m-a").address == "x.example:1"
+
+
 def test_an_edit_is_not_repeated() -> None:
     """Who carries a command decides nothing: once it is in the log, it is spent, even if it was refused."""
     log = Log()
