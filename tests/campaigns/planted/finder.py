@@ -182,6 +182,7 @@ FINDERS: dict[str, Finder] = {
         "tests/alliance/evidence/test_evidence.py",
         "tests/campaigns/simulation/test_evidence.py",
     ),
+    "control state tests": partial(pytest_on, "tests/consensus"),
     CONTROL_FINDER: partial(pytest_on, CONTROL),
 }
 
@@ -194,6 +195,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "starts": ("starts tests", "journal tests"),
     "evidence": ("evidence tests", "scenarios"),
     "lean": ("lean campaign", "lean tests"),
+    "control": ("control state tests",),
 }
 """Who searches for the bugs of a part, in this order. No bug has a finder of its own that knows of it."""
 
