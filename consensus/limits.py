@@ -11,7 +11,8 @@ WINDOW_SLOTS = 128
 log says of clients and epochs takes effect so many slots later: until then everybody has decided it."""
 
 CLIENT_IDS_MAX = 32768
-"""Clients that an alliance ever has, removed ones included: half of the items of a checkpoint's state."""
+"""Clients that an alliance ever has, with those removed and other keys that are gone: half of the items of a
+checkpoint's state. Each organisation has an equal part."""
 
 EDITS_MAX = 8
 """Edits and proposals of one organisation within EDIT_SLOTS: one in 1,024 slots, and some in a row."""

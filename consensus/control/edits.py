@@ -1,4 +1,4 @@
-"""What the operator of an organisation changes alone: addresses of its members, and its own clients.
+"""What the operator of an organisation changes alone: its members' addresses, and its own clients.
 
 Encodings, each after its number as u8::
 
@@ -7,6 +7,7 @@ Encodings, each after its number as u8::
                      | proof[64]
     3 RemoveClient   client_id[32]
     4 LimitClient    client_id[32] | waiting u16 | bytes u32
+    5 SetReceiver    member text | receiver blob | receiver_signature[64]
 
 A client's key is rotated by a RemoveClient and an AddClient of the same name in one edit.
 """
@@ -28,6 +29,7 @@ from consensus.control.rows import (
     SIGNATURE_BYTES,
     ClientLimits,
     ClientRow,
+    MemberRow,
     Role,
     check_address,
     check_applications,
@@ -36,7 +38,7 @@ from consensus.control.rows import (
     read_applications,
     read_role,
 )
-from consensus.limits import CERTIFICATE_BYTES_MAX
+from consensus.limits import CERTIFICATE_BYTES_MAX, RECEIVER_BYTES_MAX
 
 
 class Editing:
@@ -47,6 +49,15 @@ class Editing:
         live = [row for row in draft.clients.values() if row.live]
         self.names = {row.name for row in live}
         self.owned = sum(row.organisation == organisation for row in live)
+
+    def own_member(self, name: str) -> MemberRow:
+        """Raises Refused."""
+        row = self.draft.member(name)
+        if row.organisation != self.organisation:
+            raise Refused(f"member '{name}' belongs to '{row.organisation}'")
+        if name in self.frozen:
+            raise Refused(f"a change of '{name}' is under way: wait for its end, or abort it")
+        return row
 
     def own_client(self, client_id: bytes) -> ClientRow:
         """Raises Refused."""
@@ -77,11 +88,7 @@ class SetAddress:
 
     def apply(self, editing: Editing) -> None:
         """Raises Refused."""
-        row = editing.draft.member(self.member)
-        if row.organisation != editing.organisation:
-            raise Refused(f"member '{self.member}' belongs to '{row.organisation}'")
-        if self.member in editing.frozen:
-            raise Refused(f"a change of '{self.member}' is under way: wait for its end, or abort it")
+        row = editing.own_member(self.member)
         changed = replace(row, address=self.address, applications=self.applications)
         editing.draft.members[self.member] = changed
 
@@ -170,12 +177,40 @@ class LimitClient:
         editing.draft.clients[self.client_id] = replace(row, limits=self.limits)
 
 
-EditOperation: TypeAlias = SetAddress | AddClient | RemoveClient | LimitClient
+@dataclass(frozen=True, slots=True)
+class SetReceiver:
+    """A member's first receiver key, signed by its identity; the next ones come with its Ready."""
+
+    member: str
+    receiver: bytes
+    receiver_signature: bytes
+
+    def encode(self) -> bytes:
+        return u8(5) + text(self.member) + blob(self.receiver) + self.receiver_signature
+
+    @classmethod
+    def read(cls, reader: Reader) -> SetReceiver:
+        return cls(
+            reader.text(NAME_BYTES_MAX), reader.blob(RECEIVER_BYTES_MAX), reader.fixed(SIGNATURE_BYTES)
+        )
+
+    def apply(self, editing: Editing) -> None:
+        """Raises Refused."""
+        row = editing.own_member(self.member)
+        if row.receiver or not self.receiver:
+            raise Refused(f"'{self.member}' has a receiver key, to which something may be dealt by now")
+        changed = replace(row, receiver=self.receiver, receiver_signature=self.receiver_signature)
+        editing.draft.require_receiver(changed)
+        editing.draft.members[self.member] = changed
+
+
+EditOperation: TypeAlias = SetAddress | AddClient | RemoveClient | LimitClient | SetReceiver
 _READERS: dict[int, Callable[[Reader], EditOperation]] = {
     1: SetAddress.read,
     2: AddClient.read,
     3: RemoveClient.read,
     4: LimitClient.read,
+    5: SetReceiver.read,
 }
 
 

@@ -48,7 +48,9 @@ def edit(state: State, command: Edit, verify: Verify) -> State:
     for operation in command.operations:
         operation.apply(editing)
     added = sum(isinstance(operation, AddClient) for operation in command.operations)
-    return with_revision(replace(_add_clients(state, command.signer, added), directory=draft.finish()))
+    if added:
+        state = _add_clients(state, command.signer, added)
+    return with_revision(replace(state, directory=draft.finish()))
 
 
 def propose(state: State, command: Propose, verify: Verify) -> State:
@@ -97,11 +99,10 @@ def abort(state: State, command: Abort) -> State:
 
 
 def settle(state: State, verify: Verify) -> State:
-    """Open changes that are void go, and those that enough operators approve of begin, as far as they can."""
+    """Open changes that enough operators approve of begin, as far as they can, in the order of the log."""
     again = True
     while again:
         again = False
-        state = replace(state, opened=tuple(one for one in state.opened if not _void(state, one.change)))
         for one in state.opened:
             if _counted(state, one.approvals) < _needed(state, one.change):
                 continue
@@ -125,6 +126,7 @@ def _begin(state: State, approved: ApprovedChange, verify: Verify) -> State | No
     """The record in which the change has begun, or is given up as impossible. None when it has to wait."""
     change = approved.change
     try:
+        _require_base(state, change)
         directory, burnt = state.carry_out([change], verify)
     except ValueError:
         return state
@@ -153,7 +155,8 @@ def _with_policy(state: State, directory: Directory, burnt: frozenset[bytes], ve
             state.carry_out(changes, verify)
         except ValueError:
             return None
-    return state
+    # They were approved of by other operators, or under another policy.
+    return replace(state, opened=tuple(one for one in state.opened if not _void(state, one.change)))
 
 
 def _suspend(state: State, approved: ApprovedChange, verify: Verify) -> State:
@@ -178,8 +181,8 @@ def with_revision(state: State) -> State:
 def _add_clients(state: State, organisation: str, added: int) -> State:
     account = state.accounts[organisation]
     clients = account.clients + added
-    ever = sum(one.clients for one in state.accounts.values()) + added
-    if added and (ever > CLIENT_IDS_MAX or clients > CLIENT_IDS_MAX // len(state.accounts)):
+    ever = len(state.past) + len(state.directory.clients) + added
+    if ever > CLIENT_IDS_MAX or clients > CLIENT_IDS_MAX // len(state.accounts):
         raise Refused(
             f"an alliance has {CLIENT_IDS_MAX} clients in its life, each organisation its part of them"
         )

@@ -8,7 +8,7 @@ from consensus.control.commands import Edit
 from consensus.control.edits import EditOperation, LimitClient, RemoveClient, SetAddress
 from consensus.control.rows import ClientLimits, PolicyRow, Role
 from consensus.limits import EDIT_MS, EDITS_MAX, WINDOW_SLOTS
-from tests.consensus.alliance import Log, add_client, client_id, found
+from tests.consensus.alliance import Log, add_client, client_id, found, set_receiver
 
 
 def test_a_client_is_admitted_behind_the_window_and_not_earlier() -> None:
@@ -57,6 +57,29 @@ def test_limits_and_addresses_change() -> None:
     assert (row.address, row.applications) == ("elsewhere.example:1", (("kv", "elsewhere.example:2"),))
     assert log.state.directory.clients[client_id("c-a")].limits == limits
     assert log.state.directory.member("m-b") == found().directory.member("m-b")
+
+
+def test_a_member_that_a_dealer_made_gets_its_first_receiver_key_and_no_second_one() -> None:
+    log = Log(found(receiver=""))
+    assert "not signed by its identity" in log.edit("org-a", set_receiver("m-a", key="m-b"))
+    assert "belongs to 'org-b'" in log.edit("org-a", set_receiver("m-b"))
+    assert log.edit("org-a", set_receiver("m-a")) == ""
+    assert log.state.directory.member("m-a").receiver == found().directory.member("m-a").receiver
+    assert "has a receiver key" in log.edit("org-a", set_receiver("m-a", receiver="second"))
+
+
+def test_an_alliance_has_so_many_clients_in_its_life_and_each_organisation_its_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consensus.control.operating.CLIENT_IDS_MAX", 18)
+    log = Log()
+    assert log.edit("org-a", add_client("a-1", "org-a"), add_client("a-2", "org-a")) == ""
+    assert log.edit("org-a", RemoveClient(client_id("a-1"))) == ""
+    assert "18 clients in its life" in log.edit("org-a", add_client("a-3", "org-a"))
+    for letter in "bcdef":
+        own = f"org-{letter}"
+        assert log.edit(own, add_client(f"{letter}-1", own), add_client(f"{letter}-2", own)) == ""
+    assert "18 clients in its life" in log.edit("org-f", add_client("f-3", "org-f"))
 
 
 @pytest.mark.parametrize(
