@@ -60,6 +60,8 @@ class Acceptor:
             return []
         if self._log.end is not None and propose.slot > self._log.end:
             return []
+        if self._log.control is None and not propose.batch.submissions:
+            return []  # nothing here waits for slots to pass
         first = self._ahead.get(propose.slot)
         if first is None:
             ahead_ms = propose.batch.time_ms - arrived_ms

@@ -27,7 +27,7 @@ from fab_paxos.control import Control, after
 from fab_paxos.state import RestoredEntry, RestoredState
 from quorum import QuorumCertificate
 from verifiable_log.batch import Entry
-from verifiable_log.client_windows import ClientWindows
+from verifiable_log.client_windows import CLIENT_ITEM, ClientWindows
 from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
 from verifiable_log.ordering_state import Checkpoint
 
@@ -104,7 +104,8 @@ def _checkpoint(db: sqlite3.Connection, packed: bytes | None) -> Checkpoint | No
         if seal != item_seal(item, beside):
             raise ValueError("an item of the state was altered")
         state.append(item)
-        places.append(beside)
+        if item[:1] == bytes([CLIENT_ITEM]):
+            places.append(beside)
     return unpack_checkpoint(packed, tuple(state), tuple(places))
 
 

@@ -199,8 +199,6 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
         case "propose":
             p = wire.propose
             batch = decode_batch(p.batch)
-            if not batch.submissions:
-                raise Malformed("an empty batch outside a change of view")
             return Propose(
                 p.view, checked_slot(p.slot), batch, checked_digest(p.root), checked_signature(p.signature)
             )

@@ -59,7 +59,8 @@ def following(old: Cluster, system: QuorumSystem, seed: int = 0, *, every: int =
     prepare(old, new, end)
     known, donors = log_of(old), arrived(old, end)
     for seat in range(system.member_count):
-        take_seat(new, seat, donors[seat % len(donors)], known)
+        take_seat(new, seat, donors[seat % len(donors)].disk, known)
+        new.restart(seat)
     return new
 
 

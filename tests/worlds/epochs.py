@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from quorum import Context
 from tests.worlds.cluster import Cluster
+from tests.worlds.disk import Disk
 from tests.worlds.member import Member
 from tests.worlds.require import require
 from tests.worlds.world import World
@@ -42,15 +43,14 @@ def prepare(old: Cluster, new: Cluster, end: int) -> None:
         new.gate.follow(old.gate, end)
 
 
-def take_seat(new: Cluster, seat: int, donor: Member, known: dict[int, Entry]) -> None:
-    """The member starts in the new epoch, from what ``donor`` has on its disk. ``known``: the log so far."""
-    member, checkpoint = new.members[seat], donor.disk.checkpoint
+def take_seat(new: Cluster, seat: int, donor: Disk, known: dict[int, Entry]) -> None:
+    """Once the member starts, it does so in the new epoch, with what ``donor`` has; ``known``: the log so far."""
+    member, checkpoint = new.members[seat], donor.checkpoint
     if checkpoint is None:
-        raise AssertionError(f"member {donor.me} has no checkpoint to go on from")
-    member.disk.begin_epoch(donor.disk, checkpoint)
+        raise AssertionError("nobody goes on without a checkpoint")
+    member.disk.begin_epoch(donor, checkpoint)
     member.disk.leaps = [checkpoint.slot]  # below, others decided, or its own former self
     member.pruned.update({slot: entry for slot, entry in known.items() if slot <= checkpoint.slot})
-    new.restart(seat)
 
 
 def log_of(old: Cluster) -> dict[int, Entry]:

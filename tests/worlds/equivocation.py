@@ -180,7 +180,7 @@ class Twin(Adversary):
     def __init__(self, world: World, me: int, dice: Random) -> None:
         super().__init__(world, me, dice)
         self._side = set(dice.sample(self.others, len(self.others) // 2))
-        self._disk = Disk()
+        self._disk = Disk(world.founded)
         self._engine = Replica(self.puppet.config, self._disk.restore())
         self._carry_out(Started(), *(PeerConnected(peer) for peer in sorted(self._side)))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from fab_paxos.events import StepDown
 from fab_paxos.state import EngineConfig
@@ -18,6 +19,7 @@ from quorum.system import CLASSIC, LEAN
 from tests.campaigns.simulation.plan import Plan, Step, make_plan
 from tests.worlds.adversaries import KINDS
 from tests.worlds.checkers import check_live, lacking
+from tests.worlds.end_liars import END_KINDS
 from tests.worlds.lean_liars import LEAN_KINDS
 from tests.worlds.require import require
 from tests.worlds.signed_gate import signed_world
@@ -47,7 +49,8 @@ def campaign(
 
 
 class Campaign:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, **options: Any) -> None:
+        """``options`` are further ones of the world."""
         self.plan = plan
         make = signed_world if plan.real_scheme else TimedWorld
         self.world = make(
@@ -58,10 +61,11 @@ class Campaign:
             journals=plan.real_journals,
             checkpoint_slots=plan.checkpoint_slots,
             retain_slots=plan.retain_slots,
+            **options,
         )
         self.world.pace = dict(plan.pace)
         for me, kind, dice in plan.liars:
-            liar = KINDS_OF[plan.system.profile][kind](self.world, me, Random(dice))
+            liar = (KINDS_OF[plan.system.profile] | END_KINDS)[kind](self.world, me, Random(dice))
             liar.words_max = plan.words_max
             self.world.corrupt(liar)
             if plan.rude_liars:
@@ -85,10 +89,20 @@ class Campaign:
     # -- trouble -------------------------------------------------------------------------------------
 
     def _turmoil(self) -> None:
-        steps = self.plan.steps
-        for step in steps:
+        self._begin()
+        self._advance(self._length)
+
+    def _begin(self) -> None:
+        for step in self.plan.steps:
             self.world.later(step.at, self._do, step)
-        self.world.advance(steps[-1].at + self.plan.delay if steps else 0)
+
+    @property
+    def _length(self) -> int:
+        steps = self.plan.steps
+        return steps[-1].at + self.plan.delay if steps else 0
+
+    def _advance(self, until: int) -> None:
+        self.world.advance(until)
 
     def _do(self, step: Step) -> None:
         self.world.note(step.what)
@@ -212,7 +226,7 @@ class Campaign:
     def _wait(self, longest: int, goal: Callable[[], bool]) -> bool:
         end = self.world.now + longest
         while self.world.now < end:
-            self.world.advance(min(end, self.world.now + LOOK))
+            self._advance(min(end, self.world.now + LOOK))
             if goal():
                 return True
         return False

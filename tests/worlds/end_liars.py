@@ -1,0 +1,90 @@
+"""Liars at the end of an epoch: one would never have it come, one goes on behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+
+from fab_paxos import uncertified_log
+from fab_paxos.messages import Batches, FetchBatches, Message, Propose, Report, slot_of_base
+from fab_paxos.selection import ReportedEntry
+from tests.worlds.world import Adversary, World
+from verifiable_log import Batch
+from verifiable_log.merkle import slot_leaf
+
+BEYOND = 3
+"""So far behind the end it goes."""
+
+
+class Idler(Adversary):
+    """As leader it lets no slot pass that no client asks for: so no epoch ends, and nothing takes effect."""
+
+    def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
+        idle = isinstance(message, Propose) and not message.batch.submissions
+        return [] if idle else [message]
+
+
+class Overrunner(Adversary):
+    """As leader it fills the whole window at once, and slots behind the end; its Reports name them, too."""
+
+    def __init__(self, world: World, me: int, dice: Random) -> None:
+        super().__init__(world, me, dice)
+        self._batches: dict[bytes, Batch] = {}
+        self._said: dict[tuple[int, int], ReportedEntry] = {}
+
+    def act(self) -> None:
+        """Its own engine knows nothing of it, and will propose something else for these slots."""
+        if self.puppet.replica is None or self.tired:
+            return
+        engine = self.puppet.engine
+        log = engine.rooms.log
+        if engine.leader != self.me or not engine.rooms.view_change.active:
+            return
+        last = (log.end or log.base + 2 * uncertified_log.WINDOW_SLOTS) + BEYOND
+        frontier = log.frontier(log.tip)
+        for slot in range(log.tip + 1, last + 1):
+            batch = Batch.of((), self._now_ms)
+            frontier = frontier.append(slot_leaf(slot, batch.digest))
+            self._batches[batch.digest] = batch
+            self._said[slot, engine.view] = ReportedEntry(slot, engine.view, batch.digest, frontier.root)
+            for to in self.others:
+                self.speak(to, Propose(engine.view, slot, batch, frontier.root))
+
+    @property
+    def _now_ms(self) -> int:
+        return max(0, int(self.world.clock(self.puppet) * 1000))
+
+    def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
+        if not isinstance(message, Report) or self.dice.random() < 0.3:
+            return [message]
+        log = self.puppet.engine.rooms.log
+        base = slot_of_base(message.base, self.world.gate.start)
+        held = {entry.slot: entry for entry in message.entries}
+        for (slot, view), entry in self._said.items():
+            above = slot > max(base, log.end or 0)
+            if above and slot <= base + uncertified_log.WINDOW_SLOTS and view < message.view:
+                held[slot] = entry
+        lean = self.world.system.lean
+        views = {opening.view for opening in message.openings} | {0}
+        entries = [
+            entry if lean else replace(entry, root=b"", signature=b"")
+            for _, entry in sorted(held.items())
+            if not lean or entry.view in views
+        ]
+        named = {entry.view for entry in entries}
+        openings = tuple(opening for opening in message.openings if opening.view in named)
+        return [replace(message, entries=tuple(entries), openings=openings)]
+
+    def hear(self, sender: int, message: Message) -> list[Message]:
+        if isinstance(message, FetchBatches):
+            for digest in message.digests:
+                if digest in self._batches:
+                    self.speak(sender, Batches((self._batches[digest],)))
+        return [message]
+
+
+END_KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {
+    "idler": Idler,
+    "overrunner": Overrunner,
+}
