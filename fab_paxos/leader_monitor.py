@@ -41,7 +41,7 @@ Name = tuple[bytes, int]
 
 
 class Waiting(Protocol):
-    """What clients of this member wait for, or all: the next slot, whose name has no client."""
+    """What clients of this member wait for; or all: a slot, whose name has no client."""
 
     def is_waiting(self, name: Name) -> bool: ...
 

@@ -136,10 +136,12 @@ class Proposer:
     def newest_of(self, turn: int) -> tuple[bytes, int] | None:
         """What waits here of one client: its newest submission. Of another client for each ``turn``.
 
-        Where nothing else waits, and slots are to pass, the next one does.
+        Where nothing else waits, and slots are to pass, the last one of those that may be under way together.
         """
-        next_slot = (b"", self._log.decided + 1) if self._log.decided < self._log.goal else None
-        return self._pending.newest_of(turn) or next_slot
+        waiting, slot = self._pending.newest_of(turn), self._log.decided + PIPELINE_SLOTS
+        if waiting is None and self._log.decided < self._log.goal:
+            return b"", min(slot, self._log.goal)
+        return waiting
 
     def enter_view(self) -> None:
         """What the old leader had queued is anybody's to forward; our own clients' work begins anew."""

@@ -44,7 +44,7 @@ def prepare(old: Cluster, new: Cluster, end: int) -> None:
 
 
 def take_seat(new: Cluster, seat: int, donor: Disk, known: dict[int, Entry]) -> None:
-    """Once the member starts, it does so in the new epoch, with what ``donor`` has; ``known``: the log so far."""
+    """The member is to start in the new epoch, with what ``donor`` has. ``known``: the log so far."""
     member, checkpoint = new.members[seat], donor.checkpoint
     if checkpoint is None:
         raise AssertionError("nobody goes on without a checkpoint")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.campaigns.planted.control import CONTROL
+from tests.campaigns.planted.end import EPOCHS
 from tests.campaigns.planted.engine import ENGINE
 from tests.campaigns.planted.evidence import EVIDENCE
 from tests.campaigns.planted.journal import JOURNAL
@@ -14,7 +15,7 @@ from tests.campaigns.planted.passage import PASSAGE
 from tests.campaigns.planted.planting import in_place
 from tests.campaigns.planted.wire import WIRE
 
-ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL)
+ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS)
 PLANTED = {bug.name: bug for bug in ALL}
 
 

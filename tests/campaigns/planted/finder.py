@@ -28,6 +28,7 @@ from tests.campaigns.planted.planting import Bug, NotPlanted, in_place
 
 ROOT = Path(__file__).resolve().parents[3]
 CAMPAIGN_SEEDS = 150
+CROSSING_SEEDS = 60
 TWINS_SCENARIOS = 200
 EXPLORED_STATES = 6000
 TIMEOUT_SECONDS = 3600
@@ -55,6 +56,18 @@ def campaign_seeds(seeds: int, profile: str = CLASSIC) -> str | None:
         except Exception as error:
             _check_plant(f"{error}")
             return f"{profile + ' ' if profile != CLASSIC else ''}campaign, seed {seed}"
+    return None
+
+
+def crossings(seeds: int) -> str | None:
+    from tests.campaigns.simulation.crossing import cross
+
+    for seed in range(seeds):
+        try:
+            cross(seed)
+        except Exception as error:
+            _check_plant(f"{error}")
+            return f"crossing, seed {seed}"
     return None
 
 
@@ -127,6 +140,13 @@ FINDERS: dict[str, Finder] = {
         "tests/fab_paxos/test_lean_selection.py",
         "tests/fab_paxos/test_report_evidence.py",
     ),
+    "crossings": partial(crossings, CROSSING_SEEDS),
+    "end tests": partial(
+        pytest_on,
+        "tests/fab_paxos/test_end_of_epoch.py",
+        "tests/fab_paxos/test_next_epoch.py",
+        "tests/campaigns/simulation/test_crossings.py",
+    ),
     "scenarios": partial(
         pytest_on,
         "tests/campaigns/simulation/test_scenarios.py",
@@ -196,6 +216,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "evidence": ("evidence tests", "scenarios"),
     "lean": ("lean campaign", "lean tests"),
     "control": ("control state tests",),
+    "end": ("crossings", "end tests"),
 }
 """Who searches for the bugs of a part, in this order. No bug has a finder of its own that knows of it."""
 

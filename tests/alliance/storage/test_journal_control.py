@@ -1,0 +1,89 @@
+"""What the log says of the alliance itself, in the journal: in checkpoints, and replayed from the entries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from alliance.storage.journal import Journal
+from fab_paxos.effects import SnapshotRecord
+from quorum import Endorsement, JointStatement, QuorumCertificate, combine
+from tests.worlds.checkers import check_all
+from tests.worlds.cluster import SIX, Cluster, client_id, submission
+from tests.worlds.control import END, TinyControl, admit
+from tests.worlds.journals import ALLIANCE_ID, JournalDisk
+from tests.worlds.member import Member
+from tests.worlds.single import Script
+from tests.worlds.standin import CONTEXT, StandInEndorser, StandInScheme
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.ordering_state import Checkpoint, Snapshot
+
+
+class Journalled(Cluster):
+    """With real journals, each of which is held against the model of a disk when its member starts."""
+
+    folder: Path
+
+    def equip(self, member: Member) -> None:
+        member.disk = JournalDisk(self.folder, member.me, Random(member.me), self.founded)
+
+
+@pytest.mark.parametrize("every", [3, 1000])
+def test_a_restart_knows_what_the_log_says(
+    tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the checkpoint, and from the entries above it."""
+    monkeypatch.setattr(Journalled, "folder", tmp_path, raising=False)
+    cluster = Journalled(SIX, founded=TinyControl(), checkpoint_slots=every, retain_slots=2)
+    try:
+        for seq in range(4):
+            word = admit(client_id(30 + seq), admitted=False) if seq % 2 else b""
+            cluster.submit(1, submission(seq % 3, seq, word))
+            cluster.run()
+        cluster.submit(1, submission(9, 0, END))
+        cluster.run(300)
+        before = {member.me: member.engine.rooms.log.control for member in cluster.live()}
+        for member in cluster.members:
+            cluster.crash(member.me)
+            cluster.restart(member.me)
+        assert {member.me: member.engine.rooms.log.control for member in cluster.live()} == before
+        cluster.settle_views(2)
+        check_all(cluster)
+        (end,) = {member.engine.rooms.log.end for member in cluster.live()}
+        assert {member.engine.status.stable for member in cluster.live()} == {end}
+    finally:
+        for member in cluster.members:
+            member.disk.close()
+
+
+def signed(statement: JointStatement) -> QuorumCertificate:
+    text = statement.encode(CONTEXT)
+    shares = [Endorsement(statement, me, StandInEndorser(me).endorse(text, proven=False)) for me in range(5)]
+    return combine(StandInScheme(5), shares)
+
+
+def test_items_that_are_gone_are_gone_from_the_journal(tmp_path: Path) -> None:
+    """A state may have fewer items than the one before: rows of those would be read as a part of it."""
+    script = Script()
+    propose = [script.add(submission(1, seq)) for seq in range(2)]
+    windows = ClientWindows()
+    windows.admit(1, submission(1, 0))
+    changes = ((5, client_id(1), True), (6, client_id(2), False))
+    states = [
+        (*windows.state(), *TinyControl(applied=1, changes=changes).items()),
+        TinyControl(applied=2, changes=changes[:1]).items(),
+    ]
+    journal = Journal(tmp_path / "journal.sqlite", ALLIANCE_ID, "member-1")
+    try:
+        for one, state in zip(propose, states, strict=True):
+            snapshot = Snapshot(script.frontiers[one.slot], state)
+            checkpoint = Checkpoint(snapshot, signed(snapshot.statement))
+            journal.append([SnapshotRecord(checkpoint, script.certificate(one.slot))])
+            restored = journal.replay(TinyControl()).state
+            assert restored.checkpoint == checkpoint
+            assert restored.control == TinyControl().read(snapshot.control_items)
+            assert restored.windows.state() == snapshot.client_items
+    finally:
+        journal.close()

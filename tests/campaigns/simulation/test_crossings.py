@@ -1,0 +1,79 @@
+"""From one epoch to the next in the middle of trouble: safety always, and the next epoch goes on in time."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from quorum import QuorumSystem
+from quorum.system import LEAN
+from tests.campaigns.simulation.crossing import cross, make_crossing
+from tests.worlds.cluster import SIX
+from tests.worlds.control import END, TinyControl
+from tests.worlds.end_liars import END_KINDS, Overrunner
+from tests.worlds.epochs import end_of
+from tests.worlds.hardships import Slow
+from tests.worlds.timed import SECOND, TimedWorld
+from tests.worlds.windows import window_of
+from tests.worlds.world import World
+
+FOUR = QuorumSystem(4, 1, LEAN)
+SEEDS = 10
+
+
+def test_random_crossings() -> None:
+    for seed in range(SEEDS):
+        cross(seed)
+
+
+def test_the_seeds_meet_what_is_promised() -> None:
+    """Both profiles before and after, members that come and go, liars at the end, real journals."""
+    plans = [make_crossing(seed) for seed in range(96)]
+    profiles = {(plan.first.system.profile, plan.second.system.profile) for plan in plans}
+    assert len(profiles) == 4
+    kinds = {kind for plan in plans for _, kind, _ in plan.first.liars}
+    assert kinds >= set(END_KINDS)
+    assert all(None in plan.origin or len(set(plan.origin)) > 3 for plan in plans)
+    assert sum(plan.first.real_journals for plan in plans) >= len(plans) / 20
+
+
+@pytest.mark.parametrize("system", [SIX, FOUR], ids=["classic", "lean"])
+@pytest.mark.parametrize("seed", range(4))
+def test_epoch_liar_reports_beyond_end(seed: int, system: QuorumSystem) -> None:
+    """It proposed slots behind the end, and says so when the next leader asks: that leads nobody there.
+
+    In profile lean one Report is enough to fix a slot, if its leader has signed it.
+    """
+    with window_of(8):
+        world = World(system, seed, founded=TinyControl(alpha=8), checkpoint_slots=1000)
+        liar = Overrunner(world, 0, Random(seed))
+        world.corrupt(liar)
+        world.submit(1, world.write(9, 0, END))
+        while end_of(world) is None:
+            assert world.step() or not world.beat()
+        world.run(20 * seed)
+        liar.act()
+        world.run(10)
+        for member in world.honest:
+            assert member.engine.status.accepted <= (end_of(world) or 0)
+        for _ in range(8):
+            world.fire_view_timers()
+            liar.act()
+            world.settle(3)
+        world.check()
+        assert {m.engine.status.stable for m in world.honest} == {end_of(world)}
+        assert liar.words
+
+
+def test_epoch_leader_drags_last_window() -> None:
+    """One that keeps each slot until just before the others lose patience would take a minute for it."""
+    world = TimedWorld(SIX, 3, founded=TinyControl(), checkpoint_slots=1000)
+    world.corrupt(Slow(world, 0, Random(0)))
+    world.submit(1, world.write(9, 0, END))
+    world.advance(12 * SECOND)
+    end = end_of(world)
+    assert end is not None
+    assert {m.engine.status.stable for m in world.honest} == {end}
+    assert min(m.engine.view for m in world.honest) > 0
+    world.check()
