@@ -38,6 +38,11 @@ class Control(Protocol):
         """Whether something has a deadline: time is to pass in the log though nobody submits anything."""
         ...
 
+    @property
+    def suspected(self) -> tuple[int, ...]:
+        """The numbers of the members that are not to lead in the next epoch: nobody waits for them any more."""
+        ...
+
     def admits(self, client_id: bytes, slot: int) -> bool:
         """Whether a submission of this client may be ordered in ``slot``.
 

@@ -33,6 +33,10 @@ class CheckedControl:
     def needs_time(self) -> bool:
         return self.state.needs_time
 
+    @property
+    def suspected(self) -> tuple[int, ...]:
+        return self.state.suspected
+
     def admits(self, client_id: bytes, slot: int) -> bool:
         return self.state.admits(client_id, slot)
 

@@ -34,8 +34,10 @@ def on_step_down(rooms: Rooms, out: list[Effect]) -> None:
 
 
 def watch(rooms: Rooms, out: list[Effect]) -> None:
-    """At the end of a turn: whether the leader has resigned, or owes anything."""
-    if rooms.election.resigned:
+    """At the end of a turn: whether the leader has resigned, or is to lead no longer, or owes anything."""
+    control = rooms.log.control
+    deposed = control is not None and rooms.leader in control.suspected and not rooms.log.complete
+    if rooms.election.resigned or deposed:
         suspect(rooms, out)
     rooms.view_timer.watch(_is_due(rooms), _progress(rooms), rooms.log.decided, out)
     timed = rooms.view_change.active and not rooms.log.complete

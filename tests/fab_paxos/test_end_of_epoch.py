@@ -234,6 +234,20 @@ def test_epoch_leader_hides_the_end() -> None:
     assert min(m.engine.view for m in cluster.correct()) > 0
 
 
+def test_epoch_suspended_leader_drags_last_window() -> None:
+    """It is not to lead in the next epoch: in this one nobody waits for its time-out any more."""
+    cluster = Cluster(SIX, 1, founded=TinyControl(alpha=W, deposed=0), checkpoint_slots=1000)
+    cluster.tampers[0] = without_empty_batches
+    cluster.submit(2, submission(9, 0, END))
+    cluster.run()
+    assert {m.engine.view for m in cluster.live()} == {1}
+    cluster.settle(3)
+    (last,) = {m.engine.rooms.log.end for m in cluster.live()}
+    assert {m.engine.status.certified for m in cluster.correct()} == {last}
+    cluster.settle_views(3)
+    assert {m.engine.view for m in cluster.live()} == {1}, "and with the last slot decided it may be anybody"
+
+
 def test_epoch_revision_in_last_window() -> None:
     """What is decided then takes effect with the end, and not in slots that no longer come."""
     cluster = governed()

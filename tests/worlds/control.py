@@ -38,6 +38,7 @@ class TinyControl:
     end: int | None = None
     changes: tuple[tuple[int, bytes, bool], ...] = ()
     ticking: bool = False
+    deposed: int | None = None
 
     @property
     def effective(self) -> int | None:
@@ -79,6 +80,10 @@ class TinyControl:
     def needs_time(self) -> bool:
         return self.ticking
 
+    @property
+    def suspected(self) -> tuple[int, ...]:
+        return (self.deposed,) if self.deposed is not None and self.end is not None else ()
+
     def items(self) -> tuple[bytes, ...]:
         numbers = (self.alpha, self.epoch, self.start, self.applied, self.time_ms, self.end or 0)
         head = _HEAD.pack(CONTROL_ITEM, *numbers, len(self.changes))
@@ -93,7 +98,9 @@ class TinyControl:
             raise ValueError("no state of this control") from None
         if count != len(changes):
             raise ValueError("a change is missing")
-        return TinyControl(alpha, epoch, start, applied, time_ms, end or None, changes, self.ticking)
+        return TinyControl(
+            alpha, epoch, start, applied, time_ms, end or None, changes, self.ticking, self.deposed
+        )
 
     def next_epoch(self) -> TinyControl:
         """With which the next epoch begins, once ``end`` is applied."""

@@ -1,4 +1,4 @@
-"""Wrong versions of what the log says of the alliance itself, and of the end of an epoch and what follows it."""
+"""Wrong versions of what the log says of the alliance itself, of the end of an epoch, and of what follows."""
 
 from __future__ import annotations
 

@@ -340,15 +340,15 @@ CATCH_UP = [
     _bug(
         "more is taken for proven than a frame brought",
         at(
-            "fab_paxos.catch_up:CatchUp.on_frame",
-            "ProvenRecord(last, frame.certificate)",
-            "ProvenRecord(statement.slot, frame.certificate)",
+            "fab_paxos.catch_up:CatchUp.take",
+            "ProvenRecord(entries[-1].slot, certificate)",
+            "ProvenRecord(getattr(statement, 'slot', 0), certificate)",
         ),
     ),
     _bug(
         "the cut of a replaced log is not journalled",
         at(
-            "fab_paxos.catch_up:CatchUp.on_frame",
+            "fab_paxos.catch_up:CatchUp.take",
             "out.append(Persist(TruncateRecord(slot - 1, self._log.muted_up_to)))",
             "pass",
         ),

@@ -72,11 +72,11 @@ LEAN = (
     ),
     _bug(
         "Reports need not ripen",
-        at(f"{_ROOM}._ripe", "batch is not None and batch.time_ms <= self._acceptor.stamp_max", "True"),
+        at(f"{_ROOM}._ripe", "batch = self._batch(digest)", "return True"),
     ),
     _bug(
         "time stamps of Reports are not compared",
-        at(f"{_ROOM}._ripe", " and batch.time_ms <= self._acceptor.stamp_max", ""),
+        at(f"{_ROOM}._ripe", " or batch.time_ms > self._acceptor.stamp_max", ""),
     ),
     _bug(
         "what the leader fetched it does not serve",
@@ -86,8 +86,8 @@ LEAN = (
         "a newer Report does not replace the older",
         at(
             f"{_ROOM}._takes_the_place",
-            "return first is not None and",
-            "return False and first is not None and",
+            "return self._base(report) > self._base(first)",
+            "return False",
         ),
     ),
     _bug(

@@ -169,7 +169,7 @@ PACE = [
         "a client that is left out is not missed",
         at(
             "fab_paxos.flows.suspect:on_heartbeat",
-            "if rooms.proposer.overlooked >= rooms.config.overlooked_heartbeats:",
+            "if rooms.proposer.overlooked >= rooms.config.overlooked_heartbeats and not rooms.log.complete:",
             "if False:",
         ),
     ),
