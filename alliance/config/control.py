@@ -1,22 +1,30 @@
-"""The control state with which an alliance begins: the rows of its alliance.toml."""
+"""alliance.toml and the control state: that with which an alliance begins, and the file of a later one."""
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.serialization import Encoding
+from collections.abc import Sequence
+from dataclasses import replace
 
 from alliance.config.file import FILE, AllianceConfig
-from alliance.config.parties import Client, Member
+from alliance.config.rows import client_of, client_row, member_of, member_row
+from alliance.config.terms import Terms
 from alliance.errors import ConfigError
 from consensus.control import ControlState
 from consensus.control.encoding import MalformedControl
-from consensus.control.rows import ClientRow, MemberRow, OperatorRow
+from consensus.control.rows import OperatorRow
+from quorum.threshold_rsa import AgreementKey
 
 
 def founded(config: AllianceConfig) -> ControlState:
     """At slot 0. All members have the same, or their checkpoints differ.
 
-    Raises ConfigError when the file says more than the log can hold, such as 65 applications of one member.
+    Raises ConfigError when the file says more than the log can hold, such as 65 applications of one member;
+    or when it is not as it was founded.
     """
+    if config.changed is not None or config.membership != (0, 0):
+        raise ConfigError(
+            f"{FILE} is of epoch {config.epoch}, revision {config.revision}, not as it was founded"
+        )
     try:
         return ControlState.founded(
             config.alliance_id,
@@ -29,22 +37,42 @@ def founded(config: AllianceConfig) -> ControlState:
         raise ConfigError(f"{FILE}: {error}") from None
 
 
-def member_row(member: Member) -> MemberRow:
-    """Raises MalformedControl."""
-    receiver = member.receiver
-    keys = () if receiver is None else (receiver.key, receiver.signature)
-    return MemberRow(
-        member.name,
-        member.organisation,
-        member.identity,
-        member.certificate.public_bytes(Encoding.DER),
-        member.address,
-        tuple(sorted(member.applications)),
-        *keys,
+def at(config: AllianceConfig, state: ControlState, keys: Sequence[AgreementKey] = ()) -> AllianceConfig:
+    """What alliance.toml says from behind the state's slot on: ``canonical`` is then ``state.config``.
+
+    ``config`` is any earlier one of the alliance. ``keys`` are those of the state's dealing, the agreement
+    key first, when it is another one than the file's. Raises ConfigError for rows that the file cannot hold,
+    such as a certificate that is none, and ValueError for a state of another alliance or missing keys.
+    """
+    directory, slot = state.directory, state.slot
+    if state.alliance_id != config.alliance_id or bool(keys) != (state.dealing != config.dealing):
+        raise ValueError("a state of another alliance, or keys of another dealing")
+    before = (config.key, *(key for _, key in config.purpose_keys))
+    founding_keys = config.terms.founding_keys or before
+    terms = Terms(
+        directory.system,
+        tuple((row.organisation, row.key) for row in directory.operators),
+        directory.policy,
+        state.start,
+        state.transcript_digest,
+        directory.suspended,
+        founding_keys if state.dealing else (),
     )
-
-
-def client_row(client: Client) -> ClientRow:
-    """Raises MalformedControl."""
-    certificate = client.certificate.public_bytes(Encoding.DER)
-    return ClientRow(client.name, client.organisation, client.identity, certificate)
+    clients = [row for row in directory.clients.values() if row.admitted(slot + 1)]
+    now = keys or before
+    names = [name for name, _ in config.purpose_keys]
+    try:
+        changed = replace(
+            config,
+            key=now[0],
+            purpose_keys=tuple(zip(names, now[1:], strict=True)),
+            members=tuple(map(member_of, directory.members)),
+            clients=tuple(client_of(row) for row in sorted(clients, key=lambda row: row.name)),
+            epoch=state.epoch,
+            revision=state.revision,
+            dealing=state.dealing,
+            changed=terms,
+        )
+    except ValueError as error:
+        raise ConfigError(f"{FILE} cannot say what the log says: {error}") from None
+    return AllianceConfig.from_toml(changed.to_toml()) if changed.membership != (0, 0) else config

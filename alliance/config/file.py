@@ -7,26 +7,29 @@ who hold different files notice; addresses, clients and timing may change withou
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from alliance.config.fields import only, parse, suggest, tables, value
-from alliance.config.founding import AGREEMENT, KEYS_MAX, FoundingMember, FoundingRecord, distinct
+from alliance.config.founding import AGREEMENT, FoundingMember, FoundingRecord, distinct
 from alliance.config.membership import Membership
-from alliance.config.parties import Client, Member, party_lines, read_client, read_member, read_name
+from alliance.config.parties import (
+    Client,
+    Member,
+    client_lines,
+    party_lines,
+    read_client,
+    read_member,
+)
+from alliance.config.public_keys import read_public_key, read_purpose_keys
+from alliance.config.terms import Terms, canonical, count, read_terms
 from alliance.config.timing import DEFAULT_TIMING, Timing
 from alliance.errors import ConfigError
+from consensus.control.directory import config_digest
+from consensus.control.encoding import MalformedControl
+from consensus.control.state import default_policy
 from quorum import Context, QuorumSystem
-from quorum.threshold_rsa import (
-    AgreementKey,
-    InvalidAgreementKey,
-    ThresholdRsaScheme,
-    factors_of,
-    read_agreement_key,
-)
+from quorum.threshold_rsa import AgreementKey, ThresholdRsaScheme, factors_of
 
 FILE = "alliance.toml"
 FORMAT = 2
@@ -35,7 +38,6 @@ KEY_BITS_MIN = 2048
 """Of each modulus that a dealer has made: a composite key with one shorter factor has a dealer the less."""
 ATTESTATION = "attestation"
 """The purpose of the key that certifies applications' replies."""
-PURPOSES_MAX = KEYS_MAX - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class AllianceConfig:
 
     ``purpose_keys`` are (purpose, key) beside the agreement key, each with a modulus of its own. ``epoch``,
     ``revision`` and ``dealing`` count the changes of members, of their addresses and clients, and of key
-    shares; this version makes none of them, so that all are 0.
+    shares. ``changed`` are the terms of an epoch or revision after the founding; None as founded. Members,
+    clients and keys are those of now, ``founding`` and the ``alliance_id`` of it stay.
     """
 
     founding: FoundingRecord
@@ -56,14 +59,41 @@ class AllianceConfig:
     epoch: int = 0
     revision: int = 0
     dealing: int = 0
+    changed: Terms | None = None
 
     @property
     def name(self) -> str:
         return self.founding.name
 
     @property
+    def terms(self) -> Terms:
+        """Those that hold now."""
+        if self.changed is not None:
+            return self.changed
+        system, operators = self.founding.system, tuple(sorted(self.founding.operators))
+        return Terms(system, operators, default_policy(system, len(operators)))
+
+    @property
     def system(self) -> QuorumSystem:
-        return self.founding.system
+        return self.founding.system if self.changed is None else self.changed.system
+
+    @property
+    def start(self) -> int:
+        """The last slot of the epoch before; 0 in the first."""
+        return 0 if self.changed is None else self.changed.start
+
+    @property
+    def canonical(self) -> bytes:
+        """Who takes part, as members certify it: ``config`` of ``consensus.control.directory``.
+
+        Raises ConfigError when the file says more than that can hold.
+        """
+        counters = self.epoch, self.dealing, self.revision
+        try:
+            directory = self.terms.directory(self.members, self.clients)
+        except MalformedControl as error:
+            raise ConfigError(f"{FILE}: {error}") from None
+        return canonical(self.alliance_id, counters, self.terms, directory)
 
     @property
     def alliance_id(self) -> bytes:
@@ -119,6 +149,7 @@ class AllianceConfig:
             *(f"{counter} = {getattr(self, counter)}" for counter in _COUNTERS),
             f'agreement_key = "{base64.b64encode(self.key.to_bytes()).decode()}"',
             *self.founding.to_lines(),
+            *(self.terms.to_lines(config_digest(self.canonical)) if self._is_changed else []),
             *self.timing.to_lines(),
         ]
         for purpose, key in self.purpose_keys:
@@ -134,8 +165,7 @@ class AllianceConfig:
             if member.receiver is not None:
                 lines += member.receiver.to_lines()
         for client in self.clients:
-            lines += ["", "[[clients]]", f'name = "{client.name}"']
-            lines += [f'organisation = "{client.organisation}"', *party_lines(client)]
+            lines += ["", "[[clients]]", f'name = "{client.name}"', *client_lines(client)]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -153,13 +183,24 @@ class AllianceConfig:
             raise ConfigError(f"{FILE}: the table [founding] is missing")
         config = cls(
             founding=FoundingRecord.from_table(founding, f"{FILE}, founding"),
-            key=_agreement_key(value(table, "agreement_key", str, FILE)),
+            key=read_public_key(table, "agreement_key", FILE),
             members=tuple(read_member(entry, f"{FILE}, members") for entry in tables(table, "members", FILE)),
             clients=tuple(read_client(entry, f"{FILE}, clients") for entry in tables(table, "clients", FILE)),
             timing=Timing.from_table(table.get("timing", {}), f"{FILE}, timing"),
-            purpose_keys=_purpose_keys(table),
-            **{counter: _none_yet(table, counter) for counter in _COUNTERS},
+            purpose_keys=read_purpose_keys(table, f"{FILE}, purposes"),
+            epoch=count(table, "epoch", FILE),
+            revision=count(table, "revision", FILE),
+            dealing=count(table, "dealing", FILE),
         )
+        digest = b""
+        if config._is_changed:
+            terms = table.get("membership")
+            if not isinstance(terms, dict):
+                raise ConfigError(f"{FILE}: the table [membership] is missing")
+            changed, digest = read_terms(terms, len(config.members), f"{FILE}, membership")
+            config = replace(config, changed=changed)
+        elif "membership" in table:
+            raise ConfigError(f"{FILE}: a table [membership], and nothing was changed since the founding")
         if value(table, "alliance_id", str, FILE) != config.alliance_id.hex():
             raise ConfigError(
                 f"{FILE} was altered: its alliance_id does not fit its table [founding];"
@@ -167,13 +208,23 @@ class AllianceConfig:
             )
         config._check_parties()
         config._check_key()
+        if config._is_changed and config_digest(config.canonical) != digest:
+            raise ConfigError(
+                f"{FILE} was altered: its config_digest is not that of its members, clients and terms, which"
+                " the alliance changes, and not who has the file; get a fresh copy from another member"
+            )
         return config
+
+    @property
+    def _is_changed(self) -> bool:
+        return (self.epoch, self.revision, self.dealing) != (0, 0, 0)
 
     def _check_parties(self) -> None:
         distinct("clients", "name", (client.name for client in self.clients))
         keys = [party.identity for party in (*self.members, *self.clients)]
-        distinct("parties", "identity", [*keys, *(key for _, key in self.founding.operators)])
-        organisations = [name for name, _ in self.founding.operators]
+        operators = self.terms.operators
+        distinct("parties", "identity", [*keys, *(key for _, key in operators)])
+        organisations = [name for name, _ in operators]
         for client in self.clients:
             if client.organisation not in organisations:
                 raise ConfigError(
@@ -181,30 +232,28 @@ class AllianceConfig:
                     f" member{suggest(client.organisation, organisations)}"
                 )
         now = tuple(FoundingMember(one.name, one.organisation, one.identity) for one in self.members)
-        if now != self.founding.members:
+        if self.epoch == 0 and (now, self.system) != (self.founding.members, self.founding.system):
             raise ConfigError(
-                f"{FILE} was altered: its members are not those of [founding], and this version changes"
-                " none; get a fresh copy from another member"
+                f"{FILE} was altered: its members are not those of [founding], and members change with an"
+                " epoch only; get a fresh copy from another member"
             )
+        if self.epoch < self.dealing:
+            raise ConfigError(f"{FILE}: keys are handed on with an epoch, at most once")
 
     def _check_key(self) -> None:
         key, system = self.key, self.system
-        ids = tuple((name, one.key_id) for name, one in ((AGREEMENT, key), *self.purpose_keys))
-        if ids != self.founding.keys:
-            raise ConfigError(
-                f"{FILE} was altered: its keys are not those of [founding]; get a fresh copy from another"
-                " member"
-            )
+        self._check_origin()
         for purpose, other in ((AGREEMENT, key), *self.purpose_keys):
             bits = min(factor.key_size for factor in factors_of(other))
             if bits < KEY_BITS_MIN:
                 raise ConfigError(
                     f"{FILE}: the {purpose} key has a modulus of {bits} bits, fewer than {KEY_BITS_MIN}"
                 )
-        if (key.parties, key.threshold, key.epoch) != (system.member_count, system.decision, self.epoch):
+        if (key.parties, key.threshold, key.epoch) != (system.member_count, system.decision, self.dealing):
             raise ConfigError(
-                f"{FILE}: the agreement key is for {key.threshold} of {key.parties} members in epoch"
-                f" {key.epoch}, the alliance needs {system.decision} of {system.member_count} in {self.epoch}"
+                f"{FILE}: the agreement key is for {key.threshold} of {key.parties} members by dealing"
+                f" {key.epoch}, the alliance needs {system.decision} of {system.member_count} by dealing"
+                f" {self.dealing}"
             )
         moduli = {factor.modulus: AGREEMENT for factor in factors_of(key)}
         for purpose, other in self.purpose_keys:
@@ -212,8 +261,24 @@ class AllianceConfig:
                 if (owner := moduli.setdefault(factor.modulus, purpose)) != purpose:
                     raise ConfigError(f"{FILE}: the key for '{purpose}' has the modulus of the {owner} key")
             enough = system.one_correct <= other.threshold <= system.report
-            if (other.parties, other.epoch) != (system.member_count, self.epoch) or not enough:
+            if (other.parties, other.epoch) != (system.member_count, self.dealing) or not enough:
                 raise ConfigError(f"{FILE}: the key for '{purpose}' is not one of this alliance")
+
+    def _check_origin(self) -> None:
+        """The keys are those of [founding]; or, once they were handed on, have their public parts."""
+        keys = (self.key, *(key for _, key in self.purpose_keys))
+        dealt = self.terms.founding_keys if self.dealing else keys
+        names = (AGREEMENT, *(name for name, _ in self.purpose_keys))
+        ids = tuple(zip(names, (one.key_id for one in dealt), strict=False))
+        same = len(dealt) == len(keys) and all(
+            (one.modulus, one.public_exponent) == (other.modulus, other.public_exponent)
+            for one, other in zip(dealt, keys, strict=True)
+        )
+        if ids != self.founding.keys or not same:
+            raise ConfigError(
+                f"{FILE} was altered: its keys are not those of [founding]; get a fresh copy from another"
+                " member"
+            )
 
 
 def load(folder: Path) -> AllianceConfig:
@@ -248,6 +313,7 @@ _TOP_KEYS = (
     *_COUNTERS,
     "agreement_key",
     "founding",
+    "membership",
     "timing",
     "purposes",
     "members",
@@ -263,31 +329,3 @@ def _other_format(found: object) -> str:
             " new alliance with 'alliance init', or use the version that wrote it"
         )
     return f"{text}: use the version of alliance that wrote it"
-
-
-def _none_yet(table: Mapping[str, Any], counter: str) -> int:
-    found: int = value(table, counter, int, FILE)
-    if found != 0:
-        raise ConfigError(f"{FILE}: this version supports {counter} = 0 only, not {found}")
-    return found
-
-
-def _purpose_keys(table: Mapping[str, Any]) -> tuple[tuple[str, AgreementKey], ...]:
-    where = f"{FILE}, purposes"
-    found: dict[str, AgreementKey] = {}
-    for entry in tables(table, "purposes", FILE):
-        only(entry, ("name", "key"), where)
-        name = read_name(entry, where)
-        if name == AGREEMENT:
-            raise ConfigError(f"{where}: '{AGREEMENT}' is no further purpose")
-        if name in found or len(found) == PURPOSES_MAX:
-            raise ConfigError(f"{where}: '{name}' is there twice, or there are more than {PURPOSES_MAX}")
-        found[name] = _agreement_key(value(entry, "key", str, where), f"the key for '{name}'")
-    return tuple(found.items())
-
-
-def _agreement_key(text: str, what: str = "'agreement_key'") -> AgreementKey:
-    try:
-        return read_agreement_key(base64.b64decode(text, validate=True))
-    except (binascii.Error, InvalidAgreementKey) as error:
-        raise ConfigError(f"{FILE}: {what} is no threshold public key: {error}") from None

@@ -17,6 +17,8 @@ from alliance.config.fields import only, value
 from alliance.config.identity import check, read_certificate
 from alliance.config.receiver import Receiver
 from alliance.errors import ConfigError
+from consensus.control.encoding import MalformedControl
+from consensus.control.rows import FOREVER, NO_LIMITS, ClientLimits
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ADDRESS = re.compile(r"[A-Za-z0-9._:\[\]%-]{1,255}:[0-9]{1,5}")
@@ -26,6 +28,13 @@ APPLICATION_PLACES = 64
 """An application's port lies so many APPLICATION_PORTs at most above its member's: its name says how many."""
 
 _PARTY_KEYS = ("name", "identity", "certificate")
+_CLIENT_NUMBERS = {
+    "waiting": NO_LIMITS.waiting,
+    "waiting_bytes": NO_LIMITS.waiting_bytes,
+    "from_slot": 0,
+    "until_slot": FOREVER,
+}
+"""Each with what holds where it is not said."""
 _MEMBER_KEYS = (*_PARTY_KEYS, "organisation", "address", "applications", *receivers.FIELDS)
 
 
@@ -93,9 +102,16 @@ class Member(Party):
 
 @dataclass(frozen=True, slots=True)
 class Client(Party):
-    """``organisation`` answers for it: its operator alone removes it, or gives it another key."""
+    """``organisation`` answers for it: its operator alone removes it, or gives it another key.
+
+    ``limits`` are its own beside those of every client. It is admitted in the slots ``from_slot`` to
+    ``until_slot`` - 1.
+    """
 
     organisation: str
+    limits: ClientLimits = NO_LIMITS
+    from_slot: int = 0
+    until_slot: int = FOREVER
 
 
 def party_lines(party: Party) -> list[str]:
@@ -130,8 +146,26 @@ def read_member(table: Mapping[str, Any], where: str) -> Member:
 
 def read_client(table: Mapping[str, Any], where: str) -> Client:
     """Raises ConfigError."""
-    only(table, (*_PARTY_KEYS, "organisation"), where)
-    return Client(*read_party(table, where), read_name(table, where, "organisation"))
+    only(table, (*_PARTY_KEYS, "organisation", *_CLIENT_NUMBERS), where)
+    party = *read_party(table, where), read_name(table, where, "organisation")
+    waiting, waiting_bytes, from_slot, until_slot = (
+        value(table, key, int, where) if key in table else default for key, default in _CLIENT_NUMBERS.items()
+    )
+    try:
+        client = Client(*party, ClientLimits(waiting, waiting_bytes), from_slot, until_slot)
+    except MalformedControl as error:
+        raise ConfigError(f"{where}: {error}") from None
+    if not 0 <= from_slot <= until_slot <= FOREVER:
+        raise ConfigError(f"{where}: '{client.name}' has a 'from_slot' behind its 'until_slot'")
+    return client
+
+
+def client_lines(client: Client) -> list[str]:
+    """In TOML, without the name."""
+    values = client.limits.waiting, client.limits.waiting_bytes, client.from_slot, client.until_slot
+    numbers = zip(_CLIENT_NUMBERS.items(), values, strict=True)
+    own = [f"{key} = {number}" for (key, default), number in numbers if number != default]
+    return [f'organisation = "{client.organisation}"', *own, *party_lines(client)]
 
 
 def read_name(table: Mapping[str, Any], where: str, key: str = "name") -> str:

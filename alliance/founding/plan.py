@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alliance.config.file import ATTESTATION, PURPOSES_MAX
+from alliance.config.file import ATTESTATION
 from alliance.config.founding import AGREEMENT
 from alliance.config.parties import ADDRESS, NAME
+from alliance.config.public_keys import PURPOSES_MAX
 from alliance.errors import ConfigError
 from quorum import QuorumSystem, UnsatisfiableSizes, default_profile
 

@@ -149,11 +149,11 @@ def test_what_this_version_cannot_do_is_refused_by_name(text: str) -> None:
         ("engine", '"poe"'),
         ("votes", '"mac"'),
         ("weight", "2"),
-        ("epoch", "1"),
-        ("revision", "1"),
-        ("dealing", "-1"),
     ):
         refuse(swap(text, line(text, key), f"{key} = {value}"), f"this version supports {key} = ")
+    for key in ("epoch", "revision", "dealing"):
+        refuse(swap(text, line(text, key), f"{key} = 1"), r"the table \[membership\] is missing")
+        refuse(swap(text, line(text, key), f"{key} = -1"), f"'{key}' counts from 0 to")
 
 
 def test_the_members_and_keys_are_those_of_the_founding(farm: Farm, text: str) -> None:
