@@ -40,7 +40,7 @@ class Control(Protocol):
 
     @property
     def suspected(self) -> tuple[int, ...]:
-        """The numbers of the members that are not to lead in the next epoch: nobody waits for them any more."""
+        """The numbers of members that are not to lead in the next epoch: nobody waits for them any more."""
         ...
 
     def admits(self, client_id: bytes, slot: int) -> bool:

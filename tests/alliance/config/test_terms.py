@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+
 import shoup_rsa
 from alliance.config.control import at, founded
 from alliance.config.file import AllianceConfig
@@ -34,7 +35,7 @@ def handed_on(key: AgreementKey, system: QuorumSystem, threshold: int, dealing: 
 
 @pytest.fixture(scope="module")
 def state(farm: Farm) -> ControlState:
-    """Epoch 2, revision 3: a seventh member, another one in place of the third, other clients and operators."""
+    """Epoch 2, revision 3: a seventh member, another third one, other clients and operators."""
     begun = founded(farm.config)
     old = begun.directory
     third, seventh = newcomer("third").party, newcomer("seventh").party
