@@ -88,8 +88,8 @@ explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SL
 twins: $(SETUP_DEV) ## one identity, two engines: make twins SCENARIOS=10000 (0: all 3,538,944) FIRST=0 LEAN=1
 	@$(BIN)/python -m tests.campaigns.explorer.run_twins --scenarios $(or $(SCENARIOS),10000) --first $(or $(FIRST),0) $(if $(LEAN),--lean)
 
-bugs: $(SETUP_DEV) ## plant small bugs, one at a time; each must be found: make bugs ONLY=journal WRITE=1
-	@$(BIN)/python -m tests.campaigns.planted.run --workers $(SEARCHERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WRITE),--write)
+bugs: $(SETUP_DEV) ## plant small bugs, one at a time; each must be found: make bugs ONLY=journal WRITE=1 WAITING=1
+	@$(BIN)/python -m tests.campaigns.planted.run --workers $(SEARCHERS) $(if $(ONLY),--only '$(ONLY)') $(if $(WAITING),--waiting) $(if $(WRITE),--write)
 	@echo "bugs: ok"
 
 fuzz: $(SETUP_DEV) ## nearly valid bytes into every decoder: make fuzz SECONDS=120 SEED=0 (GUIDED=1: by coverage)

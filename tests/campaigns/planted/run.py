@@ -50,6 +50,12 @@ def headline(rows: list[str], planted: int) -> str:
     )
 
 
+def waiting(document: str) -> list[Bug]:
+    """Those that have no row yet."""
+    searched = {line.strip("| ").partition(" | ")[0] for line in document.splitlines() if line[:1] == "|"}
+    return [bug for name, bug in PLANTED.items() if name not in searched]
+
+
 def written(document: str, new: dict[str, str]) -> str:
     """The document with these rows by bug; those of the others stay. The headline stands before the table."""
     lines = document.splitlines()
@@ -85,6 +91,12 @@ def _search(bugs: list[Bug], workers: ThreadPoolExecutor) -> dict[str, Result]:
     return {bug.name: results[bug.name] for bug in bugs}
 
 
+def _named(only: str) -> list[Bug]:
+    return [bug for bug in PLANTED.values() if only == bug.part] or [
+        bug for bug in PLANTED.values() if only in bug.name
+    ]
+
+
 def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
@@ -99,16 +111,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--write", action="store_true", help="put the rows into docs/development/planted_bugs.md"
     )
+    parser.add_argument("--waiting", action="store_true", help="the bugs that have no row there yet")
     options = parser.parse_args(arguments)
-    bugs = [bug for bug in PLANTED.values() if options.only == bug.part] or [
-        bug for bug in PLANTED.values() if options.only in bug.name
-    ]
+    bugs = waiting(DOCUMENT.read_text("utf-8")) if options.waiting else _named(options.only)
     if not bugs:
-        parser.error("no bug is of this part or has this in its name")
+        parser.error("no bug waits" if options.waiting else "no bug is of this part or has this in its name")
     with ThreadPoolExecutor(options.workers) as workers:
         results = _search(bugs, workers)
         complaints = [f"{bug.name}: {w}" for bug in bugs if (w := wrong(bug, results[bug.name]))]
-        if not options.only:
+        if not options.only and not options.waiting:
             complaints += _controls(workers)
     rows = {bug.name: row(bug, results[bug.name]) for bug in bugs}
     sys.stdout.write("\n".join([*HEAD, *rows.values(), "", headline(list(rows.values()), len(rows))]) + "\n")

@@ -9,7 +9,7 @@ from tests.campaigns.planted import finder
 from tests.campaigns.planted.bugs import ALL, PLANTED, planted
 from tests.campaigns.planted.finder import FINDERS, SEARCHES, Result, search, search_apart
 from tests.campaigns.planted.planting import Bug, NotPlanted, at, in_place
-from tests.campaigns.planted.run import DOCUMENT, HEAD, headline, row, written, wrong
+from tests.campaigns.planted.run import DOCUMENT, HEAD, headline, row, waiting, written, wrong
 from tests.docs.documents import table
 from verifiable_log.merkle import slot_leaf
 
@@ -114,6 +114,12 @@ def test_rows_take_the_place_of_the_old_ones() -> None:
     told = headline([new, harmless], 2)
     assert told.startswith("1 of 2 planted bugs are found; the median takes 1.0 s")
     assert told.endswith("s.")
+
+
+def test_bugs_without_a_row_wait() -> None:
+    first, *others = PLANTED.values()
+    document = "\n".join(["# Title", "", *HEAD, row(first, Result("", "x::y", 3.0)), ""])
+    assert waiting(document) == others
 
 
 def test_what_is_wrong_is_said() -> None:
