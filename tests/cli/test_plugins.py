@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ class Short(Run):
         self.receipts.append(await first.propose(b"brought from outside"))
 
 """
+# The command line, but what it founds is founded at once.
+CHEAPLY = """
+from alliance.cli import main
+from tests.worlds.founding import cheaply
+with cheaply():
+    main()
+"""
 ENTRIES = """
 [alliance.commands]
 greet = brought_module:app
@@ -59,9 +67,11 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def alliance(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def alliance(
+    site: Path, *arguments: str, program: Sequence[str] = ("-m", "alliance")
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "alliance", *arguments],
+        [sys.executable, *program, *arguments],
         env=environment() | {"PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
         capture_output=True,
         text=True,
@@ -97,7 +107,7 @@ def test_own_commands_do_not_look_for_others(inside: Run, monkeypatch: pytest.Mo
 
 
 def test_a_demo_of_another_package_runs_on_an_alliance_made_for_it(site: Path) -> None:
-    done = alliance(site, "demo", "short", "-o", "json")
+    done = alliance(site, "demo", "short", "-o", "json", program=("-c", CHEAPLY))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["openssl"] is True
 
