@@ -40,9 +40,8 @@ from consensus.limits import CLIENT_IDS_MAX, EDITS_MAX, OPEN_CHANGES_MAX, WINDOW
 from quorum import PROFILES, UnsatisfiableSizes
 from quorum.system import MEMBER_COUNT_MAX
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX
+from verifiable_log.ordering_state import CONTROL_ITEM
 
-CONTROL_ITEM = 0x02
-"""The first byte of each item: a state has items of other kinds, too."""
 _PIECE = STATE_ITEM_BYTES_MAX - 5
 _NEVER = 2**64 - 1
 State = TypeVar("State", bound=Record)

@@ -7,9 +7,9 @@ import pytest
 from consensus.control import ControlState
 from consensus.control.edits import SetAddress
 from consensus.control.encoding import MalformedControl
-from consensus.control.items import CONTROL_ITEM
 from tests.consensus.alliance import Log, add_client, found
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX
+from verifiable_log.ordering_state import CONTROL_ITEM
 
 
 def test_the_items_come_back_as_the_state() -> None:

@@ -12,9 +12,9 @@ def _bug(name: str, where: str, *exchanges: str) -> Bug:
 CONTROL = [
     _bug(
         "own row edits another row",
-        "edits:SetAddress.apply",
-        "row.organisation != editing.organisation",
-        "row.organisation not in editing.draft.operators",
+        "edits:Editing.own_member",
+        "row.organisation != self.organisation",
+        "row.organisation not in self.draft.operators",
     ),
     _bug(
         "an operator removes another organisation's client",
