@@ -33,7 +33,7 @@ def verify_evidence(
         typer.Option(
             "--alliance",
             metavar="DIR",
-            help="A folder with the alliance's alliance.toml.",
+            help="A folder with the alliance's alliance.toml, and 'epochs' for past members.",
             show_default=False,
         ),
     ],
@@ -47,11 +47,15 @@ def verify_evidence(
     from alliance.config import file as config
     from alliance.evidence.portable import EVIDENCE_BYTES_MAX, PortableEvidence
     from alliance.evidence.verdict import verify
+    from alliance.storage import epochs
 
     known = config.load(alliance)
     data = read_file(file, "a file of a member's folder 'evidence'", EVIDENCE_BYTES_MAX)
     try:
-        verdict = verify(known, PortableEvidence.from_json(data))
+        evidence = PortableEvidence.from_json(data)
+        if evidence.context.alliance_id == known.alliance_id:
+            known = epochs.of_epoch(alliance, known, evidence.context.epoch)
+        verdict = verify(known, evidence)
     except InvalidEvidence as error:
         raise InvalidEvidence(f"{file} proves nothing: {error}") from None
     if output is Format.JSON:

@@ -285,11 +285,7 @@ def load(folder: Path) -> AllianceConfig:
     """The alliance that a folder describes. Raises ConfigError."""
     path = folder / FILE
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(FILE_BYTES_MAX + 1)
-        if len(text) > FILE_BYTES_MAX:
-            raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no alliance file")
-        return AllianceConfig.from_toml(text)
+        return read(path)
     except FileNotFoundError:
         if any(folder.glob("*.request")):
             raise ConfigError(
@@ -302,8 +298,20 @@ def load(folder: Path) -> AllianceConfig:
         ) from None
     except NotADirectoryError:
         raise ConfigError(f"{folder} is not a folder") from None
+
+
+def read(path: Path) -> AllianceConfig:
+    """An alliance file. Raises ConfigError; FileNotFoundError and NotADirectoryError are the caller's."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(FILE_BYTES_MAX + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
+    if len(text) > FILE_BYTES_MAX:
+        raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no alliance file")
+    return AllianceConfig.from_toml(text)
 
 
 _COUNTERS = ("epoch", "revision", "dealing")

@@ -53,7 +53,10 @@ class Conviction:
 
 
 def verify(config: AllianceConfig, evidence: PortableEvidence) -> Conviction:
-    """Convicts, or raises InvalidEvidence. ``config`` must come from somebody whom the judge trusts."""
+    """Convicts, or raises InvalidEvidence. ``config`` must come from somebody whom the judge trusts.
+
+    It is that of the epoch of the evidence (``alliance.storage.epochs``): members change.
+    """
     if evidence.context != config.context:
         raise InvalidEvidence(
             f"it is of another alliance or epoch than '{config.name}': name the folder of the alliance whose"
@@ -191,7 +194,7 @@ def _wrong_new_view(
         raise InvalidEvidence("the Reports and the vector are not those of the NewView")
     members = [member for member, _ in reports]
     try:
-        implied = vector_of(config.system, reports, 0)
+        implied = vector_of(config.system, reports, config.start)
     except InvalidSelection:
         implied = None
     distinct = all(one < other for one, other in pairwise(members))

@@ -206,7 +206,7 @@ class Gate:
     def _verify_evidence(self, report: Report) -> Iterator[None]:
         """Of profile lean: each entry was given by its view's NewView, or proposed by its leader."""
         try:
-            signed = list(signed_entries(self._config.system, report, 0))
+            signed = list(signed_entries(self._config.system, report, self._config.start))
         except MissingEvidence as error:
             raise _Unverified(Cause.EVIDENCE, str(error)) from None
         for opening in report.openings:

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
-from alliance.errors import JournalError, PortTaken
+from alliance.errors import ConfigError, JournalError, PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
@@ -39,6 +39,7 @@ from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
 from alliance.server.status import StatusSource, Watched
 from alliance.server.world import ServerWorld
+from alliance.storage import epochs
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
@@ -83,7 +84,7 @@ class Server:
         self._folder = folder
         self._directory = Directory(config)
         self._journal = Journal(folder / JOURNAL, config.alliance_id, config.members[me].name)
-        _require_one_epoch(config, self._journal)
+        _enter_epoch(folder, config, self._journal)
         replayed = self._journal.replay()
         self._history = History(self._journal, replayed.log, replayed.certificate)
         try:
@@ -256,9 +257,18 @@ class Server:
             self._inbox.post(EndorsementMade(statement, signature, proven))
 
 
-def _require_one_epoch(config: AllianceConfig, journal: Journal) -> None:
-    """The journal alone says which epoch a member is in. Raises JournalError if the file is of another."""
-    if config.epoch == journal.epoch:
+def _enter_epoch(folder: Path, config: AllianceConfig, journal: Journal) -> None:
+    """Keeps who takes part in this epoch. The journal alone says which epoch a member is in.
+
+    Raises JournalError if alliance.toml is of another, and ConfigError when nothing can be kept.
+    """
+    begun = journal.membership
+    if (config.epoch, config.start) == (journal.epoch, begun.start if begun is not None else 0):
+        try:
+            epochs.keep(folder, config, begun)
+        except OSError as error:
+            journal.close()
+            raise ConfigError(f"{folder / epochs.FOLDER} cannot be written: {error.strerror}") from None
         return
     journal.close()
     raise JournalError(

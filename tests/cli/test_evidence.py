@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,16 @@ def test_status_tells_how_much_evidence_a_member_keeps(inside: Run, home: Cluste
         "m", "a", True, blamed=("member-2", "member-3"), evidence={"member-3": 2, "client-1": 1}
     )
     assert _accused(member) == "member-2, member-3 (evidence: 2), client-1 (evidence: 1)"
+
+
+def test_evidence_of_a_later_epoch_needs_its_members(
+    inside: Run, founded: Cluster, key: Ed25519PrivateKey, tmp_path: Path
+) -> None:
+    context = replace(founded.config.context, epoch=4)
+    statements = [VoteStatement(4, 9, root * 32).encode(context) for root in (b"a", b"b")]
+    words = tuple(SignedBytes(statement, key.sign(statement)) for statement in statements)
+    path = tmp_path / "e.json"
+    path.write_text(PortableEvidence(context, TWO_STATEMENTS, "member-3", words).to_json())
+    result = inside("verify-evidence", "--alliance", founded.folder, path)
+    assert result.code == 2
+    assert "4.toml does not exist" in result.err

@@ -85,6 +85,7 @@ def config(system: QuorumSystem, client: str = "client-0") -> Any:
         name="simulated",
         context=CONTEXT,
         system=system,
+        start=0,
         members=[_party(f"member-{me}") for me in range(system.member_count)],
         clients=[_party(f"client-{number}", number.to_bytes(32, "big"))],
     )

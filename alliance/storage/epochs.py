@@ -1,0 +1,80 @@
+"""The past epochs of an alliance, in a folder ``epochs`` beside alliance.toml: who took part in each.
+
+    epochs/N.toml           alliance.toml as it was when the epoch began
+    epochs/N.certificate    from epoch 1 on: the members' of the epoch before, on who takes part
+
+What members signed with their own keys is judged with the members of its own epoch: evidence, votes beside
+receipts. An epoch is kept when it begins, and never changed. Nothing here is secret, and each file proves
+itself: [founding] gives the alliance_id, and the alliance's public key, which stays, checks the certificates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alliance.config import file as config_file
+from alliance.config.file import AllianceConfig
+from alliance.errors import ConfigError
+from alliance.keys.files import sync, write_whole
+from alliance.storage.journal_epochs import EpochMembership
+from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate
+
+FOLDER = "epochs"
+CERTIFICATE_BYTES_MAX = 64 * 1024
+
+
+def keep(folder: Path, config: AllianceConfig, membership: EpochMembership | None) -> None:
+    """This epoch, durable when it returns, as it began: not a later revision, nor if it is kept already.
+
+    ``membership`` is that of the journal. Raises OSError.
+    """
+    home = folder / FOLDER
+    if config.revision or (home / _toml(config.epoch)).exists():
+        return
+    home.mkdir(mode=0o700, exist_ok=True)
+    sync(folder)
+    if membership is not None:
+        write_whole(home / _certificate(config.epoch), membership.certificate.encode())
+    write_whole(home / _toml(config.epoch), config.to_toml().encode())
+
+
+def of_epoch(folder: Path, present: AllianceConfig, epoch: int) -> AllianceConfig:
+    """Who took part in an epoch: ``present``, or what the folder has kept. Raises ConfigError."""
+    if epoch == present.epoch:
+        return present
+    home = folder / FOLDER
+    path = home / _toml(epoch)
+    if not path.exists():
+        raise ConfigError(
+            f"{path} does not exist, and {folder / config_file.FILE} is of epoch {present.epoch}: a member"
+            f" that took part in epoch {epoch} keeps who did, in its folder '{FOLDER}'"
+        )
+    found = config_file.read(path)
+    if (found.alliance_id, *found.membership) != (present.alliance_id, epoch, 0):
+        raise ConfigError(f"{path} is not of the beginning of epoch {epoch} of this alliance")
+    if epoch:
+        _require_certified(home / _certificate(epoch), found, present)
+    return found
+
+
+def _require_certified(path: Path, config: AllianceConfig, present: AllianceConfig) -> None:
+    """Raises ConfigError unless the members of the epoch before have certified it, under the present key."""
+    try:
+        with path.open("rb") as file:
+            certificate = QuorumCertificate.decode(file.read(CERTIFICATE_BYTES_MAX))
+        membership = EpochMembership(config.canonical, certificate)
+        certificate.verify(present.scheme.in_epoch(certificate.epoch))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (InvalidStatement, InvalidCertificate, ValueError) as error:
+        raise ConfigError(f"{path} does not prove who took part in epoch {config.epoch}: {error}") from None
+    if membership.epoch != config.epoch:
+        raise ConfigError(f"{path} is the certificate of epoch {membership.epoch}")
+
+
+def _toml(epoch: int) -> str:
+    return f"{epoch}.toml"
+
+
+def _certificate(epoch: int) -> str:
+    return f"{epoch}.certificate"
