@@ -319,8 +319,12 @@ class Submitter:
         return self._choice.served(member, certificate.view, took)
 
     def _follow_leader(self, certificate: DecisionCertificate) -> None:
-        """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
-        self._choice.follow(certificate.view)
+        """Certificates tell the view: the next stream goes to its leader, one hop nearer.
+
+        Of another epoch they tell nothing: it has a leader, and perhaps members, of its own.
+        """
+        if certificate.epoch == self._config.epoch:
+            self._choice.follow(certificate.view)
         self._proven.note(certificate.slot)
 
     def _refused(self, member: int, pending: Pending, refusal: pb.Refusal) -> None:

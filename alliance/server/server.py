@@ -263,7 +263,9 @@ def _enter_epoch(folder: Path, config: AllianceConfig, journal: Journal) -> None
     Raises JournalError if alliance.toml is of another, and ConfigError when nothing can be kept.
     """
     begun = journal.membership
-    if (config.epoch, config.start) == (journal.epoch, begun.start if begun is not None else 0):
+    same = (config.epoch, config.start) == (journal.epoch, begun.start if begun is not None else 0)
+    # A later revision has a digest of its own, which the journal does not know.
+    if same and (begun is None or config.revision or config.canonical == begun.config):
         try:
             epochs.keep(folder, config, begun)
         except OSError as error:
@@ -273,7 +275,8 @@ def _enter_epoch(folder: Path, config: AllianceConfig, journal: Journal) -> None
     journal.close()
     raise JournalError(
         f"{config_file.FILE} is of epoch {config.epoch}, and {journal.path} says that this member is in epoch"
-        f" {journal.epoch}: put the {config_file.FILE} of that epoch into its folder; any member has it"
+        f" {journal.epoch}, or who takes part in it is not as its members have certified: put the"
+        f" {config_file.FILE} of that epoch into its folder; any member has it"
     )
 
 

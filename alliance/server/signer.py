@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from alliance.errors import AllianceError, KeyFileError, SignerError, require_passphrase
+from alliance.errors import AllianceError, ConfigError, KeyFileError, SignerError, require_passphrase
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -162,6 +162,7 @@ class Signer:
                     str(folder),
                     str(theirs.fileno()),
                     self._purpose or "",
+                    str(self._context.epoch),
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -261,7 +262,7 @@ def main(arguments: list[str]) -> int:
     # service manager sends SIGTERM to both: if the signer went first, the server could not hand over.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    folder, purpose = Path(arguments[0]), arguments[2] or None
+    folder, purpose, epoch = Path(arguments[0]), arguments[2] or None, int(arguments[3])
     if purpose not in (None, config.ATTESTATION):
         return 1
     with socket.socket(fileno=int(arguments[1])) as channel:
@@ -270,6 +271,8 @@ def main(arguments: list[str]) -> int:
             return 1
         try:
             alliance = config.load(folder)
+            if alliance.epoch != epoch:
+                raise ConfigError(f"{config.FILE} is of epoch {alliance.epoch}, its server in epoch {epoch}")
             member, _ = keys.member_party(alliance, folder)
             endorser = load_endorser(folder, alliance, member, passphrase, purpose)
         except AllianceError as error:

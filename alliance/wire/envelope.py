@@ -20,13 +20,20 @@ class Mismatch(Exception):
 
 
 def require_match(frame: pb.Envelope | pb.Handshake, epoch: int) -> None:
-    """Raises Mismatch unless the frame is of this engine and of ``epoch``."""
-    if frame.engine != pb.FAB_PAXOS or frame.epoch != epoch:
+    """Raises Mismatch unless the frame is of this engine and of ``epoch``.
+
+    Members of one alliance may be in two epochs for a while: who is behind cannot judge what the other says.
+    """
+    if frame.engine != pb.FAB_PAXOS:
         known = pb.Engine.DESCRIPTOR.values_by_number.get(frame.engine)
         theirs = known.name.lower() if known is not None else f"engine {frame.engine}"
+        raise Mismatch(f"it speaks {theirs}, this member fab_paxos: do both run the same version?")
+    if frame.epoch < epoch:
+        raise Mismatch(f"it is in epoch {frame.epoch}, which is over: this member is in epoch {epoch}")
+    if frame.epoch > epoch:
         raise Mismatch(
-            f"it speaks {theirs} in epoch {frame.epoch}, this member fab_paxos in epoch {epoch}: do both run"
-            " the same version with the same alliance.toml?"
+            f"it is in epoch {frame.epoch}, this member still in epoch {epoch}: either has an alliance.toml"
+            " that the others have not"
         )
 
 

@@ -20,7 +20,9 @@ from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerErr
 from alliance.server import world as module
 from alliance.server.peers import MESSAGE_BYTES
 from alliance.server.server import JOURNAL, Server
+from alliance.storage import epochs
 from alliance.storage.journal import Journal
+from alliance.storage.journal_epochs import EpochRecord
 from alliance.wire import peer_messages
 from fab_paxos.effects import Blame, EntryRecord, Offence, ProvenRecord, Timer, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, TimerFired
@@ -29,7 +31,9 @@ from quorum import AcceptedStatement, Endorsement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Chain, Farm
 from tests.alliance.network import at
+from tests.alliance.storage.test_epochs import changed
 from tests.alliance.storage.test_journal_epochs import END, entering_record
+from verifiable_log.ordering_state import Checkpoint
 
 
 @pytest.fixture
@@ -212,8 +216,50 @@ def test_an_alliance_toml_of_another_epoch_than_the_journal_is_refused(
     journal.append([entering_record(long_chain)])
     journal.close()
     for _ in range(2):
-        with pytest.raises(JournalError, match=r"is of epoch 0, and .* that this member is in epoch 1: put"):
+        with pytest.raises(JournalError, match=r"is of epoch 0, and .* that this member is in epoch 1, or"):
             Server.open(home, PASSPHRASE)
+
+
+def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Chain, run: Run) -> None:
+    """With the members, the context and the start of that epoch, and the shares that it began with."""
+    snapshot, before = long_chain.snapshot(END), farm.config
+    config, membership = changed(farm, 1, snapshot)
+    journal = Journal(home / JOURNAL, before.alliance_id, before.members[0].name)
+    journal.append(
+        [*map(EntryRecord, long_chain.entries[:END]), ProvenRecord(END, long_chain.certificate(END))]
+    )
+    checkpoint = Checkpoint(snapshot, membership.certificate)
+    journal.append([EpochRecord(membership, checkpoint, long_chain.certificate(END))])
+    journal.close()
+    first, *others = config.members
+    elsewhere = replace(config, members=(replace(first, address="127.0.0.1:1"), *others))
+    (home / "alliance.toml").write_text(elsewhere.to_toml())
+    with pytest.raises(JournalError, match="not as its members have certified"):
+        Server.open(home, PASSPHRASE)
+    (home / "alliance.toml").write_text(config.to_toml())
+    statement = AcceptedStatement(0, END + 1, long_chain.root(END + 1))
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            assert server._engine.status.certified == server._history.certified_slot == END
+            await server._signer.start(home, PASSPHRASE)
+            server._signer.endorse(statement, proven=False)
+            async with asyncio.TaskGroup() as tasks:
+                signing = tasks.create_task(server._signer.run())
+                while not posted(server):  # noqa: ASYNC110 - the inbox, which has no such event
+                    await asyncio.sleep(0.01)
+                signing.cancel()
+            (made,) = posted(server)
+            shares = [Endorsement(statement, 0, made.signature)]
+            shares += [farm.endorse(member, statement, config.context) for member in range(1, 5)]
+            server._world.combine(shares)
+            combined = posted(server)[-1]
+            assert isinstance(combined, Combined)
+            assert combined.certificate.epoch == 1
+            combined.certificate.verify(config.scheme)
+        assert {path.name for path in (home / epochs.FOLDER).iterdir()} == {"1.toml", "1.certificate"}
+
+    run(scenario())
 
 
 def test_a_port_in_use_is_said_plainly(home: Path, run: Run) -> None:

@@ -369,6 +369,20 @@ def test_the_process_ends_with_its_channel(farm: Farm, run: Run) -> None:
     run(scenario())
 
 
+def test_a_signer_of_another_epoch_than_its_server_does_not_start(farm: Farm, run: Run) -> None:
+    """It would refuse all that it is asked to sign."""
+
+    async def scenario() -> None:
+        signer = Signer(replace(farm.config.context, epoch=3), Answers())
+        try:
+            with pytest.raises(KeyFileError, match=r"alliance\.toml is of epoch 0, its server in epoch 3"):
+                await signer.start(farm.member_home(ME), PASSPHRASE)
+        finally:
+            signer.close()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("passphrase", [b"wrong", b""])
 def test_a_wrong_passphrase_is_said_plainly(farm: Farm, run: Run, passphrase: bytes) -> None:
     async def scenario() -> None:

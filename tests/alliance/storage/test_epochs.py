@@ -19,12 +19,18 @@ from consensus.control.directory import config_digest
 from quorum import MembershipStatement, VoteStatement
 from tests.alliance.farm import Farm
 from tests.alliance.newcomers import newcomer
+from verifiable_log.ordering_state import Snapshot
 
 LATER = newcomer("later")
 
 
-def changed(farm: Farm, epoch: int) -> tuple[AllianceConfig, EpochMembership]:
-    """Epoch 1 and those after it have another second member; each is certified by the one before."""
+def changed(farm: Farm, epoch: int, end: Snapshot | None = None) -> tuple[AllianceConfig, EpochMembership]:
+    """Epoch 1 and those after it have another second member; each is certified by the one before.
+
+    The log and state at whose end it begins are some, or those of ``end``.
+    """
+    start = 100 * epoch if end is None else end.slot
+    parts = (b"r" * 32, b"s" * 32) if end is None else (end.frontier.root, end.statement.state_digest)
     begun, party = founded(farm.config), LATER.party
     second = replace(
         farm.config.members[1], name=party.name, identity=party.identity, certificate=party.certificate
@@ -35,11 +41,11 @@ def changed(farm: Farm, epoch: int) -> tuple[AllianceConfig, EpochMembership]:
         begun,
         directory=replace(begun.directory, members=members),
         epoch=epoch,
-        start=100 * epoch,
-        slot=100 * epoch,
+        start=start,
+        slot=start,
     )
     config = at(farm.config, state)
-    says = MembershipStatement(epoch, 0, 100 * epoch, b"r" * 32, b"s" * 32, config_digest(config.canonical))
+    says = MembershipStatement(epoch, 0, start, *parts, config_digest(config.canonical))
     before = replace(farm.config.context, epoch=epoch - 1)
     return config, EpochMembership(config.canonical, farm.certify(says, before))
 
