@@ -288,7 +288,7 @@ STARTS = [
     ),
     _start(
         "a greeting is not made durable",
-        at(f"{_I}._take", "self._journal.keep(_key(peer), came.pack())", "pass"),
+        at(f"{_I}._take", "self._journal.keep(self._greeting_of(peer), came.pack())", "pass"),
     ),
     _start(
         "a member votes before enough peers know of its start",
