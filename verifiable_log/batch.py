@@ -13,7 +13,7 @@ from verifiable_log.submission import InvalidSubmission, Submission
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The submissions of one slot; the empty batch is the NOOP that fills gaps.
+    """The submissions of one slot; the empty batch without a stamp is the NOOP that fills gaps.
 
     ``time_ms`` is the leader's stamp, in milliseconds since 1970. The agreed time of a slot is the highest
     stamp up to it, so it never goes back, and a NOOP, whose stamp is 0, leaves it as it was.

@@ -1,4 +1,4 @@
-"""An engine that starts behind the end of an epoch: docs/concepts/protocol.md, section 14."""
+"""An engine that starts behind the end of an epoch: docs/concepts/protocol.md, section 13.1."""
 
 from __future__ import annotations
 
