@@ -212,7 +212,9 @@ def _checked(answer: object) -> bytes:
 def state_digest(application: str, slot: int, snapshot: bytes) -> bytes:
     """SHA-256 of ``0x05 | length u8 | application | slot u64 | snapshot``: what executors compare."""
     name = application.encode()
-    return sha256(b"\x05" + bytes([len(name)]) + name + slot.to_bytes(8, "big") + snapshot).digest()
+    digest = sha256(b"\x05" + bytes([len(name)]) + name + slot.to_bytes(8, "big"))
+    digest.update(snapshot)  # apart: a large one is not copied, and hashed while other threads run
+    return digest.digest()
 
 
 def compare_digests(mine: bytes, others: dict[int, bytes], one_correct: int) -> tuple[bool, list[int]]:
