@@ -84,7 +84,7 @@ def abort(state: State, command: Abort) -> State:
         if command.signer in active.aborts:
             raise Refused(f"'{command.signer}' has said so already")
         aborts = _with(state, active.aborts, command.signer)
-        ended = _counted(state, aborts) >= _approve(state)
+        ended = len(aborts) >= _approve(state)
         if ended:
             return replace(state, active=None, dealt_ms=state.time_ms)
         return replace(state, active=replace(active, aborts=aborts))
@@ -92,7 +92,7 @@ def abort(state: State, command: Abort) -> State:
     if command.signer in one.aborts:
         raise Refused(f"'{command.signer}' has said so already")
     aborts = _with(state, one.aborts, command.signer)
-    ended = command.signer == one.propose.signer or _counted(state, aborts) >= _approve(state)
+    ended = command.signer == one.propose.signer or len(aborts) >= _approve(state)
     changed = () if ended else (replace(one, aborts=aborts),)
     others = [(other,) if other is not one else changed for other in state.opened]
     return replace(state, opened=tuple(entry for part in others for entry in part))
@@ -104,7 +104,7 @@ def settle(state: State, verify: Verify) -> State:
     while again:
         again = False
         for one in state.opened:
-            if _counted(state, one.approvals) < _needed(state, one.change):
+            if len(one.approvals) < _needed(state, one.change):
                 continue
             approved = ApprovedChange(one.change_id, one.change, state.slot)
             begun = _begin(state, approved, verify)
@@ -225,11 +225,6 @@ def _needed(state: Record, change: Change) -> int:
 
 def _approve(state: Record) -> int:
     return approvals_needed(len(state.directory.operators), state.directory.policy.faulty)
-
-
-def _counted(state: Record, organisations: Iterable[str]) -> int:
-    """How many of them have an operator now."""
-    return len(state.accounts.keys() & set(organisations))
 
 
 def _with(state: Record, organisations: Iterable[str], one: str) -> tuple[str, ...]:

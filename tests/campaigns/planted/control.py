@@ -52,9 +52,9 @@ CONTROL = [
     ),
     _bug(
         "operators that went still count",
-        "operating:_counted",
-        "len(state.accounts.keys() & set(organisations))",
-        "len(set(organisations))",
+        "operating:_with",
+        "state.accounts.keys() & {*organisations, one}",
+        "{*organisations, one}",
     ),
     _bug(
         "the signature of a command is not checked",
