@@ -20,6 +20,8 @@ NAMES = (
     "journal's starts",
     "journal's checkpoint",
     "journal's membership",
+    "control command",
+    "control state",
     "request file",
     "dealing file",
     "ceremony file",

@@ -30,6 +30,7 @@ from fab_paxos.state_transfer import Transfer
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, settings
+from tests.campaigns.fuzz import control_targets as control
 from tests.campaigns.fuzz import founding_targets as founding
 from tests.campaigns.fuzz import journal_targets as stored
 from tests.campaigns.fuzz import signing_targets as signing
@@ -73,7 +74,7 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
     moving = [peer_messages.encode(exemplars.make(s)[k]) for s in every for k in ("offer", "state_part")]
     handshake = HandshakeTarget(farm, farm.folder)
     asked, dealing = founding.requests(), founding.DealingTarget(farm)
-    ceremony = founding.CeremonyTarget()
+    ceremony, commands = founding.CeremonyTarget(), control.CommandTarget()
     return [
         Target("envelope", _envelopes(messages), of_message(pb.Envelope), _envelope),
         Target("message", messages, of_message(pb.PeerMessage), _message),
@@ -91,6 +92,8 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
         Target("journal's starts", stored.starts(), of_bytes, stored.notes(Starts.unpack)),
         Target("journal's checkpoint", stored.checkpoints(chain), of_bytes, stored.CheckpointTarget(chain)),
         Target("journal's membership", stored.memberships(), of_bytes, stored.notes(EpochMembership.unpack)),
+        Target("control command", commands.corpus, of_bytes, commands),
+        Target("control state", control.states(), of_bytes, control.run_state),
         Target("request file", asked, of_bytes, founding.RequestTarget(asked)),
         Target("dealing file", dealing.corpus(), of_bytes, dealing),
         Target("ceremony file", ceremony.corpus(), of_bytes, ceremony),
