@@ -38,6 +38,18 @@ def test_a_removed_client_is_admitted_for_the_window_and_its_key_never_again() -
     assert "no key comes back" in log.edit("org-b", add_client("c-a", "org-b"))
 
 
+def test_the_row_of_each_removed_client_stays_for_its_own_window() -> None:
+    log = Log()
+    assert log.edit("org-a", RemoveClient(client_id("c-a"))) == ""
+    first = log.state.slot + 2 * WINDOW_SLOTS + 1
+    log.run(WINDOW_SLOTS // 2)
+    assert log.edit("org-b", RemoveClient(client_id("c-b"))) == ""
+    second = log.state.slot + 2 * WINDOW_SLOTS + 1
+    for slot, left in ((first - 1, {"c-a", "c-b"}), (first, {"c-b"}), (second - 1, {"c-b"}), (second, set())):
+        log.to(slot)
+        assert {name for name in ("c-a", "c-b") if client_id(name) in log.state.directory.clients} == left
+
+
 def test_a_client_rotates_its_key_without_a_gap() -> None:
     log = Log()
     rotation = (RemoveClient(client_id("c-a")), add_client("c-a", "org-a", key="other"))
