@@ -155,9 +155,17 @@ class Certifier:
         self.signing.settle(slot)
 
     def keep_for_later(self, certificate: QuorumCertificate) -> None:
-        """A verified certificate of another log than ours, most often a longer one; the furthest is kept."""
-        if self.beyond is None or _slot(certificate.statement) > _slot(self.beyond.statement):
+        """A verified certificate of another log than ours, most often a longer one; the furthest is kept.
+
+        One that came late, with the last part of a state, may lie below what is certified here: it is of no
+        use any more, and must not take the place of the newest one in a Report.
+        """
+        if _slot(certificate.statement) > max(self.certified, _slot_of(self.beyond)):
             self.beyond = certificate
+
+
+def _slot_of(certificate: QuorumCertificate | None) -> int:
+    return _slot(certificate.statement) if certificate is not None else 0
 
 
 def _slot(statement: JointStatement) -> int:

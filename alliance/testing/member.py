@@ -11,11 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Protocol
 
 from alliance.server.driver import Driver, World
 from alliance.server.signer import SigningGuard
+from alliance.storage.history import Pruned
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, RefusalReason, Refuse
 from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event
@@ -51,7 +53,10 @@ class Storage(Protocol):
     def certified(self, certificate: QuorumCertificate) -> None: ...
     def prune(self, slot: int) -> None: ...
     def snapshot_installed(self, checkpoint: Checkpoint) -> None: ...
-    def frame(self, first_slot: int) -> LogFrame: ...
+    def frame(self, first_slot: int) -> LogFrame:
+        """Raises Pruned."""
+        ...
+
     def offer(self, checkpoint: Checkpoint) -> Offer: ...
 
     def crash(self) -> None:
@@ -166,7 +171,8 @@ class SimulatedMember(ABC):
         self.disk.certified(certificate)
 
     def send_log_frame(self, to: int, first_slot: int) -> None:
-        self.send(to, self.disk.frame(first_slot))
+        with suppress(Pruned):  # within this turn, by a snapshot: it asks again, and is offered the state
+            self.send(to, self.disk.frame(first_slot))
 
     def offer_checkpoint(self, to: int, checkpoint: Checkpoint) -> None:
         self.send(to, self.disk.offer(checkpoint))

@@ -324,7 +324,7 @@ def test_a_proof_is_given_once_for_a_statement_and_only_for_our_own_word() -> No
 
 def test_a_late_proof_does_not_displace_our_newer_share() -> None:
     script, bench = Script(), Bench()
-    bench.hear(0, script.add(), script.add(), CertifyRequest(0, 2))
+    bench.hear(0, script.add(submission(9, 1)), script.add(submission(9, 2)), CertifyRequest(0, 2))
     bench.drain()
     bench.step(EndorsementMade(script.statement(2), b"newer", False))
     bench.step(EndorsementMade(script.statement(1), b"older", True))
@@ -362,16 +362,16 @@ def test_without_enough_shares_the_log_is_decided_and_never_certified() -> None:
 
 def test_a_signer_that_refuses_does_not_block_later_slots() -> None:
     script, bench = Script(), Bench()
-    bench.hear(0, script.add(), CertifyRequest(0, 1))
+    bench.hear(0, script.add(submission(9, 3)), CertifyRequest(0, 1))
     assert only(bench.drain(), Endorse) == [Endorse(script.statement(1))]
-    bench.hear(0, script.add(), CertifyRequest(0, 2))
+    bench.hear(0, script.add(submission(9, 4)), CertifyRequest(0, 2))
     bench.step(EndorsementRefused(script.statement(1)))
     assert only(bench.drain(), Endorse) == [Endorse(script.statement(2))]
 
 
 def test_lost_flags_and_shares_are_repeated_on_the_heartbeat() -> None:
     script, bench = Script(), Bench()
-    bench.hear(0, script.add(), CertifyRequest(0, 1))
+    bench.hear(0, script.add(submission(9, 5)), CertifyRequest(0, 1))
     bench.drain()
     bench.step(EndorsementMade(script.statement(1), b"share", False))
     assert len(said(bench.step(BEAT), Endorsed)) == 1
@@ -420,3 +420,19 @@ def asked(cluster: Cluster) -> list[list[Message]]:
         [said for sender, _, said in cluster.sent if sender == me and isinstance(said, ProveShare)]
         for me in range(6)
     ]
+
+
+def test_a_certificate_that_comes_late_is_not_the_furthest() -> None:
+    """The last part of a state may bring one that was passed meanwhile: a Report speaks of the newest."""
+    cluster = Cluster()
+    for seq in (1, 2):
+        cluster.submit(0, submission(1, seq))
+        cluster.run()
+        cluster.beat()
+        cluster.run()
+    older, newer = cluster.members[1].certificates[0], cluster.members[1].certificates[-1]
+    certifier = cluster.members[1].engine.rooms.certifier
+    assert certifier.newest == certifier.furthest == newer != older
+    certifier.keep_for_later(older)
+    assert certifier.beyond is None
+    assert certifier.furthest == newer

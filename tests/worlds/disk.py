@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alliance.storage.history import Pruned
 from fab_paxos import RestoredEntry, RestoredState
 from fab_paxos.control import Control, after
 from fab_paxos.effects import (
@@ -205,13 +206,15 @@ class Disk:
         return Offer(checkpoint.certificate, snapshot.frontier.peaks, snapshot.leaves, certificate, cover)
 
     def frame(self, first_slot: int, slots_max: int) -> LogFrame:
-        """What a Supply effect asks for: the slot must be certified here."""
+        """What a SendLogFrame effect asks for: the slot must be certified here. Raises Pruned."""
         certificate = self.certificate
         statement = certificate.statement if certificate is not None else None
         if certificate is None or not isinstance(statement, AcceptedStatement):
             raise AssertionError("asked to supply what is not certified")
         certified = statement.slot
         require(1 <= first_slot <= certified, f"asked to supply slot {first_slot}, certified are {certified}")
+        if first_slot <= self.base.size:
+            raise Pruned(f"slot {first_slot} is no longer kept")
         log = self._log(certified)
         last = min(certified, first_slot + slots_max - 1)
         return LogFrame(

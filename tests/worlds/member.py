@@ -7,9 +7,11 @@ is said, k + 1 after k effects. When things happen is up to its ``Surroundings``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from alliance.errors import JournalError
+from alliance.storage.history import Pruned
 from alliance.testing.member import Notice, SimulatedMember
 from fab_paxos import EngineConfig
 from fab_paxos.control import Control
@@ -143,7 +145,8 @@ class Member(SimulatedMember):
         super().certified(certificate)
 
     def send_log_frame(self, to: int, first_slot: int) -> None:
-        self.send(to, self.disk.frame(first_slot, self._around.frame_slots))
+        with suppress(Pruned):
+            self.send(to, self.disk.frame(first_slot, self._around.frame_slots))
 
     def prune(self, slot: int) -> None:
         self.pruned.update({s: entry for s, entry in self.disk.entries.items() if s <= slot})

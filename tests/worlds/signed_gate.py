@@ -142,7 +142,10 @@ class SignedGate(Gate):
                 own = tuple(replace(e, signature=b"") if leads(e.view) == sender else e for e in entries)
                 return Report(view, base, own, openings=said.openings)
             case NewView(view, reports, vector) if self._system.leader(view) == sender:
-                return NewView(view, reports, vector)
+                own = tuple(
+                    (m, self._unsigned(m, report) if m == sender else report) for m, report in reports
+                )
+                return NewView(view, own, vector)
             case _:
                 return said
 
