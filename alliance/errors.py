@@ -79,6 +79,12 @@ class StateDiverged(AllianceError):
     exit_code = 8
 
 
+class NoLongerMember(AllianceError):
+    """The member takes no part in the epoch that its alliance is in."""
+
+    exit_code = 10
+
+
 class IdentityConflict(AllianceError):
     """This member's identity said what its journal does not know: an old disk, or a second machine."""
 

@@ -27,7 +27,8 @@ EPILOG = lesson(
     """,
     "0 ended by SIGTERM or SIGINT  ·  2 folder, key, passphrase, clock or port is wrong  ·  4 the journal is"
     " in use or damaged or cannot be written, or the signer failed; what was acknowledged is on disk"
-    "  ·  7 the disk was rolled back, or another machine has this identity, too: this one must not vote",
+    "  ·  7 the disk was rolled back, or another machine has this identity, too: this one must not vote"
+    "  ·  10 this member takes no part any more",
 )
 
 YOUNG_OBJECTS_MAX = 10_000

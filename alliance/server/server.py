@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
-from alliance.errors import ConfigError, JournalError, PortTaken
+from alliance.errors import AllianceError, ConfigError, JournalError, NoLongerMember, PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
@@ -39,7 +39,7 @@ from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
 from alliance.server.status import StatusSource, Watched
 from alliance.server.world import ServerWorld
-from alliance.storage import epochs
+from alliance.storage import epoch_entry
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
@@ -78,13 +78,12 @@ class Server:
         ``keep_slots``: how much of the log is kept below the stable checkpoint; None keeps all of it.
         ``awaited``: applications whose snapshots are waited for, beside those that have run here.
         """
-        self._config = config
-        self._me = me
         self._credentials = credentials
         self._folder = folder
-        self._directory = Directory(config)
         self._journal = Journal(folder / JOURNAL, config.alliance_id, config.members[me].name)
-        _enter_epoch(folder, config, self._journal)
+        config, me = _present(folder, config, credentials, self._journal)
+        self._config, self._me = config, me
+        self._directory = Directory(config)
         replayed = self._journal.replay()
         self._history = History(self._journal, replayed.log, replayed.certificate)
         try:
@@ -257,27 +256,28 @@ class Server:
             self._inbox.post(EndorsementMade(statement, signature, proven))
 
 
-def _enter_epoch(folder: Path, config: AllianceConfig, journal: Journal) -> None:
-    """Keeps who takes part in this epoch. The journal alone says which epoch a member is in.
+def _present(
+    folder: Path, config: AllianceConfig, mine: Credentials, journal: Journal
+) -> tuple[AllianceConfig, int]:
+    """Who takes part in the epoch that the journal is in, and this member's place among them.
 
-    Raises JournalError if alliance.toml is of another, and ConfigError when nothing can be kept.
+    Raises NoLongerMember when it is none of them, ConfigError, JournalError and KeyFileError.
     """
-    begun = journal.membership
-    same = (config.epoch, config.start) == (journal.epoch, begun.start if begun is not None else 0)
-    # A later revision has a digest of its own, which the journal does not know.
-    if same and (begun is None or config.revision or config.canonical == begun.config):
-        try:
-            epochs.keep(folder, config, begun)
-        except OSError as error:
-            journal.close()
-            raise ConfigError(f"{folder / epochs.FOLDER} cannot be written: {error.strerror}") from None
-        return
-    journal.close()
-    raise JournalError(
-        f"{config_file.FILE} is of epoch {config.epoch}, and {journal.path} says that this member is in epoch"
-        f" {journal.epoch}, or who takes part in it is not as its members have certified: put the"
-        f" {config_file.FILE} of that epoch into its folder; any member has it"
-    )
+    try:
+        config = epoch_entry.resume(folder, config, journal)
+        for index, member in enumerate(config.members):
+            if member.identity == mine.party.identity:
+                return config, index
+        raise NoLongerMember(
+            f"{mine.party.name} takes no part in epoch {config.epoch}: it has stopped, and its journal is an"
+            " archive of the log"
+        )
+    except OSError as error:
+        journal.close()
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}") from None
+    except AllianceError:
+        journal.close()
+        raise
 
 
 def _engine_config(config: AllianceConfig, me: int, keep_slots: int | None) -> EngineConfig:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from alliance.errors import JournalError
 from alliance.storage.journal_claim import COUNT, Owner, claim, damaged, unopened, unwritten
-from alliance.storage.journal_epochs import EPOCH, EpochMembership, EpochRecord
+from alliance.storage.journal_epochs import EPOCH, SHARES, EpochRecord, read_membership, read_shares
 from alliance.storage.journal_files import PAGE_SIZE, Presence, examine
 from alliance.storage.journal_marker import Mark, Reached
 from alliance.storage.journal_openings import OPENINGS, pack_openings
@@ -63,7 +63,11 @@ class Journal:
     """One writer at a time: a second process on the same file is refused."""
 
     def __init__(self, path: Path, alliance_id: bytes, member: str) -> None:
-        """Opens or creates the file. Raises JournalError when it is another member's, in use, or damaged."""
+        """Opens or creates the file. Raises JournalError when it is another member's, in use, or damaged.
+
+        ``membership`` is then who takes part in the member's epoch, None for the first one, which [founding]
+        describes; ``shares`` is the generation that counts in it, None for that of the founding.
+        """
         self.path, self._wal = path, path.with_name(path.name + "-wal")
         self._failed = False
         self._written: set[tuple[bytes, bytes, bytes]] = set()  # rows of the state
@@ -119,6 +123,8 @@ class Journal:
         fresh = claim(self._db, owner, used, self._read_note, self._write_note)
         self._position = Position.unpack(self._read_note("position"))
         self._starts = Starts.unpack(self._read_note("starts"))
+        self.membership = read_membership(self._read_note(EPOCH))
+        self.shares = read_shares(self._read_note(SHARES))
         (self._commits,) = COUNT.unpack(self._read_note(COMMITS) or b"")
         return fresh
 
@@ -232,7 +238,9 @@ class Journal:
         """What was said and heard in the epoch before is of no use any more: it has members of its own."""
         after, checkpoint = record.enter(position), record.checkpoint
         self._db.execute("DELETE FROM meta WHERE key = ? OR key GLOB ?", (OPENINGS, HEARD_IN_ANY))
+        self.membership, self.shares = record.membership, record.shares or self.shares
         self._write_note(EPOCH, record.membership.pack())
+        self._write_note(SHARES, str(self.shares or "").encode())
         self._write_checkpoint(checkpoint)
         if checkpoint.slot > position.proven:
             self._write_base(checkpoint.snapshot.frontier)
@@ -284,15 +292,6 @@ class Journal:
     def epoch(self) -> int:
         """The epoch that this member is in, whatever else is said anywhere."""
         return self._position.epoch
-
-    @property
-    def membership(self) -> EpochMembership | None:
-        """Who takes part in it; None for the first one, which [founding] describes. Raises JournalError."""
-        packed = self.kept(EPOCH)
-        try:
-            return EpochMembership.unpack(packed) if packed is not None else None
-        except DAMAGE as error:
-            raise self.damaged(str(error)) from None
 
     def kept(self, key: str) -> bytes | None:
         """The note of this key. Raises JournalError when it was altered."""

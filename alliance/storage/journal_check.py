@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
-from alliance.storage.journal_epochs import EPOCH
+from alliance.storage.journal_epochs import EPOCH, SHARES
 from alliance.storage.journal_openings import OPENINGS
 from alliance.storage.journal_records import DAMAGE, unpack_frontier
 from quorum import AcceptedStatement, DecisionCertificate, QuorumCertificate
@@ -22,7 +22,7 @@ PORTION_SLOTS = 128
 PORTION_BYTES = 256 * 1024
 """Of batches; a larger one is a portion of its own. Some milliseconds of work."""
 PASS_SECONDS = 600.0
-NOTES = ("position", "starts", "checkpoint", "base", OPENINGS, EPOCH)
+NOTES = ("position", "starts", "checkpoint", "base", OPENINGS, EPOCH, SHARES)
 
 
 class JournalCheck:

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
+from alliance.keys.shares import Generation
 from alliance.storage.journal_records import Position, pack_certificate
 from quorum import DecisionCertificate, InvalidCertificate, MembershipStatement, QuorumCertificate
 from verifiable_log.ordering_state import Checkpoint
 
 EPOCH = "epoch"
 """The key of the note that holds the membership of the epoch, once it is not the first one."""
+SHARES = "shares"
+"""The key of the note that says which of the member's shares count, once it is not those of the founding."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -73,12 +76,14 @@ class EpochRecord:
     """This member enters an epoch. Raises ValueError when the parts do not belong together.
 
     ``checkpoint`` is that of the epoch's start, and ``decision`` the certificate of the last slot before it;
-    or both are later ones, of the new epoch, for a member that others bring up.
+    or both are later ones, of the new epoch, for a member that others bring up. ``shares`` count from now on;
+    None for those that count already.
     """
 
     membership: EpochMembership
     checkpoint: Checkpoint
     decision: QuorumCertificate
+    shares: Generation | None = None
 
     def __post_init__(self) -> None:
         begins, slot = self.membership.statement, self.checkpoint.slot
@@ -111,3 +116,16 @@ class EpochRecord:
                 f" has accepted slot {position.last}"
             )
         return Position(proven=slot, last=slot, epoch=membership.epoch, start=membership.start)
+
+
+def read_membership(note: bytes | None) -> EpochMembership | None:
+    """Raises ValueError or struct.error."""
+    return EpochMembership.unpack(note) if note is not None else None
+
+
+def read_shares(note: bytes | None) -> Generation | None:
+    """Raises ValueError."""
+    generation = Generation.parse(note.decode()) if note else None
+    if note and generation is None:
+        raise ValueError("its shares are of no generation")
+    return generation

@@ -16,7 +16,14 @@ import pytest
 
 from alliance.client import Client
 from alliance.config.timing import Timing
-from alliance.errors import IdentityConflict, JournalError, PortTaken, SignerError
+from alliance.errors import (
+    ConfigError,
+    IdentityConflict,
+    JournalError,
+    NoLongerMember,
+    PortTaken,
+    SignerError,
+)
 from alliance.server import world as module
 from alliance.server.peers import MESSAGE_BYTES
 from alliance.server.server import JOURNAL, Server
@@ -32,7 +39,7 @@ from tests.alliance.conftest import Run
 from tests.alliance.farm import PASSPHRASE, Chain, Farm
 from tests.alliance.network import at
 from tests.alliance.storage.test_epochs import changed
-from tests.alliance.storage.test_journal_epochs import END, entering_record
+from tests.alliance.storage.test_journal_epochs import END
 from verifiable_log.ordering_state import Checkpoint
 
 
@@ -205,21 +212,6 @@ def test_a_journal_of_another_member_or_a_second_server_is_refused(
     run(scenario())
 
 
-def test_an_alliance_toml_of_another_epoch_than_the_journal_is_refused(
-    farm: Farm, home: Path, long_chain: Chain
-) -> None:
-    """The journal alone says in which epoch a member is."""
-    journal = Journal(home / JOURNAL, farm.config.alliance_id, farm.config.members[0].name)
-    journal.append(
-        [*map(EntryRecord, long_chain.entries[:END]), ProvenRecord(END, long_chain.certificate(END))]
-    )
-    journal.append([entering_record(long_chain)])
-    journal.close()
-    for _ in range(2):
-        with pytest.raises(JournalError, match=r"is of epoch 0, and .* that this member is in epoch 1, or"):
-            Server.open(home, PASSPHRASE)
-
-
 def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Chain, run: Run) -> None:
     """With the members, the context and the start of that epoch, and the shares that it began with."""
     snapshot, before = long_chain.snapshot(END), farm.config
@@ -234,9 +226,12 @@ def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Ch
     first, *others = config.members
     elsewhere = replace(config, members=(replace(first, address="127.0.0.1:1"), *others))
     (home / "alliance.toml").write_text(elsewhere.to_toml())
-    with pytest.raises(JournalError, match="not as its members have certified"):
+    with pytest.raises(ConfigError, match="its members have certified another file"):
         Server.open(home, PASSPHRASE)
-    (home / "alliance.toml").write_text(config.to_toml())
+    (home / "alliance.toml").write_text(before.to_toml())
+    with pytest.raises(ConfigError, match=r"1\.toml does not exist, and .* is of epoch 0"):
+        Server.open(home, PASSPHRASE)
+    epochs.keep(home, config, membership)
     statement = AcceptedStatement(0, END + 1, long_chain.root(END + 1))
 
     async def scenario() -> None:
@@ -257,9 +252,23 @@ def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Ch
             assert isinstance(combined, Combined)
             assert combined.certificate.epoch == 1
             combined.certificate.verify(config.scheme)
-        assert {path.name for path in (home / epochs.FOLDER).iterdir()} == {"1.toml", "1.certificate"}
+        assert (home / "alliance.toml").read_text() == config.to_toml()
 
     run(scenario())
+
+
+def test_a_member_that_takes_no_part_any_more_is_told(farm: Farm, tmp_path: Path, long_chain: Chain) -> None:
+    """The second one of epoch 0, whose place has another in epoch 1."""
+    home, snapshot = Path(shutil.copytree(farm.member_home(1), tmp_path / "home")), long_chain.snapshot(END)
+    config, membership = changed(farm, 1, snapshot)
+    journal = Journal(home / JOURNAL, farm.config.alliance_id, farm.config.members[1].name)
+    checkpoint = Checkpoint(snapshot, membership.certificate)
+    journal.append([EpochRecord(membership, checkpoint, long_chain.certificate(END))])
+    journal.close()
+    epochs.keep(home, config, membership)
+    for _ in range(2):
+        with pytest.raises(NoLongerMember, match=r"member-2 takes no part in epoch 1: it has stopped"):
+            Server(farm.config, 1, farm.members[1], home)
 
 
 def test_a_port_in_use_is_said_plainly(home: Path, run: Run) -> None:

@@ -1,0 +1,95 @@
+"""Entering an epoch: in which order a member's files change, so that a crash leaves it in one of the two.
+
+    1. its shares of the new dealing, if there is one, are sealed (``keys.shares``), before it says READY
+    2. who takes part in the new epoch is kept in ``epochs``
+    3. the journal takes the EpochRecord: from here on the member is in the new epoch
+    4. alliance.toml is that of the new epoch, the new shares count, and earlier ones are erased
+
+Before 3 the member goes on in the old epoch, and does 1 and 2 again. After 3 it does 4 again when it starts,
+and says nothing before. Old shares sign as ever until they are erased: that is done here, never earlier.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from alliance.config.file import FILE, AllianceConfig
+from alliance.errors import ConfigError
+from alliance.keys import files, shares
+from alliance.keys.shares import Generation
+from alliance.storage import epochs
+from alliance.storage.journal_epochs import EpochMembership, EpochRecord
+
+
+class Entered(Protocol):
+    """What a journal says of the epoch that its member is in."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def membership(self) -> EpochMembership | None: ...
+
+    @property
+    def shares(self) -> Generation | None: ...
+
+
+class EntersEpochs(Entered, Protocol):
+    """A journal: ``append`` returns when the record is durable, or raises JournalError."""
+
+    def append(self, records: list[EpochRecord]) -> None: ...
+
+
+def enter(folder: Path, config: AllianceConfig, record: EpochRecord, journal: EntersEpochs) -> None:
+    """Steps 2 to 4. ``config`` is that of the new epoch, as its record has it; otherwise raises ValueError.
+
+    Raises OSError, JournalError and KeyFileError: nothing may be said any more before the member has started
+    again.
+    """
+    if config.canonical != record.membership.config:
+        raise ValueError(f"the record of epoch {config.epoch} is of other members")
+    epochs.keep(folder, config, record.membership)
+    journal.append([record])
+    _finish(folder, config, journal.shares)
+
+
+def resume(folder: Path, config: AllianceConfig, journal: Entered) -> AllianceConfig:
+    """At the start, what alliance.toml is to say: ``config``, or that of a later epoch which was entered.
+
+    Does step 4 again if it may not be whole. Raises ConfigError, when the folder does not say who takes part
+    in the journal's epoch, OSError, and KeyFileError.
+    """
+    begun = journal.membership
+    if config.epoch < journal.epoch:
+        config = epochs.of_epoch(folder, config, journal.epoch)
+    same = (config.epoch, config.start) == (journal.epoch, begun.start if begun is not None else 0)
+    # A later revision has a digest of its own, which the journal does not know.
+    if not same or (begun is not None and not config.revision and config.canonical != begun.config):
+        raise ConfigError(
+            f"{folder / FILE} is of epoch {config.epoch}, and this member's journal says that it is in epoch"
+            f" {journal.epoch}, or that its members have certified another file: put the {FILE} of that epoch"
+            " there; any member has it"
+        )
+    epochs.keep(folder, config, begun)
+    if begun is not None:
+        _finish(folder, config, journal.shares)
+    return config
+
+
+def _finish(folder: Path, config: AllianceConfig, counting: Generation | None) -> None:
+    """Step 4. A member that has no share of the new dealing keeps what it has, and cannot sign."""
+    path, text = folder / FILE, config.to_toml().encode()
+    if path.read_bytes() != text:
+        mode = path.stat().st_mode & 0o777
+        with files.locked(folder):
+            files.write_new(path, text)
+        os.chmod(path, mode)
+    if counting is None or counting not in shares.generations(folder):
+        return
+    if shares.current(folder) != counting:
+        shares.switch_to(folder, counting)
+    for earlier in shares.pieces(folder):
+        if earlier < counting:
+            shares.erase_shares(folder, earlier)
