@@ -94,9 +94,8 @@ class Submitter:
         self._news = asyncio.Event()
         self._choice = ServerChoice(config.system, config.timing.view_timeout_seconds)
         self._proven = proven
-        self._helped, self._problem = False, ""
+        self._helped, self._problem, self._closed = False, "", False
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
 
     def sign(self, commands: SequenceOf[bytes]) -> Submission:
         """A submission under the next sequence number. Raises InvalidSubmission over a limit."""
@@ -319,11 +318,8 @@ class Submitter:
         return self._choice.served(member, certificate.view, took)
 
     def _follow_leader(self, certificate: DecisionCertificate) -> None:
-        """Certificates tell the view: the next stream goes to its leader, one hop nearer.
-
-        Of another epoch they tell nothing: it has a leader, and perhaps members, of its own.
-        """
-        if certificate.epoch == self._config.epoch:
+        """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
+        if certificate.epoch == self._context.epoch:  # another epoch has views of its own
             self._choice.follow(certificate.view)
         self._proven.note(certificate.slot)
 
