@@ -1,7 +1,7 @@
 """What the engine asks of the alliance's own decisions about itself, which are in the log like all else.
 
-Source: docs/concepts/protocol.md, section 13.1. The value is a function of the decided log alone, applied
-slot by slot when slots are *decided*. What is decided at slot ``s`` changes nothing before slot
+Source: docs/concepts/protocol.md, section 13.1. The value is a function of the decided log, applied slot
+by slot when slots are *decided*. What is decided at slot ``s`` changes nothing before slot
 ``s + WINDOW_SLOTS``, and whoever accepts a slot behind that has decided ``s``: so all who judge a slot judge
 it alike.
 """

@@ -1,4 +1,4 @@
-"""An alliance's own decisions in the log, and the end of an epoch: docs/concepts/protocol.md, 13.1."""
+"""What the log says of the alliance, and the end of an epoch: docs/concepts/protocol.md, section 13.1."""
 
 from __future__ import annotations
 

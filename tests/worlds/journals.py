@@ -18,7 +18,7 @@ from random import Random
 from alliance.errors import JournalError
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
-from alliance.storage.journal_records import SESSION_BYTES
+from alliance.storage.journal_records import SESSION_BYTES, Position
 from fab_paxos import RestoredState
 from fab_paxos.control import Control
 from fab_paxos.effects import Record
@@ -60,8 +60,12 @@ class Files:
 class JournalDisk(Disk):
     """Everything twice: in the model, and in a journal in ``folder``, which it has for itself."""
 
-    def __init__(self, folder: Path, me: int, dice: Random, founded: Control | None = None) -> None:
+    def __init__(
+        self, folder: Path, me: int, dice: Random, founded: Control | None = None, epoch: int = 0
+    ) -> None:
+        """``epoch`` is that of the world's certificates: in another one they would be none."""
         super().__init__(founded)
+        self._epoch = epoch
         self.tears = 0
         self.damaged = False
         self.path = folder / f"{me}.sqlite"
@@ -80,6 +84,9 @@ class JournalDisk(Disk):
     def _open(self) -> RestoredState:
         journal = Journal(self.path, ALLIANCE_ID, f"member-{self._me + 1}")
         journal._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        if journal._position == Position() and self._epoch:
+            journal._position = Position(epoch=self._epoch)
+            journal.keep("position", journal._position.pack())
         try:
             replayed = journal.replay(self.founded)
             journal.begin(self._dice.randbytes(SESSION_BYTES))

@@ -123,7 +123,8 @@ class TimedWorld(World):
         """A real journal, in a folder that goes with this world."""
         if self._folder is None:
             self._folder = TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None)
-        return JournalDisk(Path(self._folder.name), me, Random(self.seed * 64 + me), self.founded)
+        dice, epoch = Random(self.seed * 64 + me), self.scheme.context.epoch
+        return JournalDisk(Path(self._folder.name), me, dice, self.founded, epoch)
 
     def close(self) -> None:
         for member in self.members:

@@ -17,8 +17,11 @@ from tests.worlds.journals import ALLIANCE_ID, JournalDisk
 from tests.worlds.member import Member
 from tests.worlds.single import Script
 from tests.worlds.standin import CONTEXT, StandInEndorser, StandInScheme
+from tests.worlds.windows import window_of
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.ordering_state import Checkpoint, Snapshot
+
+W = 8
 
 
 class Journalled(Cluster):
@@ -27,35 +30,43 @@ class Journalled(Cluster):
     folder: Path
 
     def equip(self, member: Member) -> None:
-        member.disk = JournalDisk(self.folder, member.me, Random(member.me), self.founded)
+        member.disk = JournalDisk(self.folder, member.me, Random(member.me), self.founded, CONTEXT.epoch)
+
+
+def restart(cluster: Cluster) -> None:
+    """Everybody comes back with what it knew."""
+    cluster.settle(2)
+    before = {member.me: member.engine.rooms.log.control for member in cluster.live()}
+    for member in cluster.members:
+        cluster.crash(member.me)
+        cluster.restart(member.me)
+    assert {member.me: member.engine.rooms.log.control for member in cluster.live()} == before
 
 
 @pytest.mark.parametrize("every", [3, 1000])
 def test_a_restart_knows_what_the_log_says(
     tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the checkpoint, and from the entries above it."""
+    """From the checkpoint, from the entries above it, and at the end of the epoch."""
     monkeypatch.setattr(Journalled, "folder", tmp_path, raising=False)
-    cluster = Journalled(SIX, founded=TinyControl(), checkpoint_slots=every, retain_slots=2)
-    try:
-        for seq in range(4):
-            word = admit(client_id(30 + seq), admitted=False) if seq % 2 else b""
-            cluster.submit(1, submission(seq % 3, seq, word))
-            cluster.run()
-        cluster.submit(1, submission(9, 0, END))
-        cluster.run(300)
-        before = {member.me: member.engine.rooms.log.control for member in cluster.live()}
-        for member in cluster.members:
-            cluster.crash(member.me)
-            cluster.restart(member.me)
-        assert {member.me: member.engine.rooms.log.control for member in cluster.live()} == before
-        cluster.settle_views(2)
-        check_all(cluster)
-        (end,) = {member.engine.rooms.log.end for member in cluster.live()}
-        assert {member.engine.status.stable for member in cluster.live()} == {end}
-    finally:
-        for member in cluster.members:
-            member.disk.close()
+    with window_of(W):
+        cluster = Journalled(SIX, founded=TinyControl(alpha=W), checkpoint_slots=every, retain_slots=2)
+        try:
+            for seq in range(3):
+                word = admit(client_id(30 + seq), admitted=False) if seq % 2 else b""
+                cluster.submit(1, submission(seq % 3, seq, word))
+                cluster.run()
+            restart(cluster)
+            cluster.settle_views(1)
+            cluster.submit(1, submission(9, 0, END))
+            restart(cluster)
+            cluster.settle_views(1)
+            check_all(cluster)
+            (end,) = {member.engine.rooms.log.end for member in cluster.live()}
+            assert {member.engine.status.stable for member in cluster.live()} == {end}
+        finally:
+            for member in cluster.members:
+                member.disk.close()
 
 
 def signed(statement: JointStatement) -> QuorumCertificate:
