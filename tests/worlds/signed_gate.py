@@ -36,7 +36,7 @@ from tests.worlds.timed import MILLISECOND, SECOND, TimedWorld
 from verifiable_log import Submission
 
 KEY_BITS = 512
-EPOCH = 0
+EPOCH = 3
 CLIENTS = (*range(10), *range(900, 903))
 
 

@@ -19,7 +19,7 @@ from quorum import (
 )
 from quorum.scheme import one_statement
 
-CONTEXT = Context(b"\x07" * 32, 0)
+CONTEXT = Context(b"\x07" * 32, 3)
 PLAIN, PROVEN = b"plain", b"proof"
 BAD_PLAIN, BAD_PROVEN = PLAIN + bytes(32), PROVEN + bytes(32)
 
