@@ -71,14 +71,19 @@ class QuorumSystem:
     `member_count` (n) is 1..255. In profile "classic" `faulty_max` (f) is 0..⌊(n-1)/5⌋; with 0 every member
     must answer (`report` = n) and none may lie: for tests and demonstrations. In profile "lean" it is
     1..⌊(n+1)/5⌋, and so n at least 4. More members than the least are fine in both.
-    Raises UnsatisfiableSizes for other sizes, and TypeError for what is no integer.
+
+    `leaders` are the members that lead, ascending, where not all of them do: at least n - f.
+    Raises UnsatisfiableSizes for other sizes or leaders, and TypeError for what is no integer.
     """
 
     member_count: int
     faulty_max: int
     profile: str = CLASSIC
+    leaders: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.leaders:
+            self._check_leaders()
         tolerated = largest_faulty_max(self.member_count, self.profile)
         least = 1 if self.lean else 0
         if index(self.faulty_max) < least:
@@ -88,6 +93,13 @@ class QuorumSystem:
             )
         if self.faulty_max > tolerated:
             raise UnsatisfiableSizes(self._too_few(tolerated))
+
+    def _check_leaders(self) -> None:
+        known = sorted({index(member) for member in self.leaders} & set(range(self.member_count)))
+        if known != list(self.leaders) or len(known) < self.report:
+            raise UnsatisfiableSizes(
+                f"n - f = {self.report} members or more lead, each named once, in ascending order"
+            )
 
     def _too_few(self, tolerated: int) -> str:
         """What these sizes lack; with the other profile, if that would do."""
@@ -153,11 +165,11 @@ class QuorumSystem:
     def leader(self, view: int) -> int:
         """Give the member, 0..n-1, that leads `view` >= 0: view mod n (docs/concepts/protocol.md, section 1).
 
-        Raises ValueError for a negative view.
+        Where not all lead, they take turns in the same way. Raises ValueError for a negative view.
         """
         if view < 0:
             raise ValueError(f"views start at 0, not {view}")
-        return view % self.member_count
+        return self.leaders[view % len(self.leaders)] if self.leaders else view % self.member_count
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from fab_paxos.events import StepDown
 from fab_paxos.messages import Endorsed, Fetch, Message, Report
 from quorum import AcceptedStatement, QuorumSystem
 from quorum.system import LEAN
@@ -120,6 +122,25 @@ def test_epoch_n_6_to_7_to_11(sizes: tuple[int, ...]) -> None:
     control = world.members[0].engine.rooms.log.control
     assert isinstance(control, TinyControl)
     assert control.epoch == len(systems) - 1
+
+
+@SYSTEMS
+def test_epoch_suspended_member_leads_no_view(system: QuorumSystem) -> None:
+    """It votes, and its shares count; the others take turns."""
+    leaders = tuple(range(1, system.member_count))
+    new = following(ended(system), replace(system, leaders=leaders))
+    led = set()
+    for seq in range(2 * system.member_count):
+        new.submit(seq % 3, submission(1, 100 + seq))
+        new.run()
+        (leader,) = {member.engine.leader for member in new.live()}
+        led.add(leader)
+        new.members[leader].post(StepDown())
+        new.run()
+    new.settle(2)
+    check_all(new)
+    assert led == set(leaders)
+    assert new.members[0].certificates
 
 
 def test_a_restart_in_the_new_epoch_stays_in_it() -> None:

@@ -376,6 +376,26 @@ def test_leaders_take_turns() -> None:
         system.leader(-1)
 
 
+def test_of_some_leaders_all_take_turns() -> None:
+    """As many as n - f of them: at most f are left out, and those who do not lead may be correct."""
+    system = QuorumSystem(6, 1, leaders=(0, 1, 3, 4, 5))
+    assert [system.leader(view) for view in range(7)] == [0, 1, 3, 4, 5, 0, 1]
+    assert (system.decision, system.report) == (QuorumSystem(6, 1).decision, 5)
+    assert system != QuorumSystem(6, 1)
+    with pytest.raises(ValueError, match="views start at 0"):
+        system.leader(-1)
+    with pytest.raises(TypeError):
+        QuorumSystem(6, 1, leaders=("0", 1, 2, 3, 4))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "leaders", [(0, 1, 2, 3), (1, 0, 2, 3, 4), (0, 1, 1, 2, 3, 4), (0, 1, 2, 3, 6), (-1, 0, 1, 2, 3)]
+)
+def test_leaders_that_cannot_be_are_refused(leaders: tuple[int, ...]) -> None:
+    with pytest.raises(UnsatisfiableSizes, match="5 members or more lead"):
+        QuorumSystem(6, 1, leaders=leaders)
+
+
 def test_a_system_is_a_frozen_value() -> None:
     system = QuorumSystem(6, 1)
     assert system == QuorumSystem(member_count=6, faulty_max=1)

@@ -65,6 +65,10 @@ def make_crossing(seed: int, kind: str | None = None) -> CrossingPlan:
     second = make_plan(seed + 7_000_000 + dice.randrange(12), None, kinds[1], profiles[1])
     lying = {me for me, _, _ in first.liars}
     kept = [step for step in first.steps if step.what != "act" or step.arguments[0] in lying]
+    if dice.random() < 0.3:  # one of the members of the second epoch is suspended
+        count = second.system.member_count
+        leaders = sorted(dice.sample(range(count), count - 1))
+        second = replace(second, system=replace(second.system, leaders=tuple(leaders)))
     steps = sorted([*kept, *_decisions(dice, first)], key=lambda step: step.at)
     first = replace(
         first, steps=tuple(steps), real_scheme=False, checkpoint_slots=dice.choice((2, 3, 5, 1000))
