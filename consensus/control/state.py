@@ -52,7 +52,9 @@ class Outcome:
 
 def default_policy(system: QuorumSystem, organisations: int) -> PolicyRow:
     """As an alliance is created with: as many faulty operators as faulty members, if there are enough."""
-    return PolicyRow(min(system.faulty_max, faulty_operators_max(organisations)))
+    faulty = min(system.faulty_max, faulty_operators_max(organisations))
+    # Each of f leaders may overlook a command for 16 s and be replaced, and the next one for as long.
+    return PolicyRow(faulty, attempt_seconds=max(120, 20 * (system.faulty_max + 2)))
 
 
 class ControlState(Record):

@@ -62,6 +62,8 @@ def test_an_alliance_begins_with_as_many_faulty_operators_as_it_has_room_for() -
         (QuorumSystem(11, 1), 11, 1),
     ):
         assert default_policy(system, organisations).faulty == faulty
+        assert default_policy(system, organisations).attempt_seconds == 120
+    assert default_policy(QuorumSystem(31, 6), 31).attempt_seconds == 160
 
 
 def test_rows_that_contradict_each_other_found_nothing() -> None:
