@@ -22,6 +22,7 @@ from hashlib import sha256
 from consensus.control.encoding import MalformedControl, listed, text, u8, u32
 from consensus.control.policy import approvals_needed
 from consensus.control.rows import FOREVER, ORGANISATIONS_MAX, ClientRow, MemberRow, OperatorRow, PolicyRow
+from consensus.limits import CLIENT_IDS_MAX
 from quorum import PROFILES, QuorumSystem, UnsatisfiableSizes
 
 
@@ -59,8 +60,10 @@ class Directory:
         names = [row.name for row in self.members]
         if len(set(names)) != len(names):
             raise MalformedControl("two members have one name")
-        if len(organisations) > ORGANISATIONS_MAX:
-            raise MalformedControl(f"an alliance has at most {ORGANISATIONS_MAX} organisations")
+        if len(organisations) > ORGANISATIONS_MAX or len(self.clients) > CLIENT_IDS_MAX:
+            raise MalformedControl(
+                f"an alliance has at most {ORGANISATIONS_MAX} organisations and {CLIENT_IDS_MAX} clients"
+            )
         approvals_needed(len(organisations), self.policy.faulty)
         if not {row.organisation for row in self.members} <= set(organisations):
             raise MalformedControl("a member belongs to an organisation without an operator")

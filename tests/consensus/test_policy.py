@@ -66,6 +66,17 @@ def test_an_alliance_begins_with_as_many_faulty_operators_as_it_has_room_for() -
     assert default_policy(QuorumSystem(31, 6), 31).attempt_seconds == 160
 
 
+@pytest.mark.parametrize("limit", ["CLIENT_IDS_MAX", "ORGANISATIONS_MAX"])
+def test_more_rows_than_a_checkpoint_holds_found_nothing(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = found()
+    rows = state.directory.members, state.directory.operators, state.directory.clients.values()
+    monkeypatch.setattr(f"consensus.control.directory.{limit}", 6)
+    assert ControlState.founded(ALLIANCE, SIX, *rows) == state
+    monkeypatch.setattr(f"consensus.control.directory.{limit}", 5)
+    with pytest.raises(MalformedControl, match="an alliance has at most"):
+        ControlState.founded(ALLIANCE, SIX, *rows)
+
+
 def test_rows_that_contradict_each_other_found_nothing() -> None:
     state = found()
     members = list(state.directory.members)
