@@ -80,8 +80,8 @@ def test_receivers_keys_are_replaced_with_the_readies_and_the_sleeper_keeps_its_
     assert set(last.ready) == set(MEMBERS[1:])
 
 
-def test_a_transcript_stays_until_the_last_receiver_is_ready_and_no_longer() -> None:
-    """epoch_full_then_light_sleeper: over a light epoch, too, of the same dealing."""
+def test_epoch_full_then_light_sleeper() -> None:
+    """A transcript stays until the last receiver is ready, over a light epoch, too, and no longer."""
     log = scheduled()
     log.finish()
     change_id = log.state.transcript.change_id if log.state.transcript else b""
@@ -178,16 +178,15 @@ def test_a_ready_comes_from_a_member_of_the_next_epoch_with_a_new_receiver_key_o
 
 
 @pytest.mark.parametrize(
-    ("count", "add", "faults"), [(6, "g", 1), (6, "ghijk", 2), (11, "", 1), (6, "", 1)], ids=str
+    ("count", "add", "faults"), [(6, "g", 1), (6, "ghijk", 2), (7, "hijk", 2), (11, "", 1)], ids=str
 )
 def test_epoch_n_6_to_7_to_11(count: int, add: str, faults: int) -> None:
-    """epoch_refresh_same_members is the last of these."""
     letters = "abcdefghijk"[:count]
     organisations = tuple(f"org-{letter}" for letter in letters)
     log = Log(found(QuorumSystem(count, 1), organisations))
     joins = [put_member(f"m-{letter}", "org-a") for letter in add]
     operations = [*joins, *([SetSystem("classic", faults)] if faults != 1 else [])]
-    log.agree(log.change(FULL, *operations), organisations[: 4 if count == 6 else 7])
+    log.agree(log.change(FULL, *operations), organisations[: {6: 4, 7: 5, 11: 7}[count]])
     log.deal([f"m-{letter}" for letter in letters])
     ready = [f"m-{letter}" for letter in letters + add]
     log.ready(ready[: len(ready) - faults - 1])
@@ -195,6 +194,18 @@ def test_epoch_n_6_to_7_to_11(count: int, add: str, faults: int) -> None:
     log.ready(ready[len(ready) - faults - 1 : len(ready) - faults])
     log.finish()
     assert log.state.directory.system == QuorumSystem(count + len(add), faults)
+
+
+def test_epoch_refresh_same_members() -> None:
+    log = Log()
+    log.agree(log.change(FULL))
+    log.deal(MEMBERS)
+    assert log.ready(MEMBERS) == [""] * 6
+    log.finish()
+    assert (log.state.epoch, log.state.dealing, log.state.transcript) == (1, 1, None)
+    for row, was in zip(log.state.directory.members, found().directory.members, strict=True):
+        assert (row.name, row.identity, row.address) == (was.name, was.identity, was.address)
+        assert row.receiver != was.receiver
 
 
 def test_epoch_deadline_flooded(short: None) -> None:
