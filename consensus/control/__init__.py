@@ -5,7 +5,8 @@
   own, or for ``changes`` made of ``operations``; ``policy`` says how many operators must approve.
 * ``state``: ControlState, a function of the log, and ``checked``, the same as an engine holds it. ``record``
   is its data, ``pending`` what is on its way, ``draft`` the rows while a command changes them, ``operating``
-  and ``dealing`` what commands do, ``items`` its form in checkpoints, ``encoding`` that of everything.
+  and ``dealing`` what commands do, ``items`` its form in checkpoints, ``encoding`` that of everything,
+  ``certificate`` what comes with an identity.
 """
 
 from consensus.control.checked import CheckedControl

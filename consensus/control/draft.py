@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TypeAlias
 
+from consensus.control.certificate import certificate, certified, signature_in
 from consensus.control.directory import Directory, Refused
 from consensus.control.encoding import text, u8
 from consensus.control.rows import ClientRow, MemberRow, Role, key_id, receiver_statement
@@ -58,6 +59,13 @@ class KeyRules:
         """Raises Refused unless the key has signed ``key_message``."""
         if not self.verify(key, key_message(self.alliance_id, organisation, role, key), proof):
             raise Refused("the new key has not signed that it is to be added: make its request anew")
+
+    def require_certificate(self, name: str, identity: bytes, encoded: bytes) -> None:
+        """Raises Refused unless it is the one with which this identity certifies itself."""
+        signature = signature_in(encoded)
+        own = encoded == certificate(name, identity, signature)
+        if not own or not self.verify(identity, certified(name, identity), signature):
+            raise Refused(f"the certificate of '{name}' is not the one with which its key certifies itself")
 
     def require_receiver(self, row: MemberRow) -> None:
         """Raises Refused unless the row's identity has signed its receiver key."""
@@ -124,6 +132,10 @@ class Draft:
         if digest in self._keys.past or digest in self.burnt:
             raise Refused("the key was in use once, and no key comes back: make a new one")
         self._keys.require_proof(key, organisation, role, proof)
+
+    def require_certificate(self, name: str, identity: bytes, encoded: bytes) -> None:
+        """As that of KeyRules."""
+        self._keys.require_certificate(name, identity, encoded)
 
     def require_receiver(self, row: MemberRow) -> None:
         """Raises Refused unless the row's receiver key, if it has one, is signed by its identity."""

@@ -130,6 +130,7 @@ class AddClient:
                 f"the policy gives each organisation {draft.policy.clients_max} clients: remove one"
             )
         draft.require_new_key(self.identity, organisation, self.role, self.proof)
+        draft.require_certificate(self.name, self.identity, self.certificate)
         row = ClientRow(self.name, organisation, self.identity, self.certificate, self.role, self.limits)
         draft.clients[row.client_id] = replace(row, from_slot=draft.effective + 1)
         editing.names.add(self.name)

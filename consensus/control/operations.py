@@ -72,6 +72,7 @@ class PutMember:
             raise Refused(f"'{self.name}' keeps its key, which needs no proof")
         if old is not None and old.identity != self.row.identity:
             draft.burnt.add(old.client_id)
+        draft.require_certificate(self.name, self.row.identity, self.row.certificate)
         draft.require_receiver(self.row)
         draft.members[self.name] = self.row
 

@@ -94,7 +94,7 @@ def read_applications(reader: Reader) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member. ``certificate`` is the identity's own, in DER, and is not looked into here.
+    """A member. ``certificate`` is the identity's own, in DER (``certificate``).
 
     ``receiver`` is the member's key for the next dealing of shares, or empty; ``receiver_signature`` is its
     identity's on ``receiver_statement``, 64 zero bytes without a key.

@@ -12,7 +12,9 @@ from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from alliance.config.identity import certify_itself
 from consensus.control import ControlState, Outcome
 from consensus.control.changes import Change, ChangeKind, base_digest
 from consensus.control.commands import (
@@ -60,6 +62,12 @@ def public(name: str) -> bytes:
 
 
 @cache
+def certified_by(name: str, key: str) -> bytes:
+    """The certificate of a party of this name, in DER, by the key of that one."""
+    return certify_itself(name, secret(key)).public_bytes(Encoding.DER)
+
+
+@cache
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
@@ -71,7 +79,7 @@ def verify(key: bytes, message: bytes, signature: bytes) -> bool:
 def member_row(name: str, organisation: str, key: str = "", receiver: str = "first") -> MemberRow:
     """``key`` names its identity: the member's own name, unless it is said."""
     identity, sealed = public(key or name), f"receiver {receiver} of {name}".encode()
-    row = MemberRow(name, organisation, identity, b"certificate of " + name.encode(), f"{name}.example:7400")
+    row = MemberRow(name, organisation, identity, certified_by(name, key or name), f"{name}.example:7400")
     if not receiver:
         return row
     signature = secret(key or name).sign(receiver_statement(name, identity, sealed))
@@ -79,7 +87,7 @@ def member_row(name: str, organisation: str, key: str = "", receiver: str = "fir
 
 
 def client_row(name: str, organisation: str) -> ClientRow:
-    return ClientRow(name, organisation, public(name), b"certificate of " + name.encode())
+    return ClientRow(name, organisation, public(name), certified_by(name, name))
 
 
 @cache
@@ -107,7 +115,7 @@ def proof(organisation: str, role: Role, key: str) -> bytes:
 
 def add_client(name: str, organisation: str, role: Role = Role.USER, key: str = "") -> AddClient:
     own = key or name
-    return AddClient(name, public(own), b"certificate", proof(organisation, role, own), role)
+    return AddClient(name, public(own), certified_by(name, own), proof(organisation, role, own), role)
 
 
 def set_receiver(member: str, key: str = "", receiver: str = "first") -> SetReceiver:

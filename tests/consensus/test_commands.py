@@ -88,7 +88,7 @@ def test_the_encoding_is_frozen() -> None:
     message = command_message(ALLIANCE, Approve("org-a", b"\x07" * 32))
     assert message == Context(ALLIANCE, 0).frame(0x46, sha256(body).digest())
     digest = sha256(b"".join(command.body() for command in COMMANDS)).hexdigest()
-    assert digest == "2f1687f81586282c447634bb45eb4132a893e15c5e4cc3493db803a5b94bb30c"
+    assert digest == "a5fc9b3bd61d86294441723a288007f868ebb3dcec6dea84699735b67ee7e8eb"
 
 
 @pytest.mark.parametrize("encoded", ENCODED)

@@ -11,6 +11,12 @@ def _bug(name: str, where: str, *exchanges: str) -> Bug:
 
 CONTROL = [
     _bug(
+        "a certificate may be anything",
+        "draft:KeyRules.require_certificate",
+        "if not own or not",
+        "if False and not",
+    ),
+    _bug(
         "own row edits another row",
         "edits:Editing.own_member",
         "row.organisation != self.organisation",
