@@ -14,7 +14,7 @@ import typer
 
 from alliance.cli import passphrase
 from alliance.cli.clients import open_client, unlock
-from alliance.cli.output import ClientFolder, Format, Output, emit, lesson, prose
+from alliance.cli.output import ClientFolder, Format, Output, emit, lesson, prose, say
 from alliance.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ EPILOG = lesson(
     "0 enough members answer to decide  ·  2 folder, key or passphrase is wrong  ·  5 too few answer",
 )
 CLOCK_NOTED_MS = 1000
+CLIENTS_SHOWN = 8
 FILLED_NOTED = 32
 """A correct leader has a few proposals under way; only one that lies signs far ahead of the decided log."""
 WIDTH_UNBOUNDED = 400
@@ -68,6 +69,8 @@ def status(
             {
                 "alliance": config.name,
                 "alliance_id": config.alliance_id.hex(),
+                "membership": config.membership._asdict(),
+                "clients": [client.name for client in config.clients],
                 "newest_membership": membership._asdict(),
                 "reachable": reachable,
                 "needed": needed,
@@ -78,6 +81,7 @@ def status(
     else:
         with suppress(BrokenPipeError):  # the exit code tells the rest
             _table(members)
+            say(_admitted(config, membership))
     if reachable < needed:
         answer = f"{reachable} of {len(members)} members answer" if reachable else "no member answers"
         others = "the others" if reachable else "the members"
@@ -90,7 +94,18 @@ def status(
 async def _ask(folder: Path, secret: bytes) -> tuple[AllianceConfig, Membership, list[MemberStatus]]:
     async with await open_client(folder, secret) as client:
         members = await client.status()
-        return client.config, client.newest_membership, members
+    return client.config, client.newest_membership, members
+
+
+def _admitted(config: AllianceConfig, named: Membership) -> str:
+    """Who takes part, as far as it is proven here."""
+    known = config.membership
+    clients = [client.name for client in config.clients[:CLIENTS_SHOWN]]
+    more = len(config.clients) - len(clients)
+    clients += [f"and {more} more"] if more else []
+    text = f"epoch {known.epoch}, revision {known.revision}: clients {', '.join(clients) or 'none'}"
+    newer = f" (a member names epoch {named.epoch}, revision {named.revision}, and none proves it)"
+    return text + (newer if named > known else "")
 
 
 def _accused(member: MemberStatus) -> str:

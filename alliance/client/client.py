@@ -28,6 +28,7 @@ from alliance.client.listener import Listener, LogEntry
 from alliance.client.proposals import Proposals, chunks
 from alliance.client.proven import ProvenSlot
 from alliance.client.race import STAGGER_SECONDS
+from alliance.client.revisions import Follower
 from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
 from alliance.config import file as config_file
@@ -60,6 +61,8 @@ class MemberStatus:
     epoch: int = 0
     revision: int = 0
     """Of the membership that it is in."""
+    clients: int = 0
+    """How many it admits."""
     view: int = 0
     leader: str = ""
     accepted: int = 0
@@ -102,8 +105,8 @@ class Client:
         self.directory = Directory(config)
         self.public_key = load_public_key(config.key.to_pem())
         self.credentials = credentials
-        self.newest_membership = config.membership
         self._channels = Channels(credentials)
+        self._follower = Follower(folder, self.directory, self.channel)
         self._fingerprint = key_fingerprint(self.public_key)
         self._proven = ProvenSlot(folder)
         self._submitter = Submitter(
@@ -137,6 +140,7 @@ class Client:
         """
         if not self.life.close():
             return
+        await self._follower.close()
         await self._submitter.close()
         await self._proposals.close()
         await self._channels.close()
@@ -147,8 +151,16 @@ class Client:
         return self._channels.to(self.config.members[member])
 
     def heard(self, answer: Answer) -> None:
-        """Keeps the highest epoch and revision that any answer has named. Not proven: a liar names any."""
-        self.newest_membership = max(self.newest_membership, Membership.of(answer))
+        """An answer names the membership that its server is in. If that is newer, it is asked for."""
+        self._follower.heard(answer)
+
+    @property
+    def newest_membership(self) -> Membership:
+        """The highest epoch and revision that any answer has named. Not proven: a liar names any.
+
+        What is proven of it is ``config.membership``.
+        """
+        return self._follower.newest
 
     # -- proposing -----------------------------------------------------------------------------------
 
@@ -287,6 +299,7 @@ class Client:
             version=one_line(reply.version),
             epoch=reply.epoch,
             revision=reply.revision,
+            clients=reply.clients,
             view=reply.view,
             leader=reply.leader if reply.leader in names else "",
             accepted=reply.accepted,

@@ -17,7 +17,8 @@ import grpc
 import grpc.aio
 
 from alliance.client.race import NobodyServes, first_established
-from alliance.client.submitter import PAUSE_SECONDS, Channels
+from alliance.client.server_choice import Channels
+from alliance.client.submitter import PAUSE_SECONDS
 from alliance.config.file import AllianceConfig
 from alliance.errors import LogPruned, ServerLied, Unreachable
 from alliance.net.channels import GREETING, one_line, parser
@@ -144,9 +145,18 @@ class Listener:
         self._next = start
         self._frontier = Frontier(0, ()) if start == 1 else frontier
         self._windows = windows if windows is not None else ClientWindows()
-        self._names = {client.client_id: client.name for client in config.clients}
+        self._names: dict[bytes, str] = {}
+        self._named: AllianceConfig | None = None
         self._server = server if server is not None else 0
         self._passed = 0  # how many servers the newest attempt has used up
+
+    def names(self) -> Mapping[bytes, str]:
+        """Of all clients that were admitted since the listener was made, by their ids."""
+        config = self._channels.config
+        if config is not self._named:
+            self._named = config
+            self._names |= {client.client_id: client.name for client in config.clients}
+        return self._names
 
     async def entries(self, until: int | None) -> AsyncGenerator[LogEntry, None]:
         """The entries of ``slots``, one by one."""
@@ -175,7 +185,7 @@ class Listener:
                             if until is not None and slot > until:
                                 return
                             yield DecidedSlot(
-                                slot, batch, tuple(deliver(slot, batch, self._windows, self._names, proof))
+                                slot, batch, tuple(deliver(slot, batch, self._windows, self.names(), proof))
                             )
                         if until is not None and self._next > until:
                             return

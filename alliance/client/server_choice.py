@@ -6,7 +6,23 @@ So a client that waits too long there goes to another member, which then sees th
 
 from __future__ import annotations
 
+from typing import Protocol
+
+import grpc.aio
+
+from alliance.config.file import AllianceConfig
+from alliance.config.membership import Answer
 from quorum import QuorumSystem
+
+
+class Channels(Protocol):
+    """A client's way to the servers. ``config`` is the newest that is known; ``heard`` is told of answers."""
+
+    @property
+    def config(self) -> AllianceConfig: ...
+    def channel(self, member: int) -> grpc.aio.Channel: ...
+    def heard(self, answer: Answer) -> None: ...
+
 
 SLOW_OUTCOMES = 8
 """So many outcomes in a row that took longer than half the view time-out are no accident."""

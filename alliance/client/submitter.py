@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence as SequenceOf
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -21,9 +21,8 @@ from alliance.client.pending import NumberUnusable, Pending
 from alliance.client.proven import ProvenSlot
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.sequence import Sequence
-from alliance.client.server_choice import ServerChoice
+from alliance.client.server_choice import Channels, ServerChoice
 from alliance.config.file import AllianceConfig
-from alliance.config.membership import Answer
 from alliance.errors import (
     InvalidReceipt,
     OutcomeUnknown,
@@ -60,11 +59,6 @@ SKIPS_MAX = 32
 
 PAUSE_SECONDS = 0.5
 """After each round over all servers that brought nothing."""
-
-
-class Channels(Protocol):
-    def channel(self, member: int) -> grpc.aio.Channel: ...
-    def heard(self, answer: Answer) -> None: ...
 
 
 class Submitter:
@@ -337,8 +331,9 @@ class Submitter:
         # What was sent beside it has such a number, too. Who leaves before the answer cannot know that.
 
     def _unreachable(self, within: str = "") -> str:
-        addresses = ", ".join(member.address for member in self._config.members[:3])
-        more = ", …" if len(self._config.members) > 3 else ""
+        members = self._channels.config.members
+        addresses = ", ".join(member.address for member in members[:3])
+        more = ", …" if len(members) > 3 else ""
         last = f"; the last answer was: {self._problem}" if self._problem else ""
         return (
             f"no server of the alliance could be reached{within} ({addresses}{more}): are they running, and"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from ssl import DER_cert_to_PEM_cert
 
 from alliance.config.file import FILE, AllianceConfig
+from alliance.config.identity import check, read_certificate
 from alliance.config.rows import client_of, client_row, member_of, member_row
 from alliance.config.terms import Terms
 from alliance.errors import ConfigError
 from consensus.control import ControlState
 from consensus.control.encoding import MalformedControl
-from consensus.control.rows import OperatorRow
+from consensus.control.published import Published
+from consensus.control.rows import ClientRow, OperatorRow
 from quorum.threshold_rsa import AgreementKey
 
 
@@ -35,6 +38,47 @@ def founded(config: AllianceConfig) -> ControlState:
         )
     except MalformedControl as error:
         raise ConfigError(f"{FILE}: {error}") from None
+
+
+def current(config: AllianceConfig, membership: Published) -> AllianceConfig:
+    """What alliance.toml says of a later revision of the same epoch.
+
+    A client whose certificate is not that of its identity is left out: the log does not look into
+    certificates, and nobody could tell who is at the other end. Raises ValueError when the membership is of
+    another alliance, or of another epoch.
+    """
+    directory = membership.directory
+    here = config.alliance_id, config.epoch, config.dealing, [member.identity for member in config.members]
+    counters = membership.alliance_id, membership.epoch, membership.dealing
+    if here != (*counters, [row.identity for row in directory.members]):
+        raise ValueError("a membership of another alliance or epoch")
+    terms = Terms(
+        directory.system,
+        tuple((row.organisation, row.key) for row in directory.operators),
+        directory.policy,
+        membership.start,
+        membership.transcript,
+        directory.suspended,
+        config.terms.founding_keys,
+    )
+    clients = sorted(filter(_is_certified, directory.clients.values()), key=lambda row: row.name)
+    return replace(
+        config,
+        members=tuple(map(member_of, directory.members)),
+        clients=tuple(map(client_of, clients)),
+        revision=membership.revision,
+        changed=terms,
+    )
+
+
+def _is_certified(row: ClientRow) -> bool:
+    """Whether the certificate is that with which the row's identity certifies itself."""
+    try:
+        certificate = read_certificate(DER_cert_to_PEM_cert(row.certificate).encode())
+        check(row.name, row.identity, certificate, row.name)
+    except (ValueError, ConfigError):
+        return False
+    return True
 
 
 def at(config: AllianceConfig, state: ControlState, keys: Sequence[AgreementKey] = ()) -> AllianceConfig:

@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc.aio
 
 from alliance.client.listener import Listener
+from alliance.client.revisions import Follower
 from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import ATTESTATION, AllianceConfig
@@ -96,6 +97,7 @@ class Executor:
         self._signer = Signer(config.context, self._endorsed, ATTESTATION)
         self._asked: dict[tuple[JointStatement, bool], asyncio.Future[bytes | None]] = {}
         self._shares: OrderedDict[tuple[JointStatement, bool], bytes] = OrderedDict()
+        self._follower = Follower(folder, self.directory, self.channel)
         self._accused: set[int] = set()
 
     @classmethod
@@ -112,7 +114,7 @@ class Executor:
     @property
     def name(self) -> str:
         """The member's."""
-        return self._config.members[self._me].name
+        return self.config.members[self._me].name
 
     async def start(self, passphrase: bytes, address: str | None = None) -> str:
         """Starts its signer and listening; returns the address.
@@ -120,7 +122,7 @@ class Executor:
         Raises KeyFileError, SignerError or PortTaken.
         """
         await self._signer.start(self._home, passphrase)
-        where = address or self._where(self._config)
+        where = address or self._where(self.config)
         if not await self._endpoints.open(where):
             raise PortTaken(
                 f"{where} cannot be listened on: {self._who_is_at(where)}; give one of the two another"
@@ -137,12 +139,13 @@ class Executor:
         application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
 
     @property
-    def _config(self) -> AllianceConfig:
+    def config(self) -> AllianceConfig:
+        """The newest that this process knows."""
         return self.directory.config
 
     def _who_is_at(self, where: str) -> str:
         """Another application of this member that listens there, if it is one."""
-        mine = self._config.members[self._me]
+        mine = self.config.members[self._me]
         others = (name for name in running(self._home) if name != self._application)
         there = [name for name in others if mine.application_address(name) == where]
         return f"the application '{there[0]}' of this member does" if there else "another process does"
@@ -169,6 +172,7 @@ class Executor:
         await self._endpoints.stop(STOP_GRACE_SECONDS)
         self._service.close()
         self._signer.close()
+        await self._follower.close()
         await self._channels.close()
         try:
             await self._threads.settled()
@@ -179,10 +183,11 @@ class Executor:
 
     def channel(self, member: int) -> grpc.aio.Channel:
         """To a consensus server; the listener asks this member's own first."""
-        return self._channels.to(self._config.members[member])
+        return self._channels.to(self.config.members[member])
 
     def heard(self, answer: Answer) -> None:
-        """Nothing: the operator hears of another membership from the member's own server."""
+        """An answer names the membership that its server is in. If that is newer, it is asked for."""
+        self._follower.heard(answer)
 
     # -- executing -----------------------------------------------------------------------------------
 
@@ -192,7 +197,7 @@ class Executor:
         while True:
             runner = self.runner
             listener = Listener(
-                self._config, self, "", runner.slot + 1, self._me, runner.windows, runner.frontier
+                self.config, self, "", runner.slot + 1, self._me, runner.windows, runner.frontier
             )
             try:
                 async with aclosing(listener.slots(None)) as slots:
@@ -280,7 +285,7 @@ class Executor:
 
     def judge(self, told: dict[int, dict[int, bytes]]) -> None:
         """``told``: by member, the digest of each slot that it says. Raises StateDiverged."""
-        enough = self._config.system.one_correct
+        enough = self.config.system.one_correct
         for slot, mine in self.runner.digests.items():
             said = {member: digests[slot] for member, digests in told.items() if slot in digests}
             outvoted, accused = compare_digests(mine, said, enough)
@@ -293,5 +298,5 @@ class Executor:
                 )
             for member in set(accused) - self._accused:
                 self._accused.add(member)
-                name = self._config.members[member].name
+                name = self.config.members[member].name
                 log.warning("%s: its state of '%s' after slot %d differs", name, self._application, slot)

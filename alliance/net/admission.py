@@ -143,7 +143,9 @@ class Admission(EachMethod):
         party = self.identities.known(context)
         if party is None:
             return await _abort(context, grpc.StatusCode.PERMISSION_DENIED, _NONE)
-        key = _key(context.peer())
+        if not (peer := context.peer()):  # it has hung up before it had its turn
+            raise asyncio.CancelledError
+        key = _key(peer)
         try:
             member = isinstance(party, Member)
             return party, self.budget.open(

@@ -115,7 +115,7 @@ class Offence(_message.Message):
     def __init__(self, member: _Optional[str] = ..., name: _Optional[str] = ..., times: _Optional[int] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed", "evidence", "offences", "epoch", "revision", "certificate_expires", "connections", "connections_max", "calls", "calls_max", "bytes_in_flight", "bytes_in_flight_max", "descriptors", "descriptors_max", "calls_refused", "connections_cut", "clock_ahead_ms", "suspected", "journal_checked", "journal_checked_seconds_ago", "filled", "applications")
+    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed", "evidence", "offences", "epoch", "revision", "clients", "certificate_expires", "connections", "connections_max", "calls", "calls_max", "bytes_in_flight", "bytes_in_flight_max", "descriptors", "descriptors_max", "calls_refused", "connections_cut", "clock_ahead_ms", "suspected", "journal_checked", "journal_checked_seconds_ago", "filled", "applications")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,7 @@ class StatusReply(_message.Message):
     OFFENCES_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_EXPIRES_FIELD_NUMBER: _ClassVar[int]
     CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     CONNECTIONS_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +162,7 @@ class StatusReply(_message.Message):
     offences: _containers.RepeatedCompositeFieldContainer[Offence]
     epoch: int
     revision: int
+    clients: int
     certificate_expires: int
     connections: int
     connections_max: int
@@ -178,7 +180,7 @@ class StatusReply(_message.Message):
     journal_checked_seconds_ago: float
     filled: int
     applications: _containers.RepeatedCompositeFieldContainer[ApplicationStatus]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., certificate_expires: _Optional[int] = ..., connections: _Optional[int] = ..., connections_max: _Optional[int] = ..., calls: _Optional[int] = ..., calls_max: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., bytes_in_flight_max: _Optional[int] = ..., descriptors: _Optional[int] = ..., descriptors_max: _Optional[int] = ..., calls_refused: _Optional[int] = ..., connections_cut: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., suspected: _Optional[_Iterable[str]] = ..., journal_checked: _Optional[int] = ..., journal_checked_seconds_ago: _Optional[float] = ..., filled: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., clients: _Optional[int] = ..., certificate_expires: _Optional[int] = ..., connections: _Optional[int] = ..., connections_max: _Optional[int] = ..., calls: _Optional[int] = ..., calls_max: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., bytes_in_flight_max: _Optional[int] = ..., descriptors: _Optional[int] = ..., descriptors_max: _Optional[int] = ..., calls_refused: _Optional[int] = ..., connections_cut: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., suspected: _Optional[_Iterable[str]] = ..., journal_checked: _Optional[int] = ..., journal_checked_seconds_ago: _Optional[float] = ..., filled: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ...) -> None: ...
 
 class ApplicationStatus(_message.Message):
     __slots__ = ("name", "snapshot", "alarm")
@@ -231,3 +233,41 @@ class StepDownReply(_message.Message):
     leader: str
     view: int
     def __init__(self, led: bool = ..., leader: _Optional[str] = ..., view: _Optional[int] = ...) -> None: ...
+
+class MembershipRequest(_message.Message):
+    __slots__ = ("have_epoch", "have_revision")
+    HAVE_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    HAVE_REVISION_FIELD_NUMBER: _ClassVar[int]
+    have_epoch: int
+    have_revision: int
+    def __init__(self, have_epoch: _Optional[int] = ..., have_revision: _Optional[int] = ...) -> None: ...
+
+class MembershipPart(_message.Message):
+    __slots__ = ("config", "clients", "clients_bytes", "certificate", "epoch", "revision")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    CLIENTS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    config: bytes
+    clients: bytes
+    clients_bytes: int
+    certificate: _peer_pb2.Certificate
+    epoch: int
+    revision: int
+    def __init__(self, config: _Optional[bytes] = ..., clients: _Optional[bytes] = ..., clients_bytes: _Optional[int] = ..., certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class MembershipShareRequest(_message.Message):
+    __slots__ = ("epoch", "revision")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    revision: int
+    def __init__(self, epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class MembershipShareReply(_message.Message):
+    __slots__ = ("share",)
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    share: bytes
+    def __init__(self, share: _Optional[bytes] = ...) -> None: ...

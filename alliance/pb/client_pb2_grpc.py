@@ -60,6 +60,16 @@ class ClientStub(object):
                 request_serializer=alliance_dot_pb_dot_client__pb2.AlarmsRequest.SerializeToString,
                 response_deserializer=alliance_dot_pb_dot_client__pb2.AlarmsReply.FromString,
                 _registered_method=True)
+        self.GetMembership = channel.unary_stream(
+                '/alliance.v1.Client/GetMembership',
+                request_serializer=alliance_dot_pb_dot_client__pb2.MembershipRequest.SerializeToString,
+                response_deserializer=alliance_dot_pb_dot_client__pb2.MembershipPart.FromString,
+                _registered_method=True)
+        self.MembershipShare = channel.unary_unary(
+                '/alliance.v1.Client/MembershipShare',
+                request_serializer=alliance_dot_pb_dot_client__pb2.MembershipShareRequest.SerializeToString,
+                response_deserializer=alliance_dot_pb_dot_client__pb2.MembershipShareReply.FromString,
+                _registered_method=True)
 
 
 class ClientServicer(object):
@@ -98,6 +108,18 @@ class ClientServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMembership(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MembershipShare(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClientServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -125,6 +147,16 @@ def add_ClientServicer_to_server(servicer, server):
                     servicer.Alarms,
                     request_deserializer=alliance_dot_pb_dot_client__pb2.AlarmsRequest.FromString,
                     response_serializer=alliance_dot_pb_dot_client__pb2.AlarmsReply.SerializeToString,
+            ),
+            'GetMembership': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetMembership,
+                    request_deserializer=alliance_dot_pb_dot_client__pb2.MembershipRequest.FromString,
+                    response_serializer=alliance_dot_pb_dot_client__pb2.MembershipPart.SerializeToString,
+            ),
+            'MembershipShare': grpc.unary_unary_rpc_method_handler(
+                    servicer.MembershipShare,
+                    request_deserializer=alliance_dot_pb_dot_client__pb2.MembershipShareRequest.FromString,
+                    response_serializer=alliance_dot_pb_dot_client__pb2.MembershipShareReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -262,6 +294,60 @@ class Client(object):
             '/alliance.v1.Client/Alarms',
             alliance_dot_pb_dot_client__pb2.AlarmsRequest.SerializeToString,
             alliance_dot_pb_dot_client__pb2.AlarmsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMembership(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/alliance.v1.Client/GetMembership',
+            alliance_dot_pb_dot_client__pb2.MembershipRequest.SerializeToString,
+            alliance_dot_pb_dot_client__pb2.MembershipPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MembershipShare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alliance.v1.Client/MembershipShare',
+            alliance_dot_pb_dot_client__pb2.MembershipShareRequest.SerializeToString,
+            alliance_dot_pb_dot_client__pb2.MembershipShareReply.FromString,
             options,
             channel_credentials,
             insecure,

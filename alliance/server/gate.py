@@ -91,7 +91,7 @@ class Gate:
         self._scheme = config.scheme
         self._member_keys = [member.identity_key.public_bytes_raw() for member in config.members]
         self._client_keys: dict[bytes, bytes] = {}
-        self.update(config)
+        self.learn({client.client_id: client.identity for client in config.clients})
         # What was signed, and the signature: together they say all of a submission.
         self._known: OrderedDict[tuple[bytes, int, bytes, bytes], None] = OrderedDict()
         self._proposals: OrderedDict[tuple[ProposeStatement, bytes], None] = OrderedDict()
@@ -99,15 +99,13 @@ class Gate:
         self.latest = LatestStatements(len(config.members), config.epoch)
         self._counts: Counter[tuple[int, Cause]] = Counter()
 
-    def update(self, config: AllianceConfig) -> None:
-        """A revision: what its clients sign is taken, too.
+    def learn(self, keys: Mapping[bytes, bytes]) -> None:
+        """What is signed with these keys, by client id, is taken, too.
 
         Nothing is forgotten: whether a client is admitted in a slot is the engine's to judge, and what one
         signed that is removed may be in the log.
         """
-        self._client_keys |= {
-            client.client_id: client.identity_key.public_bytes_raw() for client in config.clients
-        }
+        self._client_keys |= keys
 
     @property
     def counts(self) -> Mapping[tuple[int, Cause], int]:

@@ -21,6 +21,7 @@ from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
+from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import together
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
@@ -34,10 +35,12 @@ from alliance.server.member_log import MemberLog
 from alliance.server.peers import Peers
 from alliance.server.receiver import PeerReceiver
 from alliance.server.retention import Retention
+from alliance.server.revisions import Revisions, beginning
 from alliance.server.services import ClientService, PeerService
 from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
 from alliance.server.status import StatusSource, Watched
+from alliance.server.vouching import Voucher
 from alliance.server.world import ServerWorld
 from alliance.storage import epoch_entry
 from alliance.storage.history import History
@@ -45,7 +48,7 @@ from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.events import EndorsementMade, EndorsementRefused
-from quorum import JointStatement
+from quorum import JointStatement, MembershipStatement
 
 log = logging.getLogger("alliance.server")
 
@@ -73,7 +76,7 @@ class Server:
         awaited: Sequence[str] = (),
         engine: EngineFactory = Replica,
     ) -> None:
-        """Opens and replays the journal. Raises JournalError, and ConfigError as ``Retention``.
+        """Opens and replays the journal. Raises JournalError and ConfigError.
 
         ``keep_slots``: how much of the log is kept below the stable checkpoint; None keeps all of it.
         ``awaited``: applications whose snapshots are waited for, beside those that have run here.
@@ -84,7 +87,7 @@ class Server:
         config, me = _present(folder, config, credentials, self._journal)
         self._config, self._me = config, me
         self._directory = Directory(config)
-        replayed = self._journal.replay()
+        replayed = self._journal.replay(beginning(folder, config))
         self._history = History(self._journal, replayed.log, replayed.certificate)
         try:
             self._engine = engine(_engine_config(config, me, keep_slots), replayed.state)
@@ -108,27 +111,36 @@ class Server:
         self._sessions = Sessions(self._history)
         self._retention = Retention(config, folder, self._history, awaited)
         self._signer = Signer(config.context, self._endorsed)
+        self._channels = Channels(credentials)
+        self._voucher = Voucher(folder, self._directory, me, self._channels, self._endorse)
+        self._revisions = Revisions(
+            folder, replayed.state.control, self._directory, self._gate, self._voucher
+        )
         self._evidence = EvidenceFolder(folder, config)
-        self._world = ServerWorld(
+        self._world = self._make_world(Seal(config, me, key))
+        self._driver = Driver(self._engine, self._world, inbox=self._inbox)
+        self._leadership = Leadership(config, me, self._engine, self._inbox, self._peers.links)
+        self._client_service = self._for_clients()
+        parts = (self._admission, self._peers, self._evidence)
+        self._directory.follow(*(part.update for part in parts))
+
+    def _make_world(self, seal: Seal) -> ServerWorld:
+        return ServerWorld(
             self._directory,
             self._inbox,
             self._journal,
             self._history,
             self._sessions,
             self._peers,
-            Seal(config, me, key),
+            seal,
             self._signer,
             self._log,
             self._clocks,
             self._evidence,
             self._gate.latest,
             self._retention,
+            self._revisions,
         )
-        self._driver = Driver(self._engine, self._world, inbox=self._inbox)
-        self._leadership = Leadership(config, me, self._engine, self._inbox, self._peers.links)
-        self._client_service = self._for_clients()
-        parts = (self._admission, self._gate, self._peers, self._evidence)
-        self._directory.follow(*(part.update for part in parts))
 
     @classmethod
     def open(
@@ -153,7 +165,8 @@ class Server:
         """Starts signer and listening; returns the address. Raises KeyFileError, SignerError, PortTaken."""
         await self._signer.start(self._folder, passphrase)
         self._client_service.start()
-        where = address or self._config.members[self._me].address
+        self._revisions.start()
+        where = address or self._directory.config.members[self._me].address
         if not await self._endpoints.open(where):
             raise PortTaken(
                 f"{where} cannot be listened on: is another process using it? Stop that one, or serve"
@@ -187,6 +200,7 @@ class Server:
             self._failure,
             self._leadership,
             self._admission.identities,
+            self._voucher,
         )
 
     def _equip(self, server: grpc.aio.Server) -> None:
@@ -208,6 +222,7 @@ class Server:
             journal=self._watch_journal(),
             receiver=self._receiver.run(),
             endpoints=self._endpoints.run(),
+            voucher=self._voucher.run(),
         )
 
     async def _take_part(self) -> None:
@@ -243,14 +258,20 @@ class Server:
         """
         self._world.close()
         await self._endpoints.stop(None)
+        await self._channels.close()
         self._signer.close()
         self._journal.close()
 
     def _leader(self) -> int:
         return self._config.system.leader(self._engine.status.view)
 
+    def _endorse(self, statement: MembershipStatement) -> None:
+        self._signer.endorse(statement, proven=True)
+
     def _endorsed(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
-        if signature is None:
+        if isinstance(statement, MembershipStatement):
+            self._voucher.endorsed(statement, signature)
+        elif signature is None:
             self._inbox.post(EndorsementRefused(statement))
         else:
             self._inbox.post(EndorsementMade(statement, signature, proven))

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 
 from alliance.config.directory import Directory
-from alliance.config.membership import Named
+from alliance.config.membership import Membership, Named
 from alliance.errors import JournalError
 from alliance.net.channels import GREETING, Identities, protocol_problem, require_protocol
 from alliance.net.tasks import until_first
@@ -22,9 +22,11 @@ from alliance.server.leadership import Leadership
 from alliance.server.peers import Peers
 from alliance.server.sessions import Session, Sessions, refusal
 from alliance.server.status import StatusSource
+from alliance.server.vouching import Voucher
 from alliance.storage.history import History, Pruned
 from alliance.wire.bounds import SLOT_MAX, Malformed
 from alliance.wire.log_frames import encode_frame
+from alliance.wire.membership import encode_proof
 from fab_paxos.events import ProofsWanted, Submitted
 from verifiable_log.submission import InvalidSubmission
 
@@ -86,6 +88,7 @@ class ClientService:
         failure: Failure,
         leadership: Leadership,
         identities: Identities,
+        voucher: Voucher,
     ) -> None:
         self._gate = gate
         self._inbox = inbox
@@ -96,6 +99,7 @@ class ClientService:
         self._leadership = leadership
         self._directory = directory
         self._identities = identities
+        self._voucher = voucher
         self._streams = 0
         self._invalid = InvalidSubmissions()
         self._checking = asyncio.Lock()  # one stream's turn is everybody's: not one for each stream
@@ -189,6 +193,22 @@ class ClientService:
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
         return self._status.reply()
+
+    async def GetMembership(self, request: pb.MembershipRequest, context: Context) -> None:  # noqa: N802
+        await self._known(context)
+        proof, has = self._voucher.proof, Membership(request.have_epoch, request.have_revision)
+        if proof is None or Membership(proof.membership.epoch, proof.membership.revision) <= has:
+            await context.write(self._named(pb.MembershipPart()))
+            return
+        for part in encode_proof(proof):
+            await context.write(self._named(part))
+
+    async def MembershipShare(  # noqa: N802
+        self, request: pb.MembershipShareRequest, context: Context
+    ) -> pb.MembershipShareReply:
+        if self._identities.member(context) is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "only members make certificates")
+        return pb.MembershipShareReply(share=self._voucher.share(request.epoch, request.revision))
 
     async def StepDown(self, _: pb.StepDownRequest, context: Context) -> pb.StepDownReply:  # noqa: N802
         await self._require_operator(context, "a member steps down for nobody but its own operator")

@@ -54,6 +54,7 @@ class StatusSource:
             view=status.view,
             epoch=membership.epoch,
             revision=membership.revision,
+            clients=len(config.clients),
             leader=members[config.system.leader(status.view)].name,
             accepted=status.accepted,
             decided=status.decided,

@@ -18,6 +18,7 @@ from alliance.server.latest_statements import LatestStatements
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Peers
 from alliance.server.retention import Retention
+from alliance.server.revisions import Revisions
 from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
 from alliance.storage.history import History, Pruned
@@ -55,6 +56,7 @@ class ServerWorld:
     evidence: EvidenceFolder
     heard: LatestStatements
     retention: Retention
+    revisions: Revisions
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -128,6 +130,7 @@ class ServerWorld:
     def decided(self, entry: Entry) -> None:
         self.log.filled += entry.batch == NOOP
         self.history.decided(entry)
+        self.revisions.decided(entry)
         self.sessions.decided(entry)
 
     def certified(self, certificate: QuorumCertificate) -> None:
@@ -140,6 +143,7 @@ class ServerWorld:
     def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         log.info("brought up by a checkpoint: the log goes on after slot %d", checkpoint.slot)
         self.history.install_snapshot(checkpoint)
+        self.revisions.snapshot_installed(checkpoint)
         self.sessions.snapshot_installed()
 
     def refuse(self, submission: Submission, reason: str) -> None:

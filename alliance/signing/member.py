@@ -14,14 +14,16 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from alliance.client.revisions import Follower
 from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.parties import Party
 from alliance.errors import PortTaken
 from alliance.keys import folder as keys
 from alliance.net.admission import Admission
-from alliance.net.channels import Identities, one_line
+from alliance.net.channels import Channels, Identities, one_line
 from alliance.net.endpoints import Endpoints
+from alliance.net.tasks import together
 from alliance.pb import signing_pb2 as pb
 from alliance.pb import signing_pb2_grpc
 from alliance.signing.desk import Desk
@@ -122,8 +124,11 @@ async def serve(
         )
     if listen is None:  # else its address leads here in a way that this process does not know
         directory.follow(lambda now: endpoints.follow(now.members[me].application_address(APPLICATION)))
+    channels = Channels(credentials)
+    follower = Follower(folder, directory, lambda index: channels.to(directory.config.members[index]))
     try:
         ready(address)
-        await endpoints.run()
+        await together(endpoints=endpoints.run(), follow=follower.look(me))
     finally:
         await endpoints.stop(STOP_GRACE_SECONDS)
+        await channels.close()

@@ -23,9 +23,9 @@ propose | form: empty | ignored: old slot view | signature: alliance epoch
 propose.view | signature: largest more view
 propose.slot | form: largest zero | signature: less more old slot
 propose.root | form: cut empty huge longer | signature: changed old slot zeros
-propose.batch | form: empty | signature: old slot
-propose.batch.submissions | form: changed cut dropped empty longer zeros | limit: huge many
-    | signature: changed old slot twice
+propose.batch | signature: empty old slot
+propose.batch.submissions | form: changed cut empty longer zeros | limit: huge many
+    | signature: changed dropped empty old slot twice
 propose.batch.time_ms | form: largest | signature: less more old slot zero
 propose.signature | form: cut empty huge longer | signature: alliance changed epoch old slot view zeros
 accepted | form: empty | ignored: old slot view | signature: alliance epoch member

@@ -33,6 +33,7 @@ from alliance.server.retention import Retention
 from alliance.server.services import ClientService
 from alliance.server.sessions import Sessions
 from alliance.server.status import StatusSource, Watched
+from alliance.server.vouching import Voucher
 from alliance.storage.journal_check import JournalCheck
 from fab_paxos.events import Event, ProofsWanted, Submitted
 from fab_paxos.messages import Status
@@ -65,6 +66,7 @@ class Office(Told):
         status = StatusSource(self.directory, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
         self.identities = Identities(config)
+        self.voucher = Voucher(path.parent, self.directory, me, whole, whole)
         self.service = ClientService(
             self.directory,
             Gate(config),
@@ -75,6 +77,7 @@ class Office(Told):
             whole,
             leadership,
             self.identities,
+            self.voucher,
         )
         self.service.start()
 
@@ -238,6 +241,7 @@ class Doors:
         self._nobody = socket.socket()
         self._nobody.bind(("127.0.0.1", 0))
         self._farm = farm
+        self.config = farm.config
         self._mine = mine or farm.clients[0]
         self._ports = ports
         self._channels: dict[int, grpc.aio.Channel] = {}

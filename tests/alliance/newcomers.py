@@ -8,20 +8,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.file import AllianceConfig
 from alliance.config.identity import certify_itself
-from alliance.config.parties import Party
+from alliance.config.parties import Client
 from alliance.keys.channel import Credentials, certify, utc_now
 
 
-def newcomer(name: str = "newcomer") -> Credentials:
+def newcomer(name: str = "newcomer", organisation: str = "member-1") -> Credentials:
     """A client that was made a moment ago, of no alliance yet."""
     key = Ed25519PrivateKey.generate()
-    party = Party(name, key.public_key().public_bytes_raw(), certify_itself(name, key))
+    party = Client(name, key.public_key().public_bytes_raw(), certify_itself(name, key), organisation)
     return Credentials(party, key, certify(party, key, utc_now()))
 
 
 def admitting(config: AllianceConfig, *more: Credentials) -> AllianceConfig:
     """The next revision, with these clients, too."""
-    return revised(config, (*config.clients, *(one.party for one in more)))
+    return revised(config, (*config.clients, *(client_of(one) for one in more)))
+
+
+def client_of(one: Credentials) -> Client:
+    """Whose credentials these are."""
+    assert isinstance(one.party, Client)
+    return one.party
 
 
 def removing(config: AllianceConfig, *names: str) -> AllianceConfig:
@@ -29,7 +35,7 @@ def removing(config: AllianceConfig, *names: str) -> AllianceConfig:
     return revised(config, tuple(client for client in config.clients if client.name not in names))
 
 
-def revised(config: AllianceConfig, clients: tuple[Party, ...]) -> AllianceConfig:
+def revised(config: AllianceConfig, clients: tuple[Client, ...]) -> AllianceConfig:
     return replace(config, clients=clients, revision=config.revision + 1)
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from alliance.config.control import founded
+from alliance.config.control import current, founded
 from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError
+from alliance.keys.channel import Credentials
+from consensus.control.published import Published
+from consensus.control.rows import ClientRow
 from tests.alliance.farm import Farm
+from tests.alliance.newcomers import client_of, moved, newcomer, removing
 
 
 def test_the_rows_are_those_of_the_file(farm: Farm) -> None:
@@ -42,3 +47,37 @@ def test_a_file_that_says_more_than_the_log_holds_is_refused(farm: Farm) -> None
     one, *rest = farm.config.members
     with pytest.raises(ConfigError, match=r"alliance\.toml: a member lists at most 64 applications"):
         founded(replace(farm.config, members=(replace(one, applications=many), *rest)))
+
+
+def published(config: AllianceConfig, *more: ClientRow) -> Published:
+    """The membership of this file, with these rows of clients, too."""
+    directory = founded(replace(config, revision=0)).directory
+    clients = {**directory.clients, **{row.client_id: row for row in more}}
+    rows = replace(directory, clients=clients)
+    return Published(b"", b"", config.alliance_id, 0, 0, 7, 0, bytes(32), rows)
+
+
+def row(client: Credentials, **other: Any) -> ClientRow:
+    """As its organisation gives it in."""
+    certificate = client.party.certificate.public_bytes(Encoding.DER)
+    return replace(ClientRow(client.party.name, "member-1", client.party.identity, certificate), **other)
+
+
+def test_the_file_follows_the_control_state(farm: Farm) -> None:
+    new = newcomer("aaa")
+    there = moved(farm.config, 2, 4711)
+    now = current(farm.config, published(there, row(new)))
+    assert now.revision == 7
+    assert now.members == there.members
+    assert now.clients == (client_of(new), *farm.config.clients)
+    assert AllianceConfig.from_toml(now.to_toml()) == now
+    assert current(now, published(removing(farm.config, "client-1"))).clients == farm.config.clients[1:]
+
+
+def test_a_certificate_that_is_not_its_identitys_own_lets_nobody_in(farm: Farm) -> None:
+    """The log takes any bytes from an operator: no server stumbles, and nobody passes for another party."""
+    new, victim = newcomer(), farm.config.clients[0].certificate.public_bytes(Encoding.DER)
+    renamed = newcomer("renamed")
+    for certificate in (b"no certificate", victim, row(renamed).certificate, row(new).certificate + b"\0"):
+        now = current(farm.config, published(farm.config, row(new, certificate=certificate)))
+        assert now.clients == farm.config.clients

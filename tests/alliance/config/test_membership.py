@@ -48,17 +48,17 @@ def test_a_client_keeps_the_highest_that_any_answer_named(
 
     async def scenario() -> None:
         async with connected(farm, tmp_path, {0: office}) as client:
-            client.newest_membership = older
+            client._follower.newest = older
             await client.propose(b"one")
             assert client.newest_membership == named
-            client.newest_membership = older
+            client._follower.newest = older
             assert (await client.status())[0].revision == 7
             assert client.newest_membership == named
-            client.newest_membership = older
+            client._follower.newest = older
             async for _ in client.listen():
                 break
             assert client.newest_membership == named
-            client.newest_membership = newer
+            client._follower.newest = newer
             await client.propose(b"two")
             assert client.newest_membership == newer
 

@@ -33,7 +33,7 @@ from fab_paxos.messages import (
 from quorum import AcceptedStatement, Context, QuorumCertificate
 from tests.alliance import strategies
 from tests.alliance.farm import Chain, Farm
-from tests.alliance.newcomers import admitting, newcomer, removing
+from tests.alliance.newcomers import newcomer
 from verifiable_log import Batch, InvalidSubmission, Submission, UnsignedSubmission
 from verifiable_log.log_frame import LogFrame
 
@@ -129,11 +129,9 @@ def test_what_a_client_signs_is_good_from_its_admission_on_and_for_ever(farm: Fa
         return result.cause if isinstance(result, Rejected) else None
 
     assert verdict(signed) is Cause.STRANGER
-    door.update(admitting(farm.config, new))
+    door.learn({new.party.client_id: new.party.identity})
     assert verdict(signed) is None
     assert verdict(forged) is Cause.CLIENT
-    door.update(removing(farm.config, farm.clients[0].party.name))
-    assert verdict(signed) is None
     assert verdict(farm.submission(1)) is None
 
 

@@ -1,0 +1,106 @@
+"""How whoever is no server comes to know of a revision: an answer names it, one server proves it.
+
+What answers name is proven by nothing, so it only makes one ask. What is taken has one signature of the
+alliance on it, and is higher than what was known. It does not say that there is nothing newer still: who can
+reach no member but such as lie, or have left, stays with what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from alliance.config.control import current
+from alliance.config.directory import Directory
+from alliance.config.membership import Answer, Membership
+from alliance.keys import revision
+from alliance.net.channels import one_line, parser
+from alliance.pb import client_pb2 as pb
+from alliance.wire.bounds import Malformed
+from alliance.wire.membership import read_proof
+from quorum import InvalidCertificate
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 3.0
+PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Between rounds over all members: when a revision takes effect, its proof is made a little later."""
+DOUBT_SECONDS = 10.0
+"""For so long nobody is asked again, after rounds that brought nothing: a liar names whatever it likes."""
+LOOK_SECONDS = 1.0
+CLOSE_SECONDS = 0.5
+
+
+class Follower:
+    """Brings a directory up to date. ``newest`` is the highest that any answer has named."""
+
+    def __init__(
+        self, folder: Path, directory: Directory, channel: Callable[[int], grpc.aio.Channel]
+    ) -> None:
+        """``channel``: to a member's server. ``folder``: its alliance.toml goes along."""
+        self.newest = directory.config.membership
+        self._folder = folder
+        self._directory = directory
+        self._channel = channel
+        self._task: asyncio.Task[None] | None = None
+        self._doubted_until = float("-inf")
+
+    def heard(self, answer: Answer) -> None:
+        """Somebody names a membership."""
+        self.newest = max(self.newest, Membership.of(answer))
+        if self.newest <= self._directory.config.membership or (self._task and not self._task.done()):
+            return
+        if asyncio.get_running_loop().time() >= self._doubted_until:
+            self._task = asyncio.create_task(self._catch_up(), name="follow the alliance")
+
+    async def close(self) -> None:
+        """Nobody is asked any more, when who was asked just now has had a moment: a short program, too, is to
+        know the next time."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def look(self, member: int) -> None:
+        """Asks this member again and again, until cancelled: for who gets no other answers."""
+        while True:
+            await self._ask(member)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _catch_up(self) -> None:
+        for pause in PAUSES_SECONDS:
+            for member in range(len(self._directory.config.members)):
+                await self._ask(member)
+                if self.newest <= self._directory.config.membership:
+                    return
+            await asyncio.sleep(pause)
+        self._doubted_until = asyncio.get_running_loop().time() + DOUBT_SECONDS
+
+    async def _ask(self, member: int) -> None:
+        """Takes what it proves, if that is newer."""
+        config = self._directory.config
+        name = config.members[member].name
+        try:
+            ask = self._channel(member).unary_stream(
+                "/alliance.v1.Client/GetMembership",
+                request_serializer=pb.MembershipRequest.SerializeToString,
+                response_deserializer=parser(pb.MembershipPart),
+            )
+            request = pb.MembershipRequest(have_epoch=config.epoch, have_revision=config.revision)
+            proof = await read_proof(ask(request, timeout=ASK_SECONDS))
+            if proof is None:
+                return
+            proof.verify(config.scheme)
+            now = current(config, proof.membership)
+            if self._directory.update(now):
+                log.info("revision %d of the alliance, from %s", now.revision, name)
+                revision.keep(self._folder, now)
+        except grpc.aio.AioRpcError as error:
+            log.debug("%s: %s", name, one_line(error.details() or ""))
+        except (Malformed, InvalidCertificate, ValueError) as error:
+            log.warning("%s gives a membership that is not taken: %s", name, error)

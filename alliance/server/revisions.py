@@ -1,0 +1,104 @@
+"""What the decided log says of the alliance itself, and this server's part in it: each revision takes effect
+at its slot, in the directory and in the member's folder, and is told to whoever asks, with its proof.
+
+The folder keeps how the alliance began (``founded.toml``), from which the log is read; alliance.toml is a
+cache of the newest revision, for the other programs that use the folder.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from alliance.config.control import current, founded
+from alliance.config.directory import Directory
+from alliance.config.file import AllianceConfig
+from alliance.keys import revision
+from alliance.keys.ed25519 import is_signed
+from alliance.server.gate import Gate
+from alliance.server.vouching import Voucher
+from consensus.control.checked import CheckedControl
+from consensus.control.directory import Directory as Rows
+from consensus.control.published import Published
+from fab_paxos.control import Control
+from quorum import MembershipStatement
+from verifiable_log import Entry
+from verifiable_log.ordering_state import Checkpoint
+
+log = logging.getLogger("alliance.server")
+
+
+def beginning(folder: Path, config: AllianceConfig) -> CheckedControl | None:
+    """What holds of the alliance before slot 1. Raises ConfigError.
+
+    None in a later epoch: this version changes nothing there.
+    """
+    if config.epoch:
+        return None
+    first = config if config.membership == (0, 0) else revision.load_founded(folder)
+    # All members must judge signatures alike, or their states differ: by this check.
+    return CheckedControl(founded(first), lambda key, message, sign: is_signed(key, sign, message))
+
+
+class Revisions:
+    """Follows the log slot by slot, as it is decided."""
+
+    def __init__(
+        self,
+        folder: Path,
+        control: Control | None,
+        directory: Directory,
+        gate: Gate,
+        voucher: Voucher,
+    ) -> None:
+        """``control``: that of ``beginning``, with the slots that the journal has proven."""
+        self._folder = folder
+        self._control = control if isinstance(control, CheckedControl) else None
+        self._directory = directory
+        self._gate = gate
+        self._voucher = voucher
+        self._rows: Rows | None = None
+
+    def start(self) -> None:
+        """Makes known what holds already; the parts that follow the directory are there."""
+        if self._control is None:
+            return
+        state = self._control.state
+        self._learn_keys(state.directory)
+        if state.revision:
+            self._take(Published.of(state))
+        self._voucher.start(state.epoch, state.revision)
+
+    def decided(self, entry: Entry) -> None:
+        """The next slot."""
+        if self._control is None:
+            return
+        before = self._control.state.revision
+        self._control, _ = self._control.apply(entry)
+        state = self._control.state
+        self._learn_keys(state.directory)
+        if state.revision > before:
+            membership = Published.of(state)
+            self._take(membership)
+            head = membership.epoch, membership.revision, entry.slot
+            statement = MembershipStatement(*head, entry.root, bytes(32), membership.digest)
+            self._voucher.vouch(statement, membership)
+
+    def snapshot_installed(self, checkpoint: Checkpoint) -> None:
+        """The log goes on from there: what was decided below it has taken effect."""
+        if self._control is not None:
+            self._control = self._control.read(checkpoint.snapshot.control_items)
+            self.start()
+
+    def _learn_keys(self, rows: Rows) -> None:
+        """From when a client is decided on, and not only from its first slot: others may know it before."""
+        if rows is not self._rows:
+            self._rows = rows
+            self._gate.learn({row.client_id: row.identity for row in rows.clients.values()})
+            self._gate.learn({row.client_id: row.identity for row in rows.members})
+
+    def _take(self, membership: Published) -> None:
+        now = current(self._directory.config, membership)
+        if self._directory.update(now):
+            log.info("revision %d: %d clients are admitted", now.revision, len(now.clients))
+            revision.keep(self._folder, now)
