@@ -31,9 +31,8 @@ from consensus.control.rows import (
     ClientRow,
     MemberRow,
     Role,
-    check_address,
-    check_applications,
     check_party,
+    check_places,
     encode_applications,
     read_applications,
     read_role,
@@ -76,8 +75,7 @@ class SetAddress:
     applications: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        check_address(self.address)
-        check_applications(self.applications)
+        check_places(self.address, self.applications)
 
     def encode(self) -> bytes:
         return u8(1) + text(self.member) + text(self.address) + encode_applications(self.applications)

@@ -66,13 +66,19 @@ def check_address(address: str) -> None:
     )
 
 
-def check_applications(applications: tuple[tuple[str, str], ...]) -> None:
+def check_places(address: str, applications: tuple[tuple[str, str], ...]) -> None:
+    """As ``alliance.config.parties`` reads them: what a row may say, everybody's alliance.toml can."""
+    check_address(address)
     names = [name for name, _ in applications]
     _require(len(names) <= APPLICATIONS_MAX, f"a member lists at most {APPLICATIONS_MAX} applications")
     _require(names == sorted(set(names)), "applications are listed by name, each once")
-    for name, address in applications:
+    for name, place in applications:
         check_name(name)
-        check_address(address)
+        check_address(place)
+    _require(
+        len({address, *(place for _, place in applications)}) == len(names) + 1,
+        "two processes of a member are at one address",
+    )
 
 
 def check_party(name: str, identity: bytes, certificate: bytes) -> None:
@@ -112,8 +118,7 @@ class MemberRow:
     def __post_init__(self) -> None:
         check_party(self.name, self.identity, self.certificate)
         check_name(self.organisation)
-        check_address(self.address)
-        check_applications(self.applications)
+        check_places(self.address, self.applications)
         _require(
             len(self.receiver) <= RECEIVER_BYTES_MAX, f"a receiver key has at most {RECEIVER_BYTES_MAX} bytes"
         )

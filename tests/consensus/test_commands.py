@@ -145,6 +145,30 @@ def test_malformed_commands_say_what_is_wrong(altered: bytes, why: str) -> None:
     assert why in Log().slot(altered)[0].refusal
 
 
+@pytest.mark.parametrize(
+    ("address", "applications", "why"),
+    [
+        ("x", (), "no address"),
+        ("x:0", (), "no address"),
+        ("x:65536", (), "no address"),
+        ('x"y:1', (), "no address"),
+        ("x:1", (("k v", "x:2"),), "is no name"),
+        ("x:1", (("kv", "x"),), "no address"),
+        ("x:1", (("kv", "x:1"),), "at one address"),
+        ("x:1", (("a", "x:2"), ("b", "x:2")), "at one address"),
+        ("x:1", (("b", "x:2"), ("a", "x:3")), "by name, each once"),
+        ("x:1", (("a", "x:2"), ("a", "x:3")), "by name, each once"),
+        ("x:1", tuple((f"app-{n:02}", f"x:{n + 2}") for n in range(65)), "at most 64"),
+    ],
+)
+def test_a_place_that_alliance_toml_cannot_say_is_none(
+    address: str, applications: tuple[tuple[str, str], ...], why: str
+) -> None:
+    """What everybody reads again must not stop everybody."""
+    with pytest.raises(MalformedControl, match=why):
+        SetAddress("m-a", address, applications)
+
+
 @pytest.mark.parametrize("row", ["", "01", "010001", "01000100000078", "0100010000007800000a"])
 def test_a_policy_with_a_field_left_out_is_none(row: str) -> None:
     """An omitted field, and bytes too many, fail closed: no default is filled in."""
