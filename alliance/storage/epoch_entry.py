@@ -43,7 +43,7 @@ class EntersEpochs(Entered, Protocol):
 
 
 def enter(folder: Path, config: AllianceConfig, record: EpochRecord, journal: EntersEpochs) -> None:
-    """Steps 2 to 4. ``config`` is that of the new epoch, as its record has it; otherwise raises ValueError.
+    """All from 2 on. ``config`` is that of the new epoch, as its record has it; otherwise raises ValueError.
 
     Raises OSError, JournalError and KeyFileError: nothing may be said any more before the member has started
     again.
@@ -58,7 +58,7 @@ def enter(folder: Path, config: AllianceConfig, record: EpochRecord, journal: En
 def resume(folder: Path, config: AllianceConfig, journal: Entered) -> AllianceConfig:
     """At the start, what alliance.toml is to say: ``config``, or that of a later epoch which was entered.
 
-    Does step 4 again if it may not be whole. Raises ConfigError, when the folder does not say who takes part
+    Does 4 again if it may not be whole. Raises ConfigError, when the folder does not say who takes part
     in the journal's epoch, OSError, and KeyFileError.
     """
     begun = journal.membership
@@ -79,7 +79,7 @@ def resume(folder: Path, config: AllianceConfig, journal: Entered) -> AllianceCo
 
 
 def _finish(folder: Path, config: AllianceConfig, counting: Generation | None) -> None:
-    """Step 4. A member that has no share of the new dealing keeps what it has, and cannot sign."""
+    """The last part: a member that has no share of the new dealing keeps what it has, and cannot sign."""
     path, text = folder / FILE, config.to_toml().encode()
     if path.read_bytes() != text:
         mode = path.stat().st_mode & 0o777
