@@ -194,6 +194,8 @@ FINDERS: dict[str, Finder] = {
         "tests/alliance/storage/test_journal_owner.py",
         "tests/alliance/storage/test_journal_files.py",
         "tests/alliance/storage/test_journal_check.py",
+        "tests/alliance/storage/test_journal_epochs.py",
+        "tests/alliance/storage/test_epoch_entry.py",
     ),
     "starts tests": partial(pytest_on, "tests/alliance/server/test_incarnation.py"),
     "evidence tests": partial(

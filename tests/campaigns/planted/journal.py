@@ -105,6 +105,40 @@ WRITING = [
     ),
 ]
 
+_EPOCHS = "alliance.storage.journal_epochs:"
+_ENTRY = "alliance.storage.epoch_entry:"
+
+ENTERING = [
+    _bug(
+        "what was heard in the epoch before is kept",
+        at(f"{_J}._enter", "WHERE key = ? OR key GLOB ?", "WHERE key = ? AND key <> ?"),
+    ),
+    _bug(
+        "the view of the epoch before goes on",
+        at(f"{_EPOCHS}EpochRecord.enter", "last=slot, epoch", "last=slot, view=position.view, epoch"),
+    ),
+    _bug(
+        "the end of an epoch is taken as a base in the next",
+        at(
+            f"{_REPLAY}_state",
+            "certificate if certificate is None or certificate.epoch == position.epoch else None",
+            "certificate",
+        ),
+    ),
+    _bug(
+        "the member's files change before its journal does",
+        at(
+            f"{_ENTRY}enter",
+            "journal.append([record])\n    _finish(folder, config, journal.shares)",
+            "_finish(folder, config, record.shares)\n    journal.append([record])",
+        ),
+    ),
+    _bug(
+        "the shares of the epoch before are kept",
+        at(f"{_ENTRY}_finish", "if earlier < counting:", "if False:"),
+    ),
+]
+
 READING = [
     _bug(
         "the seal of an entry is not checked",
@@ -296,4 +330,4 @@ STARTS = [
     ),
 ]
 
-JOURNAL = [*WRITING, *READING, *STARTS]
+JOURNAL = [*WRITING, *ENTERING, *READING, *STARTS]
