@@ -56,7 +56,7 @@ class Others:
     def __init__(self, farm: Farm) -> None:
         nothing: Any = None
         directory, identities = Directory(farm.config), Identities(farm.config)
-        self._application = ApplicationService(directory, identities, "kv", nothing, nothing)
+        self._application = ApplicationService(directory, identities, "kv", nothing, nothing, nothing)
         self._signing = SigningService(directory, identities, nothing)
 
     def serve(self, server: grpc.aio.Server) -> None:
