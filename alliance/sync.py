@@ -235,9 +235,11 @@ class Client:
         """Asks again for the outcome of a submission."""
         return wait(self._client.resume(submission, timeout))
 
-    def listen(self, start: int = 1, *, follow: bool = True, server: str | None = None) -> Stream[LogEntry]:
+    def listen(
+        self, start: int | None = 1, *, follow: bool = True, server: str | None = None, exact: bool = False
+    ) -> Stream[LogEntry]:
         """The decided commands from a slot on, each once, in order, verified."""
-        return Stream(self._client.listen(start, follow=follow, server=server))
+        return Stream(self._client.listen(start, follow=follow, server=server, exact=exact))
 
     def status(self) -> list[MemberStatus]:
         """What each member says of itself."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run, peers, soak, scale, profile."""
+"""``python -m benchmarks``: run, peers, soak, scale, checkpoints, profile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 # gRPC's core otherwise writes its own lines to stderr; it reads this when it is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from benchmarks import plot, profiling, scaling, soak, verdict
+from benchmarks import checkpoints, plot, profiling, scaling, soak, verdict
 from benchmarks.plan import FULL, SMOKE, Plan
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import Report, conditions
@@ -25,6 +25,7 @@ _EXAMPLES = """examples:
   python -m benchmarks peers -o json            beside etcd, ZooKeeper and PySyncObj
   python -m benchmarks soak --minutes 60        memory under full load
   python -m benchmarks scale                    the tables of docs/development/scaling.md
+  python -m benchmarks checkpoints              turns of one member around a checkpoint of busy clients
 exit codes: 0 all was measured; 1 something did not start or gave no answer, and is named; 2 wrong usage"""
 
 
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="run|peers|soak|scale|profile")
+    commands = parser.add_subparsers(required=True, metavar="run|peers|soak|scale|checkpoints|profile")
     for name, function, about in (
         ("run", _run, "measure the product and its ceiling"),
         ("peers", _peers, "measure the product beside etcd, ZooKeeper and PySyncObj"),
@@ -93,6 +94,10 @@ def _parser() -> argparse.ArgumentParser:
     scale = commands.add_parser("scale", help="how costs grow with the members, in a simulated network")
     scale.set_defaults(run=_scale)
     scale.add_argument("-o", "--output", choices=("text", "json"), default="text", help="on stdout")
+    about = "what a checkpoint of busy clients does to a member's turns"
+    busy = commands.add_parser("checkpoints", help=about, description=about)
+    busy.set_defaults(run=_checkpoints)
+    busy.add_argument("-o", "--output", choices=("text", "json"), default="text", help="on stdout")
     long = commands.add_parser("soak", help="memory under full load, for as long as one likes")
     long.set_defaults(run=_soak)
     long.add_argument("-o", "--output", choices=("text", "json"), default="text", help="on stdout")
@@ -170,6 +175,16 @@ def _scale(options: argparse.Namespace) -> int:
     tables = scaling.run(options.output, bar)
     bar.end()
     sys.stdout.write(f"{tables}\n")
+    return 0
+
+
+def _checkpoints(options: argparse.Namespace) -> int:
+    report = Report(conditions=conditions())
+    bar = _Bar()
+    bar.steps = 2 * len(checkpoints.CLIENTS)
+    checkpoints.run(report, bar)
+    bar.end()
+    sys.stdout.write((report.to_json() if options.output == "json" else report.text()) + "\n")
     return 0
 
 

@@ -20,9 +20,10 @@ from alliance.wire import peer_messages as codec
 from fab_paxos import EngineConfig, RestoredState
 from fab_paxos.effects import Record
 from fab_paxos.events import EndorsementMade, Event, PeerConnected, Received, Submitted, TimerFired
-from fab_paxos.messages import Accepted, Message, NewView, Offer, Propose, Report
+from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
 from quorum import Context, Endorsement, QuorumCertificate, QuorumSystem, VerifiedEndorsement
 from verifiable_log import Entry, Submission
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.ordering_state import Checkpoint
 
@@ -100,6 +101,8 @@ class NoDisk:
 
     def certified(self, certificate: QuorumCertificate) -> None:
         self._certificate = certificate
+
+    def save(self, checkpoint: Checkpoint) -> None: ...
 
     def prune(self, slot: int) -> None: ...
 

@@ -73,7 +73,7 @@ class ProgressRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """The newest stable checkpoint; a restart begins from it."""
+    """The newest stable checkpoint, which was saved before; a restart begins from it."""
 
     checkpoint: Checkpoint
 
@@ -172,6 +172,17 @@ class OfferCheckpoint:
     """Send an Offer of this checkpoint, with the newest decision certificate, to a member."""
 
     to: int
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class SaveCheckpoint:
+    """Write the state of this checkpoint where a restart will find it, while everything else goes on.
+
+    Answered by CheckpointSaved when it is durable. Until the CheckpointRecord it counts for nothing, and the
+    one before it must stay whole.
+    """
+
     checkpoint: Checkpoint
 
 
@@ -311,6 +322,7 @@ Effect: TypeAlias = (
     | Certify
     | SendLogFrame
     | OfferCheckpoint
+    | SaveCheckpoint
     | Prune
     | SnapshotInstalled
     | Refuse

@@ -78,6 +78,13 @@ class CombinationFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """A SaveCheckpoint effect is carried out: the state of the checkpoint at ``slot`` is durable."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer that was set by SetTimer, and not set anew since."""
 
@@ -120,6 +127,7 @@ Event: TypeAlias = (
     | EndorsementRefused
     | Combined
     | CombinationFailed
+    | CheckpointSaved
     | TimerFired
     | PeerConnected
     | ProofsWanted

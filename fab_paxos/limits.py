@@ -20,6 +20,10 @@ CERTIFICATE_SLOTS = 32
 CHECKPOINT_SLOTS = 1024
 """Slots from one checkpoint to the next: what a restart reads again, and how far below a pruned log ends."""
 
+SNAPSHOT_ITEMS_PER_TURN = 16
+"""Items of a checkpoint's state that are written down and hashed in one turn: 1 to 3 ms, and as nothing waits
+for a checkpoint, it may take many turns."""
+
 FETCH_PROPOSALS_MAX = 16
 """Proposals sent in answer to one Fetch; who is behind asks again."""
 

@@ -14,6 +14,7 @@ from typing import TypeAlias, TypeGuard
 from fab_paxos.selection import ReportedEntry
 from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertificate
 from verifiable_log.batch import Batch
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.submission import Submission
 
@@ -213,35 +214,11 @@ class Batches:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """The sender has pruned what was asked for and offers its stable checkpoint, whose state can be fetched.
-
-    ``peaks`` are the frontier of the log up to it, ``leaves`` the leaf hashes of the state's items, ``cover``
-    leads from there to the newest decision ``certificate``.
-    """
-
-    checkpoint: QuorumCertificate
-    peaks: tuple[bytes, ...]
-    leaves: tuple[bytes, ...]
-    certificate: QuorumCertificate
-    cover: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class FetchState:
     """The sender asks for the state of the checkpoint at ``slot``, from the item of index ``first`` on."""
 
     slot: int
     first: int
-
-
-@dataclass(frozen=True, slots=True)
-class StatePart:
-    """Items of a checkpoint's state that were asked for: as many as make one message."""
-
-    slot: int
-    first: int
-    items: tuple[bytes, ...]
 
 
 Message: TypeAlias = (

@@ -12,6 +12,7 @@ from fab_paxos.certifier import Certifier
 from fab_paxos.effects import Effect, Timer
 from fab_paxos.election import Election
 from fab_paxos.events import (
+    CheckpointSaved,
     Clock,
     CombinationFailed,
     Combined,
@@ -41,12 +42,10 @@ from fab_paxos.messages import (
     Forward,
     Message,
     NewView,
-    Offer,
     Progress,
     Propose,
     ProveShare,
     Report,
-    StatePart,
     Status,
 )
 from fab_paxos.rooms import build
@@ -60,6 +59,7 @@ from quorum import (
     QuorumCertificate,
     SuspectStatement,
 )
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.limits import TIME_MS_MAX
 from verifiable_log.log_frame import LogFrame
 
@@ -113,6 +113,8 @@ class Replica:
             case CombinationFailed(statement, culprits, unproven):
                 if (room := self._signing_of(statement)) is not None:
                     room.signing.on_combination_failed(statement, culprits, unproven, out)
+            case CheckpointSaved(slot):
+                rooms.checkpoints.on_saved(slot, out)
             case TimerFired(Timer.HEARTBEAT):
                 speak.on_heartbeat(rooms, out)
                 catch_up.on_heartbeat(rooms, out)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fab_paxos.effects import Blame, Effect, Offence, Send
-from fab_paxos.messages import FetchState, Offer, StatePart, is_accepted
+from fab_paxos.messages import FetchState
 from quorum import CheckpointStatement, QuorumCertificate
+from verifiable_log.checkpoint_offer import Offer, PartFault, StatePart, check_part, offered_frontier
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX, STATE_PART_BYTES
 from verifiable_log.merkle import Frontier
-from verifiable_log.merkle_proofs import root_from_cover
 from verifiable_log.merkle_tree import ProofError, leaf_hash
-from verifiable_log.ordering_state import Checkpoint, Snapshot, part, state_digest
+from verifiable_log.ordering_state import Checkpoint, Snapshot, part
+
+_OFFENCES = {PartFault.WRONG: Offence.WRONG_STATE_PART, PartFault.SMALL: Offence.SMALL_STATE_PART}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ class Transfer:
         statement = offer.checkpoint.statement
         if not isinstance(statement, CheckpointStatement) or statement.slot <= max(decided, self._slot - 1):
             return None
-        if not _follows(offer, statement):
+        try:
+            offered_frontier(offer)
+        except ProofError:
             out.append(Blame(sender, Offence.UNPROVEN_OFFER, str(statement.slot)))
             return None
         self._offer, self._slot, self._next, self.source = offer, statement.slot, 0, sender
@@ -60,16 +64,11 @@ class Transfer:
         offer = self._offer
         if offer is None or sender != self.source or state_part.slot != self._slot:
             return None
-        leaves = tuple(map(leaf_hash, state_part.items))
-        first, end = state_part.first, state_part.first + len(leaves)
-        if not leaves or leaves != offer.leaves[first:end]:
-            self._refuse(sender, Offence.WRONG_STATE_PART, out)
+        fault = check_part(offer.leaves, state_part, STATE_PART_BYTES, STATE_ITEM_BYTES_MAX)
+        if fault is not None:
+            self._refuse(sender, _OFFENCES[fault], out)
             return None
-        size = sum(map(len, state_part.items))
-        if end < len(offer.leaves) and size + STATE_ITEM_BYTES_MAX < STATE_PART_BYTES:
-            self._refuse(sender, Offence.SMALL_STATE_PART, out)
-            return None
-        self._items.update(zip(leaves, state_part.items, strict=True))
+        self._items.update(zip(map(leaf_hash, state_part.items), state_part.items, strict=True))
         return self._go_on(out)
 
     def drop(self, decided: int) -> None:
@@ -103,17 +102,3 @@ def answer(checkpoint: Checkpoint | None, fetch: FetchState) -> StatePart | None
     if checkpoint is None or checkpoint.slot != fetch.slot or fetch.first >= len(checkpoint.snapshot.state):
         return None
     return StatePart(fetch.slot, fetch.first, part(checkpoint.snapshot.state, fetch.first, STATE_PART_BYTES))
-
-
-def _follows(offer: Offer, statement: CheckpointStatement) -> bool:
-    newest = offer.certificate.statement
-    if not is_accepted(newest) or newest.slot < statement.slot:
-        return False
-    try:
-        frontier = Frontier.from_parts(statement.slot, offer.peaks)
-        leads_on = root_from_cover(frontier, newest.slot, offer.cover) == newest.root
-    except (ProofError, ValueError):
-        return False
-    return (
-        frontier.root == statement.root and leads_on and state_digest(offer.leaves) == statement.state_digest
-    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fab_paxos.control import Control
 from fab_paxos.limits import CHECKPOINT_SLOTS, WINDOW_SLOTS
+from fab_paxos.snapshots import Snapshots
 from fab_paxos.state import RestoredEntry
 from quorum import AcceptedStatement
 from verifiable_log.batch import Batch, Entry
@@ -49,7 +50,7 @@ class UncertifiedLog:
         start: int = 0,
     ) -> None:
         self._checkpoint_slots = checkpoint_slots
-        self._snapshots: dict[int, Snapshot] = {}
+        self.snapshots = Snapshots()
         self._base = base
         self._entries: list[Entry] = []
         self._superseded: dict[int, Entry] = {}
@@ -186,8 +187,7 @@ class UncertifiedLog:
             self.muted_up_to = max(self.muted_up_to, self.tip)
         del self._entries[place:]
         self.windows.rollback(slot)
-        for void in [void for void in self._snapshots if void > slot]:
-            del self._snapshots[void]
+        self.snapshots.drop_above(slot)
         return cut
 
     @property
@@ -216,21 +216,14 @@ class UncertifiedLog:
 
     def _keep_snapshot(self, frontier: Frontier) -> None:
         """Of the windows as they are; ``control`` joins it when the slot is decided."""
-        control = self.control.items() if self.control is not None and frontier.size <= self.decided else ()
-        state = self.windows.state() + control
-        self._snapshots[frontier.size] = Snapshot(frontier, state, self.windows.places())
+        items: tuple[bytes, ...] | None = ()
+        if self.control is not None:
+            items = self.control.items() if frontier.size <= self.decided else None
+        self.snapshots.begin(frontier, self.windows.begin_state(frontier.size), items)
 
     def newest_snapshot(self) -> Snapshot | None:
         """The newest snapshot of the decided log."""
-        return self._snapshots.get(max((slot for slot in self._snapshots if slot <= self.decided), default=0))
-
-    def snapshot(self, slot: int) -> Snapshot | None:
-        return self._snapshots.get(slot)
-
-    def drop_snapshots(self, slot: int) -> None:
-        """Those up to ``slot`` are not needed any more."""
-        for old in [old for old in self._snapshots if old <= slot]:
-            del self._snapshots[old]
+        return self.snapshots.newest(self.decided)
 
     def install_snapshot(self, snapshot: Snapshot) -> None:
         """Goes on from a snapshot above everything decided here; what was accepted in its place is void.
@@ -276,9 +269,8 @@ class UncertifiedLog:
             control, told = control.apply(entry)
             if told:
                 outcomes[entry.slot] = told
-            snapshot = self._snapshots.get(entry.slot)
-            if snapshot is not None:
-                self._snapshots[entry.slot] = replace(snapshot, state=snapshot.state + control.items())
+            if self.snapshots.awaits(entry.slot):
+                self.snapshots.join(entry.slot, control.items())
         self.outcomes = outcomes
         self._heed(control)
 

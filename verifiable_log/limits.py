@@ -27,6 +27,9 @@ TIME_MS_MAX = 2**48
 STATE_PART_BYTES = 1024 * 1024
 """A checkpoint's state is sent in parts of this size; each part is checked by itself."""
 
+LISTEN_PART_BYTES = 256 * 1024
+"""The same for listeners, of whom a server has many: who reads slowly makes it hold no more than that."""
+
 STATE_ITEM_BYTES_MAX = 64 * 1024
 """An item of a checkpoint's state, of whatever kind: a part of it is never more than this below its size."""
 

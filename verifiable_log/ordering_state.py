@@ -11,26 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 
 from quorum import CheckpointStatement, MembershipStatement, QuorumCertificate
 from verifiable_log.client_windows import CLIENT_ITEM
-from verifiable_log.merkle import Frontier, MerkleLog
+from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import leaf_hash
+from verifiable_log.state_writer import State, state_digest
 
 CONTROL_ITEM = 0x02
 """The first byte of an item about members, clients and changes of them: what it holds is no matter here."""
-
-
-def state_digest(leaves: Sequence[bytes]) -> bytes:
-    """SHA-256 of ``0x04 | count u64 | tree head``, from the RFC 6962 leaf hashes of the items.
-
-    0x04 keeps it apart from leaves, nodes and batch digests.
-    """
-    tree = MerkleLog()
-    for leaf in leaves:
-        tree.append_leaf_hash(leaf)
-    return sha256(b"\x04" + len(leaves).to_bytes(8, "big") + tree.root()).digest()
 
 
 @dataclass(frozen=True)
@@ -48,6 +37,13 @@ class Snapshot:
     @property
     def slot(self) -> int:
         return self.frontier.size
+
+    @classmethod
+    def of(cls, frontier: Frontier, state: State) -> Snapshot:
+        """One whose items were hashed when they were written."""
+        snapshot = cls(frontier, state.items, state.places)
+        vars(snapshot).update(leaves=state.leaves, digest=state.digest)
+        return snapshot
 
     @cached_property
     def _clients(self) -> int:
@@ -74,9 +70,14 @@ class Snapshot:
         return tuple(map(leaf_hash, self.state))
 
     @cached_property
+    def digest(self) -> bytes:
+        """The state digest, 32 bytes."""
+        return state_digest(self.leaves)
+
+    @cached_property
     def statement(self) -> CheckpointStatement:
         """What members sign jointly."""
-        return CheckpointStatement(self.slot, self.frontier.root, state_digest(self.leaves))
+        return CheckpointStatement(self.slot, self.frontier.root, self.digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 EPILOG = lesson(
     """
     alliance listen farm/clients/client-1 > everything.txt
-    alliance listen farm/clients/client-1 --start 120 --follow -o json
+    alliance listen farm/clients/client-1 --from 120 --follow -o json
+    alliance listen farm/clients/client-1 --from now --follow
     alliance listen farm/clients/client-2 --server member-5 --count 10
     """,
     "0 done  ·  2 folder, key or passphrase is wrong  ·  5 no server gives the log",
@@ -34,7 +35,14 @@ def register(app: typer.Typer) -> None:
 
 def listen(
     folder: ClientFolder,
-    start: Annotated[int, typer.Option("--start", min=1, metavar="SLOT", help="The first slot wanted.")] = 1,
+    start: Annotated[
+        str,
+        typer.Option("--from", metavar="SLOT|now", help="The first slot wanted; now: what is decided next."),
+    ] = "1",
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Leave out what the log repeats also if it came first before SLOT."),
+    ] = False,
     count: Annotated[
         int | None,
         typer.Option(
@@ -60,15 +68,32 @@ def listen(
     terminal, what does not print is escaped, newlines within a command too. JSON: one object per line;
     "command" is its text, or "command_base64" if it is not UTF-8. Without --follow it ends with what is
     certified now.
+
+    A command that the log holds twice is printed where it comes first, from SLOT on. To know also what came
+    before, --exact reads the newest checkpoint below SLOT, or the log from slot 1 where there is none; --from
+    now always does.
     """
+    first = _first(start)
     secret = unlock(folder, passphrase_file)
-    asyncio.run(_listen(folder, secret, start, count, follow, server, _writer(output, follow)))
+    asyncio.run(_listen(folder, secret, first, exact, count, follow, server, _writer(output, follow)))
+
+
+def _first(start: str) -> int | None:
+    """None for now. Raises a usage error for what is no slot."""
+    if start == "now":
+        return None
+    if not start.isascii() or not start.isdigit() or len(start) > 19 or int(start) < 1:
+        raise typer.BadParameter(
+            f"{start[:40]!r} is neither a slot, from 1 on, nor now", param_hint="'--from'"
+        )
+    return int(start)
 
 
 async def _listen(
     folder: Path,
     secret: bytes,
-    start: int,
+    start: int | None,
+    exact: bool,
     count: int | None,
     follow: bool,
     server: str | None,
@@ -76,7 +101,7 @@ async def _listen(
 ) -> None:
     async with await open_client(folder, secret) as client:
         heard = 0
-        async for entry in client.listen(start, follow=follow, server=server):
+        async for entry in client.listen(start, follow=follow, server=server, exact=exact):
             write(entry)
             heard += 1
             if heard == count:

@@ -214,18 +214,27 @@ class Client:
     # -- listening -----------------------------------------------------------------------------------
 
     async def listen(
-        self, start: int = 1, *, follow: bool = True, server: str | None = None
+        self, start: int | None = 1, *, follow: bool = True, server: str | None = None, exact: bool = False
     ) -> AsyncGenerator[LogEntry, None]:
         """The decided commands from slot ``start`` on: each once, in order, verified.
+
+        None is the slot after what is certified now.
 
         With ``follow`` forever, otherwise up to what is certified now, and at least as far as any receipt or
         entry goes that this folder's clients have got.
         ``server`` names the member that is asked first. A repetition within the log is recognised from
-        ``start`` on.
+        ``start`` on. With ``exact``, and where ``start`` is None, also one of what came before ``start``, as
+        if it had been followed from slot 1 on: that costs the newest checkpoint below ``start``, or the log
+        from slot 1 where there is none. Raises Unreachable when no server knows it.
         """
         with self.life.use():
             first = self.config.member_index(server) if server is not None else None
-            listener = Listener(self.config, self, self._fingerprint, slot(start), first)
+            listener = Listener(
+                *(self.config, self, self._fingerprint),
+                slot(start) if start is not None else None,
+                first,
+                exact=exact,
+            )
             until = None if follow else max(await self._certified_now(), self._proven.slot)
             heard = 0
             try:

@@ -2,6 +2,9 @@
 
 Any server will do, and none is believed: each frame is checked against a certificate, from the frontier of
 what was checked before. A server that is silent, wrong or gone is left for the next one, at the same slot.
+
+Who begins in the middle of the log and wants each command only where it came first, as a listener from slot 1
+gets it, begins from a checkpoint below (``brought_state``), or from slot 1 where there is none.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from alliance.client.brought_state import BroughtState
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.server_choice import Channels
 from alliance.client.submitter import PAUSE_SECONDS
@@ -127,24 +131,33 @@ class Listener:
         config: AllianceConfig,
         channels: Channels,
         key_fingerprint: str,
-        start: int,
+        start: int | None,
         server: int | None,
         windows: ClientWindows | None = None,
         frontier: Frontier | None = None,
+        *,
+        exact: bool = False,
     ) -> None:
-        """``server`` is the first one asked; others only if it fails.
+        """``start``: the first slot that is delivered; None: the one after what is certified now.
 
-        Who has followed the log up to ``start - 1`` before hands in the frontier and the clients' windows.
+        ``server`` is the first one asked; others only if it fails. Who has followed the log up to
+        ``start - 1`` before hands in the frontier and the clients' windows. Others, if they are to be
+        ``exact``, learn them first, always so where ``start`` is None.
         """
-        if start < 1:
+        if start is not None and start < 1:
             raise ValueError("slots count from 1")
         self.config = config
         self.key_fingerprint = key_fingerprint
         self._channels = channels
         self._scheme = config.scheme
-        self._next = start
-        self._frontier = Frontier(0, ()) if start == 1 else frontier
+        self._start = start
+        # The first slot that is not known here, the log before it, and what was delivered of that.
+        self._next = start or 1
+        self._frontier = Frontier() if self._next == 1 else frontier
         self._windows = windows if windows is not None else ClientWindows()
+        # Whether windows, or the start itself, are yet to be learnt.
+        self._exact = self._begins = start is None or (exact and start > 1 and windows is None)
+        self._brought = BroughtState(self._scheme, start)
         self._names: dict[bytes, str] = {}
         self._named: AllianceConfig | None = None
         self._server = server if server is not None else 0
@@ -174,23 +187,25 @@ class Listener:
         """
         failures, count = 0, len(self.config.members)
         pruned: dict[str, str] = {}
-        while until is None or self._next <= until:
-            helped = False
+        while until is None or max(self._next, self._start or 1) <= until:
+            helped, again = False, 0
             try:
                 async with aclosing(self._frames()) as frames:
                     async for frame in frames:
+                        if self._begins and not self._begin_from(frame):
+                            continue
                         proof, batches = self._check(frame)
                         helped = True
                         for slot, batch in batches:
                             if until is not None and slot > until:
                                 return
-                            yield DecidedSlot(
-                                slot, batch, tuple(deliver(slot, batch, self._windows, self.names(), proof))
-                            )
+                            entries = tuple(deliver(slot, batch, self._windows, self.names(), proof))
+                            if self._start is not None and slot >= self._start:
+                                yield DecidedSlot(slot, batch, entries)
                         if until is not None and self._next > until:
                             return
             except _Idle:
-                helped = helped or until is None
+                helped = helped or (until is None and not self._begins)
             except NobodyServes as error:
                 log.debug("%s: %s", *error.problem)
             except grpc.aio.AioRpcError as error:
@@ -198,9 +213,11 @@ class Listener:
                 log.debug("%s: %s", self._name, details)
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                     pruned[self._name] = details
+                    if self._exact and not self._begins and self._next <= (self._start or self._next):
+                        self._begins, again = True, 1  # nothing is delivered yet: its checkpoint will do
             except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
                 log.warning("%s sent a log that does not verify: %s", self._name, error)
-            self._server = (self._server + 1) % count
+            self._server = (self._server + 1 - again) % count
             failures = 0 if helped else failures + self._passed
             if failures >= 2 * count:
                 raise (LogPruned if pruned else Unreachable)(self._nobody(pruned))
@@ -209,7 +226,9 @@ class Listener:
 
     def _nobody(self, pruned: dict[str, str]) -> str:
         """What to say when no server gives the log; ``pruned`` is what those said who have it no longer."""
-        message = f"no server gives the log from slot {self._next}: 'alliance status' shows who is up"
+        wanted = self._start if self._begins else self._next
+        where = f"slot {wanted}" if wanted is not None else "now"
+        message = f"no server gives the log from {where} on: 'alliance status' shows who is up"
         if pruned:
             said = ", ".join(f"{name}: {details}" for name, details in sorted(pruned.items()))
             message += f"; or begin at a later slot, for some keep only the end of the log ({said})"
@@ -224,7 +243,12 @@ class Listener:
             "/alliance.v1.Client/Listen",
             request_serializer=client_pb2.ListenRequest.SerializeToString,
             response_deserializer=parser(peer_pb2.LogFrame),
-        )(client_pb2.ListenRequest(first_slot=self._next), metadata=GREETING)
+        )(self._request(), metadata=GREETING)
+
+    def _request(self) -> client_pb2.ListenRequest:
+        if self._begins:
+            return client_pb2.ListenRequest(first_slot=self._start or 0, with_state=True)
+        return client_pb2.ListenRequest(first_slot=self._next)
 
     async def _frames(self) -> AsyncGenerator[peer_pb2.LogFrame, None]:
         """Frames of one server from the next slot on. Raises _Idle when it is silent for too long."""
@@ -232,6 +256,7 @@ class Listener:
         order = ((first + further) % self._passed for further in range(self._passed))
         self._server, call = await first_established(self._begin, order)
         self._passed = 1 + (self._server - first) % self._passed
+        self._brought = BroughtState(self._scheme, self._start)
         read: asyncio.Future[Any] | None = None
         try:
             while True:
@@ -251,6 +276,26 @@ class Listener:
             if read is not None:
                 await asyncio.gather(read, return_exceptions=True)
                 read = None  # what it raised holds this frame: together they would outlive their use
+
+    def _begin_from(self, wire: peer_pb2.LogFrame) -> bool:
+        """Whether the message is a frame of the log; before it comes what was delivered up to there.
+
+        Raises ServerLied and others.
+        """
+        brought = self._brought
+        if not brought.take(wire):  # it has no checkpoint below what is wanted
+            self._goes_on_after(Frontier(), ClientWindows())
+            return True
+        self._channels.heard(wire)
+        if brought.whole:
+            self._goes_on_after(brought.frontier, brought.windows())
+            if self._start is None:
+                self._start = brought.certified + 1
+        return False
+
+    def _goes_on_after(self, frontier: Frontier, windows: ClientWindows) -> None:
+        self._next, self._frontier, self._windows = frontier.size + 1, frontier, windows
+        self._begins = False
 
     def _check(self, wire: peer_pb2.LogFrame) -> tuple[_Frame, list[tuple[int, Batch]]]:
         """The frame's batches, proven to be the log from the next slot on; raises ServerLied and others."""
@@ -276,6 +321,8 @@ class Listener:
             raise ServerLied(f"the proof of the frame is broken: {error}") from None
         self._frontier = frontier
         self._next = frontier.size + 1
+        if self._start is None:
+            self._start = certificate.slot + 1
         return _Frame(self, frame, certificate, base), slots
 
 

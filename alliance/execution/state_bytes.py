@@ -15,7 +15,7 @@ from alliance.execution.outcome import Outcome
 from alliance.execution.runner import RunnerState
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import HASH_SIZE, leaf_hash
-from verifiable_log.ordering_state import state_digest
+from verifiable_log.state_writer import state_digest
 
 MAGIC = b"alliance-snapshot/1\n"
 CHUNK_BYTES = 1024 * 1024

@@ -75,10 +75,12 @@ class Outcomes(_message.Message):
     def __init__(self, certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class ListenRequest(_message.Message):
-    __slots__ = ("first_slot",)
+    __slots__ = ("first_slot", "with_state")
     FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
+    WITH_STATE_FIELD_NUMBER: _ClassVar[int]
     first_slot: int
-    def __init__(self, first_slot: _Optional[int] = ...) -> None: ...
+    with_state: bool
+    def __init__(self, first_slot: _Optional[int] = ..., with_state: bool = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()

@@ -35,7 +35,7 @@ class Batch(_message.Message):
     def __init__(self, submissions: _Optional[_Iterable[bytes]] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class LogFrame(_message.Message):
-    __slots__ = ("first_slot", "batches", "certificate", "cover", "peaks", "epoch", "revision")
+    __slots__ = ("first_slot", "batches", "certificate", "cover", "peaks", "epoch", "revision", "offer", "state_part")
     FIRST_SLOT_FIELD_NUMBER: _ClassVar[int]
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,8 @@ class LogFrame(_message.Message):
     PEAKS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    STATE_PART_FIELD_NUMBER: _ClassVar[int]
     first_slot: int
     batches: _containers.RepeatedCompositeFieldContainer[Batch]
     certificate: Certificate
@@ -50,7 +52,9 @@ class LogFrame(_message.Message):
     peaks: _containers.RepeatedScalarFieldContainer[bytes]
     epoch: int
     revision: int
-    def __init__(self, first_slot: _Optional[int] = ..., batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., cover: _Optional[_Iterable[bytes]] = ..., peaks: _Optional[_Iterable[bytes]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    offer: Offer
+    state_part: StatePart
+    def __init__(self, first_slot: _Optional[int] = ..., batches: _Optional[_Iterable[_Union[Batch, _Mapping]]] = ..., certificate: _Optional[_Union[Certificate, _Mapping]] = ..., cover: _Optional[_Iterable[bytes]] = ..., peaks: _Optional[_Iterable[bytes]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., state_part: _Optional[_Union[StatePart, _Mapping]] = ...) -> None: ...
 
 class Propose(_message.Message):
     __slots__ = ("view", "slot", "root", "batch", "signature")

@@ -29,6 +29,7 @@ from fab_paxos.effects import (
     Prune,
     Record,
     Refuse,
+    SaveCheckpoint,
     Send,
     SendLogFrame,
     SetTimer,
@@ -68,6 +69,7 @@ class World(Protocol):
     def certified(self, certificate: QuorumCertificate) -> None: ...
     def send_log_frame(self, to: int, first_slot: int) -> None: ...
     def offer_checkpoint(self, to: int, checkpoint: Checkpoint) -> None: ...
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None: ...
     def prune(self, slot: int) -> None: ...
     def snapshot_installed(self, checkpoint: Checkpoint) -> None: ...
     def refuse(self, submission: Submission, reason: str) -> None: ...
@@ -189,6 +191,7 @@ _CARRY_OUT: dict[type[Effect], Callable[[World, Any], None]] = {
     Certify: lambda world, effect: world.certified(effect.certificate),
     SendLogFrame: lambda world, effect: world.send_log_frame(effect.to, effect.first_slot),
     OfferCheckpoint: lambda world, effect: world.offer_checkpoint(effect.to, effect.checkpoint),
+    SaveCheckpoint: lambda world, effect: world.save_checkpoint(effect.checkpoint),
     Prune: lambda world, effect: world.prune(effect.slot),
     SnapshotInstalled: lambda world, effect: world.snapshot_installed(effect.checkpoint),
     Refuse: lambda world, effect: world.refuse(effect.submission, effect.reason.value),

@@ -27,7 +27,6 @@ from fab_paxos.messages import (
     Forward,
     Message,
     NewView,
-    Offer,
     Progress,
     Propose,
     Report,
@@ -43,6 +42,7 @@ from quorum import (
     ReportStatement,
     VoteStatement,
 )
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.submission import InvalidSubmission, Submission
 

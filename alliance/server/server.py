@@ -25,6 +25,7 @@ from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import together
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
+from alliance.server.checkpoint_writer import CheckpointWriter
 from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Driver, Engine, Inbox
 from alliance.server.failure import Failure
@@ -89,6 +90,7 @@ class Server:
         self._directory = Directory(config)
         replayed = self._journal.replay(beginning(folder, config))
         self._history = History(self._journal, replayed.log, replayed.certificate)
+        self._history.checkpoint = replayed.state.checkpoint
         try:
             self._engine = engine(_engine_config(config, me, keep_slots), replayed.state)
         except ValueError as error:
@@ -140,6 +142,7 @@ class Server:
             self._gate.latest,
             self._retention,
             self._revisions,
+            CheckpointWriter(self._journal, self._inbox, self._failure),
         )
 
     @classmethod

@@ -14,6 +14,7 @@ from alliance.errors import JournalError
 from alliance.net.channels import GREETING, Identities, protocol_problem, require_protocol
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
+from alliance.pb.peer_pb2 import LogFrame
 from alliance.server.driver import Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate
@@ -25,9 +26,13 @@ from alliance.server.status import StatusSource
 from alliance.server.vouching import Voucher
 from alliance.storage.history import History, Pruned
 from alliance.wire.bounds import SLOT_MAX, Malformed
+from alliance.wire.checkpoints import encode_offer, encode_part
 from alliance.wire.log_frames import encode_frame
 from alliance.wire.membership import encode_proof
 from fab_paxos.events import ProofsWanted, Submitted
+from verifiable_log.checkpoint_offer import StatePart
+from verifiable_log.limits import LISTEN_PART_BYTES
+from verifiable_log.ordering_state import part
 from verifiable_log.submission import InvalidSubmission
 
 SUBMISSIONS_PER_FRAME_MAX = 1024
@@ -167,7 +172,7 @@ class ClientService:
                 session.written(outcomes)
 
     async def Listen(self, request: pb.ListenRequest, context: Context) -> None:  # noqa: N802
-        if not 1 <= request.first_slot <= SLOT_MAX:
+        if not (0 if request.with_state else 1) <= request.first_slot <= SLOT_MAX:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "first_slot counts from 1")
         await self._known(context)
         await require_protocol(context)
@@ -175,6 +180,8 @@ class ClientService:
         try:
             await context.send_initial_metadata(GREETING)
             slot, first = request.first_slot, True
+            if request.with_state:
+                slot = await self._tell_state(slot, context)
             while True:
                 await self._history.wait_beyond(slot - 1)
                 try:
@@ -190,6 +197,30 @@ class ClientService:
         finally:
             self._leave()
 
+    async def _tell_state(self, wanted: int, context: Context) -> int:
+        """What was delivered before, up to a checkpoint below the slot that is wanted; the slot after it."""
+        checkpoint, pruned = self._history.checkpoint, self._history.pruned
+        if checkpoint is None or 0 < wanted <= checkpoint.slot:
+            if pruned:
+                known = checkpoint.slot if checkpoint is not None else pruned
+                await context.abort(
+                    grpc.StatusCode.OUT_OF_RANGE,
+                    f"slots up to {pruned} are no longer kept here, and what was delivered before a later one"
+                    f" is known from slot {known + 1} on",
+                )
+            return 1
+        try:
+            offer = self._history.offer(checkpoint)
+        except LookupError:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "this member is being brought up")
+        await context.write(self._named(LogFrame(offer=encode_offer(offer))))
+        items, first = checkpoint.snapshot.state, 0
+        while first < len(items):
+            told = StatePart(checkpoint.slot, first, part(items, first, LISTEN_PART_BYTES))
+            await context.write(self._named(LogFrame(state_part=encode_part(told))))
+            first += len(told.items)
+        return checkpoint.slot + 1
+
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
         return self._status.reply()
@@ -200,8 +231,8 @@ class ClientService:
         if proof is None or Membership(proof.membership.epoch, proof.membership.revision) <= has:
             await context.write(self._named(pb.MembershipPart()))
             return
-        for part in encode_proof(proof):
-            await context.write(self._named(part))
+        for piece in encode_proof(proof):
+            await context.write(self._named(piece))
 
     async def MembershipShare(  # noqa: N802
         self, request: pb.MembershipShareRequest, context: Context

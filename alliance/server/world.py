@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from alliance.config.directory import Directory
 from alliance.evidence.folder import EvidenceFolder
+from alliance.server.checkpoint_writer import CheckpointWriter
 from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Inbox
 from alliance.server.gate import Seal
@@ -57,12 +58,14 @@ class ServerWorld:
     heard: LatestStatements
     retention: Retention
     revisions: Revisions
+    checkpoints: CheckpointWriter
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
 
     def close(self) -> None:
-        """No timer fires any more."""
+        """No timer fires any more, and no checkpoint is being saved."""
         for timer in self.timers.values():
             timer.cancel()
+        self.checkpoints.close()
 
     def persist(self, records: Sequence[Record]) -> None:
         self.journal.append(records, self.heard.take_news())
@@ -136,6 +139,10 @@ class ServerWorld:
     def certified(self, certificate: QuorumCertificate) -> None:
         self.history.certified(certificate)
         self.sessions.certified()
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self.history.checkpoint = checkpoint
+        self.checkpoints.save(checkpoint)
 
     def prune(self, slot: int) -> None:
         self.retention.prune(slot)

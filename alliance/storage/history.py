@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from alliance.storage.journal import Journal
 from alliance.wire.log_frames import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
-from fab_paxos.messages import Offer
 from quorum import DecisionCertificate, QuorumCertificate
 from verifiable_log.batch import Batch, Entry
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import MerkleLog, slot_leaf
 from verifiable_log.merkle_proofs import inclusion_from_cover
@@ -41,6 +41,8 @@ class History:
         self._certificate = DecisionCertificate.of(certificate) if certificate is not None else None
         self._news = asyncio.Event()
         self._proofs: _SlotProofs | None = None
+        self.checkpoint: Checkpoint | None = None
+        """The newest stable one: what a listener begins from that begins in the middle."""
 
     @property
     def certificate(self) -> DecisionCertificate | None:
@@ -80,6 +82,7 @@ class History:
 
     def install_snapshot(self, checkpoint: Checkpoint) -> None:
         """The log goes on after this checkpoint, which others brought (and which is journalled)."""
+        self.checkpoint = checkpoint
         self._log = MerkleLog(checkpoint.snapshot.frontier)
         self._proofs = None
         self._forget_recent(checkpoint.slot)
@@ -91,7 +94,10 @@ class History:
             self._recent_bytes -= _size(self._recent.pop(old))
 
     def offer(self, checkpoint: Checkpoint) -> Offer:
-        """This member's stable checkpoint, for one that the log can no longer reach."""
+        """This member's stable checkpoint, for one that the log can no longer reach.
+
+        Raises LookupError when its proof lies beyond the log that is here.
+        """
         certificate = self._certificate
         if certificate is None:
             raise LookupError("nothing is certified yet")

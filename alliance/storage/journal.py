@@ -1,5 +1,7 @@
 """The journal: what a member must not forget, in one SQLite file (WAL, synchronous=FULL).
 
+The states of checkpoints are in a second file (``checkpoint_file``), so that votes do not wait for them.
+
 ``append`` returns when everything is durable; if it cannot be made durable it raises, and the process
 must end without having said anything. Every row carries a digest of all that it says, every root is checked
 against the Merkle log, and the last slot is written down apart from the entries, so that damage anywhere in
@@ -19,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alliance.errors import JournalError
+from alliance.storage.checkpoint_file import CheckpointFile
 from alliance.storage.journal_claim import COUNT, Owner, claim, damaged, unopened, unwritten
 from alliance.storage.journal_epochs import EPOCH, SHARES, EpochRecord, read_membership, read_shares
 from alliance.storage.journal_files import PAGE_SIZE, Presence, examine
@@ -32,8 +35,6 @@ from alliance.storage.journal_records import (
     Position,
     Starts,
     entry_row,
-    item_rows,
-    item_seal,
     note_seal,
     opened,
     pack_certificate,
@@ -70,7 +71,7 @@ class Journal:
         """
         self.path, self._wal = path, path.with_name(path.name + "-wal")
         self._failed = False
-        self._written: set[tuple[bytes, bytes, bytes]] = set()  # rows of the state
+        self._named = 0  # the slot of the checkpoint from which a restart begins
         self.pruned = 0  # entries up to this slot are gone
         try:
             self._mark = Mark(path, alliance_id + member.encode())
@@ -105,7 +106,8 @@ class Journal:
             fresh = self._claim(alliance_id, member)
             self._mark.check(self._reached)
             self._db.execute("COMMIT")
-            self._presence = Presence(self.path, self._wal, self._mark.path)
+            self._checkpoints = CheckpointFile(self.path.with_suffix(".checkpoints"))
+            self._presence = Presence(self.path, self._wal, self._mark.path, self._checkpoints.path)
             if fresh:
                 self._mark.write(self._reached)
         except BaseException as error:
@@ -138,11 +140,11 @@ class Journal:
     def begin(self, session: bytes) -> int:
         """Notes one more start of this member; its number, from 1. Raises JournalError.
 
-        First everything is moved from the WAL into the file, and synced: what an earlier process could not
-        sync may be in memory only, and nothing more is to be built upon it.
-        """
+        First everything is moved from the WALs into the files, and synced: what an earlier process could
+        not sync may be in memory only, and nothing more is to be built upon it."""
         with self._durably():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._checkpoints.sync()
             self._presence.forget_sizes()
             self._db.execute("BEGIN IMMEDIATE")
             self._starts = self._starts.next(session)
@@ -156,9 +158,9 @@ class Journal:
     def append(
         self, records: Sequence[Record | EpochRecord], notes: Mapping[str, bytes] | None = None
     ) -> None:
-        """Makes the records durable, all or none. Raises JournalError: then nothing may leave, ever again.
+        """Makes the records durable, all or none, and ``notes`` with them, which alone are not worth a write.
 
-        ``notes`` go with them; without records they are not worth a write.
+        Raises JournalError: then nothing may leave, ever again.
         """
         if not records:
             return
@@ -169,6 +171,14 @@ class Journal:
             self._write_note("position", self._position.pack())
             for key, value in (notes or {}).items():
                 self._write_note(key, value)
+        self._checkpoints.counts(self._named)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Makes the state of a checkpoint durable: it counts with its record. Any thread. JournalError."""
+        try:
+            self._checkpoints.save(checkpoint.snapshot)
+        except (sqlite3.Error, OSError) as error:
+            raise unwritten(self.path, error) from None
 
     def keep(self, key: str, value: bytes) -> None:
         """Makes a note durable; it replaces the one of the same key. Raises JournalError."""
@@ -247,15 +257,9 @@ class Journal:
         return self._write(ProvenRecord(checkpoint.slot, record.decision), after)
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """The items of the state that have changed, and what certifies all of them."""
-        rows = set(item_rows(checkpoint.snapshot))
-        gone = {key for key, _, _ in self._written - rows} - {key for key, _, _ in rows}
-        for key in sorted(gone):
-            self._db.execute("DELETE FROM state_items WHERE key = ?", (key,))
-        for key, item, places in sorted(rows - self._written):
-            values = key, item, places, item_seal(item, places)
-            self._db.execute("INSERT OR REPLACE INTO state_items VALUES (?, ?, ?, ?)", values)
-        self._written = rows
+        """What certifies it, after its state, which is durable already unless others brought it."""
+        self._checkpoints.save(checkpoint.snapshot)
+        self._named = checkpoint.slot
         self._write_note("checkpoint", pack_checkpoint(checkpoint))
 
     def _write_base(self, frontier: Frontier) -> None:
@@ -270,11 +274,10 @@ class Journal:
             self._write_base(frontier)
 
     def close(self) -> None:
-        with suppress(
-            sqlite3.Error, OSError
-        ):  # a disk that fails now takes nothing away that was acknowledged
+        with suppress(sqlite3.Error, OSError):  # what a failing disk takes now was not acknowledged
             self._mark.sync()
             self._db.close()
+            self._checkpoints.close()
         self._mark.close()
 
     # -- what is remembered of starts and votes ------------------------------------------------------
@@ -320,12 +323,10 @@ class Journal:
         ``founded``: what holds of the alliance itself before slot 1; None where nothing of that kind counts.
         """
         try:
-            replayed = replay(self._db, self._position, self._read_note, founded)
+            replayed = replay(self._db, self._checkpoints, self._position, self._read_note, founded)
         except DAMAGE as error:
             raise self.damaged(str(error)) from None
         self.pruned = replayed.state.pruned
-        if replayed.state.checkpoint is not None:
-            self._written = set(item_rows(replayed.state.checkpoint.snapshot))
         return replayed
 
     def _read_note(self, key: str) -> bytes | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import zip_longest
 from typing import TypeAlias
 
 from fab_paxos.state import RestoredEntry
@@ -23,7 +21,7 @@ from quorum import (
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import HASH_SIZE
-from verifiable_log.ordering_state import Checkpoint, Snapshot
+from verifiable_log.ordering_state import Checkpoint
 from verifiable_log.submission import InvalidSubmission, Submission
 
 DAMAGE = (sqlite3.DatabaseError, InvalidSubmission, struct.error, ValueError, TypeError)
@@ -167,41 +165,16 @@ def unpack_frontier(packed: bytes) -> Frontier:
 
 
 def pack_checkpoint(checkpoint: Checkpoint) -> bytes:
-    """The frontier and the certificate; the state has rows of its own."""
+    """The frontier and the certificate; the state is in a file of its own."""
     frontier = pack_frontier(checkpoint.snapshot.frontier)
     return struct.pack(">I", len(frontier)) + frontier + pack_certificate(checkpoint.certificate)
 
 
-def unpack_checkpoint(packed: bytes, state: tuple[bytes, ...], places: tuple[bytes, ...]) -> Checkpoint:
-    """Raises ValueError or struct.error, also when the certificate is not one of this state."""
+def unpack_checkpoint(packed: bytes) -> tuple[Frontier, QuorumCertificate]:
+    """Raises ValueError or struct.error."""
     (length,) = struct.unpack_from(">I", packed)
-    frontier = unpack_frontier(packed[4 : 4 + length])
     certificate = _certificate(packed[4 + length :], CheckpointStatement, MembershipStatement)
-    return Checkpoint(Snapshot(frontier, state, places), certificate)
-
-
-STATE_ITEMS = """
-CREATE TABLE state_items (
-    key BLOB PRIMARY KEY, item BLOB NOT NULL, places BLOB NOT NULL, seal BLOB NOT NULL
-) WITHOUT ROWID
-"""
-CLIENT_KEY_BYTES = 33
-"""A client's item of a state begins with its kind and with whose it is; those of other kinds are numbered."""
-
-
-def item_rows(snapshot: Snapshot) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Key, item, and what this member knows beside it, for each item of the state, in the order of keys.
-
-    A newer row of the same key replaces the older.
-    """
-    for item, places in zip_longest(snapshot.client_items, snapshot.places, fillvalue=b""):
-        yield item[:CLIENT_KEY_BYTES], item, places
-    for number, item in enumerate(snapshot.control_items):
-        yield item[:1] + number.to_bytes(4, "big"), item, b""
-
-
-def item_seal(item: bytes, places: bytes) -> bytes:
-    return sha256(b"\x02" + struct.pack(">I", len(item)) + item + places).digest()
+    return unpack_frontier(packed[4 : 4 + length]), certificate
 
 
 # The batch comes last: what stands before a large value is read without it.
@@ -214,7 +187,6 @@ CREATE TABLE entries (
 SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
     ENTRIES,
-    STATE_ITEMS,
 )
 HEAD = "SELECT slot, view, root, signature, digest, seal FROM entries"
 WHOLE = "SELECT slot, view, root, signature, digest, seal, batch FROM entries"

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from alliance.storage.checkpoint_file import CheckpointFile
 from alliance.storage.journal_openings import OPENINGS, unpack_openings
 from alliance.storage.journal_records import (
     HEAD,
@@ -17,7 +18,6 @@ from alliance.storage.journal_records import (
     Position,
     decision,
     election,
-    item_seal,
     opened,
     sealed,
     unpack_checkpoint,
@@ -27,9 +27,9 @@ from fab_paxos.control import Control, after
 from fab_paxos.state import RestoredEntry, RestoredState
 from quorum import QuorumCertificate
 from verifiable_log.batch import Entry
-from verifiable_log.client_windows import CLIENT_ITEM, ClientWindows
+from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
-from verifiable_log.ordering_state import Checkpoint
+from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class Replayed:
 
 def replay(
     db: sqlite3.Connection,
+    checkpoints: CheckpointFile,
     position: Position,
     read_note: Callable[[str], bytes | None],
     control: Control | None = None,
@@ -55,7 +56,7 @@ def replay(
     base = read_note("base")
     log = MerkleLog(unpack_frontier(base) if base is not None else Frontier())
     pruned = log.size
-    checkpoint = _checkpoint(db, read_note("checkpoint"))
+    checkpoint = _checkpoint(checkpoints, read_note("checkpoint"))
     windows = ClientWindows()
     if checkpoint is not None:
         windows = ClientWindows.read(checkpoint.snapshot.client_items, checkpoint.snapshot.places)
@@ -95,18 +96,18 @@ def replay(
     return Replayed(state, log, certificate)
 
 
-def _checkpoint(db: sqlite3.Connection, packed: bytes | None) -> Checkpoint | None:
+def _checkpoint(file: CheckpointFile, packed: bytes | None) -> Checkpoint | None:
     if packed is None:
+        file.load(0)
         return None
-    state: list[bytes] = []
-    places: list[bytes] = []
-    for item, beside, seal in db.execute("SELECT item, places, seal FROM state_items ORDER BY key"):
-        if seal != item_seal(item, beside):
-            raise ValueError("an item of the state was altered")
-        state.append(item)
-        if item[:1] == bytes([CLIENT_ITEM]):
-            places.append(beside)
-    return unpack_checkpoint(packed, tuple(state), tuple(places))
+    frontier, certificate = unpack_checkpoint(packed)
+    snapshot = Snapshot(frontier, *file.load(frontier.size))
+    try:
+        return Checkpoint(snapshot, certificate)
+    except ValueError:
+        raise ValueError(
+            f"{file.path.name} does not hold the state of its checkpoint at slot {snapshot.slot}"
+        ) from None
 
 
 def _read_heads(db: sqlite3.Connection, log: MerkleLog, checkpoint: Checkpoint) -> None:

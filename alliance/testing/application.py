@@ -19,10 +19,11 @@ from alliance.testing.network import Clockwork
 from fab_paxos import EngineConfig, RestoredState
 from fab_paxos.effects import Record
 from fab_paxos.events import EndorsementMade, EndorsementRefused, Event, TimerFired
-from fab_paxos.messages import Accepted, Message, Offer, Propose
+from fab_paxos.messages import Accepted, Message, Propose
 from quorum import QuorumCertificate, QuorumSystem
 from quorum.signature_set import Ed25519Endorser, SignatureSetScheme
 from verifiable_log import Entry
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import Frontier
 from verifiable_log.ordering_state import Checkpoint
@@ -67,6 +68,9 @@ class JournalStorage:
 
     def certified(self, certificate: QuorumCertificate) -> None:
         self.history.certified(certificate)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        self._journal.save(checkpoint)
 
     def prune(self, slot: int) -> None:
         self.history.prune(slot)

@@ -20,9 +20,16 @@ from alliance.server.signer import SigningGuard
 from alliance.storage.history import Pruned
 from fab_paxos import EngineConfig, Replica, RestoredState
 from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, RefusalReason, Refuse
-from fab_paxos.events import CombinationFailed, Combined, EndorsementMade, EndorsementRefused, Event
+from fab_paxos.events import (
+    CheckpointSaved,
+    CombinationFailed,
+    Combined,
+    EndorsementMade,
+    EndorsementRefused,
+    Event,
+)
 from fab_paxos.evidence import TwoSubmissions
-from fab_paxos.messages import Message, Offer
+from fab_paxos.messages import Message
 from quorum import (
     CombineFailed,
     Endorsement,
@@ -34,6 +41,7 @@ from quorum import (
     combine,
 )
 from verifiable_log import Entry, Submission
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.ordering_state import Checkpoint
 
@@ -51,6 +59,10 @@ class Storage(Protocol):
     def write(self, records: Sequence[Record]) -> None: ...
     def decided(self, entry: Entry) -> None: ...
     def certified(self, certificate: QuorumCertificate) -> None: ...
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Makes the state of a checkpoint durable, which counts when its record is written."""
+        ...
+
     def prune(self, slot: int) -> None: ...
     def snapshot_installed(self, checkpoint: Checkpoint) -> None: ...
     def frame(self, first_slot: int) -> LogFrame:
@@ -101,7 +113,7 @@ class SimulatedMember(ABC):
 
     @abstractmethod
     def answer(self, event: Event) -> None:
-        """What its signer has made of a statement, or combining of endorsements: to be posted in time."""
+        """What its signer, combining or its disk has made of what was asked: to be posted in time."""
 
     @abstractmethod
     def set_timer(self, name: StrEnum, seconds: float) -> None:
@@ -176,6 +188,10 @@ class SimulatedMember(ABC):
 
     def offer_checkpoint(self, to: int, checkpoint: Checkpoint) -> None:
         self.send(to, self.disk.offer(checkpoint))
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self.disk.save(checkpoint)
+        self.answer(CheckpointSaved(checkpoint.slot))
 
     def prune(self, slot: int) -> None:
         self.disk.prune(slot)

@@ -10,11 +10,9 @@ from google.protobuf.message import DecodeError
 
 from alliance.pb import peer_pb2 as pb
 from alliance.wire.bounds import (
-    PROOF_HASHES_MAX,
     SHARE_BYTES_MAX,
     SLOT_MAX,
     Malformed,
-    OverLimit,
     at_most,
     checked_digest,
     checked_signature,
@@ -22,6 +20,7 @@ from alliance.wire.bounds import (
     some,
 )
 from alliance.wire.certificates import decode_certificate, decode_decision, encode_certificate
+from alliance.wire.checkpoints import decode_offer, decode_part, encode_offer, encode_part
 from alliance.wire.fastpath import (
     FORWARD,
     FORWARDED,
@@ -45,30 +44,25 @@ from fab_paxos.messages import (
     Forward,
     Message,
     NewView,
-    Offer,
     Progress,
     Propose,
     ProveShare,
     Report,
-    StatePart,
     Status,
     slot_of_base,
 )
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.view_change import FETCH_BATCHES_MAX
 from quorum import (
-    CheckpointStatement,
     Endorsement,
     InvalidStatement,
     ProgressStatement,
     decode_joint,
 )
 from quorum.system import MEMBER_COUNT_MAX
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.limits import (
     BATCH_SUBMISSIONS_MAX,
-    STATE_ITEM_BYTES_MAX,
-    STATE_ITEMS_MAX,
-    STATE_PART_BYTES,
     TIME_MS_MAX,
 )
 from verifiable_log.log_frame import LogFrame
@@ -121,11 +115,11 @@ def encode(message: Message) -> bytes:
         case Progress():
             wire = pb.PeerMessage(progress=_progress(message))
         case Offer():
-            wire = pb.PeerMessage(offer=_offer(message))
+            wire = pb.PeerMessage(offer=encode_offer(message))
         case FetchState(slot, first):
             wire = pb.PeerMessage(fetch_state=pb.FetchState(slot=slot, first=first))
-        case StatePart(slot, first, items):
-            wire = pb.PeerMessage(state_part=pb.StatePart(slot=slot, first=first, items=items))
+        case StatePart():
+            wire = pb.PeerMessage(state_part=encode_part(message))
     return wire.SerializeToString()
 
 
@@ -153,16 +147,6 @@ def _progress(progress: Progress) -> pb.Progress:
         base=encode_certificate(progress.base) if progress.base is not None else None,
         vector=progress.vector,
         certificate=encode_certificate(progress.certificate),
-    )
-
-
-def _offer(offer: Offer) -> pb.Offer:
-    return pb.Offer(
-        checkpoint=encode_certificate(offer.checkpoint),
-        peaks=offer.peaks,
-        leaves=offer.leaves,
-        certificate=encode_certificate(offer.certificate),
-        cover=offer.cover,
     )
 
 
@@ -228,9 +212,11 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
         case "fetch":
             return Fetch(checked_slot(wire.fetch.first_slot))
         case "log_frame":
-            if wire.log_frame.peaks or wire.log_frame.epoch or wire.log_frame.revision:
+            frame = wire.log_frame
+            state = frame.HasField("offer") or frame.HasField("state_part")
+            if frame.peaks or frame.epoch or frame.revision or state:
                 raise Malformed("a frame between members with what only listeners need")
-            return decode_frame(wire.log_frame)
+            return decode_frame(frame)
         case "forward":
             forwarded = some("submissions forwarded", wire.forward.submissions, BATCH_SUBMISSIONS_MAX)
             return Forward(tuple(map(decode_submission, forwarded)))
@@ -246,11 +232,11 @@ def _decode(sender: int, wire: pb.PeerMessage) -> Message:
         case "progress":
             return _decode_progress(wire.progress)
         case "offer":
-            return _decode_offer(wire.offer)
+            return decode_offer(wire.offer)
         case "fetch_state":
             return FetchState(checked_slot(wire.fetch_state.slot), wire.fetch_state.first)
         case "state_part":
-            return _decode_state_part(wire.state_part)
+            return decode_part(wire.state_part)
         case _:
             raise Malformed("a message without a known body")
 
@@ -299,22 +285,3 @@ def _decode_progress(wire: pb.Progress) -> Progress:
     if not isinstance(certificate.statement, ProgressStatement):
         raise Malformed("a NewView whose certificate is no progress certificate")
     return Progress(wire.view, checked_digest(wire.reports_digest), base, vector, certificate)
-
-
-def _decode_offer(wire: pb.Offer) -> Offer:
-    checkpoint, decision = decode_certificate(wire.checkpoint), decode_decision(wire.certificate)
-    if not isinstance(checkpoint.statement, CheckpointStatement):
-        raise Malformed("an offer whose certificate is not one of a checkpoint")
-    peaks = tuple(map(checked_digest, at_most("peaks in an offer", wire.peaks, PROOF_HASHES_MAX)))
-    leaves = tuple(map(checked_digest, at_most("leaves in an offer", wire.leaves, STATE_ITEMS_MAX)))
-    cover = tuple(map(checked_digest, at_most("hashes in a cover", wire.cover, PROOF_HASHES_MAX)))
-    return Offer(checkpoint, peaks, leaves, decision.certificate, cover)
-
-
-def _decode_state_part(wire: pb.StatePart) -> StatePart:
-    items = some("items in a part of a state", wire.items, STATE_ITEMS_MAX)
-    if max(map(len, items)) > STATE_ITEM_BYTES_MAX or sum(map(len, items)) > STATE_PART_BYTES:
-        raise OverLimit(
-            f"a part of a state has {STATE_PART_BYTES} bytes at most, an item {STATE_ITEM_BYTES_MAX}"
-        )
-    return StatePart(checked_slot(wire.slot), wire.first, tuple(items))

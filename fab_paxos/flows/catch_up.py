@@ -19,21 +19,12 @@ from fab_paxos.effects import (
     TruncateRecord,
 )
 from fab_paxos.flows import change_view, decide
-from fab_paxos.messages import (
-    Batches,
-    Certified,
-    Fetch,
-    FetchBatches,
-    FetchState,
-    Message,
-    Offer,
-    StatePart,
-    Status,
-)
+from fab_paxos.messages import Batches, Certified, Fetch, FetchBatches, FetchState, Message, Status
 from fab_paxos.rooms import Rooms
 from fab_paxos.state_transfer import Brought, answer
 from quorum import QuorumCertificate
 from verifiable_log.batch import Batch
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import Frontier
 

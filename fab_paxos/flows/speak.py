@@ -32,6 +32,7 @@ def on_drained(rooms: Rooms, out: list[Effect]) -> None:
     rooms.acceptor.announce(view, out)
     rooms.certifier.endorse_wanted(out)
     suspect.watch(rooms, out)
+    rooms.checkpoints.on_drained(rooms.certifier.certified, out)
 
 
 def on_heartbeat(rooms: Rooms, out: list[Effect]) -> None:

@@ -27,12 +27,10 @@ from fab_paxos.messages import (
     Forward,
     Message,
     NewView,
-    Offer,
     Progress,
     Propose,
     ProveShare,
     Report,
-    StatePart,
     Status,
 )
 from fab_paxos.selection import ReportedEntry
@@ -40,6 +38,7 @@ from fab_paxos.state import RestoredEntry
 from quorum import AcceptedStatement, Context, JointStatement, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import Chain, Farm
 from verifiable_log import Submission
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.log_frame import LogFrame
 

@@ -17,12 +17,10 @@ from fab_paxos.messages import (
     FetchState,
     Forward,
     NewView,
-    Offer,
     Progress,
     Propose,
     ProveShare,
     Report,
-    StatePart,
     Status,
 )
 from fab_paxos.selection import ReportedEntry
@@ -40,6 +38,7 @@ from quorum import (
     SuspectStatement,
 )
 from verifiable_log import Batch, Submission, UnsignedSubmission
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.limits import TIME_MS_MAX
 from verifiable_log.log_frame import LogFrame
 

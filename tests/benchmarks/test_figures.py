@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import applications, plot, simulator, suite, verdict
+from benchmarks import applications, checkpoints, plot, simulator, suite, verdict
 from benchmarks.__main__ import main
 from benchmarks.histogram import Histogram
 from benchmarks.measure import Measured
@@ -17,6 +17,7 @@ from benchmarks.peers import etcd, race
 from benchmarks.report import Report, Row
 from benchmarks.sockets import traffic
 from benchmarks.usage import Usage, used
+from verifiable_log.client_windows import CLIENT_ITEM_BYTES_MAX
 
 
 def _load(section: str, label: str, commands: int, cpu: float = 1.0) -> Row:
@@ -130,3 +131,15 @@ def test_unknown_scenarios_are_refused_by_name(capsys: pytest.CaptureFixture[str
         main(["run", "--only", "latency,hats"])
     assert ended.value.code == 2
     assert "no scenario 'hats'; there are latency, locks" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_busy_clients_is_measured_within_the_turns_and_beside_them() -> None:
+    at_once, beside = (
+        checkpoints.row(20, at_once=once, before=2, after=150).figures for once in (True, False)
+    )
+    assert at_once["saved_after_turns"] == 0
+    assert beside["saved_after_turns"] > 0
+    for figures in (at_once, beside):
+        assert figures["certified_bytes"] == 20 * CLIENT_ITEM_BYTES_MAX
+        assert figures["file_bytes"] > figures["certified_bytes"]
+        assert 0 < figures["p50"] <= figures["p99"] <= figures["longest"]

@@ -53,7 +53,7 @@ def test_two_listeners_on_different_servers_hear_the_file_line_by_line(
     places = [(place["slot"], place["position"], place["command_index"]) for place in report["commands"]]
     assert places == sorted(set(places))
     heard = [
-        _listen(cluster, alliance, client, "--server", server, "--start", start)
+        _listen(cluster, alliance, client, "--server", server, "--from", start)
         for client, server in (("client-1", "member-2"), ("client-2", "member-5"))
     ]
     assert [result.code for result in heard] == [0, 0]
@@ -66,7 +66,7 @@ def test_commands_are_bytes_and_empty_lines_are_commands(cluster: Cluster, allia
     proposed = alliance("propose", cluster.client_folder("client-1"), "-", stdin=data)
     assert proposed.code == 0
     assert len(proposed.text.splitlines()) == data.count(b"\n")
-    heard = _listen(cluster, alliance, "client-2", "--start", start)
+    heard = _listen(cluster, alliance, "client-2", "--from", start)
     assert heard.out == data
 
 
@@ -75,7 +75,7 @@ def test_json_entries_say_where_who_and_what(cluster: Cluster, alliance: Run) ->
     values = ["open the gate", "grün", b"\xff\x00x".decode("latin-1")]
     assert alliance("propose", cluster.client_folder("client-2"), *values[:2]).code == 0
     assert alliance("propose", cluster.client_folder("client-2"), "--file", "-", stdin=b"\xff\x00x").code == 0
-    heard = _listen(cluster, alliance, "client-1", "--start", start, "-o", "json")
+    heard = _listen(cluster, alliance, "client-1", "--from", start, "-o", "json")
     entries = [json.loads(line) for line in heard.text.splitlines()]
     assert [entry.get("command") for entry in entries] == ["open the gate", "grün", None]
     assert base64.b64decode(entries[2]["command_base64"]) == b"\xff\x00x"
@@ -90,7 +90,7 @@ def test_the_time_stamp_is_the_same_wherever_it_is_shown(
     folder, receipt = cluster.client_folder("client-1"), tmp_path / "r.json"
     proposed = json.loads(alliance("propose", folder, "x", "--receipt", receipt, "-o", "json").text)
     (command,) = proposed["commands"]
-    heard = _listen(cluster, alliance, "client-2", "--start", str(command["slot"]), "-o", "json")
+    heard = _listen(cluster, alliance, "client-2", "--from", str(command["slot"]), "-o", "json")
     key = cluster.folder / "public.pem"
     verified = json.loads(alliance("verify", "--key", key, receipt, "-o", "json").text)
     time_ms = json.loads(receipt.read_text())["time_ms"]
@@ -119,12 +119,12 @@ def test_count_and_follow_end_after_so_many(cluster: Cluster, alliance: Run) -> 
     start = _start(cluster)
     assert alliance("propose", cluster.client_folder("client-1"), "a", "b", "c").code == 0
     for more in ((), ("--follow",)):
-        heard = _listen(cluster, alliance, "client-1", "--start", start, "--count", "2", *more)
+        heard = _listen(cluster, alliance, "client-1", "--from", start, "--count", "2", *more)
         assert (heard.code, heard.out) == (0, b"a\nb\n")
 
 
 def test_a_slot_that_is_not_there_yet_is_nothing_to_hear(cluster: Cluster, alliance: Run) -> None:
-    heard = alliance("listen", cluster.client_folder("client-1"), "--start", "1000000")
+    heard = alliance("listen", cluster.client_folder("client-1"), "--from", "1000000")
     assert (heard.code, heard.out) == (0, b"")
 
 
@@ -206,7 +206,7 @@ def test_a_command_over_the_limit_sends_nothing_at_all(cluster: Cluster, allianc
     assert (result.code, result.out) == (2, b"")
     assert "line 2 has 262,145 bytes" in result.error
     assert "nothing was sent" in result.error
-    assert alliance("listen", cluster.client_folder("client-1"), "--start", start).out == b""
+    assert alliance("listen", cluster.client_folder("client-1"), "--from", start).out == b""
     largest = alliance("propose", cluster.client_folder("client-1"), "-", stdin=b"x" * (256 * 1024))
     assert largest.code == 0
 
@@ -267,7 +267,7 @@ def test_too_few_members_leave_the_outcome_unknown_and_nothing_is_lost(
     assert alliance("propose", folder, "third").code == 0
     resumed = alliance("propose", folder, "--resume")
     assert (resumed.code, resumed.text[:14]) == (0, "ordered: slot ")
-    heard = _listen(cluster, alliance, "client-1", "--start", start).text.split()
+    heard = _listen(cluster, alliance, "client-1", "--from", start).text.split()
     assert heard in (["first", "second", "third"], ["first", "third", "second"])
     assert alliance("propose", folder, "--resume").text == "nothing is without an outcome\n"
 

@@ -77,7 +77,7 @@ def test_version(inside: Run) -> None:
     [
         (["frobnicate"], "No such command 'frobnicate'; see 'alliance --help'"),
         (["init"], "Missing argument 'DIR'; see 'alliance init --help'"),
-        (["listen", "x", "--start", "0"], "'--start'"),
+        (["listen", "x", "--from", "0"], "'--from'"),
         (["verify", "r.json"], "Missing option '--key'"),
         (["verify-evidence", "e.json"], "Missing option '--alliance'"),
         (["status", "x", "-o", "xml"], "xml"),
@@ -162,7 +162,7 @@ def test_a_terminal_is_not_driven_by_the_commands_of_others(cluster: Cluster, al
     with cluster.client("client-2") as client:
         slot = client.propose(HARMFUL).slot
     cluster.await_level(*cluster.names)
-    arguments = ("listen", cluster.client_folder("client-1"), "--start", str(slot), "--count", "1")
+    arguments = ("listen", cluster.client_folder("client-1"), "--from", str(slot), "--count", "1")
     assert alliance(*arguments).out == HARMFUL + b"\n"
     controller, terminal = pty.openpty()
     utf8 = {"PYTHONIOENCODING": "utf-8"}
@@ -186,7 +186,7 @@ def test_interruption_is_one_line_and_exit_code_130(
     """Also where SIGINT was ignored at the start, as it is in a background job of a script."""
     folder = cluster.client_folder("client-1")
     place = json.loads(alliance("propose", folder, "something to hear", "-o", "json").text)
-    listening = command("listen", folder, "--follow", "--start", str(place["last_slot"]))
+    listening = command("listen", folder, "--follow", "--from", str(place["last_slot"]))
     with started([*starter, *listening], env=environment()) as listener:
         listener.stdout.read(1)
         listener.send_signal(signal.SIGINT)

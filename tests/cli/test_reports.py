@@ -63,7 +63,7 @@ def test_what_is_ordered_says_where_on_standard_error(
     assert told is not None, result.error
     assert ('"exit_code": 9' in result.error) == (form == "json")
     cluster.await_level(*cluster.names)
-    heard = alliance("listen", folder, "--start", told[1], "--count", "1")
+    heard = alliance("listen", folder, "--from", told[1], "--count", "1")
     assert heard.out == b"told to nobody\n"
 
 

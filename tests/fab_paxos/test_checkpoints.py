@@ -7,15 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from fab_paxos import state_transfer
+from fab_paxos import snapshots, state_transfer
+from fab_paxos.effects import CheckpointRecord, Effect, Persist, Prune, SaveCheckpoint
 from fab_paxos.events import Received
-from fab_paxos.messages import Fetch, FetchState, Message, Offer, StatePart
-from quorum import CheckpointStatement, QuorumSystem
+from fab_paxos.messages import Fetch, FetchState, Message
+from quorum import CheckpointStatement, QuorumCertificate, QuorumSystem
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import SIX, Cluster, submission
 from tests.worlds.single import Bench
+from verifiable_log.batch import Batch
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.client_windows import CLIENT_ITEM_BYTES_MAX, ClientWindows
 from verifiable_log.log_frame import LogFrame
+from verifiable_log.merkle_tree import leaf_hash
+from verifiable_log.ordering_state import Checkpoint
+from verifiable_log.state_writer import Written
 
 EVERY = 4
 CLIENTS = 5
@@ -181,14 +187,9 @@ def test_20_divergent_checkpoints() -> None:
     awaited."""
     cluster = small()
     odd = cluster.members[4]
-    real = ClientWindows.state
-    wrong = odd.engine.rooms.log.windows
-    patched = pytest.MonkeyPatch()
-    patched.setattr(ClientWindows, "state", lambda self: (b"x", *real(self)) if self is wrong else real(self))
-    with patched.context():
-        busy(cluster, 10)
-        cluster.settle(3)
-    patched.undo()
+    odd.engine.rooms.log.windows._write = lambda _: Written(b"x", b"", leaf_hash(b"x"))  # type: ignore[method-assign]
+    busy(cluster, 10)
+    cluster.settle(3)
     check_all(cluster)
     assert odd.engine.status.stable == 0
     assert {m.engine.status.stable for m in cluster.members if m is not odd} == {8}
@@ -301,3 +302,53 @@ def test_a_checkpoint_statement_names_log_and_state() -> None:
     statement = checkpoint.certificate.statement
     assert isinstance(statement, CheckpointStatement)
     assert statement.root == cluster.members[3].decisions()[statement.slot].root
+
+
+def test_a_large_state_is_written_over_many_turns_and_nothing_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One item in a turn: slots are decided meanwhile, and in the end all have the same checkpoint."""
+    monkeypatch.setattr(snapshots, "SNAPSHOT_ITEMS_PER_TURN", 1)
+    cluster = Cluster(SIX, 0, checkpoint_slots=40, retain_slots=0)
+    for client in range(30):
+        cluster.submit(client % 3, submission(client, 1))
+        cluster.run()
+    decided = []
+    while cluster.members[0].engine.status.stable == 0:
+        busy(cluster, 1, first_seq=2 + len(decided))
+        decided.append(cluster.members[0].engine.status.decided)
+        assert len(decided) < 100
+    assert max(decided) > 42, "slots were decided while the state was being written"
+    cluster.settle(3)
+    check_all(cluster)
+    slots = {member.disk.checkpoint.slot for member in cluster.members if member.disk.checkpoint is not None}
+    assert slots == {40}
+    for member in cluster.members:
+        cluster.crash(member.me)
+        cluster.restart(member.me)
+    busy(cluster, 5, first_seq=200)
+    cluster.settle(3)
+    check_all(cluster)
+
+
+def test_a_checkpoint_counts_when_it_is_saved_and_one_that_others_bring_overtakes_it() -> None:
+    bench = Cluster(SIX, 0, checkpoint_slots=4, retain_slots=0).members[0].engine.rooms.checkpoints
+    log, out = bench._log, list[Effect]()
+    taken = {}
+    for number in range(12):
+        batch = Batch.of([submission(0, number)])
+        log.append(0, batch, log.next_frontier(batch), b"")
+    log.decide(12)
+    for slot in (4, 8, 12):
+        snapshot = log.snapshots.get(slot)
+        assert snapshot is not None
+        taken[slot] = Checkpoint(snapshot, QuorumCertificate(0, snapshot.statement, b"joint"))
+    bench.on_certificate(taken[4].certificate, 12, out)
+    assert out == [SaveCheckpoint(taken[4])], "no record, and nothing is pruned"
+    bench.on_certificate(taken[8].certificate, 12, out)
+    assert out[1:] == [], "one at a time"
+    bench.on_saved(4, out)
+    assert out[1:] == [Persist(CheckpointRecord(taken[4]), lazily=True), Prune(4), SaveCheckpoint(taken[8])]
+    bench.install_snapshot(taken[12])
+    bench.on_saved(8, out)
+    assert out[4:] == [], "a later one is journalled already"

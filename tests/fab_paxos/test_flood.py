@@ -19,15 +19,14 @@ from fab_paxos.messages import (
     LogFrame,
     Message,
     NewView,
-    Offer,
     Propose,
     ProveShare,
-    StatePart,
     Status,
 )
 from tests.worlds.checkers import check_all
 from tests.worlds.cluster import Cluster, submission
 from tests.worlds.single import Bench, Script, only, said
+from verifiable_log.checkpoint_offer import Offer, StatePart
 
 BEAT = TimerFired(Timer.HEARTBEAT)
 FLOODER, HONEST = 4, 3

@@ -7,17 +7,18 @@ from dataclasses import replace
 from fab_paxos.checkpoint import Checkpoints, slot_of
 from fab_paxos.effects import Blame, Effect, Prune
 from fab_paxos.joint_signing import SigningInTurn
-from fab_paxos.messages import Offer, StatePart
 from fab_paxos.share_collector import Reputation
 from fab_paxos.state_transfer import Transfer
 from fab_paxos.uncertified_log import UncertifiedLog
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.worlds.cluster import SIX, submission
 from verifiable_log.batch import Batch
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import EMPTY, MerkleLog
 from verifiable_log.merkle_tree import leaf_hash
-from verifiable_log.ordering_state import Snapshot, state_digest
+from verifiable_log.ordering_state import Snapshot
+from verifiable_log.state_writer import state_digest
 
 
 def grown(slots: int) -> UncertifiedLog:
@@ -42,8 +43,8 @@ def test_a_snapshot_goes_with_the_log_that_is_cut() -> None:
     log = grown(4)
     log.decide(2)
     log.truncate(3)
-    assert log.snapshot(4) is None
-    assert log.snapshot(2) is not None
+    assert log.snapshots.get(4) is None
+    assert log.snapshots.get(2) is not None
 
 
 def snapshot_of(log: UncertifiedLog) -> Snapshot:
@@ -58,6 +59,8 @@ def test_so_many_slots_below_a_checkpoint_are_kept() -> None:
         log.decide(4)
         checkpoints = Checkpoints(log, SigningInTurn(SIX, 0, Reputation(), slot_of), None, 0, retained)
         checkpoints.on_certificate(QuorumCertificate(0, snapshot_of(log).statement, b"joint"), 4, out)
+        assert not any(isinstance(effect, Prune) for effect in out), "not before it is saved"
+        checkpoints.on_saved(4, out)
         assert [effect for effect in out if isinstance(effect, Prune)] == pruned
 
 

@@ -3,6 +3,8 @@ scenario 19."""
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from tests.worlds.cluster import submission
 from verifiable_log import Submission
 from verifiable_log.client_windows import DIGESTS_KEPT, ClientWindows, Freshness, Lookup
 from verifiable_log.limits import CLIENT_WINDOW
+from verifiable_log.merkle import Frontier
+from verifiable_log.ordering_state import Snapshot
 
 
 class Twin:
@@ -148,7 +152,7 @@ def test_places_of_numbers_that_are_not_used_are_refused() -> None:
     for spoilt in (
         places[:-1],
         bytes(7) + b"\x01" + places[8:],
-        places[:-16] + bytes(7) + b"\xc6" + bytes(8),
+        places[: len(places) // 2 - 8] + bytes(7) + b"\xc6" + places[len(places) // 2 :],
     ):
         with pytest.raises(ValueError, match="place"):
             ClientWindows.read(windows.state(), (spoilt,))
@@ -163,5 +167,45 @@ def test_the_item_of_a_client_is_frozen() -> None:
     used = (1 | 1 << 2 | 1 << 65 | 1 << 67).to_bytes(128, "big")
     uses = (4).to_bytes(8, "big") + digests[0] + (2).to_bytes(8, "big") + digests[1]
     assert item == b"\x01" + client + (70).to_bytes(8, "big") + used + uses
-    numbers = (3, 1, 5, 2)
+    numbers = (3, 5, 1, 2)  # the numbers, then where they are
     assert windows.places() == (b"".join(n.to_bytes(8, "big") for n in numbers),)
+
+
+def test_a_state_that_is_written_little_by_little_is_that_of_its_beginning() -> None:
+    """Whatever happens to the clients meanwhile: they go on, new ones come, slots are taken back."""
+    for seed in range(40):
+        dice, windows, slot = Random(seed), ClientWindows(), 1
+        for slot in range(1, 20):
+            for _ in range(dice.randrange(4)):
+                windows.admit(slot, submission(dice.randrange(8), dice.randrange(200)))
+        for client in dice.sample(range(8), 5):
+            windows.admit(slot, submission(client, 300))
+        state, places = windows.state(), windows.places()
+        windows._written = dict(
+            dice.sample(sorted(windows._written.items()), 3)
+        )  # the others are not written
+        writer, turns = windows.begin_state(slot), 1
+        while not writer.go_on(1):
+            turns += 1
+            match dice.randrange(3):
+                case 0:
+                    windows.admit(slot + 1, submission(dice.randrange(12), dice.randrange(400)))
+                case 1:
+                    windows.preview(slot + 1, [submission(dice.randrange(12), dice.randrange(400))])
+                case _:
+                    windows.rollback(slot)
+        snapshot = Snapshot.of(Frontier().extend(map(bytes, range(slot))), writer.whole())
+        assert (snapshot.state, snapshot.places) == (state, places)
+        fresh = Snapshot(snapshot.frontier, state)
+        assert (snapshot.leaves, snapshot.statement) == (fresh.leaves, fresh.statement)
+        assert turns > 3
+
+
+def test_a_state_above_a_slot_that_is_taken_back_is_let_go() -> None:
+    windows = ClientWindows()
+    windows.admit(1, submission(1, 1))
+    writer = windows.begin_state(2)
+    windows.admit(2, submission(2, 1))
+    windows.rollback(1)
+    assert windows.admit(2, submission(1, 2))
+    assert not writer._written, "it is told of no change any more"

@@ -23,7 +23,6 @@ from fab_paxos.messages import (
     Propose,
     ProveShare,
     Report,
-    StatePart,
     Status,
 )
 from fab_paxos.selection import ReportedEntry
@@ -42,6 +41,7 @@ from tests.worlds.standin import BAD_PLAIN, BAD_PROVEN
 from tests.worlds.world import Adversary, World
 from verifiable_log import Batch
 from verifiable_log.batch import NOOP
+from verifiable_log.checkpoint_offer import StatePart
 from verifiable_log.log_frame import LogFrame
 
 

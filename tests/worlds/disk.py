@@ -18,10 +18,11 @@ from fab_paxos.effects import (
     TruncateRecord,
     ViewRecord,
 )
-from fab_paxos.messages import Offer, Progress
+from fab_paxos.messages import Progress
 from quorum import AcceptedStatement, QuorumCertificate
 from tests.worlds.require import require
 from verifiable_log import Batch, Entry
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import Frontier, MerkleLog, slot_leaf
@@ -43,6 +44,7 @@ class Disk:
         self.election: QuorumCertificate | None = None
         self.new_view_digest: bytes | None = None
         self.checkpoint: Checkpoint | None = None
+        self.saved = 0  # up to this slot the states of checkpoints are durable
         self.base = Frontier()
         self.muted_up_to = 0
         self.openings: tuple[Progress, ...] = ()
@@ -76,6 +78,7 @@ class Disk:
                     self._keep(certificate)
                 case CheckpointRecord(checkpoint):
                     require(checkpoint.slot <= self.proven, "a checkpoint above what is proven")
+                    require(checkpoint.slot <= self.saved, "a checkpoint counts before it is saved")
                     self.checkpoint = checkpoint
                     self.checkpoints += 1
                 case SnapshotRecord(checkpoint, certificate, muted_up_to):
@@ -92,6 +95,10 @@ class Disk:
             self.beyond = certificate
         else:
             self.certificate = certificate
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """The state of a checkpoint, beside the one that counts."""
+        self.saved = checkpoint.slot
 
     def prune(self, slot: int) -> None:
         """What lies up to ``slot`` is forgotten."""
@@ -111,6 +118,9 @@ class Disk:
 
     def tear(self, records: Sequence[Record]) -> None:
         """Power fails while these records are written: nothing was acknowledged."""
+
+    def tear_save(self, checkpoint: Checkpoint) -> None:
+        """Power fails while the state of a checkpoint is saved: it does not count."""
 
     def tear_prune(self, slot: int) -> None:
         """Power fails while what lies up to ``slot`` is forgotten."""

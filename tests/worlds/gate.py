@@ -21,7 +21,6 @@ from fab_paxos.messages import (
     Forward,
     Message,
     NewView,
-    Offer,
     Progress,
     Propose,
     Report,
@@ -31,6 +30,7 @@ from fab_paxos.selection import ReportedEntry
 from quorum import InvalidCertificate, QuorumCertificate, QuorumSystem, Scheme, SubmissionStatement
 from tests.worlds.require import require
 from verifiable_log import Batch, Submission
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from fab_paxos.messages import Message, Offer, Propose, StatePart
+from fab_paxos.messages import Message, Propose
 from tests.worlds.disk import Disk
 from tests.worlds.journals import JournalDisk
 from tests.worlds.require import require
 from tests.worlds.world import Adversary, World
 from verifiable_log.batch import NOOP
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.log_frame import LogFrame
 
 JUST_IN_TIME = 450_000

@@ -11,7 +11,7 @@ or not at all. From files that something else altered it comes back as it was, o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -22,12 +22,12 @@ from alliance.storage.journal_records import SESSION_BYTES, Position
 from fab_paxos import RestoredState
 from fab_paxos.control import Control
 from fab_paxos.effects import Record
-from fab_paxos.messages import Offer
 from quorum import QuorumCertificate
 from tests.worlds.disk import Disk
 from tests.worlds.member import Crash
 from tests.worlds.require import require
 from verifiable_log import Entry
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.ordering_state import Checkpoint
 
@@ -40,18 +40,21 @@ CHECKPOINT_PAGES = 8
 
 @dataclass(frozen=True)
 class Files:
-    """The main file, the write-ahead log, and the mark beside them; None: it is gone."""
+    """The main file, the write-ahead log, and beside them the mark, and the checkpoints' file with its own
+    log; None: it is gone."""
 
     main: bytes | None
     log: bytes | None
     mark: bytes | None
+    states: bytes | None = None
+    states_log: bytes | None = None
 
     @classmethod
     def of(cls, path: Path) -> Files:
         return cls(*(file.read_bytes() if file.exists() else None for file in files_of(path)))
 
     def put(self, path: Path) -> None:
-        for file, content in zip(files_of(path), (self.main, self.log, self.mark), strict=True):
+        for file, content in zip(files_of(path), astuple(self), strict=True):
             file.unlink(missing_ok=True)
             if content is not None:
                 file.write_bytes(content)
@@ -114,6 +117,17 @@ class JournalDisk(Disk):
 
     def tear(self, records: Sequence[Record]) -> None:
         self._tear(lambda: self.journal.append(records), lambda: super(JournalDisk, self).write(records))
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        try:
+            self.journal.save(checkpoint)
+        except JournalError as error:
+            require(self.damaged, f"a healthy journal cannot save a checkpoint: {error}")
+            raise Crash from None
+        super().save(checkpoint)
+
+    def tear_save(self, checkpoint: Checkpoint) -> None:
+        self._tear(lambda: self.journal.save(checkpoint), lambda: None)
 
     def tear_prune(self, slot: int) -> None:
         self._tear(lambda: self._history.prune(slot), lambda: super(JournalDisk, self).prune(slot))
@@ -206,24 +220,38 @@ class JournalDisk(Disk):
         for _ in range(bits):
             victim = self._dice.choice([file for file in (main, main, log, log, mark) if file])
             victim[self._dice.randrange(len(victim))] ^= 1 << self._dice.randrange(8)
-        Files(bytes(main), bytes(log) if files.log is not None else None, bytes(mark)).put(self.path)
+        log_left = bytes(log) if files.log is not None else None
+        replace(files, main=bytes(main), log=log_left, mark=bytes(mark)).put(self.path)
 
 
 def torn(before: Files, after: Files, dice: Random) -> Files:
-    """What a crash may leave between two states of the files, both of them synced."""
-    main, log = before.main or b"", before.log or b""
-    later_main, later_log = after.main or b"", after.log or b""
+    """What a crash may leave between two states of the files, all of them synced.
+
+    The state of a checkpoint is durable before the journal is written at all.
+    """
+    old, new = (before.main or b"", before.log or b""), (after.main or b"", after.log or b"")
+    states = (before.states or b"", before.states_log or b"")
+    later = (after.states or b"", after.states_log or b"")
+    if states != later and (old == new or dice.random() < 0.5):
+        return replace(before, **dict(zip(("states", "states_log"), _torn(states, later, dice), strict=True)))
+    main, log = _torn(old, new, dice)
+    return Files(main, log, before.mark, after.states, after.states_log)
+
+
+def _torn(old: tuple[bytes, bytes], new: tuple[bytes, bytes], dice: Random) -> tuple[bytes, bytes]:
+    """A database and its log, between two states of them."""
+    (main, log), (later_main, later_log) = old, new
     if main != later_main and dice.random() < 0.5:
-        return Files(mixed(main, later_main, dice), later_log, before.mark)
+        return mixed(main, later_main, dice), later_log
     match dice.randrange(4):
         case 0:
-            return Files(main, _cut(log, later_log, dice), before.mark)
+            return main, _cut(log, later_log, dice)
         case 1:
-            return Files(main, mixed_log(log, later_log, dice), before.mark)
+            return main, mixed_log(log, later_log, dice)
         case 2:  # the file has grown, but not its content
-            return Files(main, log + bytes(max(len(later_log) - len(log), 0)), before.mark)
+            return main, log + bytes(max(len(later_log) - len(log), 0))
         case _:
-            return Files(later_main, later_log, before.mark)
+            return later_main, later_log
 
 
 def _cut(old: bytes, new: bytes, dice: Random) -> bytes:
@@ -265,6 +293,11 @@ def _same(state: RestoredState, other: RestoredState) -> bool:
     return all(getattr(state, name) == getattr(other, name) for name in names)
 
 
-def files_of(path: Path) -> tuple[Path, Path, Path]:
-    """Where the journal has its main file, its log and its mark."""
-    return path, path.with_name(path.name + "-wal"), path.with_suffix(".started")
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Where the journal has its main file, its log, its mark, and its checkpoints with their log."""
+    states = path.with_suffix(".checkpoints")
+    return path, log_of(path), path.with_suffix(".started"), states, log_of(states)
+
+
+def log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")

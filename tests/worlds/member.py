@@ -187,6 +187,13 @@ class Hands:
             raise Crash
         self._member.persist(records)
 
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._next()
+        if self._last:
+            self._member.disk.tear_save(checkpoint)  # power fails within it
+            raise Crash
+        self._member.save_checkpoint(checkpoint)
+
     def prune(self, slot: int) -> None:
         self._next()
         if self._member.dies_pruning or self._last:

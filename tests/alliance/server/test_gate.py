@@ -23,7 +23,6 @@ from fab_paxos.messages import (
     Forward,
     Message,
     NewView,
-    Offer,
     Progress,
     Propose,
     ProveShare,
@@ -35,6 +34,7 @@ from tests.alliance import strategies
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.newcomers import newcomer
 from verifiable_log import Batch, InvalidSubmission, Submission, UnsignedSubmission
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 
 VILLAIN = 4

@@ -32,6 +32,7 @@ from fab_paxos.effects import (
 from fab_paxos.messages import Progress
 from quorum import DecisionCertificate, ProgressStatement, QuorumCertificate
 from tests.alliance.farm import MEMBERS, Chain, Farm
+from tests.worlds.journals import Files
 from verifiable_log import Batch, InvalidSubmission
 from verifiable_log.client_windows import DIGESTS_KEPT, ClientWindows, Freshness, Lookup
 from verifiable_log.ordering_state import Snapshot
@@ -314,9 +315,11 @@ def test_a_kill_at_any_point_leaves_a_prefix(
     states = [(0, new_mark(tmp_path, farm))]  # sizes of the WAL, and the marks that were written behind them
     with opened(path, farm) as journal:
         states.append((wal.stat().st_size, mark.read_bytes()))
+        saved = [Files.of(path)] * 2
         for append in appends:
             journal.append(append)
             states.append((wal.stat().st_size, mark.read_bytes()))
+            saved.append(Files.of(path))
         main_file, log = path.read_bytes(), wal.read_bytes()
     twins = [expected(appends[:count], long_chain) for count in range(len(appends) + 1)]
     cuts = {size + step for size, _ in states for step in (-4096, -100, -1, 0, 1, 24, 4000)}
@@ -328,11 +331,9 @@ def test_a_kill_at_any_point_leaves_a_prefix(
         for later in (known, known + 1, len(states) - 1):
             if later >= len(states):
                 continue
-            for old in victim.parent.iterdir():
-                old.unlink()
-            victim.write_bytes(main_file)
-            wal_of(victim).write_bytes(log[:cut])
-            mark_of(victim).write_bytes(states[later][1])
+            # The state of a checkpoint is durable before the journal names it.
+            checkpoints = saved[min(known + cut % 2, len(saved) - 1)]
+            replace(checkpoints, main=main_file, log=log[:cut], mark=states[later][1]).put(victim)
             if later == known:
                 # Before the first commit there is not even a schema: a new, empty journal.
                 assert same(replayed(victim, farm), twins[max(known - 1, 0)]), f"cut at {cut}"
@@ -576,10 +577,11 @@ def test_what_is_pruned_is_gone_and_the_log_goes_on(farm: Farm, long_chain: Chai
 @pytest.mark.parametrize(
     "damage",
     [
-        "DELETE FROM state_items",
-        "UPDATE state_items SET item = substr(item, 1, length(item) - 1)",
-        "UPDATE state_items SET places = zeroblob(16)",
-        "INSERT INTO state_items VALUES (zeroblob(33), zeroblob(209), x'', zeroblob(32))",
+        "DELETE FROM items",
+        "UPDATE items SET item = substr(item, 1, length(item) - 1)",
+        "UPDATE items SET places = zeroblob(16)",
+        "UPDATE items SET slot = 15",
+        "INSERT INTO items VALUES (zeroblob(33), 16, zeroblob(209), x'', zeroblob(32))",
         "DELETE FROM meta WHERE key = 'checkpoint'",
         "DELETE FROM meta WHERE key = 'base'",
         "UPDATE entries SET digest = zeroblob(32) WHERE slot = 12",
@@ -592,6 +594,6 @@ def test_a_damaged_checkpoint_is_refused(farm: Farm, long_chain: Chain, path: Pa
     with opened(path, farm) as journal:
         decided(journal, long_chain, 18, 16)
         journal.prune(long_chain.frontiers[10])
-        journal._db.execute(damage)
+        (journal._checkpoints if " items" in damage else journal)._db.execute(damage)
     with opened(path, farm) as journal, pytest.raises(JournalError, match="damaged"):
         journal.replay()

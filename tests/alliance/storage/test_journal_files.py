@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -27,6 +27,7 @@ from tests.alliance.storage.test_journal import (
     same,
     wal_of,
 )
+from tests.worlds.journals import Files
 
 FRAME_BYTES = 24 + PAGE_SIZE
 
@@ -39,14 +40,14 @@ class Killed:
     wal: bytes
     mark: bytes
     ends: tuple[int, ...]
+    beside: Files
 
     def put(self, path: Path, wal: bytes | None = None, main: bytes | None = None) -> None:
         path.parent.mkdir(exist_ok=True)
         for old in path.parent.iterdir():
             old.unlink()
-        path.write_bytes(self.main if main is None else main)
-        wal_of(path).write_bytes(self.wal if wal is None else wal)
-        mark_of(path).write_bytes(self.mark)
+        log = self.wal if wal is None else wal
+        replace(self.beside, main=self.main if main is None else main, log=log, mark=self.mark).put(path)
 
 
 @pytest.fixture
@@ -63,7 +64,8 @@ def killed(farm: Farm, long_chain: Chain, tmp_path_factory: pytest.TempPathFacto
         for append in long_script(long_chain):
             journal.append(append)
             ends.append(wal_of(path).stat().st_size)
-        return Killed(path.read_bytes(), wal_of(path).read_bytes(), mark_of(path).read_bytes(), tuple(ends))
+        left = Files.of(path)
+        return Killed(left.main or b"", left.log or b"", left.mark or b"", tuple(ends), left)
 
 
 def flipped(data: bytes, at: int, bit: int = 0) -> bytes:
@@ -281,7 +283,7 @@ def test_a_move_into_the_main_file_that_was_cut_short(
         after = path.read_bytes()
         twin = len(journal.replay().state.entries)
     assert len(after) > len(before)
-    killed = Killed(before, wal, mark, ())
+    killed = Killed(before, wal, mark, (), Files(None, None, None))
     for cut in (0, 1, 100, PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1, len(after) - 1, len(after)):
         killed.put(victim, main=after[:cut] + before[cut:])
         if cut or before:

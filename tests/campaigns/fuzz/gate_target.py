@@ -10,7 +10,6 @@ from fab_paxos.messages import (
     Forward,
     Message,
     NewView,
-    Offer,
     Progress,
     Propose,
     Report,
@@ -18,6 +17,7 @@ from fab_paxos.messages import (
 from tests.alliance.farm import Farm
 from tests.worlds.require import require
 from verifiable_log import Submission
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 
 SENDER = 4

@@ -25,7 +25,6 @@ from alliance.wire import peer_messages
 from alliance.wire.bounds import Malformed
 from alliance.wire.envelope import Mismatch, envelope, open_envelope
 from alliance.wire.log_frames import decode_frame, encode_frame
-from fab_paxos.messages import Offer, StatePart
 from fab_paxos.state_transfer import Transfer
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Chain, Farm
@@ -40,6 +39,7 @@ from tests.campaigns.fuzz.mutate import Mutator, of_bytes, of_json, of_message
 from tests.worlds.founding import found
 from tests.worlds.require import require
 from verifiable_log import InvalidSubmission, Submission, UnsignedSubmission
+from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.merkle import EMPTY, slot_leaf
 from verifiable_log.merkle_proofs import root_from_cover
 from verifiable_log.merkle_tree import ProofError

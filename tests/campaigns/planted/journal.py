@@ -6,6 +6,7 @@ from tests.campaigns.planted.planting import Bug, Edit, at
 
 _J = "alliance.storage.journal:Journal"
 _CLAIM = "alliance.storage.journal_claim:"
+_FILE = "alliance.storage.checkpoint_file:CheckpointFile"
 _REPLAY = "alliance.storage.journal_replay:"
 _ROWS = "alliance.storage.journal_records:"
 _I = "alliance.server.incarnation:Incarnation"
@@ -97,7 +98,7 @@ WRITING = [
     ),
     _bug(
         "clients that changed since the last checkpoint are not written",
-        at(f"{_J}._write_checkpoint", "sorted(rows - self._written)", "()"),
+        at(f"{_FILE}.save", "for first in range(0, len(changed), PORTION_ITEMS):", "for first in ():"),
     ),
     _bug(
         "pruning forgets one slot too many",

@@ -6,7 +6,7 @@ from tests.campaigns.planted.planting import Bug, Edit, at
 
 _CATCH_UP = "fab_paxos.flows.catch_up"
 _CHECKPOINTS = "fab_paxos.checkpoint:Checkpoints"
-_TRANSFER = "fab_paxos.state_transfer:"
+_OFFER = "verifiable_log.checkpoint_offer:"
 _PACE = "fab_paxos.leader_monitor:LeaderMonitor"
 
 
@@ -17,54 +17,54 @@ def _bug(name: str, *edits: Edit) -> Bug:
 CHECKPOINTS = [
     _bug(
         "an undecided log is endorsed as a checkpoint",
-        at("fab_paxos.uncertified_log:UncertifiedLog.newest_snapshot", " if slot <= self.decided", ""),
+        at("fab_paxos.snapshots:Snapshots.newest", " if slot <= decided", ""),
     ),
     _bug(
         "the snapshot of a log that was cut stays",
-        at("fab_paxos.uncertified_log:UncertifiedLog._cut", "del self._snapshots[void]", "pass"),
+        at("fab_paxos.uncertified_log:UncertifiedLog._cut", "self.snapshots.drop_above(slot)", "pass"),
     ),
     _bug(
         "a checkpoint is stable before its log is proven",
-        at(f"{_CHECKPOINTS}.on_certificate", "if statement.slot > certified:", "if False:"),
+        at(f"{_CHECKPOINTS}.on_certificate", "statement.slot > certified or ", ""),
     ),
     _bug(
         "a stable checkpoint is not journalled",
         at(
-            f"{_CHECKPOINTS}.on_certificate",
-            "out.append(Persist(CheckpointRecord(checkpoint)))",
+            f"{_CHECKPOINTS}.on_saved",
+            "out.append(Persist(CheckpointRecord(saved), lazily=True))",
             "pass",
         ),
     ),
     _bug(
         "what is to be retained is pruned",
         at(
-            f"{_CHECKPOINTS}.on_certificate",
-            "self.pruned = self.slot - self._retain_slots",
-            "self.pruned = self.slot",
+            f"{_CHECKPOINTS}.on_saved",
+            "self.pruned = slot - self._retain_slots",
+            "self.pruned = slot",
         ),
     ),
     _bug(
         "the number of clients is not bound",
-        at("verifiable_log.ordering_state:state_digest", 'len(leaves).to_bytes(8, "big") + ', ""),
+        at("verifiable_log.state_writer:StateDigest.value", 'self.count.to_bytes(8, "big") + ', ""),
     ),
     _bug(
         "the state of an offer is not compared with its certificate",
-        at(f"{_TRANSFER}_follows", " and state_digest(offer.leaves) == statement.state_digest", ""),
+        at(f"{_OFFER}offered_frontier", "state_digest(offer.leaves) != statement.state_digest", "False"),
     ),
     _bug(
         "an offer need not lead to its decision certificate",
         at(
-            f"{_TRANSFER}_follows",
-            "frontier.root == statement.root and leads_on",
-            "frontier.root == statement.root",
+            f"{_OFFER}offered_frontier",
+            "root_from_cover(frontier, newest.slot, offer.cover) != newest.root",
+            "False",
         ),
     ),
     _bug(
         "a part of a state is not compared with its leaves",
         at(
-            f"{_TRANSFER}Transfer.on_part",
-            "if not leaves or leaves != offer.leaves[first:end]:",
-            "if not leaves:",
+            f"{_OFFER}check_part",
+            "if not hashes or hashes != leaves[part.first : end]:",
+            "if not hashes:",
         ),
     ),
     _bug(

@@ -133,5 +133,8 @@ CRIMES: dict[str, Crime] = {
     "an earlier main file": _earlier("main"),
     "an earlier mark": _earlier("mark"),
     "an earlier journal": _earlier("main", "log"),
-    "an earlier moment of all": _earlier(*NAMES),
+    "an earlier moment of all": _earlier(*NAMES, "states", "states_log"),
+    "a bit of the checkpoints": _altered("states", _bit),
+    "a bit of the checkpoints' WAL": _altered("states_log", _bit),
+    "the checkpoints are cut": _altered("states", _cut),
 }

@@ -129,16 +129,17 @@ def test_11_torn_tail(tmp_path: Path) -> None:
     appends = _appends(tmp_path)
     assert any(before.main != after.main for before, after, _ in appends), "pages were moved, too"
     for number, (before, after, _) in enumerate(appends):
-        main, log, mark = before.main or b"", before.log or b"", before.mark
+        main, log = before.main or b"", before.log or b""
+        left = replace(after, mark=before.mark)  # and the states of checkpoints: they were durable before
         later_main, later_log = after.main or b"", after.log or b""
         # A log that begins anew: its header is a part of one sector, and so is there or not.
         first = differs(log, later_log)
         written = range(first if first >= LOG_HEADER_BYTES else LOG_HEADER_BYTES, len(later_log) + 1)
         cuts = {*written[:: 2 * SECTOR - 1], *written[:3], *written[-3:]}
-        torn = [Files(main, cut_at(log, later_log, cut), mark) for cut in sorted(cuts)]
-        torn += [Files(main, mixed_log(log, later_log, dice), mark) for _ in range(4)]
+        torn = [replace(left, main=main, log=cut_at(log, later_log, cut)) for cut in sorted(cuts)]
+        torn += [replace(left, main=main, log=mixed_log(log, later_log, dice)) for _ in range(4)]
         if main != later_main:
-            torn += [Files(mixed(main, later_main, dice), later_log, mark) for _ in range(8)]
+            torn += [replace(left, main=mixed(main, later_main, dice), log=later_log) for _ in range(8)]
         for files in torn:
             disk = _twin(tmp_path / "torn", [records for _, _, records in appends[: number + 1]], files)
             disk.restore()  # raises when it is neither

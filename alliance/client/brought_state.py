@@ -1,0 +1,85 @@
+"""What a listener begins from that begins in the middle of the log: the clients' windows at a checkpoint.
+
+A server offers its checkpoint and then tells its state, part by part. Nothing is believed: the offer proves
+itself by its certificates, each part by the offer's list of hashes. So memory is bounded by what the alliance
+certified, and a server can only be slow or stop, and is left for another one then.
+"""
+
+from __future__ import annotations
+
+from alliance.errors import ServerLied
+from alliance.pb import peer_pb2
+from alliance.wire.checkpoints import decode_offer, decode_part
+from quorum import DecisionCertificate, Scheme
+from verifiable_log.checkpoint_offer import Offer, StatePart, check_part, offered_frontier
+from verifiable_log.client_windows import CLIENT_ITEM, ClientWindows
+from verifiable_log.limits import LISTEN_PART_BYTES
+from verifiable_log.merkle import Frontier
+from verifiable_log.merkle_tree import ProofError
+
+
+class BroughtState:
+    """The state of one checkpoint, as one server brings it."""
+
+    def __init__(self, scheme: Scheme, start: int | None) -> None:
+        """``start``: the first slot that is wanted; None: any."""
+        self._scheme = scheme
+        self._start = start
+        self._leaves: tuple[bytes, ...] | None = None  # None: nothing is offered yet
+        self._items: list[bytes] = []
+        self.frontier = Frontier()
+        """Of the log up to the checkpoint."""
+        self.certified = 0
+        """The slot of the decision certificate that came with it."""
+
+    def take(self, wire: peer_pb2.LogFrame) -> bool:
+        """A message of the stream; whether it is about the state. If not, it begins the log, from slot 1.
+
+        Raises ServerLied, Malformed, InvalidStatement or InvalidCertificate.
+        """
+        if wire.HasField("offer"):
+            self._offered(decode_offer(wire.offer))
+        elif wire.HasField("state_part"):
+            self._add(decode_part(wire.state_part))
+        elif self._leaves is not None:
+            raise ServerLied("it goes on before the state of its checkpoint is whole")
+        else:
+            return False
+        return True
+
+    def _offered(self, offer: Offer) -> None:
+        if self._leaves is not None:
+            raise ServerLied("it offers a second checkpoint")
+        offer.checkpoint.verify(self._scheme)
+        decision = DecisionCertificate.of(offer.certificate)
+        decision.verify(self._scheme)
+        try:
+            self.frontier = offered_frontier(offer)
+        except ProofError as error:
+            raise ServerLied(f"its offer of a checkpoint is broken: {error}") from None
+        if self._start is not None and self.frontier.size >= self._start:
+            raise ServerLied(f"its checkpoint at slot {self.frontier.size} is not below slot {self._start}")
+        self.certified = decision.slot
+        self._leaves = offer.leaves
+
+    @property
+    def whole(self) -> bool:
+        """Whether no part is missing."""
+        return self._leaves is not None and len(self._items) == len(self._leaves)
+
+    def _add(self, part: StatePart) -> None:
+        if self._leaves is None:
+            raise ServerLied("it tells the state of a checkpoint that it did not offer")
+        if (part.slot, part.first) != (self.frontier.size, len(self._items)):
+            raise ServerLied(f"a part of the state at slot {part.slot} that is not the next one")
+        fault = check_part(self._leaves, part, LISTEN_PART_BYTES)
+        if fault is not None:
+            raise ServerLied(f"a part of the state at slot {part.slot}: {fault.value}")
+        self._items += part.items
+
+    def windows(self) -> ClientWindows:
+        """Those of the clients at the checkpoint, when the state is whole. Raises ServerLied."""
+        try:
+            return ClientWindows.read(item for item in self._items if item[:1] == bytes([CLIENT_ITEM]))
+        except ValueError as error:
+            raise ServerLied(f"the state at slot {self.frontier.size} cannot be read: {error}") from None
