@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,11 +23,13 @@ EPILOG = lesson(
     alliance request anna --organisation north --address anna.example:7400
     alliance request bert --organisation north --address bert.example:7400 --operator anna/operator.pem
     alliance request carola --client
+    alliance request dieter --client --alliance farm/alliance.toml --organisation north
     alliance request --show anna.request
     """,
     "0 made, or shown  ·  2 refused, and nothing was written; or the file is no request, or was altered"
     "  ·  9 made, but the report was not taken",
 )
+ALLIANCE_ID = re.compile(r"[0-9a-f]{64}")
 OPERATOR_VARIABLE = "ALLIANCE_OPERATOR_PASSPHRASE"
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The party's name.", show_default=False)]
 Organisation = Annotated[
@@ -35,6 +38,15 @@ Organisation = Annotated[
         "--organisation",
         metavar="NAME",
         help="Who runs the member, or answers for the client.",
+        show_default=False,
+    ),
+]
+Existing = Annotated[
+    str | None,
+    typer.Option(
+        "--alliance",
+        metavar="F|ID",
+        help="For a client: the alliance.toml, or the alliance_id, of an alliance that exists already.",
         show_default=False,
     ),
 ]
@@ -78,6 +90,7 @@ def request(
     organisation: Organisation = None,
     address: Address = None,
     client: Annotated[bool, typer.Option("--client", help="A client, which runs no server.")] = False,
+    existing: Existing = None,
     key_bits: Annotated[
         int, typer.Option("--key-bits", help="The largest shared RSA keys that it is to receive.")
     ] = 2048,
@@ -96,10 +109,15 @@ def request(
     name it with --operator. All keys stay here, encrypted with the passphrase. NAME.request is public: send
     it to whoever founds the alliance by 'alliance init --from', and read its fingerprint out by telephone.
     Then 'alliance join' completes the folder.
+
+    A client can come to an alliance that exists already: --alliance says to which, and --organisation who
+    answers for it there. Then its request goes to that organisation, whose operator lets it in by 'alliance
+    client add'.
     """
     if show is not None:
         _refuse("--show", {"NAME": name, "--organisation": organisation, "--address": address})
         _refuse("--show", {"--client": client or None, "--directory": directory, "--operator": operator})
+        _refuse("--show", {"--alliance": existing})
         _show(show, output)
         return
     if name is None:
@@ -109,8 +127,11 @@ def request(
     folder = Path(name) if directory is None else directory
     if client:
         _refuse("--client", {"--address": address, "--operator": operator})
+        alliance_id = None if existing is None else _existing(existing, organisation)
         secret = _new_passphrase(passphrase_file, name)
-        made = party.ask_as_client(folder, name, secret, organisation or "")
+        made = party.ask_as_client(folder, name, secret, organisation or "", alliance_id)
+    elif existing is not None:
+        raise ConfigError("--alliance is for clients: a member's request is for an alliance to be founded")
     elif organisation is None or address is None:
         raise ConfigError(
             f"'{name}' needs --organisation, by which it is run, and --address HOST:PORT, where others reach"
@@ -125,6 +146,21 @@ def request(
         _tell(made, folder, output, operator_is_here=operator is None and not client)
 
 
+def _existing(existing: str, organisation: str | None) -> bytes:
+    """The id of the alliance that a client asks, by an organisation of it. Raises ConfigError."""
+    from alliance.config import file as config
+
+    if organisation is None:
+        raise ConfigError("--alliance needs --organisation: who answers for the client there")
+    if ALLIANCE_ID.fullmatch(existing):
+        return bytes.fromhex(existing)
+    path = Path(existing)
+    known = config.load(path if path.is_dir() else path.parent)
+    if organisation not in (names := [name for name, _ in known.founding.operators]):
+        raise ConfigError(f"the alliance has no organisation '{organisation:.80}', but {', '.join(names)}")
+    return known.alliance_id
+
+
 def _new_passphrase(file: Path | None, name: str) -> bytes:
     return passphrase.obtain(file, prompt=f"Passphrase for the keys of {name}", confirm=True)
 
@@ -133,12 +169,12 @@ def operator_key(path: Path, file: Path | None) -> Ed25519PrivateKey:
     """The key in an operator.pem. ``file`` has its passphrase. Raises ConfigError, KeyFileError."""
     from alliance.keys import sealing
 
-    option = "--operator-passphrase-file"
+    option, sealed = "--operator-passphrase-file", sealing.read(path)
     secret = passphrase.obtain(
         file, variable=OPERATOR_VARIABLE, option=option, prompt=f"Passphrase of {path}"
     )
     source = f"{OPERATOR_VARIABLE}, {option} or the prompt"
-    return sealing.unseal_signing(sealing.read(path), path, secret, source)
+    return sealing.unseal_signing(sealed, path, secret, source)
 
 
 def _refuse(option: str, others: Mapping[str, object]) -> None:
@@ -170,6 +206,8 @@ def _report(asked: Request, path: Path) -> dict[str, Any]:
     }
     if asked.client_of:
         report["organisation"] = asked.client_of
+    if asked.admission is not None:
+        report["alliance_id"] = asked.admission.alliance_id.hex()
     if (seat := asked.seat) is not None:
         from quorum.receivers import ReceiverKey
 
@@ -194,7 +232,10 @@ def _tell(made: Request, folder: Path, output: Format, *, operator_is_here: bool
         say(f"  {folder / OPERATOR}   the key of '{made.seat.organisation}': keep it elsewhere, offline")
     say(f"  {path}   public")
     say("")
-    say(f"Next: send {path.name} to whoever founds the alliance, and read this out by telephone:")
+    reader = "whoever founds the alliance"
+    if made.admission is not None:
+        reader = f"the operator of '{made.client_of}'"
+    say(f"Next: send {path.name} to {reader}, and read this out by telephone:")
     say(f"  {grouped(made.fingerprint)}")
     say("When you have got the alliance's folder from there:")
     say(f"  alliance join {folder} ITS-FOLDER")

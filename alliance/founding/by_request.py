@@ -59,6 +59,11 @@ def check_together(requests: Mapping[str, Request], key_size: int) -> None:
     for file, request in requests.items():
         claim("name", request.name, file)
         claim("key", request.identity, file)
+        if request.admission is not None:
+            raise ConfigError(
+                f"{file}: '{request.name}' asks to be in an alliance that exists already: 'alliance client"
+                " add' brings it in; here, it makes a request without --alliance"
+            )
         if (seat := request.seat) is None:
             continue
         claim("address", seat.address, file)

@@ -29,6 +29,7 @@ from alliance.founding.request import Request, Seat
 from alliance.keys import files
 from alliance.keys.folder import load_credentials, load_name
 from alliance.keys.opening import OPENING, erase_opening_key, load_opening_key
+from alliance.keys.revision import FOUNDED, load_founded
 from alliance.keys.shares import Generation, add_shares, current, generations, load_endorser, switch_to
 
 FIRST = Generation(0)
@@ -68,6 +69,7 @@ def join(folder: Path, source: Path, passphrase: bytes) -> Joined:
     """
     request = own_request(folder)
     config = config_file.load(source)
+    beginning = _beginning(config, source)
     plan, openings = ceremony_folder.ceremony_of(source, config, request) or (None, ())
     party = _own_row(config, request, source / FILE)
     load_credentials(folder, request.party, passphrase)
@@ -78,7 +80,7 @@ def join(folder: Path, source: Path, passphrase: bytes) -> Joined:
         if (seat := request.seat) is not None:
             joined &= _keep_shares(folder, config, request, seat, source, openings, passphrase)
         if not (folder / FILE).exists():
-            for name, content in public_files(config).items():
+            for name, content in (beginning | public_files(config)).items():
                 files.write_whole(folder / name, content)
         erase_opening_key(folder)
     except OSError as error:
@@ -88,12 +90,27 @@ def join(folder: Path, source: Path, passphrase: bytes) -> Joined:
     return Joined(config, party, not joined, plan)
 
 
+def _beginning(config: AllianceConfig, source: Path) -> dict[str, bytes]:
+    """How the alliance was founded, in its file, unless ``config`` is that. Raises ConfigError."""
+    if config.membership == (0, 0):
+        return {}
+    return {FOUNDED: load_founded(source).to_toml().encode()}
+
+
 def _own_row(config: AllianceConfig, request: Request, path: Path) -> Party:
     """The party that alliance.toml says this is. Raises ConfigError unless it is as the request asked."""
     asked, known = request.party, config.members if request.seat is not None else config.clients
     party = next((one for one in known if one.name == asked.name), None)
+    if request.admission is not None and request.admission.alliance_id != config.alliance_id:
+        raise ConfigError(f"{path} is of another alliance than '{asked.name}' has asked")
     if party is None:
-        raise ConfigError(f"{path} has no {request.kind} '{asked.name}': it was founded without this request")
+        why = "it was founded without this request"
+        if request.admission is not None:
+            why = (
+                f"ask the operator of '{request.client_of}' whether 'alliance client add' is done, and for"
+                " the folder of the client that it was done with"
+            )
+        raise ConfigError(f"{path} has no {request.kind} '{asked.name}': {why}")
     fields = ["identity", "certificate", *(["organisation"] if request.client_of else [])]
     if request.seat is not None:
         fields += ["organisation", "address", "receiver"]

@@ -23,16 +23,23 @@ from alliance.keys.sealing import require_new_passphrase
 from quorum.receivers import generate_receiver, receiver_bits
 
 
-def ask_as_client(folder: Path, name: str, passphrase: bytes, organisation: str = "") -> Request:
+def ask_as_client(
+    folder: Path,
+    name: str,
+    passphrase: bytes,
+    organisation: str = "",
+    alliance_id: bytes | None = None,
+) -> Request:
     """Makes a client's keys in ``folder``, new or empty. Raises ConfigError, KeyFileError.
 
-    ``organisation`` answers for the client; without it, the first one of the alliance will.
+    ``organisation`` answers for the client; without it, the first one of the alliance will. ``alliance_id``:
+    of an alliance that exists already.
     """
     for text in (name, *([organisation] if organisation else [])):
         _require_name(text)
     require_new_passphrase(passphrase)
     identity = Ed25519PrivateKey.generate()
-    request = request_as_client(name, identity, organisation)
+    request = request_as_client(name, identity, organisation, alliance_id)
     with new_folder(folder, 0o700):
         _write(folder, request, identity, passphrase)
     return request

@@ -7,6 +7,9 @@ so that whoever compares fingerprints has compared everything.
 A member's request brings three more public keys: its organisation's operator key, which signs for the place
 of this member in the organisation; a one-time key to which the founding's shares are sealed (X25519, for
 RFC 9180); and its receiver key for the next time that shares are handed on.
+
+A client's request may be for an alliance that exists: then it names the alliance, and the client's key has
+signed for its place there, without which no alliance admits it.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.config import receiver as receivers
-from alliance.config.fields import only, parse, value
+from alliance.config.fields import hexed, only, parse, value
 from alliance.config.framing import framed
 from alliance.config.identity import certify_itself
 from alliance.config.parties import (
@@ -40,6 +43,8 @@ from alliance.config.parties import (
 from alliance.config.receiver import Receiver
 from alliance.errors import ConfigError
 from alliance.keys import ed25519
+from consensus.control.draft import key_message
+from consensus.control.rows import Role
 from quorum.receivers import InvalidReceiver, ReceiverKey, read_receiver
 
 FORMAT = "alliance-request/1"
@@ -48,7 +53,9 @@ SUFFIX = ".request"
 _DOMAIN = b"alliance/v1 request\x00"
 _OPERATOR_DOMAIN = b"alliance/v1 request operator\x00"
 _BASE64_WIDTH = 76
+DIGEST_BYTES = 32
 _PARTY_KEYS = ("format", "kind", "name", "identity", "certificate", "signature", "organisation")
+_CLIENT_KEYS = (*_PARTY_KEYS, "alliance_id", "proof")
 _MEMBER_KEYS = (
     *_PARTY_KEYS,
     *("address", "operator", "opening_key", "operator_signature"),
@@ -72,10 +79,19 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
+class Admission:
+    """Which alliance a client asks to be admitted to. ``proof`` is its signature on ``key_message``."""
+
+    alliance_id: bytes
+    proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request, checked when it was read or made: ``seat`` is None for a client.
 
     ``client_of`` is the organisation that is to answer for a client, or empty for whoever comes first.
+    ``admission`` is there when it asks an alliance that exists; ``client_of`` is not empty then.
     """
 
     name: str
@@ -84,6 +100,7 @@ class Request:
     seat: Seat | None
     client_of: str = ""
     signature: bytes = field(repr=False, default=b"")
+    admission: Admission | None = None
 
     @property
     def kind(self) -> str:
@@ -105,6 +122,10 @@ class Request:
         )
 
     @property
+    def _reader(self) -> str:
+        return "founds the alliance" if self.admission is None else f"is the operator of '{self.client_of}'"
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the file in hex, as sha256sum prints it."""
         return sha256(self.to_toml().encode()).hexdigest()
@@ -118,13 +139,15 @@ class Request:
             parts += [seat.receiver.key, seat.receiver.signature, seat.operator_signature]
         elif self.client_of:
             parts.append(self.client_of.encode())
+        if (asked := self.admission) is not None:
+            parts += [asked.alliance_id, asked.proof]
         return _DOMAIN + framed(*parts)
 
     def to_toml(self) -> str:
         """The file's text; ``from_toml`` gives back an equal value."""
         lines = [
             f"# '{self.name}' asks to be in an alliance. Public, made by 'alliance request', never edited.",
-            "# Send it to whoever founds the alliance, and read out by telephone what sha256sum says of it.",
+            f"# Send it to whoever {self._reader}, and read out by telephone what sha256sum says of it.",
             f'format = "{FORMAT}"',
             f'kind = "{self.kind}"',
             f'name = "{self.name}"',
@@ -134,6 +157,8 @@ class Request:
         elif self.client_of:
             lines.append(f'organisation = "{self.client_of}"')
         lines += party_lines(self.party)
+        if (asked := self.admission) is not None:
+            lines += [f'alliance_id = "{asked.alliance_id.hex()}"', f'proof = "{asked.proof.hex()}"']
         if seat is not None:
             lines += [f'operator = "{seat.operator.hex()}"', f'opening_key = "{seat.opening_key.hex()}"']
             encoded = textwrap.wrap(base64.b64encode(seat.receiver.key).decode(), _BASE64_WIDTH)
@@ -159,12 +184,14 @@ class Request:
         kind = value(table, "kind", str, where)
         if kind not in ("member", "client"):
             raise ConfigError(f"{where}: the kind is 'member' or 'client', not {kind!r:.80}")
-        only(table, _MEMBER_KEYS if kind == "member" else _PARTY_KEYS, where)
+        only(table, _MEMBER_KEYS if kind == "member" else _CLIENT_KEYS, where)
         name, identity, certificate = read_party(table, where)
         seat = _seat(table, name, identity, where) if kind == "member" else None
         named = seat is None and "organisation" in table
         client_of = read_name(table, where, "organisation") if named else ""
-        request = cls(name, identity, certificate, seat, client_of, _signature(table, "signature", where))
+        admission = _admission(table, where) if named else None
+        signature = _signature(table, "signature", where)
+        request = cls(name, identity, certificate, seat, client_of, signature, admission)
         request._verify(where)
         if request.to_toml() != text:
             raise ConfigError(
@@ -178,6 +205,9 @@ class Request:
         if (seat := self.seat) is not None:
             statement = operator_statement(seat.organisation, seat.operator, self.name, self.identity)
             _check_signature(seat.operator, seat.operator_signature, statement, "operator_signature", where)
+        if (asked := self.admission) is not None:
+            message = key_message(asked.alliance_id, self.client_of, Role.USER, self.identity)
+            _check_signature(self.identity, asked.proof, message, "proof", where)
 
 
 def operator_statement(organisation: str, operator: bytes, name: str, identity: bytes) -> bytes:
@@ -185,10 +215,20 @@ def operator_statement(organisation: str, operator: bytes, name: str, identity: 
     return _OPERATOR_DOMAIN + framed(organisation.encode(), operator, name.encode(), identity)
 
 
-def request_as_client(name: str, identity: Ed25519PrivateKey, organisation: str = "") -> Request:
-    """A client's request, signed. Names as names of parties must be; without organisation, of any."""
+def request_as_client(
+    name: str, identity: Ed25519PrivateKey, organisation: str = "", alliance_id: bytes | None = None
+) -> Request:
+    """A client's request, signed. Names as names of parties must be; without organisation, of any.
+
+    ``alliance_id``: of the alliance that exists already, in which the organisation is.
+    """
     public = identity.public_key().public_bytes_raw()
-    return _signed(Request(name, public, certify_itself(name, identity), None, organisation), identity)
+    asked = None
+    if alliance_id is not None:
+        proof = identity.sign(key_message(alliance_id, organisation, Role.USER, public))
+        asked = Admission(alliance_id, proof)
+    certificate = certify_itself(name, identity)
+    return _signed(Request(name, public, certificate, None, organisation, admission=asked), identity)
 
 
 def request_as_member(
@@ -250,6 +290,12 @@ def _seat(table: Mapping[str, Any], name: str, identity: bytes, where: str) -> S
         receiver,
         _signature(table, "operator_signature", where),
     )
+
+
+def _admission(table: Mapping[str, Any], where: str) -> Admission | None:
+    if "alliance_id" not in table:
+        return None
+    return Admission(hexed(table, "alliance_id", DIGEST_BYTES, where), _signature(table, "proof", where))
 
 
 def _signature(table: Mapping[str, Any], key: str, where: str) -> bytes:

@@ -16,7 +16,7 @@ from alliance.config.file import ATTESTATION, FILE, AllianceConfig
 from alliance.config.founding import AGREEMENT
 from alliance.config.parties import Client
 from alliance.errors import AllianceError, ConfigError, KeyFileError
-from alliance.founding import by_request, dealer
+from alliance.founding import by_request, dealer, party
 from alliance.founding.by_request import DEALING_FILE
 from alliance.founding.join import FIRST, join
 from alliance.founding.outcome import public_files
@@ -24,6 +24,7 @@ from alliance.founding.request import request_as_client
 from alliance.keys import files, handover, sealing, secret_file
 from alliance.keys import folder as keys
 from alliance.keys.opening import OPENING, load_opening_key
+from alliance.keys.revision import FOUNDED, load_founded
 from alliance.keys.share_status import share_status
 from alliance.keys.shares import (
     Generation,
@@ -105,6 +106,29 @@ def test_a_client_joins_without_shares(founded: Founded, tmp_path: Path) -> None
     keys.load_credentials(home, config.client(CLIENT), PASSPHRASE)
     assert not list(home.glob("share*"))
     assert not join(home, public, PASSPHRASE).anew
+
+
+def test_a_client_joins_an_alliance_that_has_let_it_in_later(founded: Founded, tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "dieter", tmp_path / "elsewhere"
+    alliance_id = founded.config.alliance_id
+    request = party.ask_as_client(home, "dieter", PASSPHRASE, "bert-ag", alliance_id)
+    with pytest.raises(ConfigError, match="no client 'dieter': ask the operator of 'bert-ag' whether"):
+        join(home, founded.public, PASSPHRASE)
+    assert isinstance(request.party, Client)
+    later = replace(founded.config, clients=(*founded.config.clients, request.party), revision=4)
+    public = Path(shutil.copytree(founded.public, tmp_path / "farm"))
+    (public / FILE).write_text(later.to_toml())
+    with pytest.raises(ConfigError, match=r"founded\.toml is missing, which says how the alliance began"):
+        join(home, public, PASSPHRASE)
+    assert not (home / FILE).exists()
+    (public / FOUNDED).write_text(founded.config.to_toml())
+    assert join(home, public, PASSPHRASE).party == request.party
+    assert config_file.load(home).to_toml() == later.to_toml()
+    assert load_founded(home) == founded.config
+    keys.load_credentials(home, later.client("dieter"), PASSPHRASE)
+    party.ask_as_client(elsewhere, "dieter", PASSPHRASE, "bert-ag", bytes(32))
+    with pytest.raises(ConfigError, match="is of another alliance than 'dieter' has asked"):
+        join(elsewhere, public, PASSPHRASE)
 
 
 def test_to_join_twice_changes_nothing(founded: Founded, tmp_path: Path, contents: Contents) -> None:

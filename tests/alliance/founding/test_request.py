@@ -185,3 +185,29 @@ def test_a_members_request_does_not_pass_as_a_clients(anna: Applicant) -> None:
 def test_anybody_may_ask_with_a_fresh_opening_key(anna: Applicant) -> None:
     fresh = anna.says(opening_key=X25519PrivateKey.generate().public_key().public_bytes_raw())
     assert Request.from_toml(fresh.to_toml(), "anna.request") == fresh
+
+
+def test_a_client_asks_an_alliance_that_exists_and_its_key_has_signed_for_that_place() -> None:
+    key, alliance_id = Ed25519PrivateKey.generate(), bytes(range(32))
+    asked = requests.request_as_client("carola", key, "north", alliance_id)
+    text = asked.to_toml()
+    assert Request.from_toml(text, "carola.request") == asked
+    assert asked.admission is not None
+    assert asked.admission.proof.hex() not in repr(asked)
+    assert "operator of 'north'" in text
+    for old, new in (
+        (alliance_id.hex(), bytes(32).hex()),
+        ('organisation = "north"', 'organisation = "south"'),
+        (asked.admission.proof.hex(), bytes(64).hex()),
+        (f'proof = "{asked.admission.proof.hex()}"\n', ""),
+        (f'alliance_id = "{alliance_id.hex()}"\n', ""),
+        ('organisation = "north"\n', ""),
+    ):
+        with pytest.raises(ConfigError, match=r"^carola\.request"):
+            Request.from_toml(text.replace(old, new), "carola.request")
+    # Signed again by its own identity, a proof for another place is none for this one.
+    elsewhere = requests.request_as_client("carola", key, "south", alliance_id)
+    lie = replace(asked, admission=elsewhere.admission)
+    lie = replace(lie, signature=key.sign(lie.statement()))
+    with pytest.raises(ConfigError, match="its proof does not fit"):
+        Request.from_toml(lie.to_toml(), "carola.request")
