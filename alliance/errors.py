@@ -131,6 +131,18 @@ class OutcomeUnknown(AllianceError):
         self.submission = submission
 
 
+class ChangeRefused(AllianceError):
+    """The alliance's members do not take a change of the alliance, or would not: it has no effect."""
+
+    exit_code = 6
+
+
+class NotInEffect(AllianceError):
+    """A change is taken, and the time is over before it was in effect; behind which slot it is, is known."""
+
+    exit_code = 3
+
+
 class InvalidRequest(AllianceError):
     """What is to be signed is malformed, or nothing that an alliance signs. Nothing was ordered."""
 

@@ -235,7 +235,7 @@ class Client:
                 first,
                 exact=exact,
             )
-            until = None if follow else max(await self._certified_now(), self._proven.slot)
+            until = None if follow else max(await self.certified_now(), self._proven.slot)
             heard = 0
             try:
                 async with aclosing(listener.entries(until)) as entries:
@@ -246,7 +246,7 @@ class Client:
             finally:
                 self._proven.note(heard)
 
-    async def _certified_now(self) -> int:
+    async def certified_now(self) -> int:
         """A slot that at least one correct member says is certified. Raises Unreachable.
 
         Who is silent for a moment longer than n - f others is not waited for.

@@ -124,14 +124,8 @@ def read_member(table: Mapping[str, Any], where: str) -> Member:
     """Raises ConfigError."""
     only(table, _MEMBER_KEYS, where)
     address = read_address(value(table, "address", str, where), where)
-    applications = table.get("applications", {})
-    if not isinstance(applications, dict):
-        raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
-    for name, elsewhere in applications.items():
-        if not NAME.fullmatch(name) or not isinstance(elsewhere, str):
-            raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
-        read_address(elsewhere, where)
-    _apart([("the server", address), *((f"'{name}'", at) for name, at in applications.items())], where)
+    applications = read_applications(table, where)
+    _apart([("the server", address), *((f"'{name}'", at) for name, at in applications)], where)
     name, identity, certificate = read_party(table, where)
     return Member(
         name,
@@ -139,9 +133,21 @@ def read_member(table: Mapping[str, Any], where: str) -> Member:
         certificate,
         address,
         read_name(table, where, "organisation"),
-        tuple(applications.items()),
+        applications,
         receivers.read(table, name, identity, where),
     )
+
+
+def read_applications(table: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
+    """The (name, host:port) under 'applications'; none is none. Raises ConfigError."""
+    applications = table.get("applications", {})
+    if not isinstance(applications, dict):
+        raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
+    for name, elsewhere in applications.items():
+        if not NAME.fullmatch(name) or not isinstance(elsewhere, str):
+            raise ConfigError(f'{where}: write applications = {{ "name" = "host:port" }}')
+        read_address(elsewhere, where)
+    return tuple(applications.items())
 
 
 def read_client(table: Mapping[str, Any], where: str) -> Client:

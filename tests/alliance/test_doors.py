@@ -56,6 +56,8 @@ def test_the_errors_that_clients_meet_are_at_the_top_door() -> None:
         errors.WrongShareEpoch,
         errors.ServerLied,  # clients go on to the next server by themselves
         errors.NotReported,  # of commands
+        errors.ChangeRefused,
+        errors.NotInEffect,
     }
     modules = (errors, execution_errors, signing_errors)
     known = {

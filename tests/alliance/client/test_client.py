@@ -256,7 +256,7 @@ def test_one_boasting_server_does_not_make_listeners_wait(
     async def scenario() -> None:
         async with connected(farm, tmp_path, {0: office, 1: boaster}) as client:
             await client.propose(b"one")
-            assert await client._certified_now() == 1
+            assert await client.certified_now() == 1
             assert [entry.command async for entry in client.listen(follow=False)] == [b"one"]
 
     run(scenario())
@@ -274,10 +274,10 @@ def test_up_to_now_includes_what_our_own_receipts_prove(
     async def scenario() -> None:
         async with connected(farm, tmp_path, {0: office}) as client:
             await client.propose(b"one")
-            monkeypatch.setattr(client, "_certified_now", nothing)
+            monkeypatch.setattr(client, "certified_now", nothing)
             assert [entry.command async for entry in client.listen(follow=False)] == [b"one"]
         async with connected(farm, tmp_path, {0: office}) as another:  # of the same folder
-            monkeypatch.setattr(another, "_certified_now", nothing)
+            monkeypatch.setattr(another, "certified_now", nothing)
             assert [entry.command async for entry in another.listen(follow=False)] == [b"one"]
 
     run(scenario())
@@ -296,7 +296,7 @@ def test_who_has_listened_hears_no_less_the_next_time(
     async def scenario() -> None:
         for _ in range(2):
             async with connected(farm, tmp_path, {0: office}) as client:
-                monkeypatch.setattr(client, "_certified_now", fewer)
+                monkeypatch.setattr(client, "certified_now", fewer)
                 assert [entry.slot async for entry in client.listen(follow=False)] == [1, 2, 3]
 
     run(scenario())
@@ -315,7 +315,7 @@ def test_who_swallows_questions_is_not_waited_for(
     async def scenario() -> None:
         async with connected(farm, tmp_path, {}) as client:
             monkeypatch.setattr(client, "_status", says)
-            assert await client._certified_now() == 7
+            assert await client.certified_now() == 7
 
     run(scenario())
 

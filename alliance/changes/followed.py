@@ -1,0 +1,147 @@
+"""What a client's folder knows of the alliance's control state: read from the log, proven, and kept.
+
+Nobody is asked who takes part, since a server may lie: the log says it. Who has read it to some slot goes on
+from there the next time. The file ``followed``, canonical and big-endian (``consensus.control.encoding``)::
+
+    "alliance-followed/1" 00 | SHA-256 of all that follows | alliance_id[32] | slot u64 | peaks list of [32]
+    | windows list of blob | control list of blob
+
+It is a cache: one that is damaged, or of another version, is read anew from slot 1.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from alliance.changes.simulation import entry_of, verify
+from alliance.client.client import Client
+from alliance.client.listener import Listener
+from alliance.config.control import current, founded
+from alliance.config.file import AllianceConfig
+from alliance.keys import files, revision
+from alliance.proofs.receipt import key_fingerprint
+from consensus.control import ControlState, Outcome
+from consensus.control.encoding import Reader, blob, listed, u64
+from consensus.control.published import Published
+from consensus.limits import CLIENT_IDS_MAX
+from verifiable_log.batch import Batch
+from verifiable_log.client_windows import CLIENT_ITEM_BYTES_MAX, ClientWindows
+from verifiable_log.limits import STATE_ITEM_BYTES_MAX
+from verifiable_log.merkle import Frontier, slot_leaf
+
+FILE = "followed"
+FILE_BYTES_MAX = 256 * 1024 * 1024
+_MAGIC = b"alliance-followed/1\x00"
+_PEAKS_MAX = 64
+
+log = logging.getLogger(__name__)
+
+Advance = Callable[[int, int], None]
+"""Told of each slot that was read, and up to which one is read."""
+
+
+@dataclass
+class Followed:
+    """The control state after a slot, with what is needed to go on reading from there.
+
+    ``outcomes`` are those of control commands that were read here, by (client_id, client_seq). ``newest`` is
+    the membership as it was when the last revision that was read here took effect, as members certify it.
+    """
+
+    control: ControlState
+    frontier: Frontier
+    windows: ClientWindows
+    outcomes: dict[tuple[bytes, int], Outcome] = field(default_factory=dict)
+    newest: Published | None = None
+
+    @classmethod
+    def founded(cls, config: AllianceConfig) -> Followed:
+        """Of the empty log."""
+        return cls(founded(config), Frontier(0, ()), ClientWindows())
+
+    def apply(self, slot: int, batch: Batch) -> None:
+        """The next slot, all of it or, when this raises ValueError, nothing."""
+        fresh = [self.windows.admit(slot, submission) for submission in batch.submissions]
+        try:
+            control, outcomes = self.control.apply(entry_of(slot, batch, fresh), verify)
+        except ValueError:
+            self.windows.rollback(slot - 1)
+            raise
+        self.windows.settle(slot)
+        if control.revision != self.control.revision:
+            self.newest = Published.of(control)
+        self.control = control if control.end != slot else control.next_epoch()
+        self.outcomes |= {(one.client_id, one.client_seq): one for one in outcomes}
+        self.frontier = self.frontier.append(slot_leaf(slot, batch.digest))
+
+    def encode(self) -> bytes:
+        """The file's content."""
+        body = self.control.alliance_id + u64(self.frontier.size) + listed(self.frontier.peaks)
+        body += listed(map(blob, self.windows.state())) + listed(map(blob, self.control.items()))
+        return _MAGIC + sha256(body).digest() + body
+
+    @classmethod
+    def decode(cls, data: bytes) -> Followed:
+        """Raises ValueError."""
+        reader = Reader(data)
+        if reader.fixed(len(_MAGIC)) != _MAGIC:
+            raise ValueError("it is no file of this version")
+        seal = reader.fixed(32)
+        if sha256(data[len(_MAGIC) + 32 :]).digest() != seal:
+            raise ValueError("its seal is broken")
+        alliance_id, slot = reader.fixed(32), reader.number(8)
+        peaks = reader.listed(lambda r: r.fixed(32), _PEAKS_MAX)
+        windows = reader.listed(lambda r: r.blob(CLIENT_ITEM_BYTES_MAX), CLIENT_IDS_MAX)
+        control = ControlState.read(reader.listed(lambda r: r.blob(STATE_ITEM_BYTES_MAX), 2**16 - 1))
+        reader.end()
+        if (control.alliance_id, control.slot) != (alliance_id, slot):
+            raise ValueError("its parts do not belong together")
+        return cls(control, Frontier.from_parts(slot, peaks), ClientWindows.read(windows))
+
+
+def load(folder: Path, config: AllianceConfig) -> Followed:
+    """What the folder knows, or the state at the founding."""
+    path = folder / FILE
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX)
+        found = Followed.decode(data)
+    except FileNotFoundError:
+        return Followed.founded(config)
+    except (OSError, ValueError) as error:
+        log.warning("%s is read anew from the log: %s", path, error)
+        return Followed.founded(config)
+    return found if found.control.alliance_id == config.alliance_id else Followed.founded(config)
+
+
+def keep(folder: Path, followed: Followed, config: AllianceConfig) -> None:
+    """For the next command; where it cannot be written, that one reads more. alliance.toml goes along.
+
+    ``config``: any one of the alliance.
+    """
+    try:
+        files.write_whole(folder / FILE, followed.encode())
+    except OSError as error:
+        log.warning("%s cannot be written: %s", folder / FILE, error.strerror)
+    if followed.newest is not None and followed.newest.epoch == config.epoch:
+        revision.keep(folder, current(config, followed.newest))
+
+
+async def follow(client: Client, followed: Followed, until: int, advance: Advance) -> None:
+    """Reads the log up to slot ``until``, each part proven by a certificate. Raises Unreachable."""
+    if followed.frontier.size >= until:
+        return
+    fingerprint = key_fingerprint(client.public_key)
+    start, frontier = followed.frontier.size + 1, followed.frontier
+    # What it delivers is not asked for: what is fresh is judged by the windows that are kept.
+    listener = Listener(client.config, client, fingerprint, start, None, ClientWindows(), frontier)
+    with client.life.use():
+        async with aclosing(listener.slots(until)) as slots:
+            async for decided in slots:
+                followed.apply(decided.slot, decided.batch)
+                advance(decided.slot, until)

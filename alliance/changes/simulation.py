@@ -1,0 +1,104 @@
+"""What would become of control commands in the next slot: pure, nothing is sent and nothing kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from alliance.changes.change_file import ChangeFile
+from alliance.changes.differences import Difference, differences
+from alliance.keys import ed25519
+from consensus.control import ControlState, Outcome
+from consensus.control.commands import Approve, SignedCommand
+from consensus.control.policy import approvals_needed
+from consensus.control.rows import SIGNATURE_BYTES
+from verifiable_log.batch import NOOP, Batch, Entry
+from verifiable_log.merkle import Frontier
+from verifiable_log.submission import UnsignedSubmission
+
+CARRIER = bytes(32)
+"""Nobody's client_id: who carries a command does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """``refusal`` is why the change would not be taken, or empty.
+
+    ``missing``: so many more operators have to approve, none for an edit. ``differences``: what it does, as
+    soon as none is missing.
+    """
+
+    state: ControlState
+    refusal: str
+    missing: int
+    differences: tuple[Difference, ...]
+
+
+def verify(key: bytes, message: bytes, signature: bytes) -> bool:
+    """As the members check operators' signatures."""
+    return ed25519.is_signed(key, signature, message)
+
+
+def entry_of(slot: int, batch: Batch, fresh: Sequence[bool]) -> Entry:
+    """A decided slot as the control state wants it, which asks for no more of it."""
+    return Entry(slot, 0, batch, b"", Frontier(0, ()), b"", tuple(fresh))
+
+
+def apply(
+    state: ControlState,
+    commands: Sequence[SignedCommand],
+    check: Callable[[bytes, bytes, bytes], bool] = verify,
+) -> tuple[ControlState, tuple[Outcome, ...]]:
+    """The state after one more slot with these commands, each in a submission of its own."""
+    submissions = [
+        UnsignedSubmission(CARRIER, number, [command.encode()]).sign(bytes(SIGNATURE_BYTES))
+        for number, command in enumerate(commands)
+    ]
+    batch = Batch.of(submissions, state.time_ms) if submissions else NOOP
+    return state.apply(entry_of(state.slot + 1, batch, [True] * len(submissions)), check)
+
+
+def forecast(state: ControlState, change: ChangeFile, commands: Sequence[SignedCommand]) -> Forecast:
+    """What would happen if ``commands``, which are on this change, were decided next.
+
+    Who has not signed yet counts as if it had, for ``differences`` alone.
+    """
+    after, outcomes = apply(state, commands)
+    refusal = next((one.refusal for one in outcomes if not one.accepted), "")
+    signed = [command.command for command in commands]
+    if change.command not in signed and not _is_open(state, change):
+        # Nobody has signed it yet: as if its own organisation had.
+        commands = [SignedCommand(change.command, bytes(SIGNATURE_BYTES)), *commands]
+        after, outcomes = apply(state, commands, _generous)
+        refusal = refusal or next((one.refusal for one in outcomes if not one.accepted), "")
+    missing = 0 if refusal else _missing(after, change)
+    final = after if not missing else _approved(after, change)
+    return Forecast(after, refusal, missing, differences(state.directory, final.directory))
+
+
+def _generous(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whoever has not signed is taken to have."""
+    return not any(signature) or verify(key, message, signature)
+
+
+def _is_open(state: ControlState, change: ChangeFile) -> bool:
+    return any(one.change_id == change.digest for one in state.opened)
+
+
+def _missing(state: ControlState, change: ChangeFile) -> int:
+    """How many operators have yet to approve of an open change."""
+    needed = approvals_needed(len(state.directory.operators), state.directory.policy.faulty)
+    for one in state.opened:
+        if one.change_id == change.digest:
+            return max(0, needed - len(one.approvals))
+    return 0
+
+
+def _approved(state: ControlState, change: ChangeFile) -> ControlState:
+    """As it is when all other operators have approved, too."""
+    (there,) = (one for one in state.opened if one.change_id == change.digest)
+    others = [
+        row.organisation for row in state.directory.operators if row.organisation not in there.approvals
+    ]
+    words = [SignedCommand(Approve(name, change.digest), bytes(SIGNATURE_BYTES)) for name in others]
+    return apply(state, words, _generous)[0]
