@@ -9,6 +9,9 @@ import typer
 from alliance.cli import (
     alarms,
     ceremony,
+    change,
+    client,
+    epochs,
     evidence,
     init,
     join,
@@ -78,6 +81,9 @@ propose.register(app)
 listen.register(app)
 receipts.register(app)
 evidence.register(app)
+change.register(app)
+client.register(app)
+epochs.register(app)
 sign.register(app)
 rekey.register(app)
 renew.register(app)
