@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from fab_paxos import RestoredState
 from fab_paxos.effects import Offence, RefusalReason
 from fab_paxos.messages import Certified, Endorsed, Forward, Message, Propose
 from fab_paxos.uncertified_log import BeyondTheEnd, UncertifiedLog
-from quorum import CheckpointStatement, QuorumSystem
+from quorum import CheckpointStatement, QuorumSystem, SuspectStatement
 from quorum.system import LEAN
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import SIX, Cluster, client_id, submission
 from tests.worlds.control import END, TinyControl, admit
+from tests.worlds.single import Bench, Script
 from tests.worlds.windows import window_of
 from verifiable_log.batch import NOOP, Batch
 from verifiable_log.client_windows import ClientWindows
@@ -220,7 +222,15 @@ def test_epoch_view_change_within_last_window(seed: int, system: QuorumSystem) -
 
 
 def without_empty_batches(_: int, __: int, said: Message) -> list[Message]:
-    return [] if isinstance(said, Propose) and not said.batch.submissions else [said]
+    """Nor a word of its own engine's suspicion, which waits for what it has proposed."""
+    match said:
+        case Propose(batch=batch):
+            kept = bool(batch.submissions)
+        case Endorsed(endorsement):
+            kept = not isinstance(endorsement.statement, SuspectStatement)
+        case _:
+            kept = True
+    return [said] if kept else []
 
 
 def test_epoch_leader_hides_the_end() -> None:
@@ -366,3 +376,22 @@ def test_a_leader_that_stops_the_clock_is_suspected() -> None:
     cluster.run()
     assert min(m.engine.view for m in cluster.correct()) > 0
     assert cluster.members[1].engine.status.decided > 0
+
+
+def test_nobody_accepts_what_an_undecided_slot_may_forbid() -> None:
+    """A leader fills all slots that it can while that about the end is under way: the end is behind them."""
+    bench = Bench(state=RestoredState(control=TinyControl(alpha=W)))
+    script = Script()
+    script.add(submission(9, 0, END))
+    for _ in range(2 * W):
+        script.add()
+    for slot in range(1, 2 * W + 2):
+        bench.hear(0, script.propose(slot))
+        bench.drain()
+    assert bench.replica.status.accepted == W
+    bench.hear(0, Certified(script.certificate(1)))
+    assert bench.replica.rooms.log.end == 1 + W
+    for slot in range(W + 1, 2 * W + 2):
+        bench.hear(0, script.propose(slot))
+        bench.drain()
+    assert bench.replica.status.accepted == 1 + W

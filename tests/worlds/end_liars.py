@@ -7,8 +7,17 @@ from dataclasses import replace
 from random import Random
 
 from fab_paxos import uncertified_log
-from fab_paxos.messages import Batches, FetchBatches, Message, Propose, Report, slot_of_base
+from fab_paxos.messages import (
+    Batches,
+    Endorsed,
+    FetchBatches,
+    Message,
+    Propose,
+    Report,
+    slot_of_base,
+)
 from fab_paxos.selection import ReportedEntry
+from quorum import SuspectStatement
 from tests.worlds.world import Adversary, World
 from verifiable_log import Batch
 from verifiable_log.merkle import slot_leaf
@@ -21,8 +30,14 @@ class Idler(Adversary):
     """As leader it lets no slot pass that no client asks for: so no epoch ends, and nothing takes effect."""
 
     def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
-        idle = isinstance(message, Propose) and not message.batch.submissions
-        return [] if idle else [message]
+        match message:
+            case Propose(batch=batch):
+                kept = bool(batch.submissions)
+            case Endorsed(endorsement):  # its own engine waits for what it has proposed
+                kept = not isinstance(endorsement.statement, SuspectStatement)
+            case _:
+                kept = True
+        return [message] if kept else []
 
 
 class Overrunner(Adversary):
