@@ -18,7 +18,11 @@ CONTROL = (
     _bug(
         "a state's item about the alliance is written when its slot is accepted",
         at(f"{_LOG}._keep_snapshot", "frontier.size <= self.decided", "True"),
-        at(f"{_LOG}._apply", "self.snapshots.join(entry.slot, control.items())", "self.snapshots.join(entry.slot, ())"),
+        at(
+            f"{_LOG}._apply",
+            "self.snapshots.join(entry.slot, control.items())",
+            "self.snapshots.join(entry.slot, ())",
+        ),
     ),
     _bug(
         "a log frame is applied whole",
