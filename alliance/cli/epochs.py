@@ -81,7 +81,7 @@ def report(state: ControlState) -> dict[str, Any]:
         "clients": [
             {"name": row.name, "client_id": row.client_id.hex(), **client_fields(row)}
             | {"from_slot": row.from_slot, "admitted": row.admitted(state.slot + 1)}
-            for row in directory.clients.values()
+            for row in sorted(directory.clients.values(), key=lambda row: row.name)
         ],
     }
 
