@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.changes import approval, drafting
+from alliance.changes import approval, drafting, followed
 from alliance.changes.change_file import ChangeFile
+from alliance.cli import changing
+from alliance.cli.output import Format
+from alliance.client import Client
 from alliance.config.control import founded as founded_state
+from alliance.errors import NotInEffect, Unreachable
 from consensus.limits import WINDOW_SLOTS
 from tests.cli.conftest import Run
 from tests.worlds.processes import PASSPHRASE, Cluster
@@ -159,6 +165,8 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(
     )
     again = inside("client", "add", folder, "carola/carola.request", "--to", "carola.change")
     assert (again.code, "carola.change exists" in again.error) == (2, True)
+    wrong = inside("client", "remove", folder, "client-2", *operator(cluster, "member-2"))
+    assert (wrong.code, "not the key of the operator of 'member-1'" in wrong.error) == (2, True)
     wrong = inside("change", "approve", "carola.change", *operator(cluster, "member-2"))
     assert (wrong.code, "the change lists no operator with this key" in wrong.error) == (2, True)
     change = ChangeFile.from_toml(Path("carola.change").read_text(), "carola.change")
@@ -181,6 +189,24 @@ def test_who_waits_sees_the_slots_pass_and_nobody_else_does(
     told = inside("change", "show", folder)
     assert (told.code, told.err) == (0, "")
     assert told.text.splitlines()[-1] == "nothing is under way"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_who_waits_in_vain_is_told_where_it_stands(
+    founded: Cluster, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    async def follow(*_: object) -> None:
+        if gone:
+            raise Unreachable("no server gives the log")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(followed, "follow", follow)
+    ways = changing.Ways(Path("client-1"), None, Format.TEXT, timeout=0.01)
+    state = followed.Followed.founded(founded.config)
+    reason = "no server gives the log" if gone else "it did not get there within 0.01 s"
+    expected = rf"taken at slot 7 and is in effect behind slot 135, .* \({reason}\); do not send it again"
+    with pytest.raises(NotInEffect, match=expected):
+        asyncio.run(changing._until_in_effect(ways, cast("Client", None), state, 7, 135, lambda *_: None))
 
 
 def test_clients_and_policy_change_while_the_servers_run(inside: Run, cluster: Cluster) -> None:

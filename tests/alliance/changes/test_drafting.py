@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +11,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.changes import drafting
 from alliance.changes.change_file import ChangeFile
+from alliance.config.receiver import Receiver
 from alliance.errors import ConfigError
-from alliance.founding.request import request_as_client
+from alliance.founding.request import Seat, request_as_client
 from consensus.control.rows import ClientLimits
 from tests.alliance.changes.operators import NORTH, SOUTH, Operators
 from tests.alliance.farm import TIME_MS
-from tests.alliance.founding.applicants import applicants
 
 LIMITS = ClientLimits(7, 70_000)
+SEAT = Seat(NORTH, "anna.example:7400", bytes(32), bytes(32), Receiver(b"key", b"signature"), b"")
 
 
 def test_a_client_comes_is_limited_rotated_and_goes(operators: Operators) -> None:
@@ -87,7 +89,7 @@ def _stranger(them: Operators) -> Any:
             "for an alliance to be founded",
         ),
         (_add(_stranger), "asks another alliance, 0000"),
-        (_add(lambda them: applicants()[0].request), "is the request of a member"),
+        (_add(lambda them: replace(them.request("c"), seat=SEAT)), "is the request of a member"),
         (lambda them: drafting.rotate_client(them.state, them.request("carola"), "f"), "no client 'carola'"),
         (
             lambda them: drafting.rotate_client(them.state, them.request("client-1", SOUTH), "f"),
