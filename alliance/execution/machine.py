@@ -29,14 +29,13 @@ PAYLOAD_BYTES_MAX = COMMAND_BYTES_MAX - len(PREFIX) - 65
 class Command:
     """One decided command. ``(slot, position, command_index)`` is its place in the alliance's order.
 
-    ``client`` is the name in alliance.toml, or the ``client_id`` in hex. ``time_ms`` is the agreed time of
-    the slot, in milliseconds since 1970: the same for all executors, and never less than before.
+    ``time_ms`` is the agreed time of the slot, in milliseconds since 1970: the same for all executors, and
+    never less than before. Names of clients are not here: executors learn of new ones at different times.
     """
 
     slot: int
     position: int
     command_index: int
-    client: str
     client_id: bytes
     client_seq: int
     time_ms: int

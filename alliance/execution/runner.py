@@ -155,7 +155,6 @@ class Runner:
             entry.slot,
             entry.position,
             entry.command_index,
-            entry.client,
             entry.client_id,
             entry.client_seq,
             self.time_ms,
