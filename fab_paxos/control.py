@@ -51,6 +51,10 @@ class Control(Protocol):
         """
         ...
 
+    def limits(self, client_id: bytes) -> tuple[int, int]:
+        """How much of this client waits at one member at most: submissions, and their bytes together."""
+        ...
+
     def apply(self, entry: Entry) -> tuple[Self, tuple[object, ...]]:
         """The value after one more decided slot, and what became of the commands in it that concern it."""
         ...

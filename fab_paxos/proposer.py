@@ -84,7 +84,7 @@ class Proposer:
                 out.append(Refuse(submission, RefusalReason.CONFLICT))
             _compare(waiting, submission, out)
             return
-        if not self._pending.add(submission):
+        if not self._pending.add(submission, *self._log.limits(submission.client_id)):
             out.append(Refuse(submission, RefusalReason.BUSY))
             return
         if unsent:
@@ -112,7 +112,7 @@ class Proposer:
             return
         waiting = self._queue.get(submission.client_id, submission.client_seq)
         if waiting is None:
-            self._queue.add(submission)
+            self._queue.add(submission, *self._log.limits(submission.client_id))
         else:
             _compare(waiting, submission, out)
 

@@ -12,6 +12,7 @@ from fab_paxos.state import RestoredEntry
 from quorum import AcceptedStatement
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.client_windows import ClientWindows
+from verifiable_log.limits import POOL_BYTES_MAX, POOL_SUBMISSIONS_MAX
 from verifiable_log.merkle import Frontier, slot_leaf
 from verifiable_log.ordering_state import Snapshot
 from verifiable_log.submission import Submission
@@ -206,6 +207,11 @@ class UncertifiedLog:
         """Whether the clients of all of these may have something in ``slot``."""
         control = self.control
         return control is None or all(control.admits(one.client_id, slot) for one in submissions)
+
+    def limits(self, client_id: bytes) -> tuple[int, int]:
+        """How much of a client waits here at most: submissions, and their bytes."""
+        control = self.control
+        return (POOL_SUBMISSIONS_MAX, POOL_BYTES_MAX) if control is None else control.limits(client_id)
 
     @property
     def complete(self) -> bool:

@@ -42,11 +42,19 @@ class Pool:
         client_id = next(islice(self._queues, turn % len(self._queues), None))
         return client_id, next(reversed(self._queues[client_id]))
 
-    def add(self, submission: Submission) -> bool:
-        """Queues a submission whose number is not in use here; False when the client's share is full."""
+    def add(
+        self,
+        submission: Submission,
+        waiting_max: int = POOL_SUBMISSIONS_MAX,
+        bytes_max: int = POOL_BYTES_MAX,
+    ) -> bool:
+        """Queues a submission whose number is not in use here; False when the client's share is full.
+
+        ``waiting_max``, ``bytes_max``: that share. One submission is always let in, so that it goes on.
+        """
         queue = self._queues.get(submission.client_id, {})
         held, size = self._bytes.get(submission.client_id, 0), len(submission.encoded)
-        if len(queue) >= POOL_SUBMISSIONS_MAX or held + size > POOL_BYTES_MAX:
+        if queue and (len(queue) >= waiting_max or held + size > bytes_max):
             return False
         if queue and self._total + size > POOLS_BYTES_MAX:
             return False

@@ -40,6 +40,9 @@ class CheckedControl:
     def admits(self, client_id: bytes, slot: int) -> bool:
         return self.state.admits(client_id, slot)
 
+    def limits(self, client_id: bytes) -> tuple[int, int]:
+        return self.state.limits(client_id)
+
     def apply(self, entry: Entry) -> tuple[CheckedControl, tuple[Outcome, ...]]:
         """Raises ValueError, as that of the state does."""
         state, outcomes = self.state.apply(entry, self.verify)

@@ -13,6 +13,7 @@ from consensus.control.draft import Draft, KeyRules, Verify, trust
 from consensus.control.encoding import u64
 from consensus.control.operations import Suspend
 from consensus.control.pending import ActiveChange, ApprovedChange, OpenChange, Transcript
+from consensus.control.rows import NO_LIMITS
 from consensus.limits import EDIT_MS, EDIT_SLOTS, EDITS_MAX, WINDOW_SLOTS
 
 
@@ -185,6 +186,12 @@ class Record:
         return any(
             slot > one.slot + WINDOW_SLOTS and client_id in one.change.new_keys for one in self.under_way
         )
+
+    def limits(self, client_id: bytes) -> tuple[int, int]:
+        """How much of a client, or of a member as one, waits at one member at most: submissions, bytes."""
+        row = self.directory.clients.get(client_id)
+        limits = NO_LIMITS if row is None else row.limits
+        return limits.waiting, limits.waiting_bytes
 
     def directory_at(self, slot: int) -> Directory:
         """The rows, with the clients that are admitted in ``slot``: as far ahead as for ``admits``."""

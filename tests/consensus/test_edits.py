@@ -9,6 +9,7 @@ from consensus.control.edits import EditOperation, LimitClient, RemoveClient, Se
 from consensus.control.rows import ClientLimits, PolicyRow, Role
 from consensus.limits import EDIT_MS, EDITS_MAX, WINDOW_SLOTS
 from tests.consensus.alliance import Log, add_client, client_id, found, set_receiver
+from verifiable_log.limits import POOL_BYTES_MAX, POOL_SUBMISSIONS_MAX
 
 
 def test_a_client_is_admitted_behind_the_window_and_not_earlier() -> None:
@@ -68,6 +69,8 @@ def test_limits_and_addresses_change() -> None:
     row = log.state.directory.member("m-a")
     assert (row.address, row.applications) == ("elsewhere.example:1", (("kv", "elsewhere.example:2"),))
     assert log.state.directory.clients[client_id("c-a")].limits == limits
+    assert log.state.limits(client_id("c-a")) == (3, 4096)
+    assert log.state.limits(client_id("c-b")) == (POOL_SUBMISSIONS_MAX, POOL_BYTES_MAX)
     assert log.state.directory.member("m-b") == found().directory.member("m-b")
 
 

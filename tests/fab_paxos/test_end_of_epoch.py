@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from fab_paxos import RestoredState
-from fab_paxos.effects import Offence, RefusalReason
+from fab_paxos.effects import Offence, RefusalReason, Refuse
 from fab_paxos.messages import Certified, Endorsed, Forward, Message, Propose
 from fab_paxos.uncertified_log import BeyondTheEnd, UncertifiedLog
 from quorum import CheckpointStatement, QuorumSystem, SuspectStatement
@@ -15,10 +15,11 @@ from quorum.system import LEAN
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import SIX, Cluster, client_id, submission
 from tests.worlds.control import END, TinyControl, admit
-from tests.worlds.single import Bench, Script
+from tests.worlds.single import Bench, Script, only
 from tests.worlds.windows import window_of
 from verifiable_log.batch import NOOP, Batch
 from verifiable_log.client_windows import ClientWindows
+from verifiable_log.limits import POOL_BYTES_MAX
 from verifiable_log.merkle import EMPTY
 
 W = 8
@@ -290,6 +291,13 @@ def test_epoch_client_removed_in_flight() -> None:
     assert (refusal.submission.client_seq, refusal.reason) == (5, RefusalReason.NOT_ADMITTED)
     assert {m.engine.status.decided for m in cluster.live()} == {decided + W + 1}
     assert {m.engine.view for m in cluster.live()} == {0}
+
+
+def test_what_a_client_may_have_waiting_is_as_the_log_says() -> None:
+    bench = Bench(state=RestoredState(control=TinyControl(share=(2, POOL_BYTES_MAX))))
+    bench.submit(*(submission(1, seq) for seq in (1, 2, 3)), submission(2, 1))
+    (refusal,) = only(bench.log, Refuse)
+    assert (refusal.submission, refusal.reason) == (submission(1, 3), RefusalReason.BUSY)
 
 
 @pytest.mark.parametrize("system", [SIX, FOUR], ids=["classic", "lean"])

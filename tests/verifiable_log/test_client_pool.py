@@ -35,6 +35,16 @@ def test_what_is_taken_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(pool) == 0
 
 
+def test_a_client_has_a_share_of_its_own() -> None:
+    """So many submissions, so many bytes; one is always let in, however small the share."""
+    pool = Pool()
+    assert [pool.add(submission(1, seq, b"x"), waiting_max=2) for seq in range(3)] == [True, True, False]
+    assert [pool.add(submission(2, seq, b"x"), bytes_max=2 * SIZE) for seq in range(3)] == [True, True, False]
+    assert pool.add(submission(3, 0, b"x"), waiting_max=1, bytes_max=1)
+    assert not pool.add(submission(3, 1, b"x"), waiting_max=1)
+    assert pool.add(submission(4, 0, b"x"))
+
+
 def test_the_newest_of_each_client_in_turn() -> None:
     pool = Pool()
     assert pool.newest_of(0) is None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from fab_paxos.limits import WINDOW_SLOTS
 from verifiable_log import Entry
+from verifiable_log.limits import POOL_BYTES_MAX, POOL_SUBMISSIONS_MAX
 from verifiable_log.ordering_state import CONTROL_ITEM
 
 MAGIC = b"control: "
@@ -39,6 +40,7 @@ class TinyControl:
     changes: tuple[tuple[int, bytes, bool], ...] = ()
     ticking: bool = False
     deposed: int | None = None
+    share: tuple[int, int] = (POOL_SUBMISSIONS_MAX, POOL_BYTES_MAX)
 
     @property
     def effective(self) -> int | None:
@@ -51,6 +53,9 @@ class TinyControl:
             if client == client_id and since < slot:
                 admitted = answer
         return admitted
+
+    def limits(self, client_id: bytes) -> tuple[int, int]:
+        return self.share
 
     def apply(self, entry: Entry) -> tuple[TinyControl, tuple[object, ...]]:
         if entry.slot != self.applied + 1 or (self.end is not None and entry.slot > self.end):
