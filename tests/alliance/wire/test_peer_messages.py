@@ -218,7 +218,7 @@ MALFORMED = [
     *(("propose", {"slot": slot}) for slot in BAD_SLOTS),
     *(("propose", {"root": root}) for root in BAD_DIGESTS),
     *(("propose", {"signature": signature}) for signature in BAD_SIGNATURES),
-    *(("propose", {"batch": bad}) for bad in [batch(), *BAD_BATCHES]),
+    *(("propose", {"batch": bad}) for bad in BAD_BATCHES),
     *(("accepted", {"slot": slot}) for slot in BAD_SLOTS),
     *(("accepted", {"root": root}) for root in BAD_DIGESTS),
     *(("accepted", {"signature": signature}) for signature in BAD_SIGNATURES),
