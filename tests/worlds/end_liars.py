@@ -50,21 +50,27 @@ class Overrunner(Adversary):
 
     def act(self) -> None:
         """Its own engine knows nothing of it, and will propose something else for these slots."""
-        if self.puppet.replica is None or self.tired:
-            return
+        for propose in self.fill() if not self.tired else ():
+            for to in self.others:
+                self.speak(to, propose)
+
+    def fill(self) -> list[Propose]:
+        """What it might propose, and may report, as leader; nothing if it is none now."""
+        if self.puppet.replica is None:
+            return []
         engine = self.puppet.engine
         log = engine.rooms.log
         if engine.leader != self.me or not engine.rooms.view_change.active:
-            return
+            return []
         last = (log.end or log.base + 2 * uncertified_log.WINDOW_SLOTS) + BEYOND
-        frontier = log.frontier(log.tip)
+        frontier, said = log.frontier(log.tip), []
         for slot in range(log.tip + 1, last + 1):
             batch = Batch.of((), self._now_ms)
             frontier = frontier.append(slot_leaf(slot, batch.digest))
             self._batches[batch.digest] = batch
             self._said[slot, engine.view] = ReportedEntry(slot, engine.view, batch.digest, frontier.root)
-            for to in self.others:
-                self.speak(to, Propose(engine.view, slot, batch, frontier.root))
+            said.append(Propose(engine.view, slot, batch, frontier.root))
+        return said
 
     @property
     def _now_ms(self) -> int:

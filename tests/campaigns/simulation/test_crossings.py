@@ -41,10 +41,7 @@ def test_the_seeds_meet_what_is_promised() -> None:
 @pytest.mark.parametrize("system", [SIX, FOUR], ids=["classic", "lean"])
 @pytest.mark.parametrize("seed", range(4))
 def test_epoch_liar_reports_beyond_end(seed: int, system: QuorumSystem) -> None:
-    """It proposed slots behind the end, and says so when the next leader asks: that leads nobody there.
-
-    In profile lean one Report is enough to fix a slot, if its leader has signed it.
-    """
+    """It proposed slots behind the end, and says so when the next leader asks: that leads nobody there."""
     with window_of(8):
         world = World(system, seed, founded=TinyControl(alpha=8), checkpoint_slots=1000)
         liar = Overrunner(world, 0, Random(seed))
@@ -64,6 +61,25 @@ def test_epoch_liar_reports_beyond_end(seed: int, system: QuorumSystem) -> None:
         world.check()
         assert {m.engine.status.stable for m in world.honest} == {end_of(world)}
         assert liar.words
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_epoch_liar_opens_a_view_beyond_end(seed: int) -> None:
+    """In profile lean one Report fixes a slot, if its leader has signed it, but none behind the end."""
+    with window_of(8):
+        world = World(FOUR, seed, founded=TinyControl(alpha=8), checkpoint_slots=1000)
+        liar = Overrunner(world, 0, Random(seed))
+        world.corrupt(liar)
+        world.submit(1, world.write(9, 0, END))
+        while (end_of(world) or 1000) >= liar.puppet.engine.status.certified + 8:
+            assert world.step() or not world.beat()
+        assert liar.fill()
+        world.elect(1)
+        world.run()
+        world.settle_views(6)
+        world.check()
+        assert {m.engine.status.stable for m in world.honest} == {end_of(world)}
+        assert min(m.engine.view for m in world.honest) > 0
 
 
 def test_epoch_leader_drags_last_window() -> None:
