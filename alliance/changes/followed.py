@@ -1,16 +1,18 @@
 """What a client's folder knows of the alliance's control state: read from the log, proven, and kept.
 
-Nobody is asked who takes part, since a server may lie: the log says it. Who has read it to some slot goes on
-from there the next time. The file ``followed``, canonical and big-endian (``consensus.control.encoding``)::
+Nobody is asked who takes part, since a server may lie: the log says it, and so does the state that a
+checkpoint certifies. Who has read it to some slot goes on from there the next time. The file ``followed``,
+canonical and big-endian (``consensus.control.encoding``)::
 
     "alliance-followed/1" 00 | SHA-256 of all that follows | alliance_id[32] | slot u64 | peaks list of [32]
     | windows list of blob | control list of blob
 
-It is a cache: one that is damaged, or of another version, is read anew from slot 1.
+It is a cache: one that is damaged, or of another version, is read anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from contextlib import aclosing
@@ -21,10 +23,12 @@ from pathlib import Path
 from alliance.changes.simulation import entry_of, verify
 from alliance.client.client import Client
 from alliance.client.listener import Listener
+from alliance.client.server_choice import Channels
 from alliance.config.control import current, founded
 from alliance.config.file import AllianceConfig
+from alliance.errors import LogPruned
 from alliance.keys import files, revision
-from alliance.proofs.receipt import key_fingerprint
+from alliance.proofs.receipt import key_fingerprint, load_public_key
 from consensus.control import ControlState, Outcome
 from consensus.control.encoding import Reader, blob, listed, u64
 from consensus.control.published import Published
@@ -38,6 +42,8 @@ FILE = "followed"
 FILE_BYTES_MAX = 256 * 1024 * 1024
 _MAGIC = b"alliance-followed/1\x00"
 _PEAKS_MAX = 64
+FAR_SLOTS = 4096
+"""So many slots are read sooner than a checkpoint's state, of up to some megabytes, is fetched."""
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +84,15 @@ class Followed:
         self.control = control if control.end != slot else control.next_epoch()
         self.outcomes |= {(one.client_id, one.client_seq): one for one in outcomes}
         self.frontier = self.frontier.append(slot_leaf(slot, batch.digest))
+
+    def begin_at(self, frontier: Frontier, windows: ClientWindows, items: tuple[bytes, ...]) -> None:
+        """Goes on from a checkpoint, whose control items these are. Raises ValueError for another state."""
+        control = ControlState.read(items)
+        if (control.alliance_id, control.slot) != (self.control.alliance_id, frontier.size):
+            raise ValueError(f"the control state of slot {frontier.size} is of another alliance or slot")
+        self.control, self.frontier, self.windows = control, frontier, windows
+        if not control.revisions:  # else what is not in effect yet would be in it
+            self.newest = Published.of(control)
 
     def encode(self) -> bytes:
         """The file's content."""
@@ -133,15 +148,51 @@ def keep(folder: Path, followed: Followed, config: AllianceConfig) -> None:
 
 
 async def follow(client: Client, followed: Followed, until: int, advance: Advance) -> None:
-    """Reads the log up to slot ``until``, each part proven by a certificate. Raises Unreachable."""
-    if followed.frontier.size >= until:
-        return
-    fingerprint = key_fingerprint(client.public_key)
-    start, frontier = followed.frontier.size + 1, followed.frontier
-    # What it delivers is not asked for: what is fresh is judged by the windows that are kept.
-    listener = Listener(client.config, client, fingerprint, start, None, ClientWindows(), frontier)
+    """Reads the log up to slot ``until``, each part proven by a certificate. Raises Unreachable.
+
+    Who is further behind than FAR_SLOTS, or than any server keeps the log, begins with the newest checkpoint,
+    which is certified as well.
+    """
     with client.life.use():
-        async with aclosing(listener.slots(until)) as slots:
-            async for decided in slots:
+        await read(client.config, client, followed, until, advance)
+
+
+async def read(
+    config: AllianceConfig, channels: Channels, followed: Followed, until: int, advance: Advance
+) -> None:
+    """``follow``, by these channels."""
+    behind = until - followed.frontier.size
+    if behind <= 0:
+        return
+    fingerprint = key_fingerprint(load_public_key(config.key.to_pem()))
+    if behind <= FAR_SLOTS:
+        with contextlib.suppress(LogPruned):
+            at = followed.frontier
+            # What it delivers is not asked for: what is fresh is judged by the windows that are kept.
+            near = Listener(config, channels, fingerprint, at.size + 1, None, ClientWindows(), at)
+            await _take(near, followed, until, advance)
+            return
+    await _take(
+        _FromCheckpoint(config, channels, fingerprint, until, None, exact=True), followed, until, advance
+    )
+
+
+async def _take(listener: Listener, followed: Followed, until: int, advance: Advance) -> None:
+    async with aclosing(listener.slots(until)) as slots:
+        async for decided in slots:
+            if isinstance(listener, _FromCheckpoint) and decided.slot > followed.frontier.size + 1:
+                followed.begin_at(*listener.checkpoint)
+            if decided.slot > followed.frontier.size:
                 followed.apply(decided.slot, decided.batch)
                 advance(decided.slot, until)
+
+
+class _FromCheckpoint(Listener):
+    """Yields all slots behind the newest checkpoint below the slot that it is to begin with."""
+
+    checkpoint: tuple[Frontier, ClientWindows, tuple[bytes, ...]]
+
+    def _goes_on_after(self, frontier: Frontier, windows: ClientWindows) -> None:
+        super()._goes_on_after(frontier, windows)
+        self._start = frontier.size + 1
+        self.checkpoint = frontier, self._brought.windows(), self._brought.control_items

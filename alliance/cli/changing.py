@@ -14,7 +14,7 @@ import typer
 from alliance.cli.clients import open_client, unlock
 from alliance.cli.output import Format, check_writable, emit, reporting, say, talker, write_file
 from alliance.cli.request import operator_key
-from alliance.errors import AllianceError, ChangeRefused, LogPruned, NotInEffect
+from alliance.errors import AllianceError, ChangeRefused, NotInEffect
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -126,15 +126,9 @@ async def following(ways: Ways, secret: bytes) -> AsyncIterator[tuple[Client, Fo
     async with await open_client(ways.folder, secret) as client:
         try:
             with _progress() as advance:
-                try:
-                    with client.life.use():
-                        now = await client.certified_now()
-                    await follower.follow(client, state, now, advance)
-                except LogPruned as error:
-                    raise LogPruned(
-                        f"{error}; a folder reads all of the log once to know who takes part: use one that"
-                        f" has its file '{follower.FILE}', or put a copy of that into {ways.folder}"
-                    ) from None
+                with client.life.use():
+                    now = await client.certified_now()
+                await follower.follow(client, state, now, advance)
                 yield client, state, advance
         finally:
             follower.keep(ways.folder, state, client.config)

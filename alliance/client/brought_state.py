@@ -77,6 +77,11 @@ class BroughtState:
             raise ServerLied(f"a part of the state at slot {part.slot}: {fault.value}")
         self._items += part.items
 
+    @property
+    def control_items(self) -> tuple[bytes, ...]:
+        """What the log up to the checkpoint says of the alliance itself, when the state is whole."""
+        return tuple(item for item in self._items if item[:1] != bytes([CLIENT_ITEM]))
+
     def windows(self) -> ClientWindows:
         """Those of the clients at the checkpoint, when the state is whole. Raises ServerLied."""
         try:

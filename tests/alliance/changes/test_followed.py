@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,12 @@ from consensus.control.operations import Suspend
 from consensus.control.rows import FOREVER, ClientLimits
 from consensus.limits import WINDOW_SLOTS
 from tests.alliance.changes.operators import NORTH, SOUTH, Operators
-from tests.alliance.farm import TIME_MS, Farm
+from tests.alliance.conftest import Run
+from tests.alliance.farm import TIME_MS, Chain, Farm
+from tests.alliance.network import Doors, Office, serving
 from verifiable_log import Batch, Submission
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.ordering_state import Checkpoint
 
 
 def decide(state: Followed, *submissions: Submission) -> None:
@@ -179,3 +184,51 @@ def test_it_goes_on_behind_the_end_of_an_epoch(farm: Farm, operators: Operators)
     assert state.control.directory.suspended == ("member-6",)
     decide(state)
     assert Followed.decode(state.encode()).control == state.control
+
+
+@pytest.mark.parametrize(("known", "far"), [(0, 4), (3, 4), (3, 4096)])
+def test_who_is_far_behind_begins_with_a_checkpoint(
+    farm: Farm,
+    chain: Chain,
+    operators: Operators,
+    added: ChangeFile,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known: int,
+    far: int,
+) -> None:
+    """Which is certified with the control state in it; servers need not keep the log before it."""
+    monkeypatch.setattr(followed, "FAR_SLOTS", far)
+    (command,) = operators.signed(added)
+    chain.grow(2)
+    chain.add(farm.submission(50, command.encode()))
+    chain.grow(9, first_seq=51)
+    expected, state = (Followed.founded(farm.config) for _ in range(2))
+    for entry in chain.entries[:8]:
+        expected.apply(entry.slot, entry.batch)
+    snapshot = chain.snapshot(8)
+    snapshot = replace(snapshot, state=(*snapshot.state, *expected.control.items()))
+    for entry in chain.entries[8:]:
+        expected.apply(entry.slot, entry.batch)
+    for entry in chain.entries[:known]:
+        state.apply(entry.slot, entry.batch)
+    office = Office(tmp_path / "journal.sqlite", chain)
+    office.tell_all()
+    office.history.checkpoint = Checkpoint(snapshot, farm.certify(snapshot.statement))
+    office.history.prune(7)
+
+    async def scenario() -> list[int]:
+        read: list[int] = []
+        async with serving(farm, 0, office) as port, Doors(farm, {0: port}) as doors:
+            await followed.read(farm.config, doors, state, 12, lambda slot, until: read.append(slot))
+        return read
+
+    try:
+        assert run(scenario()) == [9, 10, 11, 12]
+    finally:
+        office.journal.close()
+    assert state.encode() == expected.encode()
+    assert drafting.client(state.control, "carola").organisation == NORTH
+    with pytest.raises(ValueError, match="another alliance or slot"):
+        state.begin_at(chain.frontiers[8], ClientWindows(), expected.control.items())
