@@ -19,6 +19,7 @@ from alliance.errors import (
     InvalidReceipt,
     InvalidRequest,
     KeyFileError,
+    LogPruned,
     OutcomeUnknown,
     SubmissionRefused,
     Unreachable,
@@ -27,7 +28,7 @@ from alliance.version import VERSION
 
 if TYPE_CHECKING:
     from alliance.client import Client, MemberStatus, connect
-    from alliance.client.listener import LogEntry
+    from alliance.client.delivery import LogEntry
     from alliance.execution.errors import CommandRefused, ReplyMissing
     from alliance.proofs.receipt import Receipt
     from alliance.signing.errors import SharesMissing, SigningRefused
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidSubmission",
     "KeyFileError",
     "LogEntry",
+    "LogPruned",
     "MemberStatus",
     "OutcomeUnknown",
     "Receipt",

@@ -20,8 +20,9 @@ from weakref import WeakSet
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.client import client as asynchronous
-from alliance.client.client import TIMEOUT_SECONDS, MemberStatus
-from alliance.client.listener import LogEntry
+from alliance.client.client import TIMEOUT_SECONDS
+from alliance.client.delivery import LogEntry
+from alliance.client.member_status import MemberStatus
 from alliance.config.file import AllianceConfig
 from alliance.net import forks
 from alliance.proofs.receipt import Receipt

@@ -16,7 +16,7 @@ from alliance.cli.clients import open_client, unlock
 from alliance.cli.output import ClientFolder, Format, Output, as_json, fit_for_output, lesson, prose
 
 if TYPE_CHECKING:
-    from alliance.client.listener import LogEntry
+    from alliance.client.delivery import LogEntry
 
 EPILOG = lesson(
     """

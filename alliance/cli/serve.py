@@ -16,7 +16,6 @@ import typer
 from alliance.cli import passphrase
 from alliance.cli.members import MemberFolder, unlock_member
 from alliance.cli.output import Format, LogFormatOption, Output, announce, lesson, prose
-from alliance.config.parties import require_application
 from alliance.errors import ConfigError
 from alliance.net.process_log import LogFormat, log_to_stderr
 
@@ -88,6 +87,8 @@ def serve(
     With --keep-slots the log of a member beside which applications run is kept from the newest certified
     snapshot of each of them on, whatever N says: what they need is never forgotten.
     """
+    from alliance.config.parties import require_application
+
     if listen is not None:
         host, _, port = listen.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:

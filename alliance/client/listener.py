@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from alliance.client.brought_state import BroughtState
+from alliance.client.delivery import DecidedSlot, LogEntry, deliver
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.server_choice import Channels
 from alliance.client.submitter import PAUSE_SECONDS
@@ -44,35 +44,6 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 5.0
 """Without news for so long, another server is asked: this one may be behind, or hiding something."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One decided command. ``(slot, position, command_index)`` is its place in the alliance's order.
-
-    ``time_ms`` is its slot's time stamp, in milliseconds since 1970; the agreed time is the highest
-    stamp so far.
-    """
-
-    slot: int
-    position: int
-    command_index: int
-    client: str
-    client_seq: int
-    command: bytes
-    client_id: bytes
-    time_ms: int
-    _frame: Proof = field(repr=False)
-
-    def receipt(self) -> Receipt:
-        """The proof of this entry, for anyone who holds the alliance's public key."""
-        return self._frame.receipt(self.slot, self.position, self.command_index)
-
-
-class Proof(Protocol):
-    """What receipts of its entries are made from."""
-
-    def receipt(self, slot: int, position: int, command_index: int) -> Receipt: ...
 
 
 class _Frame:
@@ -112,15 +83,6 @@ class _Frame:
         submission = batch.submissions[position]
         alliance_id = self._config.alliance_id
         return receipts(alliance_id, self._certificate, placement, submission, self._fingerprint)
-
-
-@dataclass(frozen=True, slots=True)
-class DecidedSlot:
-    """One decided slot: its batch, and those of its commands that are delivered (a repetition is not)."""
-
-    slot: int
-    batch: Batch
-    entries: tuple[LogEntry, ...]
 
 
 class Listener:
@@ -324,26 +286,6 @@ class Listener:
         if self._start is None:
             self._start = certificate.slot + 1
         return _Frame(self, frame, certificate, base), slots
-
-
-def deliver(
-    slot: int, batch: Batch, windows: ClientWindows, names: Mapping[bytes, str], proof: Proof
-) -> Iterator[LogEntry]:
-    """Each command once: a submission that the log holds twice is delivered where it came first.
-
-    ``windows`` are those before the slot; when all is delivered, those after it.
-    """
-    time_ms = batch.time_ms
-    for position, submission in enumerate(batch.submissions):
-        if not windows.admit(slot, submission):
-            continue
-        client_id = submission.client_id
-        client = names.get(client_id, client_id.hex())
-        for index, command in enumerate(submission.commands()):
-            yield LogEntry(
-                slot, position, index, client, submission.client_seq, command, client_id, time_ms, proof
-            )
-    windows.settle(slot)
 
 
 class _Idle(Exception):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from threading import Lock
 
-from alliance.client.listener import DecidedSlot, LogEntry
+from alliance.client.delivery import DecidedSlot, LogEntry
 from alliance.execution.machine import (
     REPLY_BYTES_MAX,
     Command,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alliance.client import Client
-from alliance.client.listener import LogEntry
+from alliance.client.delivery import LogEntry
 from alliance.errors import ConfigError, InvalidRequest
 from alliance.signing.order import Order, is_request, order_of
 from alliance.signing.policy import Policy

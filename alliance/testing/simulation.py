@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
-from alliance.client.listener import DecidedSlot, deliver
+from alliance.client.delivery import DecidedSlot, deliver
 from alliance.execution import Outcome, StateMachine
 from alliance.proofs.receipt import Receipt
 from alliance.testing.application import ApplicationMember, key_of

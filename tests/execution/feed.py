@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alliance.client.listener import DecidedSlot, deliver
+from alliance.client.delivery import DecidedSlot, deliver
 from alliance.execution import Kind, Runner, wrap
 from alliance.execution.runner import COMPARE_SLOTS, state_digest
 from tests.worlds.cluster import submission

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from alliance.client.listener import DecidedSlot
+from alliance.client.delivery import DecidedSlot
 from alliance.execution import Command, Outcome, Refused, Runner, Status
 from alliance.execution.machine import Kind, unwrap, wrap
 from alliance.execution.outcome import KEPT_PER_CLIENT, Outcomes

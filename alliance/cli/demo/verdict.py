@@ -12,7 +12,7 @@ from alliance.evidence import Offence
 
 if TYPE_CHECKING:
     from alliance.client import Client, MemberStatus
-    from alliance.client.listener import LogEntry
+    from alliance.client.delivery import LogEntry
     from alliance.proofs.receipt import Receipt
 
 

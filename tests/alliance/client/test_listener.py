@@ -14,7 +14,8 @@ import grpc.aio
 import pytest
 
 from alliance.client import listener
-from alliance.client.listener import Listener, LogEntry
+from alliance.client.delivery import LogEntry
+from alliance.client.listener import Listener
 from alliance.errors import Unreachable
 from alliance.net import channels
 from alliance.pb import client_pb2, peer_pb2

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from alliance.client import brought_state, listener
-from alliance.client.listener import Listener, LogEntry
+from alliance.client.delivery import LogEntry
+from alliance.client.listener import Listener
 from alliance.errors import Unreachable
 from alliance.pb.peer_pb2 import LogFrame
 from alliance.proofs.receipt import key_fingerprint, load_public_key
