@@ -30,8 +30,9 @@ def end_of(old: Cluster) -> int | None:
 
 
 def arrived(old: Cluster, end: int) -> list[Member]:
-    """The correct members that hold the checkpoint at the end, and so may begin the next epoch."""
-    return [m for m in old.live() if m.me not in old.tampers and m.engine.status.stable == end]
+    """The correct members with the checkpoint at the end on their disks: they may begin the next epoch."""
+    honest = (member for member in old.live() if member.me not in old.tampers)
+    return [m for m in honest if m.disk.checkpoint is not None and m.disk.checkpoint.slot == end]
 
 
 def prepare(old: Cluster, new: Cluster, end: int) -> None:
