@@ -48,6 +48,7 @@ def test_the_errors_that_clients_meet_are_at_the_top_door() -> None:
         errors.JournalError,
         errors.StateError,
         errors.StateDiverged,
+        errors.NoLongerMember,
         errors.IdentityConflict,
         errors.SignerError,
         errors.InvalidCeremony,
