@@ -205,7 +205,8 @@ def test_epoch_kill_at_every_point_of_the_write(
         for append in script:
             journal.append(append.records, append.notes)
             written.append((wal.stat().st_size, mark.read_bytes()))
-        main, log = path.read_bytes(), wal.read_bytes()
+        whole = Files.of(path)
+        log = whole.log or b""
     begin, end = written[ENTERS + 1][0], written[ENTERS + 2][0]
     cuts = {size + step for size, _ in written for step in (-1, 0, 1)}
     cuts |= set(range(begin, end, 1024)) | {end - 4096, end - 24, end + 24}
@@ -213,10 +214,10 @@ def test_epoch_kill_at_every_point_of_the_write(
     victim.parent.mkdir()
     for cut in sorted(cut for cut in cuts if 0 <= cut <= len(log)):
         known = sum(size <= cut for size, _ in written) - 1
-        Files(main, log[:cut], written[known][1]).put(victim)
+        replace(whole, log=log[:cut], mark=written[known][1]).put(victim)
         assert seen(victim, farm) == states[max(known - 1, 0)], f"cut at {cut}"
         if known + 1 < len(written):
-            Files(main, log[:cut], written[known + 1][1]).put(victim)
+            replace(whole, log=log[:cut], mark=written[known + 1][1]).put(victim)
             refused_untouched(victim, farm, "is missing or cut|tables are gone")
 
 
@@ -235,8 +236,8 @@ def test_epoch_lost_power_within_the_write(
     victim = tmp_path / "copy" / "journal.sqlite"
     victim.parent.mkdir()
     dice, outcomes = Random(15), set()
-    for _ in range(TEARS):
-        torn(before, after, dice).put(victim)
+    for files in (*(torn(before, after, dice) for _ in range(TEARS)), replace(after, mark=before.mark)):
+        files.put(victim)
         with opened(victim, farm) as journal:
             found = Seen.of(journal)
             assert found in (there, begun)

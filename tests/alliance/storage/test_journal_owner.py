@@ -150,7 +150,7 @@ def test_notes_are_kept_and_sealed(farm: Farm, path: Path) -> None:
 
 @pytest.fixture
 def killed(farm: Farm, long_chain: Chain, path: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What a member leaves behind that was killed in its second start: three files."""
+    """What a member leaves behind that was killed in its second start: three files, and the checkpoints."""
     with opened(path, farm) as journal:
         journal.begin(b"1" * 32)
         journal.append([EntryRecord(long_chain.entries[0])])
@@ -159,7 +159,8 @@ def killed(farm: Farm, long_chain: Chain, path: Path, tmp_path: Path) -> dict[st
         journal.begin(b"2" * 32)
         journal.append([EntryRecord(long_chain.entries[1])])
         files = {file.name: file.read_bytes() for file in path.parent.glob("journal.*")}
-    assert set(files) == {"journal.sqlite", "journal.sqlite-wal", "journal.started"}
+    states = {"journal.checkpoints", "journal.checkpoints-wal"}
+    assert set(files) == {"journal.sqlite", "journal.sqlite-wal", "journal.started", *states}
     for name in files:
         (path.parent / name).unlink(missing_ok=True)
     return {**files, "old": old, "older": older}

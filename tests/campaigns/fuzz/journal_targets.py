@@ -17,7 +17,7 @@ from quorum import MembershipStatement, QuorumCertificate
 from tests.alliance.farm import Chain
 from tests.worlds.require import require
 from verifiable_log.client_windows import ClientWindows
-from verifiable_log.ordering_state import Checkpoint
+from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 _ROW = struct.Struct(">QQ32s64s32s32s")
 
@@ -113,7 +113,8 @@ class CheckpointTarget:
 
     def _is_let_through(self, data: bytes, state: tuple[bytes, ...]) -> bool:
         try:
-            checkpoint: Checkpoint = records.unpack_checkpoint(data, state, ())
+            frontier, certificate = records.unpack_checkpoint(data)
+            checkpoint = Checkpoint(Snapshot(frontier, state), certificate)
         except records.DAMAGE:
             return False
         # Nobody judges the certificate's signature here: whoever can write the journal can replace it whole.

@@ -28,6 +28,7 @@ from tests.worlds.journals import (
     mixed_log,
 )
 from tests.worlds.member import Member
+from tests.worlds.standin import CONTEXT
 from tests.worlds.timed import MILLISECOND, SECOND, TimedWorld
 
 VICTIMS = (0, 3)
@@ -109,7 +110,7 @@ def _appends(folder: Path) -> list[tuple[Files, Files, Sequence[Record]]]:
     for number in range(6):
         world.submit(0, submission(1, number))
         world.advance(world.now + SECOND // 8)
-    twin = JournalDisk(folder, 0, Random(0))
+    twin = JournalDisk(folder, 0, Random(0), epoch=CONTEXT.epoch)
     twin.restore()
     done = []
     flat = [record for records in written for record in records]
@@ -151,7 +152,7 @@ def test_11_torn_tail(tmp_path: Path) -> None:
 def _twin(folder: Path, appends: Sequence[Sequence[Record]], files: Files) -> JournalDisk:
     """A disk that acknowledged all appends but the last, and was left with these files."""
     folder.mkdir(exist_ok=True)
-    disk = JournalDisk(folder, 0, Random(0))
+    disk = JournalDisk(folder, 0, Random(0), epoch=CONTEXT.epoch)
     for records in appends[:-1]:
         disk.model_only(records)
     disk.left_with(files, appends[-1])
