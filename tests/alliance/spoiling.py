@@ -82,7 +82,7 @@ def _single(field: Any, value: Any) -> Iterator[tuple[str, Any]]:
     elif field.type == field.TYPE_STRING:
         yield from (("empty", ""), ("changed", "two\nlines"), ("huge", value + "x" * TOO_LONG))
     elif field.cpp_type == field.CPPTYPE_STRING:
-        yield from _bytes(value)
+        yield from _bytes(value or bytes(32))
     elif field.cpp_type == field.CPPTYPE_BOOL:
         yield "changed", not value
     else:

@@ -121,7 +121,8 @@ def test_a_member_joins_nothing_but_what_the_dealers_have_signed(
         replace(unknown, founding=replace(unknown.founding, created=later.created)),
         # What the alliance_id does not bind:
         replace(unknown, clients=()),
-        replace(unknown, clients=(*unknown.clients, client("mallory").party)),
+        replace(unknown, clients=(*unknown.clients, client("mallory", "anna-ag").party)),
+        replace(unknown, clients=tuple(replace(one, organisation="anna-ag") for one in unknown.clients)),
         replace(unknown, members=(unknown.members[0], elsewhere, *unknown.members[2:])),
         replace(unknown, timing=replace(unknown.timing, view_timeout_seconds=9.0)),
     ):
