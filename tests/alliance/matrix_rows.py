@@ -2,7 +2,8 @@
 
 Each row: a field of PeerMessage, then verdicts and the ways of spoiling (``matrix``) that meet them. A way
 may meet several, as a changed byte of a submission does. ``ignored``: unsigned, so it gets in, and the engine
-stays as it was. ``true``: a true message, of another slot or view.
+stays as it was. ``true``: a true message, of another slot or view. Members refuse in a ``log_frame`` whatever
+only listeners are told; what those say of it is in ``client/test_brought_state.py``.
 """
 
 from __future__ import annotations
@@ -79,6 +80,32 @@ log_frame.cover | form: cut empty huge longer | ignored: changed dropped empty o
 log_frame.peaks | form: changed cut empty huge longer zeros
 log_frame.epoch | form: largest more
 log_frame.revision | form: largest more
+log_frame.offer | form: alliance epoch member old slot view
+log_frame.offer.checkpoint | form: alliance empty epoch member old slot view
+log_frame.offer.checkpoint.tag | form: alliance epoch largest member more old slot view zero
+log_frame.offer.checkpoint.epoch | form: alliance epoch largest member more old slot view zero
+log_frame.offer.checkpoint.fields
+    | form: alliance changed cut empty epoch huge longer member old slot view zeros
+log_frame.offer.checkpoint.signature
+    | form: alliance changed cut empty epoch huge longer member old slot view zeros
+log_frame.offer.peaks
+    | form: alliance changed cut dropped empty epoch huge longer member old reversed slot twice view zeros
+log_frame.offer.leaves
+    | form: alliance changed cut dropped empty epoch huge longer member old reversed slot twice view zeros
+log_frame.offer.certificate | form: alliance empty epoch member old slot view
+log_frame.offer.certificate.tag | form: alliance epoch largest member more old slot view zero
+log_frame.offer.certificate.epoch | form: alliance epoch largest member more old slot view zero
+log_frame.offer.certificate.fields
+    | form: alliance changed cut empty epoch huge longer member old slot view zeros
+log_frame.offer.certificate.signature
+    | form: alliance changed cut empty epoch huge longer member old slot view zeros
+log_frame.offer.cover
+    | form: alliance changed cut dropped empty epoch huge longer member old reversed slot twice view zeros
+log_frame.state_part | form: alliance epoch member old slot view
+log_frame.state_part.slot | form: alliance epoch largest member more old slot view zero
+log_frame.state_part.first | form: alliance epoch largest member more old slot view zero
+log_frame.state_part.items
+    | form: alliance changed cut dropped empty epoch huge longer member old reversed slot twice view zeros
 forward | client: alliance | form: empty | ignored: old slot
 forward.submissions | client: alliance changed | form: changed cut empty longer zeros | stranger: changed
     | ignored: dropped old reversed slot twice | limit: huge many
