@@ -79,6 +79,10 @@ ELSEWHERE = {
     "Outcome": "outcome_lies.py",
     "Placement": "outcome_lies.py",
     "Refusal": "outcome_lies.py",
+    "MembershipRequest": "server/test_vouching.py",
+    "MembershipPart": "wire/test_membership.py",
+    "MembershipShareRequest": "server/test_vouching.py",
+    "MembershipShareReply": "server/test_vouching.py",
 }
 """What is spoilt in other files: what clients and servers say to each other."""
 

@@ -9,19 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import pytest
 
 from alliance.config.control import founded
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
-from alliance.net.channels import Channels
+from alliance.net.channels import Channels, open_channel
+from alliance.pb import client_pb2 as pb
 from alliance.server import vouching as module
 from alliance.server.vouching import FILE, Voucher
+from alliance.wire.bounds import SHARE_BYTES_MAX
 from consensus.control.published import Published
-from quorum import MembershipStatement
+from quorum import Context, MembershipStatement
 from tests.alliance.conftest import Run
+from tests.alliance.doors import door
 from tests.alliance.farm import Chain, Farm
-from tests.alliance.network import Office, at, serving
+from tests.alliance.network import Office, Said, at, serving
 
 
 class Member:
@@ -131,3 +136,107 @@ def test_a_file_that_was_altered_is_made_anew(farm: Farm, tmp_path: Path) -> Non
     whole = Voucher(tmp_path, Directory(farm.config), 0, Channels(farm.members[0]), lambda _: None)
     whole.start(0, 1)
     assert whole.proof is not None
+
+
+# -- what comes in is spoilt ---------------------------------------------------------------------------
+
+
+def lies(farm: Farm, author: int, statement: MembershipStatement) -> list[bytes]:
+    """Replies of a member in which no share of it on that statement is."""
+
+    def share(said: MembershipStatement, context: Context | None = None, by: int = author) -> bytes:
+        return farm.endorsers[by].endorse(said.encode(context or farm.config.context), proven=True)
+
+    true, ours = share(statement), farm.config.context
+    foreign = (
+        share(statement, by=author + 1),
+        share(replace(statement, revision=2)),
+        share(replace(statement, next_epoch=1)),
+        share(replace(statement, config_digest=bytes(32))),
+        share(statement, Context(ours.alliance_id, ours.epoch + 1)),
+        share(statement, Context(b"o" * 32, ours.epoch)),
+    )
+    altered = (bytes([*true[:at], true[at] ^ 1, *true[at + 1 :]]) for at in range(0, len(true), 200))
+    sizes = (b"", true[:-1], true + b"\0", bytes(len(true)), true + bytes(SHARE_BYTES_MAX))
+    replies = (pb.MembershipShareReply(share=lie) for lie in (*foreign, *altered, *sizes))
+    return [b"junk", *(reply.SerializeToString() for reply in replies)]
+
+
+def test_no_share_is_counted_but_the_member_s_own_on_this_revision(
+    farm: Farm, tmp_path: Path, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            member, liar = Member(farm, 0, tmp_path / "m0"), Said("MembershipShare", b"")
+            stack.push_async_callback(member.close)
+            port = await stack.enter_async_context(serving(farm, 1, liar))
+            members = list(farm.config.members)
+            members[1] = at(farm.config, 1, port)
+            member.directory._config = replace(farm.config, members=tuple(members))
+            statement, membership = revision(farm.config, 1)
+            member.voucher.vouch(statement, membership)
+            replies = lies(farm, 1, statement)
+            assert len(replies) > 12
+            for reply in replies:
+                liar.answer = reply
+                await member.voucher._ask(1)
+                assert set(member.voucher._shares) == {0}
+            true = farm.endorsers[1].endorse(statement.encode(farm.config.context), proven=True)
+            liar.answer = pb.MembershipShareReply(share=true).SerializeToString()
+            await member.voucher._ask(1)
+            assert set(member.voucher._shares) == {0, 1}
+
+    run(scenario())
+
+
+def test_a_share_is_for_members_and_for_the_revision_that_it_is_on(
+    farm: Farm, tmp_path: Path, run: Run
+) -> None:
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            member = Member(farm, 0, tmp_path / "m0")
+            stack.push_async_callback(member.close)
+            port = await stack.enter_async_context(serving(farm, 0, member.office))
+            member.voucher.vouch(*revision(farm.config, 1))
+
+            async def asked(by: Any, epoch: int, number: int) -> bytes:
+                async with open_channel(at(farm.config, 0, port), by) as channel:
+                    ask = door(channel, "MembershipShare", "unary_unary", pb.MembershipShareReply)
+                    reply = await ask(pb.MembershipShareRequest(epoch=epoch, revision=number))
+                    return bytes(reply.share)
+
+            assert member.voucher._share
+            assert await asked(farm.members[1], 0, 1) == member.voucher._share
+            for epoch, number in ((0, 0), (0, 2), (1, 1), (1, 0), (2**64 - 1, 1), (0, 2**64 - 1)):
+                assert await asked(farm.members[1], epoch, number) == b""
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await asked(farm.clients[0], 0, 1)
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+    run(scenario())
+
+
+def test_a_membership_is_told_to_whoever_has_an_older_one(farm: Farm, tmp_path: Path, run: Run) -> None:
+    """Whatever is asked, it is the newest that is proven, or none."""
+    statement, membership = revision(farm.config, 3)
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            member = Member(farm, 0, tmp_path / "m0")
+            stack.push_async_callback(member.close)
+            port = await stack.enter_async_context(serving(farm, 0, member.office))
+            channel = await stack.enter_async_context(open_channel(at(farm.config, 0, port), farm.clients[0]))
+            ask = door(channel, "GetMembership", "unary_stream", pb.MembershipPart)
+
+            async def told(epoch: int, number: int) -> module.MembershipProof | None:
+                request = pb.MembershipRequest(have_epoch=epoch, have_revision=number)
+                return await module.read_proof(ask(request))
+
+            assert await told(0, 0) is None
+            member.voucher.proof = module.MembershipProof(farm.certify(statement), membership)
+            for older in ((0, 0), (0, 2)):
+                assert await told(*older) == member.voucher.proof
+            for newer in ((0, 3), (0, 4), (0, 2**64 - 1), (1, 0), (2**64 - 1, 0), (2**64 - 1, 2**64 - 1)):
+                assert await told(*newer) is None
+
+    run(scenario())
