@@ -21,6 +21,7 @@ from alliance.pb import client_pb2 as pb
 from alliance.server import vouching as module
 from alliance.server.vouching import FILE, Voucher
 from alliance.wire.bounds import SHARE_BYTES_MAX
+from alliance.wire.membership import MembershipProof, read_proof
 from consensus.control.published import Published
 from quorum import Context, MembershipStatement
 from tests.alliance.conftest import Run
@@ -123,7 +124,7 @@ def test_members_make_it_together_and_a_liar_changes_nothing(farm: Farm, tmp_pat
 
 def test_a_file_that_was_altered_is_made_anew(farm: Farm, tmp_path: Path) -> None:
     statement, membership = revision(farm.config, 1)
-    good = module.MembershipProof(farm.certify(statement), membership).encode()
+    good = MembershipProof(farm.certify(statement), membership).encode()
     for number, bad in enumerate(
         (b"", good[:-1], good[:40] + b"?" + good[41:], good.replace(b"127", b"128"))
     ):
@@ -228,12 +229,12 @@ def test_a_membership_is_told_to_whoever_has_an_older_one(farm: Farm, tmp_path: 
             channel = await stack.enter_async_context(open_channel(at(farm.config, 0, port), farm.clients[0]))
             ask = door(channel, "GetMembership", "unary_stream", pb.MembershipPart)
 
-            async def told(epoch: int, number: int) -> module.MembershipProof | None:
+            async def told(epoch: int, number: int) -> MembershipProof | None:
                 request = pb.MembershipRequest(have_epoch=epoch, have_revision=number)
-                return await module.read_proof(ask(request))
+                return await read_proof(ask(request))
 
             assert await told(0, 0) is None
-            member.voucher.proof = module.MembershipProof(farm.certify(statement), membership)
+            member.voucher.proof = MembershipProof(farm.certify(statement), membership)
             for older in ((0, 0), (0, 2)):
                 assert await told(*older) == member.voucher.proof
             for newer in ((0, 3), (0, 4), (0, 2**64 - 1), (1, 0), (2**64 - 1, 0), (2**64 - 1, 2**64 - 1)):
