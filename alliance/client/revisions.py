@@ -92,7 +92,11 @@ class Follower:
                 response_deserializer=parser(pb.MembershipPart),
             )
             request = pb.MembershipRequest(have_epoch=config.epoch, have_revision=config.revision)
-            proof = await read_proof(ask(request, timeout=ASK_SECONDS))
+            call = ask(request, timeout=ASK_SECONDS)
+            try:
+                proof = await read_proof(call)
+            finally:  # who stops reading ends the call: gRPC does not always
+                call.cancel()
             if proof is None:
                 return
             proof.verify(config.scheme)

@@ -127,7 +127,10 @@ class Voucher:
                     request_serializer=pb.MembershipRequest.SerializeToString,
                     response_deserializer=parser(pb.MembershipPart),
                 )(pb.MembershipRequest(have_epoch=epoch, have_revision=revision - 1), timeout=ASK_SECONDS)
-                proof = await read_proof(ask)
+                try:
+                    proof = await read_proof(ask)
+                finally:  # who stops reading ends the call: gRPC does not always
+                    ask.cancel()
                 if proof is not None:
                     self._accept(proof)
             elif member not in self._shares:
