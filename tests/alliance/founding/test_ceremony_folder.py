@@ -14,6 +14,7 @@ import pytest
 
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION
+from alliance.config.parties import Client
 from alliance.errors import AllianceError, ConfigError, InvalidCeremony, KeyFileError
 from alliance.founding import ceremony, ceremony_folder, join
 from alliance.founding.ceremony_folder import KEY, PENDING, deal, finish, open_all
@@ -117,11 +118,13 @@ def test_a_member_joins_nothing_but_what_the_dealers_have_signed(
     text = (farm / "alliance.toml").read_text()
     unknown = config_file.AllianceConfig.from_toml(text)
     elsewhere = replace(unknown.members[1], address="mallory.example:1")
+    mallory = client("mallory", "anna-ag").party
+    assert isinstance(mallory, Client)
     for forged in (
         replace(unknown, founding=replace(unknown.founding, created=later.created)),
         # What the alliance_id does not bind:
         replace(unknown, clients=()),
-        replace(unknown, clients=(*unknown.clients, client("mallory", "anna-ag").party)),
+        replace(unknown, clients=(*unknown.clients, mallory)),
         replace(unknown, clients=tuple(replace(one, organisation="anna-ag") for one in unknown.clients)),
         replace(unknown, members=(unknown.members[0], elsewhere, *unknown.members[2:])),
         replace(unknown, timing=replace(unknown.timing, view_timeout_seconds=9.0)),
