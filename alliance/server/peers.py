@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from operator import is_not
 from typing import Any, Protocol
 
@@ -215,7 +216,9 @@ class Peers:
             while True:
                 moved, member = self._moved, self._config.members[peer]
                 if peer not in self._dialled or self._dialled[peer].address != member.address:
-                    self._dialled[peer] = member
+                    # A value of its own: whoever dialled the same place before must end, or two would take
+                    # the link from each other for ever.
+                    self._dialled[peer] = member = replace(member)
                     tasks.create_task(self._dial(peer, member), name=f"link to member {peer + 1}")
                 await moved.wait()
 
