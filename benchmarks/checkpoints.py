@@ -95,21 +95,35 @@ class _Member:
         log.snapshots.go_on()
         while self._at_once and log.snapshots.is_writing(slot):
             log.snapshots.go_on()
-        snapshot = log.newest_snapshot()
-        if snapshot is not None and self.saved_after < 0 and self._saving is None:
-            checkpoint = Checkpoint(snapshot, QuorumCertificate(0, snapshot.statement, b"joint"))
-            self.certified = sum(map(len, snapshot.state))
-            if self._at_once:
-                self._journal.save(checkpoint)
-            self._saving = checkpoint, self._thread.submit(self._journal.save, checkpoint)
-        if self._saving is not None and self._saving[1].done():
-            self._saving[1].result()
-            records.append(CheckpointRecord(self._saving[0]))
-            self._saving, self.saved_after = None, slot - self._checkpoint_slot
+        saved = self._saved()
+        if saved is not None:
+            records.append(CheckpointRecord(saved))
+            self.saved_after = slot - self._checkpoint_slot
             log.snapshots.drop_to(slot)
             self.written = self._states.with_name(self._states.name + "-wal").stat().st_size
         self._journal.append(records)
         return time.perf_counter() - begin, time.thread_time() - busy
+
+    def _saved(self) -> Checkpoint | None:
+        """The checkpoint, in the turn in which it is known to be on the disk: not in that which begins to
+        save it, unless all is done at once."""
+        if self._saving is not None:
+            checkpoint, saving = self._saving
+            if not saving.done():
+                return None
+            saving.result()
+            self._saving = None
+            return checkpoint
+        snapshot = self._log.newest_snapshot()
+        if snapshot is None or self.saved_after >= 0:
+            return None
+        checkpoint = Checkpoint(snapshot, QuorumCertificate(0, snapshot.statement, b"joint"))
+        self.certified = sum(map(len, snapshot.state))
+        if not self._at_once:
+            self._saving = checkpoint, self._thread.submit(self._journal.save, checkpoint)
+            return None
+        self._journal.save(checkpoint)
+        return checkpoint
 
 
 def _busy(clients: list[bytes]) -> ClientWindows:

@@ -138,6 +138,7 @@ def test_a_checkpoint_of_busy_clients_is_measured_within_the_turns_and_beside_th
         checkpoints.row(20, at_once=once, before=2, after=150).figures for once in (True, False)
     )
     assert at_once["saved_after_turns"] == 0
+    assert beside["saved_after_turns"] > 0
     for figures in (at_once, beside):
         assert figures["certified_bytes"] == 20 * CLIENT_ITEM_BYTES_MAX
         assert figures["file_bytes"] > figures["certified_bytes"]

@@ -194,7 +194,8 @@ def test_votes_are_written_while_a_checkpoint_is_being_saved(
         journal.append([EntryRecord(long_chain.entries[12])])
         assert thread.is_alive()
         go_on.set()
-        thread.join()
+        thread.join(60)
+        assert not thread.is_alive()
         journal.append([CheckpointRecord(long_chain.checkpoint(8))])
     with opened(path, farm) as journal:
         assert journal.replay().state.checkpoint == long_chain.checkpoint(8)
