@@ -12,6 +12,7 @@ from alliance.config.rows import client_of, client_row, member_of, member_row
 from alliance.config.terms import Terms
 from alliance.errors import ConfigError
 from consensus.control import ControlState
+from consensus.control.directory import Directory
 from consensus.control.encoding import MalformedControl
 from consensus.control.published import Published
 from consensus.control.rows import ClientRow, OperatorRow
@@ -52,22 +53,27 @@ def current(config: AllianceConfig, membership: Published) -> AllianceConfig:
     counters = membership.alliance_id, membership.epoch, membership.dealing
     if here != (*counters, [row.identity for row in directory.members]):
         raise ValueError("a membership of another alliance or epoch")
-    terms = Terms(
-        directory.system,
-        tuple((row.organisation, row.key) for row in directory.operators),
-        directory.policy,
-        membership.start,
-        membership.transcript,
-        directory.suspended,
-        config.terms.founding_keys,
-    )
     clients = sorted(filter(_is_certified, directory.clients.values()), key=lambda row: row.name)
     return replace(
         config,
         members=tuple(map(member_of, directory.members)),
         clients=tuple(map(client_of, clients)),
         revision=membership.revision,
-        changed=terms,
+        changed=_terms(directory, membership.start, membership.transcript, config.terms.founding_keys),
+    )
+
+
+def _terms(
+    directory: Directory, start: int, transcript: bytes, founding_keys: tuple[AgreementKey, ...]
+) -> Terms:
+    return Terms(
+        directory.system,
+        tuple((row.organisation, row.key) for row in directory.operators),
+        directory.policy,
+        start,
+        transcript,
+        directory.suspended,
+        founding_keys,
     )
 
 
@@ -93,15 +99,7 @@ def at(config: AllianceConfig, state: ControlState, keys: Sequence[AgreementKey]
         raise ValueError("a state of another alliance, or keys of another dealing")
     before = (config.key, *(key for _, key in config.purpose_keys))
     founding_keys = config.terms.founding_keys or before
-    terms = Terms(
-        directory.system,
-        tuple((row.organisation, row.key) for row in directory.operators),
-        directory.policy,
-        state.start,
-        state.transcript_digest,
-        directory.suspended,
-        founding_keys if state.dealing else (),
-    )
+    kept = founding_keys if state.dealing else ()
     clients = [row for row in directory.clients.values() if row.admitted(slot + 1)]
     now = keys or before
     names = [name for name, _ in config.purpose_keys]
@@ -115,7 +113,7 @@ def at(config: AllianceConfig, state: ControlState, keys: Sequence[AgreementKey]
             epoch=state.epoch,
             revision=state.revision,
             dealing=state.dealing,
-            changed=terms,
+            changed=_terms(directory, state.start, state.transcript_digest, kept),
         )
     except ValueError as error:
         raise ConfigError(f"{FILE} cannot say what the log says: {error}") from None
