@@ -22,7 +22,7 @@ from alliance.keys import revision
 from alliance.net.channels import one_line, parser
 from alliance.pb import client_pb2 as pb
 from alliance.wire.bounds import Malformed
-from alliance.wire.membership import read_proof
+from alliance.wire.membership import MembershipProof, read_proof
 from quorum import InvalidCertificate
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,24 @@ DOUBT_SECONDS = 10.0
 """For so long nobody is asked again, after rounds that brought nothing: a liar names whatever it likes."""
 LOOK_SECONDS = 1.0
 CLOSE_SECONDS = 0.5
+
+
+async def newer(channel: grpc.aio.Channel, have: Membership) -> MembershipProof | None:
+    """What a server proves beyond ``have``, not verified; None: nothing.
+
+    Raises AioRpcError, Malformed, MalformedControl or InvalidStatement.
+    """
+    ask = channel.unary_stream(
+        "/alliance.v1.Client/GetMembership",
+        request_serializer=pb.MembershipRequest.SerializeToString,
+        response_deserializer=parser(pb.MembershipPart),
+    )
+    request = pb.MembershipRequest(have_epoch=have.epoch, have_revision=have.revision)
+    call = ask(request, timeout=ASK_SECONDS)
+    try:
+        return await read_proof(call)
+    finally:  # who stops reading ends the call: gRPC does not always
+        call.cancel()
 
 
 class Follower:
@@ -86,17 +104,7 @@ class Follower:
         config = self._directory.config
         name = config.members[member].name
         try:
-            ask = self._channel(member).unary_stream(
-                "/alliance.v1.Client/GetMembership",
-                request_serializer=pb.MembershipRequest.SerializeToString,
-                response_deserializer=parser(pb.MembershipPart),
-            )
-            request = pb.MembershipRequest(have_epoch=config.epoch, have_revision=config.revision)
-            call = ask(request, timeout=ASK_SECONDS)
-            try:
-                proof = await read_proof(call)
-            finally:  # who stops reading ends the call: gRPC does not always
-                call.cancel()
+            proof = await newer(self._channel(member), config.membership)
             if proof is None:
                 return
             proof.verify(config.scheme)

@@ -15,13 +15,15 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
+from alliance.client.revisions import ASK_SECONDS, newer
 from alliance.config.directory import Directory
+from alliance.config.membership import Membership
 from alliance.keys import files
 from alliance.net.channels import Channels, parser
 from alliance.net.problems import plainly
 from alliance.pb import client_pb2 as pb
 from alliance.wire.bounds import SHARE_BYTES_MAX, Malformed
-from alliance.wire.membership import MembershipProof, read_proof
+from alliance.wire.membership import MembershipProof
 from consensus.control.encoding import MalformedControl
 from consensus.control.published import Published
 from quorum import (
@@ -38,7 +40,6 @@ from quorum import (
 log = logging.getLogger("alliance.server")
 
 FILE = "membership"
-ASK_SECONDS = 3.0
 PAUSE_SECONDS = (0.05, 5.0)
 """First and longest, between two rounds: the others get to the slot at about the same time."""
 
@@ -122,15 +123,7 @@ class Voucher:
         party, (epoch, revision) = self._directory.config.members[member], self._wanted
         try:
             if self._own is None:
-                ask = self._channels.to(party).unary_stream(
-                    "/alliance.v1.Client/GetMembership",
-                    request_serializer=pb.MembershipRequest.SerializeToString,
-                    response_deserializer=parser(pb.MembershipPart),
-                )(pb.MembershipRequest(have_epoch=epoch, have_revision=revision - 1), timeout=ASK_SECONDS)
-                try:
-                    proof = await read_proof(ask)
-                finally:  # who stops reading ends the call: gRPC does not always
-                    ask.cancel()
+                proof = await newer(self._channels.to(party), Membership(epoch, revision - 1))
                 if proof is not None:
                     self._accept(proof)
             elif member not in self._shares:
