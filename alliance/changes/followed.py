@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from alliance.changes.simulation import entry_of, verify
+from alliance.changes.simulation import entry_of
 from alliance.client.client import Client
 from alliance.client.listener import Listener
 from alliance.client.server_choice import Channels
@@ -28,6 +28,7 @@ from alliance.config.control import current, founded
 from alliance.config.file import AllianceConfig
 from alliance.errors import LogPruned
 from alliance.keys import files, revision
+from alliance.keys.ed25519 import has_signed
 from alliance.proofs.receipt import key_fingerprint, load_public_key
 from consensus.control import ControlState, Outcome
 from consensus.control.encoding import Reader, blob, listed, u64
@@ -74,7 +75,7 @@ class Followed:
         """The next slot, all of it or, when this raises ValueError, nothing."""
         fresh = [self.windows.admit(slot, submission) for submission in batch.submissions]
         try:
-            control, outcomes = self.control.apply(entry_of(slot, batch, fresh), verify)
+            control, outcomes = self.control.apply(entry_of(slot, batch, fresh), has_signed)
         except ValueError:
             self.windows.rollback(slot - 1)
             raise

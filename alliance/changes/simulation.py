@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alliance.changes.change_file import ChangeFile
 from alliance.changes.differences import Difference, differences
-from alliance.keys import ed25519
-from consensus.control import ControlState, Outcome
+from alliance.keys.ed25519 import has_signed
+from consensus.control import ControlState, Outcome, Verify
 from consensus.control.commands import Approve, SignedCommand
 from consensus.control.policy import approvals_needed
 from consensus.control.rows import SIGNATURE_BYTES
@@ -34,11 +34,6 @@ class Forecast:
     differences: tuple[Difference, ...]
 
 
-def verify(key: bytes, message: bytes, signature: bytes) -> bool:
-    """As the members check operators' signatures."""
-    return ed25519.is_signed(key, signature, message)
-
-
 def entry_of(slot: int, batch: Batch, fresh: Sequence[bool]) -> Entry:
     """A decided slot as the control state wants it, which asks for no more of it."""
     return Entry(slot, 0, batch, b"", Frontier(0, ()), b"", tuple(fresh))
@@ -47,7 +42,7 @@ def entry_of(slot: int, batch: Batch, fresh: Sequence[bool]) -> Entry:
 def apply(
     state: ControlState,
     commands: Sequence[SignedCommand],
-    check: Callable[[bytes, bytes, bytes], bool] = verify,
+    check: Verify = has_signed,
 ) -> tuple[ControlState, tuple[Outcome, ...]]:
     """The state after one more slot with these commands, each in a submission of its own."""
     submissions = [
@@ -78,7 +73,7 @@ def forecast(state: ControlState, change: ChangeFile, commands: Sequence[SignedC
 
 def _generous(key: bytes, message: bytes, signature: bytes) -> bool:
     """Whoever has not signed is taken to have."""
-    return not any(signature) or verify(key, message, signature)
+    return not any(signature) or has_signed(key, message, signature)
 
 
 def _is_open(state: ControlState, change: ChangeFile) -> bool:

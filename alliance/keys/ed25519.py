@@ -11,7 +11,7 @@ from nacl.exceptions import BadSignatureError as InvalidSignature
 
 SIGNATURE_BYTES = 64
 
-__all__ = ["InvalidSignature", "is_signed", "verify"]
+__all__ = ["InvalidSignature", "has_signed", "is_signed", "verify"]
 
 
 def verify(key: bytes, signature: bytes, message: bytes) -> None:
@@ -28,3 +28,11 @@ def is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def has_signed(key: bytes, message: bytes, signature: bytes) -> bool:
+    """``is_signed``, as the control state asks it (``consensus.control.Verify``).
+
+    All who apply the log must judge signatures alike, or their states differ: everybody takes this one.
+    """
+    return is_signed(key, signature, message)

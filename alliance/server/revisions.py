@@ -14,7 +14,7 @@ from alliance.config.control import current, founded
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.keys import revision
-from alliance.keys.ed25519 import is_signed
+from alliance.keys.ed25519 import has_signed
 from alliance.server.gate import Gate
 from alliance.server.vouching import Voucher
 from consensus.control.checked import CheckedControl
@@ -36,8 +36,7 @@ def beginning(folder: Path, config: AllianceConfig) -> CheckedControl | None:
     if config.epoch:
         return None
     first = config if config.membership == (0, 0) else revision.load_founded(folder)
-    # All members must judge signatures alike, or their states differ: by this check.
-    return CheckedControl(founded(first), lambda key, message, sign: is_signed(key, sign, message))
+    return CheckedControl(founded(first), has_signed)
 
 
 class Revisions:
