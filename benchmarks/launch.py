@@ -33,9 +33,9 @@ def _tap(path: str) -> None:
     out = Path(path).open("ab", buffering=0)  # noqa: SIM115  # open as long as the server
     decided, certified = ServerWorld.decided, ServerWorld.certified
 
-    def note_decided(self: ServerWorld, entry: Any) -> None:
+    def note_decided(self: ServerWorld, entry: Any, control: Any) -> None:
         out.write(NOTE.pack(entry.slot, time.monotonic(), False))
-        decided(self, entry)
+        decided(self, entry, control)
 
     def note_certified(self: ServerWorld, certificate: Any) -> None:
         out.write(NOTE.pack(certificate.statement.slot, time.monotonic(), True))

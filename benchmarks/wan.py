@@ -18,6 +18,7 @@ from alliance.testing.member import SimulatedMember
 from alliance.testing.network import Clockwork
 from alliance.wire import peer_messages as codec
 from fab_paxos import EngineConfig, RestoredState
+from fab_paxos.control import Control
 from fab_paxos.effects import Record
 from fab_paxos.events import EndorsementMade, Event, PeerConnected, Received, Submitted, TimerFired
 from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
@@ -213,8 +214,8 @@ class WanMember(SimulatedMember):
         self._cost += self._costs.combine * len(endorsements)
         super().combine(endorsements)
 
-    def decided(self, entry: Entry) -> None:
-        super().decided(entry)
+    def decided(self, entry: Entry, control: Control | None) -> None:
+        super().decided(entry, control)
         self._due.append(partial(self._decided, entry))
 
     def _decided(self, entry: Entry) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import TypeAlias
 
+from fab_paxos.control import Control
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message, Progress
 from quorum import Endorsement, JointStatement, QuorumCertificate
@@ -145,11 +146,11 @@ class Combine:
 class Decide:
     """The entry is decided. Emitted once for each slot, in order (after a restart: from the proven one).
 
-    ``outcomes``: what became of those of its commands that concern the alliance itself (``control``).
+    ``control``: what holds of the alliance itself, with this slot.
     """
 
     entry: Entry
-    outcomes: tuple[object, ...] = ()
+    control: Control | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class UncertifiedLog:
         self.windows = windows
         self.start = start
         self.decided = base.size
-        self.outcomes: Mapping[int, tuple[object, ...]] = {}  # of the newest ``decide``, by slot
+        self.controls: Mapping[int, Control] = {}  # after each slot of the newest ``decide``
         self._heed(control)
         self._proven = base.size  # up to here entries may have come from a certificate
         self.muted_up_to = 0
@@ -270,14 +270,13 @@ class UncertifiedLog:
         It is written into a snapshot now and not when the slot was accepted: what was decided then differs
         from member to member.
         """
-        outcomes = {}
+        controls = {}
         for entry in entries:
-            control, told = control.apply(entry)
-            if told:
-                outcomes[entry.slot] = told
+            control, _ = control.apply(entry)
+            controls[entry.slot] = control
             if self.snapshots.awaits(entry.slot):
                 self.snapshots.join(entry.slot, control.items())
-        self.outcomes = outcomes
+        self.controls = controls
         self._heed(control)
 
     def _heed(self, control: Control | None) -> None:

@@ -68,13 +68,12 @@ class Revisions:
             self._take(Published.of(state))
         self._voucher.start(state.epoch, state.revision)
 
-    def decided(self, entry: Entry) -> None:
-        """The next slot."""
-        if self._control is None:
+    def decided(self, entry: Entry, control: Control | None) -> None:
+        """The next slot, and what the engine has made of it."""
+        if self._control is None or not isinstance(control, CheckedControl):
             return
-        before = self._control.state.revision
-        self._control, _ = self._control.apply(entry)
-        state = self._control.state
+        before, state = self._control.state.revision, control.state
+        self._control = control
         self._learn_keys(state.directory)
         if state.revision > before:
             membership = Published.of(state)

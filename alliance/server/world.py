@@ -25,6 +25,7 @@ from alliance.server.signer import Signer
 from alliance.storage.history import History, Pruned
 from alliance.storage.journal import Journal
 from alliance.wire.log_frames import FRAME_BYTES_MAX
+from fab_paxos.control import Control
 from fab_paxos.effects import Blame, Offence, Record, Timer, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, TimerFired
 from fab_paxos.evidence import Evidence, TwoSubmissions
@@ -130,10 +131,10 @@ class ServerWorld:
 
     # -- the decided log, and who waits for it -------------------------------------------------------
 
-    def decided(self, entry: Entry) -> None:
+    def decided(self, entry: Entry, control: Control | None) -> None:
         self.log.filled += entry.batch == NOOP
         self.history.decided(entry)
-        self.revisions.decided(entry)
+        self.revisions.decided(entry, control)
         self.sessions.decided(entry)
 
     def certified(self, certificate: QuorumCertificate) -> None:

@@ -19,6 +19,7 @@ from alliance.server.driver import Driver, World
 from alliance.server.signer import SigningGuard
 from alliance.storage.history import Pruned
 from fab_paxos import EngineConfig, Replica, RestoredState
+from fab_paxos.control import Control
 from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, RefusalReason, Refuse
 from fab_paxos.events import (
     CheckpointSaved,
@@ -176,7 +177,7 @@ class SimulatedMember(ABC):
         except CombineFailed as failure:
             self.answer(CombinationFailed(endorsements[0].statement, failure.culprits, failure.unproven))
 
-    def decided(self, entry: Entry) -> None:
+    def decided(self, entry: Entry, control: Control | None) -> None:
         self.disk.decided(entry)
 
     def certified(self, certificate: QuorumCertificate) -> None:

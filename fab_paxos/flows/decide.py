@@ -80,7 +80,7 @@ def on_decided(rooms: Rooms, entries: tuple[Entry, ...], out: list[Effect]) -> N
     for entry in entries:
         rooms.proposer.on_decided(entry)
         rooms.leader_monitor.on_decided(entry, rooms.acceptor.now_ms)
-        out.append(Decide(entry, rooms.log.outcomes.get(entry.slot, ())))
+        out.append(Decide(entry, rooms.log.controls.get(entry.slot)))
     if entries:
         suspect.on_decided(rooms, out)
     rooms.learner.forget()

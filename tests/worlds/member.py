@@ -136,9 +136,9 @@ class Member(SimulatedMember):
 
     # -- what is kept for the checkers ---------------------------------------------------------------
 
-    def decided(self, entry: Entry) -> None:
+    def decided(self, entry: Entry, control: Control | None) -> None:
         self.runs[-1].append(entry)
-        super().decided(entry)
+        super().decided(entry, control)
 
     def certified(self, certificate: QuorumCertificate) -> None:
         self.certificates.append(certificate)

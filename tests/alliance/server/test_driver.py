@@ -173,7 +173,7 @@ def test_every_effect_reaches_the_world(bench: Bench, farm: Farm, long_chain: Ch
         (Broadcast(Fetch(1)), ("broadcast", Fetch(1))),
         (Endorse(statement, proven=True), ("endorse", statement, True)),
         (Combine((endorsement,)), ("combine", (endorsement,))),
-        (Decide(entry), ("decided", entry)),
+        (Decide(entry), ("decided", entry, None)),
         (Certify(certificate), ("certified", certificate)),
         (SendLogFrame(3, 7), ("send_log_frame", 3, 7)),
         (OfferCheckpoint(3, checkpoint), ("offer_checkpoint", 3, checkpoint)),
