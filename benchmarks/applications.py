@@ -39,21 +39,21 @@ def locks(servers: Servers, plan: Plan, report: Report, progress: Callable[[str]
             return [*servers.pids(), *executors]
 
         progress("certified replies")
-        measured = drive(_job(plan, "replies", servers.client_folders(), 1), 1, pids)
+        measured = drive(plan.job("replies", servers.client_folders(), 1), 1, pids)
         report.add(Row.of_load(REPLIES, "1 client", measured))
         for clients in plan.lock_clients:
             progress(lock_label(clients))
-            job = _job(plan, "locks", servers.client_folders(), clients)
+            job = plan.job("locks", servers.client_folders(), clients)
             measured = drive(job, LOAD_PROCESSES if clients > 2 else 1, pids)
             report.add(Row.of_load(LOCKS, lock_label(clients), measured, connections=clients))
 
 
 def broadcast(servers: Servers, plan: Plan, report: Report, progress: Callable[[str], None]) -> None:
     folders = servers.client_folders()
-    publisher = _job(plan, "publish", folders[:1], 1)
+    publisher = plan.job("publish", folders[:1], 1)
     for count in plan.subscribers:
         progress(broadcast_label(count))
-        subscriber = _job(plan, "subscribe", folders[1:2], 1)
+        subscriber = plan.job("subscribe", folders[1:2], 1)
         places = [[folders[1 + number % (len(folders) - 1)]] for number in range(count)]
         measured = measured_broadcast(publisher, subscriber, places, servers.pids)
         report.add(Row.of_load(BROADCAST, broadcast_label(count), measured, subscribers=count))
@@ -78,14 +78,4 @@ def measured_broadcast(
         failed=sum(measured.failed for measured in everybody),
         unfinished=published.unfinished,
         problem=next((measured.problem for measured in everybody if measured.problem), ""),
-    )
-
-
-def _job(plan: Plan, target: str, places: Sequence[str], connections: int) -> Job:
-    return Job(
-        target,
-        places,
-        connections,
-        warmup_seconds=plan.warmup_seconds,
-        seconds=plan.seconds,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.generator import Job
 from quorum.system import CLASSIC, LEAN
 
 Shape = tuple[int, int]
@@ -40,6 +42,27 @@ class Plan:
     subscribers: tuple[int, ...] = (1, 8)
     seeds: int = 40
     """Schedules of the simulator."""
+
+    def job(
+        self,
+        target: str,
+        places: Sequence[str],
+        connections: int = 1,
+        commands: int = 1,
+        size: int = 100,
+        pipeline: int = 1,
+    ) -> Job:
+        """A closed loop for as long as this plan measures; ``generator.Job`` has what each means."""
+        return Job(
+            target,
+            places,
+            connections,
+            commands,
+            size,
+            pipeline,
+            warmup_seconds=self.warmup_seconds,
+            seconds=self.seconds,
+        )
 
 
 FULL = Plan(

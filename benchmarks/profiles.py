@@ -9,7 +9,6 @@ from statistics import median
 
 from benchmarks import applications, latency
 from benchmarks.ceiling import Ceiling
-from benchmarks.generator import Job
 from benchmarks.measure import drive
 from benchmarks.plan import Plan
 from benchmarks.report import Report, Row
@@ -51,12 +50,12 @@ def _product(servers: Servers, plan: Plan) -> Figures:
         ("batched", 2, BATCH, OUTSTANDING // 2),
         ("small", SMALL_CONNECTIONS, 1, 1),
     ):
-        job = _job(servers, plan, "alliance", connections, commands, pipeline)
+        job = plan.job("alliance", servers.client_folders(), connections, commands, pipeline=pipeline)
         measured = drive(job, LOAD_PROCESSES, servers.pids).to_dict()
         figures[name] = measured["commands_per_second"]
         figures[f"{name}_cpu"] = measured["server_cpu_us"]
     with servers.executing(applications.LOCK_MODULE, len(servers.names)) as executors:
-        job = _job(servers, plan, "locks", 1)
+        job = plan.job("locks", servers.client_folders())
         figures["locks"] = drive(job, 1, lambda: [*servers.pids(), *executors]).rate
     return figures
 
@@ -72,18 +71,3 @@ def _skeleton(servers: Servers, plan: Plan) -> Figures:
         "skeleton_batched": full["commands_per_second"],
         "skeleton_cpu": full["server_cpu_us"],
     }
-
-
-def _job(
-    servers: Servers, plan: Plan, target: str, connections: int, commands: int = 1, pipeline: int = 1
-) -> Job:
-    return Job(
-        target,
-        servers.client_folders(),
-        connections,
-        commands,
-        100,
-        pipeline,
-        warmup_seconds=plan.warmup_seconds,
-        seconds=plan.seconds,
-    )

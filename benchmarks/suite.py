@@ -113,16 +113,7 @@ class Suite:
 
     def _job(self, servers: Servers, connections: int = 2, shape: Shape = (1, 1), size: int = 100) -> Job:
         commands, pipeline = shape
-        return Job(
-            "alliance",
-            servers.client_folders(),
-            connections,
-            commands,
-            size,
-            pipeline,
-            warmup_seconds=self._plan.warmup_seconds,
-            seconds=self._plan.seconds,
-        )
+        return self._plan.job("alliance", servers.client_folders(), connections, commands, size, pipeline)
 
     def _drive(self, servers: Servers, job: Job, what: str) -> Measured:
         self._progress(what)
