@@ -36,7 +36,7 @@ from fab_paxos.messages import (
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.state import RestoredEntry
 from quorum import AcceptedStatement, Context, JointStatement, ProgressStatement, QuorumCertificate
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import CLIENTS, Chain, Farm
 from verifiable_log import Submission
 from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.client_windows import ClientWindows
@@ -48,6 +48,14 @@ VIEW = 7
 
 PROVEN, ACCEPTED = 5, 7
 """The engine that judges what got in: slots up to 5 are certified, 6 and 7 are accepted."""
+
+
+def chain_of_all(farm: Farm) -> Chain:
+    """Twenty slots, of all clients in turn."""
+    chain = Chain(farm)
+    for number in range(1, 21):
+        chain.add(farm.submission(number, b"one", b"and another", client=number % len(CLIENTS)))
+    return chain
 
 
 @dataclass(frozen=True)

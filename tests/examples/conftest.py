@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.alliance.client.conftest import office
 from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
 from tests.worlds.executors import give_addresses
 from tests.worlds.processes import Cluster
 
-__all__ = ["_runner", "chain", "cheap_scrypt", "farm", "run"]
+__all__ = ["_runner", "chain", "cheap_scrypt", "farm", "office", "run"]
 
 
 @pytest.fixture(scope="package")

@@ -25,7 +25,7 @@ from examples.lock_service import (
 from examples.lock_service import client as client_module
 from examples.lock_service.operations import Acquire, Release, Renew
 from tests.alliance.conftest import Run
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office
 from tests.execution.stage import Stage
 from verifiable_log import Submission
@@ -36,13 +36,6 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(client_module, "END_SECONDS", 0.5)
     monkeypatch.setattr(withdrawals, "PAUSE_SECONDS", 0.01)
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
 
 
 class Scene:

@@ -45,7 +45,7 @@ from examples.kv.store import Store
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from quorum import JointStatement, SnapshotStatement
 from tests.alliance.conftest import Run
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office
 from tests.execution.stage import Stage
 
@@ -65,13 +65,6 @@ def _small_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(client_module, "HEDGE_SECONDS", 0.05)
     monkeypatch.setattr(client_module, "ROUND_PAUSE_SECONDS", 0.05)
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
 
 
 def test_snapshots_are_made_where_members_make_checkpoints() -> None:

@@ -32,7 +32,7 @@ from alliance.pb import application_pb2 as pb
 from alliance.proofs.receipt import Receipt
 from examples.kv.store import Store
 from tests.alliance.conftest import Run
-from tests.alliance.farm import PASSPHRASE, TIME_MS, Chain, Farm
+from tests.alliance.farm import PASSPHRASE, TIME_MS, Farm
 from tests.alliance.network import Office
 from tests.execution.stage import Stage
 
@@ -42,13 +42,6 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(client_module, "HEDGE_SECONDS", 0.05)
     monkeypatch.setattr(client_module, "ROUND_PAUSE_SECONDS", 0.05)
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain)
-    yield office
-    office.journal.close()
 
 
 def setting(key: str, value: str) -> bytes:

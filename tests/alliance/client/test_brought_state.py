@@ -12,8 +12,8 @@ from alliance.pb.peer_pb2 import LogFrame
 from alliance.wire.bounds import Malformed, OverLimit
 from alliance.wire.checkpoints import encode_offer, encode_part
 from quorum import InvalidCertificate, InvalidStatement
-from tests.alliance.farm import CLIENTS, Chain, Farm
-from tests.alliance.matrix import Exemplars, Setting, settings
+from tests.alliance.farm import Chain, Farm
+from tests.alliance.matrix import Exemplars, Setting, chain_of_all, settings
 from tests.alliance.matrix_rows import parsed
 from tests.alliance.spoiling import Path, paths, spoilt
 
@@ -92,10 +92,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(farm: Farm) -> Told:
-    chain = Chain(farm)
-    for number in range(1, 21):
-        chain.add(farm.submission(number, b"one", b"and another", client=number % len(CLIENTS)))
-    return Told(farm, chain)
+    return Told(farm, chain_of_all(farm))
 
 
 def test_every_field_has_its_row() -> None:

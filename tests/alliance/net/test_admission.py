@@ -28,13 +28,6 @@ MIB = 1024 * 1024
 SECONDS = 20.0
 
 
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain, ME)
-    yield office
-    office.journal.close()
-
-
 def attacking(farm: Farm, office: Office, work: Callable[[Connection], Any]) -> Any:
     """What the attacker's work returns, or Closed if the server ended it."""
 

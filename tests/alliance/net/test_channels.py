@@ -7,7 +7,6 @@ import datetime
 import gc
 import ssl
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,19 +21,12 @@ from alliance.net.channels import Channels, Identities, established, open_channe
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, attempt, door, forged, reaching, stranger, usual, vouched
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.links import Side
 from tests.alliance.network import Office, at, serving
 
 DENIED = {grpc.StatusCode.PERMISSION_DENIED}
 AT_THE_HANDSHAKE = {grpc.StatusCode.UNAVAILABLE}
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain, ME)
-    yield office
-    office.journal.close()
 
 
 ALL = {"Exchange", "Submit", "Listen", "Status"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pkgutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +28,7 @@ from alliance.server.peers import EXCHANGE
 from alliance.signing.member import SigningService
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.links import HIGH, Side
 from tests.alliance.network import Office, at, serving
 
@@ -64,13 +64,6 @@ class Others:
         signing_pb2_grpc.add_SigningServicer_to_server(self._signing, server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(health_aio.HealthServicer(), server)
         reflection.enable_server_reflection([reflection.SERVICE_NAME], server)
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Iterator[Office]:
-    office = Office(tmp_path / "journal.sqlite", chain, ME)
-    yield office
-    office.journal.close()
 
 
 async def end_of(channel: grpc.aio.Channel, path: str, kind: str, request: bytes) -> tuple[Any, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,7 +20,7 @@ from alliance.net.channels import GREETING, established, open_channel
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, attempt, door
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office, at, serving
 from tests.alliance.newcomers import admitting, newcomer, removing
 
@@ -35,13 +34,6 @@ def decided(office: Office, config: AllianceConfig, *followers: Follower) -> Non
 SERVED, DENIED = grpc.StatusCode.OK, grpc.StatusCode.PERMISSION_DENIED
 REFUSED = grpc.StatusCode.UNAVAILABLE
 """At the handshake."""
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain, ME)
-    yield office
-    office.journal.close()
 
 
 async def status(farm: Farm, port: int, who: Credentials) -> grpc.StatusCode:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -22,15 +20,8 @@ from alliance.server.invalid_submissions import (
 from alliance.server.services import CHECKS_PER_TURN
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, attempt, door
-from tests.alliance.farm import Chain, Farm
+from tests.alliance.farm import Farm
 from tests.alliance.network import Office, at, serving
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain, ME)
-    yield office
-    office.journal.close()
 
 
 def test_a_client_is_barred_at_the_bound_and_served_again_later() -> None:

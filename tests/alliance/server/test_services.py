@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,14 +22,6 @@ from tests.alliance.doors import ME, attempt, door
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.network import Office, at, serving
 from verifiable_log import Submission
-
-
-@pytest.fixture
-def office(tmp_path: Path, chain: Chain) -> Any:
-    office = Office(tmp_path / "journal.sqlite", chain, ME)
-    yield office
-    office.journal.close()
-
 
 # -- Submit ------------------------------------------------------------------------------------------
 

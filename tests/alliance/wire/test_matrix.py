@@ -25,8 +25,8 @@ from fab_paxos.events import Received
 from fab_paxos.messages import Message
 from quorum import AcceptedStatement
 from tests.alliance.conftest import Run
-from tests.alliance.farm import CLIENTS, PASSPHRASE, Chain, Farm
-from tests.alliance.matrix import Exemplars, Setting, Stage, settings
+from tests.alliance.farm import PASSPHRASE, Chain, Farm
+from tests.alliance.matrix import Exemplars, Setting, Stage, chain_of_all, settings
 from tests.alliance.matrix_rows import EVIDENCE_ROWS, ROWS, parsed
 from tests.alliance.spoiling import Path, paths, spoilt
 
@@ -94,10 +94,7 @@ class Table:
 
 @pytest.fixture(scope="module")
 def table(farm: Farm) -> Table:
-    chain = Chain(farm)
-    for number in range(1, 21):
-        chain.add(farm.submission(number, b"one", b"and another", client=number % len(CLIENTS)))
-    return Table(farm, chain)
+    return Table(farm, chain_of_all(farm))
 
 
 # -- the table is whole ------------------------------------------------------------------------------
