@@ -14,7 +14,7 @@ from __future__ import annotations
 from fab_paxos.effects import CheckpointRecord, Effect, Persist, Prune, SaveCheckpoint
 from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import CheckpointStatement, JointStatement, QuorumCertificate
+from quorum import CheckpointStatement, JointStatement, MembershipStatement, QuorumCertificate
 from verifiable_log.ordering_state import Checkpoint
 
 
@@ -53,10 +53,13 @@ class Checkpoints:
     def on_certificate(self, certificate: QuorumCertificate, certified: int, out: list[Effect]) -> None:
         """A verified certificate: news if we hold its snapshot; else the log brings us further first.
 
-        It waits until the log up to there is ``certified`` here: what is forgotten must be proven; and until
-        the snapshot is whole.
+        That of the next epoch's members is one of the state at the end of this epoch. It waits until the
+        log up to there is ``certified`` here: what is forgotten must be proven; and until the snapshot is
+        whole.
         """
         statement = certificate.statement
+        if isinstance(statement, MembershipStatement):
+            statement = CheckpointStatement(statement.slot, statement.root, statement.state_digest)
         if not isinstance(statement, CheckpointStatement) or statement.slot <= self.slot:
             return
         if statement.slot > certified or self._log.snapshots.is_writing(statement.slot):

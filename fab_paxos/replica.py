@@ -55,6 +55,7 @@ from quorum import (
     CheckpointStatement,
     Endorsement,
     JointStatement,
+    MembershipStatement,
     ProgressStatement,
     QuorumCertificate,
     SuspectStatement,
@@ -62,6 +63,7 @@ from quorum import (
 from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.limits import TIME_MS_MAX
 from verifiable_log.log_frame import LogFrame
+from verifiable_log.submission import Submission
 
 
 class Replica:
@@ -85,6 +87,11 @@ class Replica:
     @property
     def status(self) -> Status:
         return self.rooms.status
+
+    @property
+    def pending(self) -> tuple[Submission, ...]:
+        """What this member's own clients have submitted, and is not decided."""
+        return self.rooms.proposer.pending
 
     def step(self, event: Event) -> tuple[Effect, ...]:
         """Handles one event; the effects are to be carried out in order."""
@@ -191,7 +198,7 @@ class Replica:
                 decide.on_certificate(rooms, certificate, out)
             case SuspectStatement(view) if view >= rooms.view:
                 change_view.enter(rooms, view + 1, certificate, out)
-            case CheckpointStatement():
+            case CheckpointStatement() | MembershipStatement(revision=0):
                 rooms.checkpoints.on_certificate(certificate, rooms.certifier.certified, out)
             case ProgressStatement():
                 change_view.on_progress_certificate(rooms, certificate, out)
