@@ -51,7 +51,7 @@ class Receiver(Protocol):
     def rejected_frame(self, sender: int, reason: str) -> None: ...
     def connected(self, peer: int) -> None: ...
     def lost(self, peer: int) -> None: ...
-    def mismatched(self, peer: int, reason: str) -> None: ...
+    def mismatched(self, peer: int, reason: str, *, later: bool = False) -> None: ...
     def doubted(self, peer: int, reason: str) -> None: ...
     def failed(self, error: AllianceError) -> None: ...
     async def room(self, sender: int) -> None: ...
@@ -210,6 +210,11 @@ class Peers:
         """Serves the stream that a member with a higher index opened. Raises Malformed, when it is told."""
         await self._exchange(peer, context.read, context.write)
 
+    def close(self) -> None:
+        """Ends the streams that others have opened; those of ``dial`` end with it."""
+        for link in self.links.values():
+            link.take_over()
+
     async def _keep_open(self, peer: int) -> None:
         """The stream to an address that this member has left goes on until one stands at the new address."""
         async with asyncio.TaskGroup() as tasks:
@@ -263,7 +268,7 @@ class Peers:
             self._receiver.rejected_frame(peer, str(error))
             raise
         except Mismatch as error:
-            self._receiver.mismatched(peer, str(error))
+            self._receiver.mismatched(peer, str(error), later=error.later)
         except NotServed as error:
             log.debug("link to %s: %s", self._config.members[peer].name, error)
         except Doubt as doubt:

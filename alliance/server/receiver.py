@@ -110,8 +110,13 @@ class PeerReceiver:
         failure: Failure,
         check: JournalCheck,
         leader: Callable[[], int],
+        later: Callable[[], None],
     ) -> None:
-        """``leader`` says who leads now: everybody waits for its messages, so it gets what time there is."""
+        """``leader`` says who leads now: everybody waits for its messages, so it gets what time there is.
+
+        ``later`` is called when a peer says that it is in a later epoch.
+        """
+        self._later = later
         self._check = check
         self._gate = gate
         self._inbox = inbox
@@ -144,8 +149,10 @@ class PeerReceiver:
         self._clocks.lost(peer)
         self._log.lost(peer)
 
-    def mismatched(self, peer: int, reason: str) -> None:
+    def mismatched(self, peer: int, reason: str, *, later: bool = False) -> None:
         self._log.mismatched(peer, reason)
+        if later:
+            self._later()
 
     def doubted(self, peer: int, reason: str) -> None:
         self._log.doubted(peer, reason)

@@ -1,15 +1,16 @@
-"""The proof of each revision: this server's share of it, those of the others, and the signature of all.
+"""The proof of each revision and epoch: this server's share, those of the others, and the signature of all.
 
 Whoever asks a server who takes part gets one answer with one signature. The servers make it when a revision
-takes effect: each asks the others for their shares, or for the whole where one has it. Nothing in the log
-waits for that.
+takes effect, or an epoch ends: each asks the others for their shares, or for the whole where one has it.
+Nothing in the log waits for that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -18,6 +19,7 @@ import grpc.aio
 from alliance.client.revisions import ASK_SECONDS, newer
 from alliance.config.directory import Directory
 from alliance.config.membership import Membership
+from alliance.config.parties import Member
 from alliance.keys import files
 from alliance.net.channels import Channels, parser
 from alliance.net.problems import plainly
@@ -63,7 +65,9 @@ class Voucher:
         self._own: tuple[MembershipStatement, Published] | None = None
         self._share = b""
         self._shares: dict[int, Endorsement] = {}
+        self._seeking = False
         self._news = asyncio.Event()
+        self._accepted = asyncio.Event()
 
     def start(self, epoch: int, revision: int) -> None:
         """The log has come to this revision: if its proof is not in the folder, the others are asked."""
@@ -100,42 +104,85 @@ class Voucher:
         known = self._own is not None and (epoch, revision) == self._wanted
         return self._share if known else b""
 
+    def seek(self) -> None:
+        """Another member says that there is a later epoch: whoever has the proof of it is asked, once."""
+        self._seeking = True
+        self._news.set()
+
+    async def later_than(self, epoch: int) -> MembershipProof:
+        """Waits for the proof of a later epoch."""
+        while self.proof is None or self.proof.membership.epoch <= epoch:
+            self._accepted.clear()
+            await self._accepted.wait()
+        return self.proof
+
+    def enter(self, me: int) -> None:
+        """An epoch has begun, in which this member is ``me``: what is said in it is to be gathered anew."""
+        self._me = me
+        self._own, self._share, self._shares = None, b"", {}
+
     async def run(self) -> None:
         """Gathers what is missing; until cancelled."""
         while True:
             await self._news.wait()
             self._news.clear()
+            if self._seeking:
+                self._seeking = False
+                await asyncio.gather(*map(self._ask_for_newer, self._others()))
             pause, longest = PAUSE_SECONDS
             while not self._has(self._wanted):
-                others = (m for m in range(len(self._directory.config.members)) if m != self._me)
-                await asyncio.gather(*map(self._ask, others))
+                await asyncio.gather(*map(self._ask, self._others()))
                 if not self._has(self._wanted):
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, longest)
 
-    def _has(self, wanted: tuple[int, int]) -> bool:
-        proof = self.proof
-        newest = (0, 0) if proof is None else (proof.membership.epoch, proof.membership.revision)
-        return newest >= wanted
+    def _others(self) -> list[Member]:
+        return [one for index, one in enumerate(self._directory.config.members) if index != self._me]
 
-    async def _ask(self, member: int) -> None:
+    def _has(self, wanted: tuple[int, int]) -> bool:
+        return self._newest >= wanted
+
+    @property
+    def _newest(self) -> Membership:
+        proof = self.proof
+        return Membership(0, 0) if proof is None else Membership(*proof.counters)
+
+    async def _ask(self, party: Member) -> None:
         """A share if this server has one of its own to put beside it, else the whole."""
-        party, (epoch, revision) = self._directory.config.members[member], self._wanted
+        own = self._own
+        if own is None or not await self._ask_for_share(party, own[0]):
+            await self._ask_for_newer(party)
+
+    async def _ask_for_share(self, party: Member, statement: MembershipStatement) -> bool:
+        """Whether it has one, or has given it before; who has not yet may have the whole already."""
+        member = self._directory.config.members.index(party)
+        if member in self._shares:
+            return True
+        ask = self._channels.to(party).unary_unary(
+            "/alliance.v1.Client/MembershipShare",
+            request_serializer=pb.MembershipShareRequest.SerializeToString,
+            response_deserializer=parser(pb.MembershipShareReply),
+        )
+        wanted = pb.MembershipShareRequest(epoch=statement.next_epoch, revision=statement.revision)
+        with self._refusing(party):
+            said = await ask(wanted, timeout=ASK_SECONDS)
+            if said is None or not 0 < len(said.share) <= SHARE_BYTES_MAX:
+                return False
+            if self._own is not None and self._own[0] == statement:
+                self._count(member, said.share)
+        return True
+
+    async def _ask_for_newer(self, party: Member) -> None:
+        with self._refusing(party):
+            proof = await newer(self._channels.to(party), self._newest)
+            if proof is not None:
+                self._accept(proof)
+
+    @contextmanager
+    def _refusing(self, party: Member) -> Iterator[None]:
+        """What it says is refused where it is wrong: nothing that others say ends anything here."""
         try:
-            if self._own is None:
-                proof = await newer(self._channels.to(party), Membership(epoch, revision - 1))
-                if proof is not None:
-                    self._accept(proof)
-            elif member not in self._shares:
-                share = self._channels.to(party).unary_unary(
-                    "/alliance.v1.Client/MembershipShare",
-                    request_serializer=pb.MembershipShareRequest.SerializeToString,
-                    response_deserializer=parser(pb.MembershipShareReply),
-                )
-                asked = pb.MembershipShareRequest(epoch=epoch, revision=revision)
-                said = await share(asked, timeout=ASK_SECONDS)
-                if said is not None and 0 < len(said.share) <= SHARE_BYTES_MAX:
-                    self._count(member, said.share)
+            yield
         except grpc.aio.AioRpcError as error:
             log.debug("%s: %s", party.name, plainly(str(error.details())))
         except (
@@ -145,7 +192,7 @@ class Voucher:
             InvalidCertificate,
             InvalidEndorsement,
         ) as error:
-            log.warning("%s: what it says of revision %d is refused: %s", party.name, revision, error)
+            log.warning("%s: what it says of who takes part is refused: %s", party.name, error)
 
     def _count(self, member: int, share: bytes) -> None:
         """Raises InvalidEndorsement."""
@@ -160,19 +207,23 @@ class Voucher:
         try:
             certificate: QuorumCertificate = combine(scheme, list(self._shares.values()))
         except CombineFailed as error:
-            log.error("revision %d cannot be certified: %s", membership.revision, error)
+            log.error("%s cannot be certified: %s", _named(membership), error)
             return
         self._accept(MembershipProof(certificate, membership))
 
     def _accept(self, proof: MembershipProof) -> None:
         """Keeps one that is newer. Raises InvalidCertificate."""
-        newer = (proof.membership.epoch, proof.membership.revision)
-        if self._has(newer):
+        if self._has(proof.counters):
             return
         proof.verify(self._directory.config.scheme)
         self.proof = proof
-        log.info("revision %d is certified", proof.membership.revision)
+        self._accepted.set()
+        log.info("%s is certified", _named(proof.membership))
         try:
             files.write_whole(self._path, proof.encode())
         except OSError as error:  # the others have it, too
             log.warning("%s cannot be written: %s", self._path, error)
+
+
+def _named(membership: Published) -> str:
+    return f"revision {membership.revision}" if membership.revision else f"epoch {membership.epoch}"

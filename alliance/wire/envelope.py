@@ -16,7 +16,14 @@ ENVELOPE_MESSAGES_MAX = 4096
 
 
 class Mismatch(Exception):
-    """A frame of another engine or epoch; the text is one line and says what both sides are."""
+    """A frame of another engine or epoch; the text is one line and says what both sides are.
+
+    ``later``: its epoch is a later one.
+    """
+
+    def __init__(self, text: str, *, later: bool = False) -> None:
+        super().__init__(text)
+        self.later = later
 
 
 def require_match(frame: pb.Envelope | pb.Handshake, epoch: int) -> None:
@@ -31,10 +38,7 @@ def require_match(frame: pb.Envelope | pb.Handshake, epoch: int) -> None:
     if frame.epoch < epoch:
         raise Mismatch(f"it is in epoch {frame.epoch}, which is over: this member is in epoch {epoch}")
     if frame.epoch > epoch:
-        raise Mismatch(
-            f"it is in epoch {frame.epoch}, this member still in epoch {epoch}: either has an alliance.toml"
-            " that the others have not"
-        )
+        raise Mismatch(f"it is in epoch {frame.epoch}, this member still in epoch {epoch}", later=True)
 
 
 def envelope(messages: list[bytes], epoch: int) -> bytes:

@@ -45,6 +45,11 @@ class MembershipProof:
             raise MalformedControl("the certificate is not on this membership")
         return cls(certificate, membership)
 
+    @property
+    def counters(self) -> tuple[int, int]:
+        """Its epoch, and the revision within it: what is higher is newer."""
+        return self.membership.epoch, self.membership.revision
+
     def verify(self, scheme: Scheme) -> None:
         """Raises InvalidCertificate unless a quorum of the scheme's alliance and epoch says so."""
         if self.membership.alliance_id != scheme.context.alliance_id:

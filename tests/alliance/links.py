@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc.aio
@@ -60,7 +61,7 @@ class Ear:
         self.losses.append(peer)
         self._news.set()
 
-    def mismatched(self, peer: int, reason: str) -> None:
+    def mismatched(self, peer: int, reason: str, *, later: bool = False) -> None:
         self.mismatches.append((peer, reason))
         self._news.set()
 
@@ -104,7 +105,7 @@ class Side:
         key = farm.members[me].signing_key
         self.incarnation = Incarnation(self.config, me, key, self.journal, self.latest)
         self.peers = Peers(self.config, me, farm.members[me], self.incarnation, self.ear)
-        self.service = PeerService(Identities(self.config), me, self.peers)
+        self.service = PeerService(Identities(self.config), SimpleNamespace(term=self))
 
     def serve(self, server: grpc.aio.Server) -> None:
         server.add_generic_rpc_handlers((self.service.handler(),))

@@ -43,7 +43,7 @@ class Desk:
         self.clocks = PeerClocks(farm.config)
         nobody: Any = None
         self.receiver = PeerReceiver(
-            Gate(farm.config), self.inbox, self.log, self.clocks, nobody, nobody, lambda: LEADER
+            Gate(farm.config), self.inbox, self.log, self.clocks, nobody, nobody, lambda: LEADER, nobody
         )
 
     def now(self) -> float:

@@ -180,11 +180,11 @@ def test_no_share_is_counted_but_the_member_s_own_on_this_revision(
             assert len(replies) > 12
             for reply in replies:
                 liar.answer = reply
-                await member.voucher._ask(1)
+                await member.voucher._ask(members[1])
                 assert set(member.voucher._shares) == {0}
             true = farm.endorsers[1].endorse(statement.encode(farm.config.context), proven=True)
             liar.answer = pb.MembershipShareReply(share=true).SerializeToString()
-            await member.voucher._ask(1)
+            await member.voucher._ask(members[1])
             assert set(member.voucher._shares) == {0, 1}
 
     run(scenario())

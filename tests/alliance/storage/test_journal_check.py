@@ -136,7 +136,7 @@ def test_certificates_of_peers_are_compared(farm: Farm, told: Told, long_chain: 
         return Received(sender, Certified(unknown if data == b"true" else wrong))
 
     whole.admission = admission
-    receiver = PeerReceiver(whole, whole, whole, whole, whole, check, lambda: 0)
+    receiver = PeerReceiver(whole, whole, whole, whole, whole, check, lambda: 0, whole)
     receiver.received(1, b"true")
     receiver.serve(lambda: 0.0)
     assert not failed
