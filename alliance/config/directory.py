@@ -26,8 +26,12 @@ class Directory:
         return self._config
 
     def follow(self, *followers: Follower) -> None:
-        """Each of them is called with every revision from now on, in the order in which they came."""
+        """Each is called with every revision and epoch from now on, in the order in which they came."""
         self._followers += followers
+
+    def unfollow(self, follower: Follower) -> None:
+        """It is not called any more."""
+        self._followers.remove(follower)
 
     def update(self, config: AllianceConfig) -> bool:
         """Takes a higher revision of this epoch; whether it was one.
@@ -40,10 +44,20 @@ class Directory:
             raise ValueError("a revision changes addresses and clients, and nothing else")
         if config.membership <= now.membership:
             return False
-        self._config = config
-        for told in self._followers:
-            told(config)
+        self._take(config)
         return True
+
+    def enter(self, config: AllianceConfig) -> None:
+        """Takes a later epoch. Raises ValueError when it is none of this alliance."""
+        now = self._config
+        if config.founding != now.founding or config.epoch <= now.epoch:
+            raise ValueError(f"epoch {config.epoch} does not follow upon epoch {now.epoch}")
+        self._take(config)
+
+    def _take(self, config: AllianceConfig) -> None:
+        self._config = config
+        for told in tuple(self._followers):
+            told(config)
 
 
 def _fixed(config: AllianceConfig) -> tuple[object, ...]:

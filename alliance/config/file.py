@@ -75,7 +75,14 @@ class AllianceConfig:
 
     @property
     def system(self) -> QuorumSystem:
-        return self.founding.system if self.changed is None else self.changed.system
+        """With those that lead, where some are suspended."""
+        if self.changed is None:
+            return self.founding.system
+        system, suspended = self.changed.system, self.changed.suspended
+        if not suspended:
+            return system
+        leaders = (index for index, one in enumerate(self.members) if one.name not in suspended)
+        return replace(system, leaders=tuple(leaders))
 
     @property
     def start(self) -> int:

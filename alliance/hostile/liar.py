@@ -12,6 +12,7 @@ from fab_paxos.effects import Broadcast, Effect, Send
 from fab_paxos.events import Event
 from fab_paxos.messages import Message, Status
 from quorum import Endorsement, JointStatement
+from verifiable_log import Submission
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Liar:
     @property
     def status(self) -> Status:
         return self._engine.status
+
+    @property
+    def pending(self) -> tuple[Submission, ...]:
+        return self._engine.pending
 
     def step(self, event: Event) -> tuple[Effect, ...]:
         out: list[Effect] = []

@@ -124,6 +124,17 @@ def erase_shares(folder: Path, generation: Generation) -> None:
         _erase(folder, generation)
 
 
+def erase_all(folder: Path) -> None:
+    """Every generation, also the one that counts: the member takes no part any more.
+
+    Raises KeyFileError, and OSError: repeat it.
+    """
+    with files.locked(folder):
+        files.erase(folder / CURRENT)
+        for generation in pieces(folder):
+            _erase(folder, generation)
+
+
 def _erase(folder: Path, generation: Generation) -> None:
     files.erase(folder / sealing_file(generation))
     files.sync(folder)

@@ -55,6 +55,11 @@ class Engine(Protocol):
     @property
     def status(self) -> Status: ...
 
+    @property
+    def pending(self) -> tuple[Submission, ...]:
+        """What this member's own clients have submitted, and is not decided."""
+        ...
+
     def step(self, event: Event) -> tuple[Effect, ...]: ...
 
 

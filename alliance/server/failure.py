@@ -12,16 +12,23 @@ from alliance.server.incarnation import FAREWELL_SECONDS
 class Failure:
     """The error that ends this member: from that moment it says nothing more."""
 
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
+    def __init__(self) -> None:
+        self._inbox: Inbox | None = None
         self._error: AllianceError | None = None
         self._occurred = asyncio.Event()
+
+    def halts(self, inbox: Inbox) -> None:
+        """Of this one no turn begins any more when the member fails, or has failed."""
+        self._inbox = inbox
+        if self._error is not None:
+            inbox.halt()
 
     def failed(self, error: AllianceError) -> None:
         """This member must not go on. Of several errors the first one is raised."""
         if self._error is None:
             self._error = error
-            self._inbox.halt()
+            if self._inbox is not None:
+                self._inbox.halt()
             self._occurred.set()
 
     async def raised(self) -> None:

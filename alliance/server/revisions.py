@@ -20,6 +20,7 @@ from alliance.server.vouching import Voucher
 from consensus.control.checked import CheckedControl
 from consensus.control.directory import Directory as Rows
 from consensus.control.published import Published
+from consensus.control.state import ControlState
 from fab_paxos.control import Control
 from quorum import MembershipStatement
 from verifiable_log import Entry
@@ -28,13 +29,14 @@ from verifiable_log.ordering_state import Checkpoint
 log = logging.getLogger("alliance.server")
 
 
-def beginning(folder: Path, config: AllianceConfig) -> CheckedControl | None:
+def beginning(folder: Path, config: AllianceConfig) -> CheckedControl:
     """What holds of the alliance before slot 1. Raises ConfigError.
 
-    None in a later epoch: this version changes nothing there.
+    In a later epoch it is there to read the state by with which the epoch begins: the journal has that.
     """
     if config.epoch:
-        return None
+        rows = config.terms.directory(config.members, config.clients)
+        return CheckedControl(ControlState(config.alliance_id, rows, {}), has_signed)
     first = config if config.membership == (0, 0) else revision.load_founded(folder)
     return CheckedControl(founded(first), has_signed)
 
@@ -67,6 +69,31 @@ class Revisions:
         if state.revision:
             self._take(Published.of(state))
         self._voucher.start(state.epoch, state.revision)
+
+    @property
+    def control(self) -> Control | None:
+        """What the log says of the alliance, as far as it is decided."""
+        return self._control
+
+    @property
+    def state(self) -> ControlState | None:
+        """The same, where it is that of an alliance."""
+        return self._control.state if self._control is not None else None
+
+    @property
+    def ended(self) -> ControlState | None:
+        """The state at the end of the epoch, once the log is decided up to there."""
+        state = self.state
+        return state if state is not None and state.slot == state.end else None
+
+    def stable(self, checkpoint: Checkpoint) -> None:
+        """A stable checkpoint. At the end of the epoch the members say with its state who is in the next."""
+        state = self.ended
+        if state is None or checkpoint.slot != state.slot:
+            return
+        said, membership = checkpoint.snapshot.statement, Published.of(state.next_epoch())
+        head = membership.epoch, 0, said.slot, said.root, said.state_digest
+        self._voucher.vouch(MembershipStatement(*head, membership.digest), membership)
 
     def decided(self, entry: Entry, control: Control | None) -> None:
         """The next slot, and what the engine has made of it."""

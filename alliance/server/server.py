@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -16,40 +15,30 @@ from grpc_reflection.v1alpha import reflection
 from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
-from alliance.errors import AllianceError, ConfigError, JournalError, NoLongerMember, PortTaken
+from alliance.config.parties import Member
+from alliance.errors import AllianceError, ConfigError, JournalError, PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
 from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
-from alliance.net.tasks import together
+from alliance.net.tasks import together, until_first
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
-from alliance.server.checkpoint_writer import CheckpointWriter
-from alliance.server.clocks import PeerClocks
-from alliance.server.driver import Driver, Engine, Inbox
 from alliance.server.failure import Failure
-from alliance.server.gate import Gate, Seal
-from alliance.server.incarnation import Incarnation
-from alliance.server.leadership import Leadership
-from alliance.server.member_log import MemberLog
-from alliance.server.peers import Peers
-from alliance.server.receiver import PeerReceiver
 from alliance.server.retention import Retention
-from alliance.server.revisions import Revisions, beginning
+from alliance.server.revisions import beginning
 from alliance.server.services import ClientService, PeerService
 from alliance.server.sessions import Sessions
-from alliance.server.signer import Signer
-from alliance.server.status import StatusSource, Watched
+from alliance.server.succession import Successor, at_end, following, place
+from alliance.server.term import EngineFactory, Lasting, Term
 from alliance.server.vouching import Voucher
-from alliance.server.world import ServerWorld
 from alliance.storage import epoch_entry
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
-from fab_paxos import EngineConfig, Replica, RestoredState
-from fab_paxos.events import EndorsementMade, EndorsementRefused
-from quorum import JointStatement, MembershipStatement
+from fab_paxos import Replica
+from quorum import MembershipStatement
 
 log = logging.getLogger("alliance.server")
 
@@ -59,12 +48,9 @@ _SERVICES = (
     peer_pb2.DESCRIPTOR.services_by_name["Peer"].full_name,
 )
 
-EngineFactory: TypeAlias = Callable[[EngineConfig, RestoredState], Engine]
-"""Raises ValueError when the restored state is none of this configuration."""
-
 
 class Server:
-    """One member: its parts, from the first to the last moment."""
+    """One member: its parts, from the first to the last moment. ``term`` has those of its present epoch."""
 
     def __init__(
         self,
@@ -84,66 +70,55 @@ class Server:
         """
         self._credentials = credentials
         self._folder = folder
+        self._make_engine = engine
+        self._passphrase = b""
+        self._next: Successor | None = None
         self._journal = Journal(folder / JOURNAL, config.alliance_id, config.members[me].name)
         config, me = _present(folder, config, credentials, self._journal)
-        self._config, self._me = config, me
+        self.name = config.members[me].name
         self._directory = Directory(config)
         replayed = self._journal.replay(beginning(folder, config))
         self._history = History(self._journal, replayed.log, replayed.certificate)
         self._history.checkpoint = replayed.state.checkpoint
-        try:
-            self._engine = engine(_engine_config(config, me, keep_slots), replayed.state)
-        except ValueError as error:
-            raise self._journal.damaged(str(error)) from None
+        self._sessions = Sessions(self._history)
+        self._retention = Retention(config, folder, self._history, awaited)
+        self._check = JournalCheck(self._journal, self._history)
         self._admission = Admission(config)
         self._endpoints = Endpoints(self._admission, credentials, self._equip)
         self._health = health_aio.HealthServicer()
-        self._inbox = Inbox()
-        self._failure = Failure(self._inbox)
-        self._log = MemberLog(config)
-        self._clocks = PeerClocks(config)
-        self._gate = Gate(config)
-        key = credentials.signing_key
-        self._incarnation = Incarnation(config, me, key, self._journal, self._gate.latest)
-        self._check = JournalCheck(self._journal, self._history)
-        self._receiver = PeerReceiver(
-            self._gate, self._inbox, self._log, self._clocks, self._failure, self._check, self._leader
-        )
-        self._peers = Peers(config, me, credentials, self._incarnation, self._receiver)
-        self._sessions = Sessions(self._history)
-        self._retention = Retention(config, folder, self._history, awaited)
-        self._signer = Signer(config.context, self._endorsed)
+        self._failure = Failure()
         self._channels = Channels(credentials)
-        self._voucher = Voucher(folder, self._directory, me, self._channels, self._endorse)
-        self._revisions = Revisions(
-            folder, replayed.state.control, self._directory, self._gate, self._voucher
-        )
         self._evidence = EvidenceFolder(folder, config)
-        self._world = self._make_world(Seal(config, me, key))
-        self._driver = Driver(self._engine, self._world, inbox=self._inbox)
-        self._leadership = Leadership(config, me, self._engine, self._inbox, self._peers.links)
-        self._client_service = self._for_clients()
-        parts = (self._admission, self._peers, self._evidence)
-        self._directory.follow(*(part.update for part in parts))
-
-    def _make_world(self, seal: Seal) -> ServerWorld:
-        return ServerWorld(
+        self._voucher = Voucher(folder, self._directory, me, self._channels, self._endorse)
+        self._lasting = Lasting(
+            folder,
+            credentials,
             self._directory,
-            self._inbox,
             self._journal,
             self._history,
             self._sessions,
-            self._peers,
-            seal,
-            self._signer,
-            self._log,
-            self._clocks,
             self._evidence,
-            self._gate.latest,
             self._retention,
-            self._revisions,
-            CheckpointWriter(self._journal, self._inbox, self._failure),
+            self._check,
+            self._admission.budget,
+            self._failure,
+            self._voucher,
+            keep_slots,
         )
+        try:
+            self.term = Term(self._lasting, me, replayed.state, engine)
+        except ValueError as error:
+            raise self._journal.damaged(str(error)) from None
+        self._client_service = ClientService(
+            self,
+            self._directory,
+            self._history,
+            self._sessions,
+            self._failure,
+            self._admission.identities,
+            self._voucher,
+        )
+        self._directory.follow(self._admission.update, self._evidence.update)
 
     @classmethod
     def open(
@@ -160,16 +135,15 @@ class Server:
         credentials = keys.load_credentials(folder, member, passphrase)
         return cls(config, me, credentials, folder, keep_slots=keep_slots, awaited=awaited)
 
-    @property
-    def name(self) -> str:
-        return self._config.members[self._me].name
-
     async def start(self, passphrase: bytes, address: str | None = None) -> str:
-        """Starts signer and listening; returns the address. Raises KeyFileError, SignerError, PortTaken."""
-        await self._signer.start(self._folder, passphrase)
+        """Starts signer and listening; returns the address. Raises KeyFileError, SignerError, PortTaken.
+
+        The passphrase is kept: later epochs have shares of their own to open.
+        """
+        self._passphrase = passphrase
+        await self.term.start(passphrase)
         self._client_service.start()
-        self._revisions.start()
-        where = address or self._directory.config.members[self._me].address
+        where = address or self._mine(self._directory.config).address
         if not await self._endpoints.open(where):
             raise PortTaken(
                 f"{where} cannot be listened on: is another process using it? Stop that one, or serve"
@@ -178,38 +152,19 @@ class Server:
         for service in ("", *_SERVICES):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
         if address is None:  # else its address leads here in a way that this process does not know
-            self._directory.follow(lambda now: self._endpoints.follow(now.members[self._me].address))
+            self._directory.follow(lambda now: self._endpoints.follow(self._mine(now).address))
         return where
 
-    def _for_clients(self) -> ClientService:
-        watched = Watched(
-            self._engine,
-            self._peers.links,
-            self._log,
-            self._clocks,
-            self._evidence.counts,
-            self._check,
-            self._credentials,
-            self._admission.budget,
-            self._retention,
-        )
-        return ClientService(
-            self._directory,
-            self._gate,
-            self._inbox,
-            self._history,
-            self._sessions,
-            StatusSource(self._directory, self._me, watched),
-            self._failure,
-            self._leadership,
-            self._admission.identities,
-            self._voucher,
-        )
+    def _mine(self, config: AllianceConfig) -> Member:
+        """This member as it is now; as it was, where it is none any more."""
+        identity = self._credentials.party.identity
+        known = (*config.members, *self.term.config.members)
+        return next(one for one in known if one.identity == identity)
 
     def _equip(self, server: grpc.aio.Server) -> None:
         """All that is asked of a member, behind one address."""
         client_pb2_grpc.add_ClientServicer_to_server(self._client_service, server)  # type: ignore[no-untyped-call]
-        peer = PeerService(self._admission.identities, self._me, self._peers)
+        peer = PeerService(self._admission.identities, self)
         server.add_generic_rpc_handlers((peer.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -218,29 +173,52 @@ class Server:
     async def run(self) -> None:
         """Serves until cancelled; an error that ends it is raised as the AllianceError that it is."""
         await together(
-            driver=self._take_part(),
+            terms=self._take_part(),
             failure=self._failure.raised(),
-            signer=self._signer.run(),
-            peers=self._peers.dial(),
             journal=self._watch_journal(),
-            receiver=self._receiver.run(),
             endpoints=self._endpoints.run(),
             voucher=self._voucher.run(),
         )
 
     async def _take_part(self) -> None:
-        """Nothing that the engine says leaves before n - f members know of this start."""
-        number, needed = self._incarnation.number, self._config.system.report
-        log.info("start %d: votes when %d members, itself included, know of it", number, needed)
-        await self._incarnation.settled.wait()
-        log.info("start %d: votes from now on", number)
-        await self._driver.run()
+        """In one epoch after the other. Raises NoLongerMember behind the last one."""
+        while True:
+            await until_first(self.term.run(), self._epoch_over())
+            await self._enter()
+
+    async def _epoch_over(self) -> None:
+        """Returns when the next epoch can be entered."""
+        term = self.term
+        patience = self._directory.config.timing.heartbeat_seconds
+        proof = await at_end(self._voucher, term.config, self._history, term.inbox, patience)
+        self._next = following(proof, self._directory.config, term.revisions, self._history)
+
+    async def _enter(self) -> None:
+        """What clients wait for, and they themselves, stay; all that is of the epoch begins anew."""
+        before, successor = self.term, self._next
+        if successor is None:
+            raise JournalError("this member is not at the end of its epoch")
+        pending, control = before.engine.pending, before.revisions.control
+        before.close()
+        epoch = successor.config.epoch
+        try:
+            me = successor.enter(self._folder, self._journal, self._credentials.party)
+        except OSError as error:
+            raise JournalError(f"epoch {epoch} cannot be entered: {error}") from None
+        log.info("epoch %d begins behind slot %d", epoch, successor.config.start)
+        self._directory.enter(successor.config)
+        self._voucher.enter(me)
+        state = successor.state(control, self._history.pruned)
+        self.term = Term(self._lasting, me, state, self._make_engine)
+        await self.term.start(self._passphrase)
+        self._client_service.start()
+        self.term.submit(pending)
 
     async def _watch_journal(self) -> None:
         """With each heartbeat: whether its files are still there, a little of what is in them, and what of it
         nobody needs any more."""
         while True:
-            await asyncio.sleep(self._config.timing.heartbeat_seconds)
+            await asyncio.sleep(self._directory.config.timing.heartbeat_seconds)
             try:
                 self._journal.check_presence()
                 self._check.portion()
@@ -249,35 +227,23 @@ class Server:
                 self._failure.failed(error)
                 return
 
+    def _endorse(self, statement: MembershipStatement) -> None:
+        self.term.endorse(statement)
+
     async def hand_over(self) -> None:
         """To be awaited before ``run`` is cancelled: if this member leads, another one does from then on."""
-        if self._incarnation.settled.is_set():
-            await self._leadership.hand_over()
+        if self.term.incarnation.settled.is_set():
+            await self.term.leadership.hand_over()
 
     async def stop(self) -> None:
         """Ends cleanly; whatever was acknowledged is in the journal already.
 
         Streams end at once: nothing more comes on them, and who waits there is to ask another member.
         """
-        self._world.close()
+        self.term.close()
         await self._endpoints.stop(None)
         await self._channels.close()
-        self._signer.close()
         self._journal.close()
-
-    def _leader(self) -> int:
-        return self._config.system.leader(self._engine.status.view)
-
-    def _endorse(self, statement: MembershipStatement) -> None:
-        self._signer.endorse(statement, proven=True)
-
-    def _endorsed(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
-        if isinstance(statement, MembershipStatement):
-            self._voucher.endorsed(statement, signature)
-        elif signature is None:
-            self._inbox.post(EndorsementRefused(statement))
-        else:
-            self._inbox.post(EndorsementMade(statement, signature, proven))
 
 
 def _present(
@@ -289,30 +255,10 @@ def _present(
     """
     try:
         config = epoch_entry.resume(folder, config, journal)
-        for index, member in enumerate(config.members):
-            if member.identity == mine.party.identity:
-                return config, index
-        raise NoLongerMember(
-            f"{mine.party.name} takes no part in epoch {config.epoch}: it has stopped, and its journal is an"
-            " archive of the log"
-        )
+        return config, place(folder, config, mine.party)
     except OSError as error:
         journal.close()
         raise ConfigError(f"{folder} cannot be written: {error.strerror}") from None
     except AllianceError:
         journal.close()
         raise
-
-
-def _engine_config(config: AllianceConfig, me: int, keep_slots: int | None) -> EngineConfig:
-    timing = config.timing
-    return EngineConfig(
-        config.system,
-        me,
-        heartbeat_seconds=timing.heartbeat_seconds,
-        view_timeout_seconds=timing.view_timeout_seconds,
-        tenure_slots=timing.tenure_slots,
-        tenure_seconds=timing.tenure_seconds,
-        drift_ms=int(1000 * timing.clock_drift_seconds),
-        retain_slots=keep_slots,
-    )

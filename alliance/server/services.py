@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
@@ -51,57 +51,86 @@ LISTEN_BYTES = 256 * 1024
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+class Linked(Protocol):
+    """What of a member's epoch its peers meet; ``me`` counts from 0."""
+
+    @property
+    def me(self) -> int: ...
+    @property
+    def peers(self) -> Peers: ...
+
+
+class InLinkedEpoch(Protocol):
+    """A member: its part in its present epoch, which another one takes the place of."""
+
+    @property
+    def term(self) -> Linked: ...
+
+
 class PeerService:
     """alliance.v1.Peer: frames pass through as bytes, the link decodes them."""
 
-    def __init__(self, identities: Identities, me: int, peers: Peers) -> None:
+    def __init__(self, identities: Identities, member: InLinkedEpoch) -> None:
         self._identities = identities
-        self._me = me
-        self._peers = peers
+        self._member = member
 
     def handler(self) -> grpc.GenericRpcHandler:
         exchange: Any = grpc.stream_stream_rpc_method_handler(self.exchange)
         return grpc.method_handlers_generic_handler("alliance.v1.Peer", {"Exchange": exchange})
 
     async def exchange(self, _: object, context: Context) -> None:
-        peer = self._identities.member(context)
-        if peer is None or peer <= self._me:
+        peer, term = self._identities.member(context), self._member.term
+        if peer is None or peer <= term.me:
             await context.abort(
                 grpc.StatusCode.PERMISSION_DENIED, "only members with a higher index open this stream"
             )
         if problem := protocol_problem(context.invocation_metadata() or ()):
-            self._peers.mismatched(peer, problem)
+            term.peers.mismatched(peer, problem)
         await require_protocol(context)
         await context.send_initial_metadata(GREETING)
         try:
-            await self._peers.answer(peer, context)
+            await term.peers.answer(peer, context)
         except Malformed as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
 
+class Served(Protocol):
+    """What of a member's epoch its clients meet."""
+
+    @property
+    def gate(self) -> Gate: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def leadership(self) -> Leadership: ...
+    @property
+    def status(self) -> StatusSource: ...
+
+
+class InServedEpoch(Protocol):
+    """A member: its part in its present epoch, which another one takes the place of."""
+
+    @property
+    def term(self) -> Served: ...
+
+
 class ClientService:
-    """alliance.v1.Client."""
+    """alliance.v1.Client. Streams go on from one epoch to the next."""
 
     def __init__(
         self,
+        member: InServedEpoch,
         directory: Directory,
-        gate: Gate,
-        inbox: Inbox,
         history: History,
         sessions: Sessions,
-        status: StatusSource,
         failure: Failure,
-        leadership: Leadership,
         identities: Identities,
         voucher: Voucher,
     ) -> None:
-        self._gate = gate
-        self._inbox = inbox
+        self._member = member
         self._history = history
         self._sessions = sessions
-        self._status = status
         self._failure = failure
-        self._leadership = leadership
         self._directory = directory
         self._identities = identities
         self._voucher = voucher
@@ -110,8 +139,8 @@ class ClientService:
         self._checking = asyncio.Lock()  # one stream's turn is everybody's: not one for each stream
 
     def start(self) -> None:
-        """Nobody waits for proofs until the first stream is opened."""
-        self._inbox.post(ProofsWanted(False))
+        """An epoch begins, or the first one: nobody waits for proofs until the first stream is opened."""
+        self._member.term.inbox.post(ProofsWanted(self._streams > 0))
 
     async def Submit(self, _: object, context: Context) -> None:  # noqa: N802
         client = self._identities.client(context)
@@ -147,7 +176,7 @@ class ClientService:
                     await asyncio.sleep(0)
                 if self._invalid.bars(session.client_id):
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _INVALID)
-            await self._inbox.room()
+            await self._member.term.inbox.room()
             await session.room()
 
     def _submit(self, session: Session, encoded: bytes) -> None:
@@ -155,7 +184,7 @@ class ClientService:
         if self._invalid.bars(session.client_id):
             return
         try:
-            submission = self._gate.admit_submission(session.client_id, encoded)
+            submission = self._member.term.gate.admit_submission(session.client_id, encoded)
         except InvalidSubmission as error:
             # The number as far as it can be read, so that the client knows which one is meant.
             seq = int.from_bytes(encoded[32:40], "big")
@@ -163,7 +192,7 @@ class ClientService:
             self._invalid.add(session.client_id)
             return
         self._sessions.expect(session, submission)
-        self._inbox.post(Submitted(submission))
+        self._member.term.inbox.post(Submitted(submission))
 
     async def _answer(self, session: Session, context: Context) -> None:
         while True:
@@ -223,7 +252,7 @@ class ClientService:
 
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
-        return self._status.reply()
+        return self._member.term.status.reply()
 
     async def GetMembership(self, request: pb.MembershipRequest, context: Context) -> None:  # noqa: N802
         await self._known(context)
@@ -243,21 +272,21 @@ class ClientService:
 
     async def StepDown(self, _: pb.StepDownRequest, context: Context) -> pb.StepDownReply:  # noqa: N802
         await self._require_operator(context, "a member steps down for nobody but its own operator")
-        done = await self._leadership.hand_over()
+        done = await self._member.term.leadership.hand_over()
         return pb.StepDownReply(
             led=done.led, leader=self._directory.config.members[done.leader].name, view=done.view
         )
 
     async def Alarms(self, request: pb.AlarmsRequest, context: Context) -> pb.AlarmsReply:  # noqa: N802
         await self._require_operator(context, "a member tells its alarms to nobody but its own operator")
-        return self._status.alarms(acknowledge=request.acknowledge)
+        return self._member.term.status.alarms(acknowledge=request.acknowledge)
 
     def _named(self, answer: Named) -> Named:
         return self._directory.config.membership.named_in(answer)
 
     async def _require_operator(self, context: Context, why: str) -> None:
         """Aborts for anybody who does not hold this member's own keys."""
-        if self._identities.member(context) != self._leadership.me:
+        if self._identities.member(context) != self._member.term.leadership.me:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, why)
 
     async def _known(self, context: Context) -> None:
@@ -267,10 +296,10 @@ class ClientService:
 
     def _enter(self) -> None:
         if not self._streams:
-            self._inbox.post(ProofsWanted(True))
+            self._member.term.inbox.post(ProofsWanted(True))
         self._streams += 1
 
     def _leave(self) -> None:
         self._streams -= 1
         if not self._streams:
-            self._inbox.post(ProofsWanted(False))
+            self._member.term.inbox.post(ProofsWanted(False))

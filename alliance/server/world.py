@@ -144,6 +144,7 @@ class ServerWorld:
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.history.checkpoint = checkpoint
         self.checkpoints.save(checkpoint)
+        self.revisions.stable(checkpoint)
 
     def prune(self, slot: int) -> None:
         self.retention.prune(slot)
@@ -152,6 +153,7 @@ class ServerWorld:
         log.info("brought up by a checkpoint: the log goes on after slot %d", checkpoint.slot)
         self.history.install_snapshot(checkpoint)
         self.revisions.snapshot_installed(checkpoint)
+        self.revisions.stable(checkpoint)
         self.sessions.snapshot_installed()
 
     def refuse(self, submission: Submission, reason: str) -> None:

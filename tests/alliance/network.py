@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc.aio
@@ -65,17 +66,15 @@ class Office(Told):
         watched = Watched(whole, {}, self.log, PeerClocks(config), {}, check, mine, Budget(), retention)
         status = StatusSource(self.directory, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
+        self.term = SimpleNamespace(gate=Gate(config), inbox=whole, leadership=leadership, status=status)
         self.identities = Identities(config)
         self.voucher = Voucher(path.parent, self.directory, me, whole, whole)
         self.service = ClientService(
-            self.directory,
-            Gate(config),
             whole,
+            self.directory,
             self.history,
             self.sessions,
-            status,
             whole,
-            leadership,
             self.identities,
             self.voucher,
         )

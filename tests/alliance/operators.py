@@ -7,7 +7,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from alliance.keys import sealing
 from alliance.keys.channel import Credentials
 from alliance.keys.folder import OPERATOR
-from consensus.control.commands import Edit, SignedCommand, command_message
+from consensus.control.changes import Change
+from consensus.control.commands import (
+    Approve,
+    ControlCommand,
+    Edit,
+    Propose,
+    SignedCommand,
+    command_message,
+)
 from consensus.control.draft import key_message
 from consensus.control.edits import AddClient, EditOperation, RemoveClient, SetAddress
 from consensus.control.rows import Role
@@ -29,7 +37,20 @@ class Operator:
     def edit(self, *operations: EditOperation) -> bytes:
         """The command to be ordered."""
         self._counter += 1
-        command = Edit(self.organisation, self._counter, operations)
+        return self._signed(Edit(self.organisation, self._counter, operations))
+
+    def propose(self, change: Change) -> Propose:
+        """It proposes a change, and approves of it."""
+        self._counter += 1
+        return Propose(self.organisation, self._counter, change)
+
+    def approve(self, proposed: Propose) -> bytes:
+        """The command to be ordered; of who has proposed it that is the proposal itself."""
+        if proposed.signer == self.organisation:
+            return self._signed(proposed)
+        return self._signed(Approve(self.organisation, proposed.change_id))
+
+    def _signed(self, command: ControlCommand) -> bytes:
         return SignedCommand(command, self._key.sign(command_message(self._alliance_id, command))).encode()
 
     def add(self, client: Credentials, certificate: bytes | None = None) -> AddClient:

@@ -98,7 +98,8 @@ def test_it_says_what_members_have_certified(
     assert (again.alliance_id, again.founding) == (farm.config.alliance_id, farm.config.founding)
     assert sha256(again.key.to_pem()).digest() == sha256(farm.config.key.to_pem()).digest()
     assert (again.membership, again.dealing, again.start, again.context.epoch) == ((2, 3), 1, 300, 2)
-    assert again.system == QuorumSystem(7, 1) != farm.config.system
+    assert again.system == QuorumSystem(7, 1, leaders=(0, 1, 2, 3, 5, 6)) != farm.config.system
+    assert again.terms.suspended == (again.members[4].name,)
     assert [member.name for member in again.members] == [row.name for row in state.directory.members]
     assert [client.name for client in again.clients] == ["client-1", "guest"]
     assert again.client("guest").limits == ClientLimits(7, 4096)

@@ -80,8 +80,8 @@ def test_the_engine_of_a_member_gets_it(farm: Farm, tmp_path: Path) -> None:
         )
     )
     server = Server.open(home, PASSPHRASE, keep_slots=3)
-    assert isinstance(server._engine, Replica)
-    engine = server._engine.rooms.config
+    assert isinstance(server.term.engine, Replica)
+    engine = server.term.engine.rooms.config
     server._journal.close()
     assert (engine.view_timeout_seconds, engine.heartbeat_seconds) == (3.5, 0.25)
     assert (engine.tenure_slots, engine.tenure_seconds, engine.retain_slots) == (700, 60.0, 3)

@@ -491,10 +491,10 @@ def test_a_server_keeps_counts_and_tells(
             try:
                 for _ in range(3):
                     for sender, data in zip((1, 2), proposals, strict=True):
-                        server._receiver.received(sender, data)
-                server._receiver.serve(lambda: 0.0)
-                server._driver.turn()
-                assert {member for member, _ in server._log.offences} == {0}
+                        server.term.receiver.received(sender, data)
+                server.term.receiver.serve(lambda: 0.0)
+                server.term.turn()
+                assert {member for member, _ in server.term.log.offences} == {0}
                 assert server._evidence.counts == {"member-1": 1}
             finally:
                 await server.stop()

@@ -83,7 +83,7 @@ def test_one_edit_admits_a_client_removes_another_and_moves_a_member(
             heard = {entry.client async for entry in client.listen(follow=False, server="member-1")}
             assert "newcomer" in heard
             assert (await client.status())[0].revision == 1
-            links = [server._peers.links[0] for server in servers[1:]]
+            links = [server.term.peers.links[0] for server in servers[1:]]
             await until(lambda: all(link.connected for link in links))
             for home in (*six.homes, six.client_home):
                 kept = config_file.load(home)

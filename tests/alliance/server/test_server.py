@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from alliance.client import Client
+from alliance.config.control import founded
 from alliance.config.timing import Timing
 from alliance.errors import (
     ConfigError,
@@ -40,7 +41,7 @@ from tests.alliance.farm import PASSPHRASE, Chain, Farm
 from tests.alliance.network import at
 from tests.alliance.storage.test_epochs import changed
 from tests.alliance.storage.test_journal_epochs import END
-from verifiable_log.ordering_state import Checkpoint
+from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ async def stopped(server: Server) -> AsyncIterator[Server]:
 
 
 def posted(server: Server) -> list[Any]:
-    events: Any = server._inbox._events
+    events: Any = server.term.inbox._events
     return list(events)[1:]
 
 
@@ -75,9 +76,9 @@ def test_bad_shares_are_an_event_and_never_an_error(farm: Farm, home: Path, run:
 
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            server._world.combine(good)
+            server.term.world.combine(good)
             for signature in bad:
-                server._world.combine([*good[:4], Endorsement(statement, 4, signature)])
+                server.term.world.combine([*good[:4], Endorsement(statement, 4, signature)])
             first, *others = posted(server)
             assert isinstance(first, Combined)
             assert all(isinstance(event, CombinationFailed) for event in others)
@@ -90,15 +91,15 @@ def test_bad_shares_are_an_event_and_never_an_error(farm: Farm, home: Path, run:
 def test_a_timer_replaces_the_one_of_its_name(home: Path, run: Run) -> None:
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            server._world.set_timer(Timer.HEARTBEAT, 3600.0)
-            server._world.set_timer("other", 3600.0)
-            server._world.set_timer(Timer.HEARTBEAT, 0.0)
+            server.term.world.set_timer(Timer.HEARTBEAT, 3600.0)
+            server.term.world.set_timer("other", 3600.0)
+            server.term.world.set_timer(Timer.HEARTBEAT, 0.0)
             while not posted(server):
-                await asyncio.wait([asyncio.ensure_future(server._inbox.room())], timeout=0.01)
+                await asyncio.wait([asyncio.ensure_future(server.term.inbox.room())], timeout=0.01)
             assert posted(server) == [TimerFired(Timer.HEARTBEAT)]
-            pending = [timer for timer in server._world.timers.values() if not timer.cancelled()]
+            pending = [timer for timer in server.term.world.timers.values() if not timer.cancelled()]
             assert len(pending) == 2
-        assert all(timer.cancelled() or timer.when() < 3000 for timer in [server._world.timers["other"]])
+        assert all(timer.cancelled() or timer.when() < 3000 for timer in [server.term.world.timers["other"]])
 
     run(scenario())
 
@@ -109,14 +110,14 @@ def test_a_member_that_stood_still_hears_first_what_came_meanwhile(home: Path, r
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             now = asyncio.get_running_loop().time()
-            server._world._waited(Timer.VIEW, 3600.0, now - 1799.0)
+            server.term.world._waited(Timer.VIEW, 3600.0, now - 1799.0)
             assert posted(server) == [TimerFired(Timer.VIEW)]
-            server._world._waited(Timer.VIEW, 3600.0, now - 1801.0)
+            server.term.world._waited(Timer.VIEW, 3600.0, now - 1801.0)
             assert posted(server) == [TimerFired(Timer.VIEW)]
-            assert server._world.timers[Timer.VIEW].when() > now + 3599.0
-            server._world._waited(Timer.HEARTBEAT, 0.001, now - 1.0)
+            assert server.term.world.timers[Timer.VIEW].when() > now + 3599.0
+            server.term.world._waited(Timer.HEARTBEAT, 0.001, now - 1.0)
             while len(posted(server)) < 2:
-                await asyncio.wait([asyncio.ensure_future(server._inbox.room())], timeout=0.01)
+                await asyncio.wait([asyncio.ensure_future(server.term.inbox.room())], timeout=0.01)
             assert posted(server)[1] == TimerFired(Timer.HEARTBEAT)
 
     run(scenario())
@@ -128,12 +129,12 @@ def test_who_is_blamed_and_who_is_suspected(home: Path, run: Run, caplog: pytest
 
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            server._world.blame(ahead)
-            server._world.blame(Blame(2, Offence.TWO_VOTES, "7"))
+            server.term.world.blame(ahead)
+            server.term.world.blame(Blame(2, Offence.TWO_VOTES, "7"))
             for peer in range(1, 6):
-                server._clocks.note(peer, 12_000, 0)
-            server._world.blame(ahead)
-            assert server._log.offences == {(1, Offence.STAMP_AHEAD): 1, (2, Offence.TWO_VOTES): 1}
+                server.term.clocks.note(peer, 12_000, 0)
+            server.term.world.blame(ahead)
+            assert server.term.log.offences == {(1, Offence.STAMP_AHEAD): 1, (2, Offence.TWO_VOTES): 1}
 
     run(scenario())
     assert caplog.messages == [
@@ -161,15 +162,15 @@ def test_a_peer_that_asks_without_reading_costs_few_frames(
             monkeypatch.setattr(server._history, "frame", make)
             size = len(peer_messages.encode(frame)) + MESSAGE_BYTES
             monkeypatch.setattr(module, "FRAME_BYTES_MAX", 3 * size)
-            server._world.send_log_frame(3, 1)
+            server.term.world.send_log_frame(3, 1)
             assert made == []  # nobody is there
-            server._peers.links[3].open(server._peers.links[3].take_over())
+            server.term.peers.links[3].open(server.term.peers.links[3].take_over())
             for _ in range(1000):
-                server._world.send_log_frame(3, 1)
+                server.term.world.send_log_frame(3, 1)
             assert len(made) == 4
-            server._world.send_log_frame(4, 1)
-            server._peers.links[4].open(server._peers.links[4].take_over())
-            server._world.send_log_frame(4, 1)
+            server.term.world.send_log_frame(4, 1)
+            server.term.peers.links[4].open(server.term.peers.links[4].take_over())
+            server.term.world.send_log_frame(4, 1)
             assert len(made) == 5
 
     run(scenario())
@@ -182,16 +183,16 @@ def test_refused_messages_are_counted_and_do_not_fill_the_log(
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             with caplog.at_level(logging.INFO, "alliance.server"):
                 for _ in range(500):
-                    server._receiver.received(3, b"junk")
-                    server._receiver.rejected_frame(4, "junk")
-                    server._receiver.connected(5)
-                server._receiver.serve(lambda: 0.0)
-            assert server._log.refused[3] == 500
-            assert server._log.refused[4] == 500
+                    server.term.receiver.received(3, b"junk")
+                    server.term.receiver.rejected_frame(4, "junk")
+                    server.term.receiver.connected(5)
+                server.term.receiver.serve(lambda: 0.0)
+            assert server.term.log.refused[3] == 500
+            assert server.term.log.refused[4] == 500
             assert len(caplog.records) < 30
-            server._receiver.received(3, peer_messages.encode(Status(0, 0, 0, 0)))
-            server._receiver.serve(lambda: 0.0)
-            assert server._log.refused[3] == 500
+            server.term.receiver.received(3, peer_messages.encode(Status(0, 0, 0, 0)))
+            server.term.receiver.serve(lambda: 0.0)
+            assert server.term.log.refused[3] == 500
 
     run(scenario())
 
@@ -212,9 +213,15 @@ def test_a_journal_of_another_member_or_a_second_server_is_refused(
     run(scenario())
 
 
+def ended(chain: Chain) -> Snapshot:
+    """The log and the state at END, where the epoch ends."""
+    snapshot, control = chain.snapshot(END), founded(chain.farm.config)
+    return replace(snapshot, state=snapshot.state + replace(control, slot=END, end=END).items())
+
+
 def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Chain, run: Run) -> None:
     """With the members, the context and the start of that epoch, and the shares that it began with."""
-    snapshot, before = long_chain.snapshot(END), farm.config
+    snapshot, before = ended(long_chain), farm.config
     config, membership = changed(farm, 1, snapshot)
     journal = Journal(home / JOURNAL, before.alliance_id, before.members[0].name)
     journal.append(
@@ -236,18 +243,18 @@ def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Ch
 
     async def scenario() -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            assert server._engine.status.certified == server._history.certified_slot == END
-            await server._signer.start(home, PASSPHRASE)
-            server._signer.endorse(statement, proven=False)
+            assert server.term.engine.status.certified == server._history.certified_slot == END
+            await server.term.signer.start(home, PASSPHRASE)
+            server.term.signer.endorse(statement, proven=False)
             async with asyncio.TaskGroup() as tasks:
-                signing = tasks.create_task(server._signer.run())
+                signing = tasks.create_task(server.term.signer.run())
                 while not posted(server):  # noqa: ASYNC110 - the inbox, which has no such event
                     await asyncio.sleep(0.01)
                 signing.cancel()
             (made,) = posted(server)
             shares = [Endorsement(statement, 0, made.signature)]
             shares += [farm.endorse(member, statement, config.context) for member in range(1, 5)]
-            server._world.combine(shares)
+            server.term.world.combine(shares)
             combined = posted(server)[-1]
             assert isinstance(combined, Combined)
             assert combined.certificate.epoch == 1
@@ -259,7 +266,7 @@ def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Ch
 
 def test_a_member_that_takes_no_part_any_more_is_told(farm: Farm, tmp_path: Path, long_chain: Chain) -> None:
     """The second one of epoch 0, whose place has another in epoch 1."""
-    home, snapshot = Path(shutil.copytree(farm.member_home(1), tmp_path / "home")), long_chain.snapshot(END)
+    home, snapshot = Path(shutil.copytree(farm.member_home(1), tmp_path / "home")), ended(long_chain)
     config, membership = changed(farm, 1, snapshot)
     journal = Journal(home / JOURNAL, farm.config.alliance_id, farm.config.members[1].name)
     checkpoint = Checkpoint(snapshot, membership.certificate)
@@ -288,9 +295,9 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
 
     async def scenario(end: Any, error: type[Exception]) -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
-            server._config = replace(server._config, timing=timing)
+            server._directory._config = replace(server._directory.config, timing=timing)
             await server.start(PASSPHRASE, "127.0.0.1:0")
-            server._incarnation.settled.set()  # nobody else is there to know of it
+            server.term.incarnation.settled.set()  # nobody else is there to know of it
             running = asyncio.create_task(server.run())
             await asyncio.wait([running], timeout=0.05)
             end(server)
@@ -298,16 +305,16 @@ def test_what_ends_a_server_is_raised_as_itself(home: Path, run: Run) -> None:
                 await running
 
     def kill_signer(server: Server) -> None:
-        assert server._signer._process is not None
-        server._signer._process.kill()
+        assert server.term.signer._process is not None
+        server.term.signer._process.kill()
 
     def break_journal(server: Server) -> None:
         def fail(*_: object, **__: object) -> None:
             raise JournalError("disk full")
 
         server._journal.append = fail  # type: ignore[method-assign]
-        server._engine.step = lambda event: (_persist(),)  # type: ignore[method-assign]
-        server._inbox.post(TimerFired("x"))
+        server.term.engine.step = lambda event: (_persist(),)  # type: ignore[method-assign]
+        server.term.inbox.post(TimerFired("x"))
 
     run(scenario(kill_signer, SignerError))
 
@@ -331,13 +338,13 @@ def test_nothing_is_said_before_a_quorum_knows(home: Path, run: Run) -> None:
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             await server.start(PASSPHRASE, "127.0.0.1:0")
             running = asyncio.create_task(server.run())
-            server._inbox.post(TimerFired("x"))
+            server.term.inbox.post(TimerFired("x"))
             while len(posted(server)) < 2:
                 await asyncio.wait([running], timeout=0.01)
             await asyncio.wait([running], timeout=0.1)
             assert posted(server) == [ProofsWanted(False), TimerFired("x")]
-            server._incarnation.settled.set()
-            while server._inbox._events:
+            server.term.incarnation.settled.set()
+            while server.term.inbox._events:
                 await asyncio.wait([running], timeout=0.01)
             running.cancel()
             await asyncio.wait([running])
@@ -351,16 +358,16 @@ def test_a_conflict_silences_at_once_and_ends_with_it(home: Path, run: Run, sett
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             await server.start(PASSPHRASE, "127.0.0.1:0")
             if settled:
-                server._incarnation.settled.set()
+                server.term.incarnation.settled.set()
             running = asyncio.create_task(server.run())
             await asyncio.wait([running], timeout=0.05)
-            server._receiver.failed(IdentityConflict("two of me", "itself"))
-            server._receiver.failed(JournalError("another one, later"))
-            server._inbox.post(TimerFired("x"))
-            server._incarnation.settled.set()
+            server.term.receiver.failed(IdentityConflict("two of me", "itself"))
+            server.term.receiver.failed(JournalError("another one, later"))
+            server.term.inbox.post(TimerFired("x"))
+            server.term.incarnation.settled.set()
             with pytest.raises(IdentityConflict):
                 await running
-            assert TimerFired("x") in server._inbox._events
+            assert TimerFired("x") in server.term.inbox._events
 
     run(scenario())
 
@@ -372,22 +379,22 @@ def test_links_and_leaders_are_told_once(
         async with stopped(Server.open(home, PASSPHRASE)) as server:
             with caplog.at_level(logging.INFO, "alliance.server"):
                 for _ in range(100):
-                    server._receiver.connected(4)
-                    server._receiver.lost(4)
-                server._world.persist(
+                    server.term.receiver.connected(4)
+                    server.term.receiver.lost(4)
+                server.term.world.persist(
                     [ViewRecord(7, long_chain.election(6)), ViewRecord(8, long_chain.election(7))]
                 )
-                server._world.persist([EntryRecord(long_chain.entries[0])])
-                server._receiver.doubted(5, "it forgot")
+                server.term.world.persist([EntryRecord(long_chain.entries[0])])
+                server.term.receiver.doubted(5, "it forgot")
             assert caplog.messages == [
                 "connected to member-5",
                 "lost member-5",
                 "view 8: leader is now member-3",
                 "member-6: the link was refused: it forgot",
             ]
-            assert server._log.alarms.told(5) == "it forgot"
-            server._receiver.connected(5)
-            assert "it forgot (ended 2" in server._log.alarms.told(5)
+            assert server.term.log.alarms.told(5) == "it forgot"
+            server.term.receiver.connected(5)
+            assert "it forgot (ended 2" in server.term.log.alarms.told(5)
 
     run(scenario())
 
@@ -502,7 +509,9 @@ def test_three_leaders_are_restarted_one_by_one_and_no_timer_runs_out(
                     await six.stop(leader)
                     receipts += await asyncio.gather(*proposed)
                     receipts.append(await client.propose(b"after it"))
-                    assert {six.servers[other]._engine.status.view for other in six.servers} == {leader + 1}
+                    assert {six.servers[other].term.engine.status.view for other in six.servers} == {
+                        leader + 1
+                    }
                     await six.start(leader)
                     await linked(client)
                 views = {member.view for member in await client.status()}

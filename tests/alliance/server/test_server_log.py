@@ -17,8 +17,8 @@ def test_who_leads_from_now_on_is_logged(farm: Farm, tmp_path: Path, chain: Chai
     shutil.copytree(farm.member_home(0), home)
     server = Server.open(home, PASSPHRASE)
     with caplog.at_level(logging.INFO, "alliance"):
-        server._world.persist([ViewRecord(1, chain.election(0))])
-        server._world.persist([ViewRecord(8, chain.election(7))])
+        server.term.world.persist([ViewRecord(1, chain.election(0))])
+        server.term.world.persist([ViewRecord(8, chain.election(7))])
     server._journal.close()
     assert [record.getMessage() for record in caplog.records] == [
         "view 1: leader is now member-2",

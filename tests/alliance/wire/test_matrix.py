@@ -231,14 +231,14 @@ def test_a_flood_of_bad_messages_leaves_memory_and_log_small(
         nonlocal now
         home = File(shutil.copytree(farm.member_home(3), tmp_path / "home"))
         server = Server.open(home, PASSPHRASE)
-        waiting = len(server._inbox._events)
+        waiting = len(server.term.inbox._events)
 
         def flood(count: int) -> int:
             nonlocal now
             for number in range(count):
                 now += 0.001
-                server._receiver.received(*bad[number % len(bad)])
-                server._receiver.serve(module.time.monotonic)
+                server.term.receiver.received(*bad[number % len(bad)])
+                server.term.receiver.serve(module.time.monotonic)
             gc.collect()
             return tracemalloc.get_traced_memory()[0]
 
@@ -252,9 +252,9 @@ def test_a_flood_of_bad_messages_leaves_memory_and_log_small(
             tracemalloc.stop()
             await server.stop()
         assert grown < FLAT_BYTES, f"{grown} bytes more"
-        assert len(server._inbox._events) == waiting
-        assert sum(server._gate.counts.values()) == len(marks) * FLOOD
-        assert len(server._gate.counts) <= 6 * len(Cause)
+        assert len(server.term.inbox._events) == waiting
+        assert sum(server.term.gate.counts.values()) == len(marks) * FLOOD
+        assert len(server.term.gate.counts) <= 6 * len(Cause)
         assert set(lines.by_member) == {farm.config.members[sender].name for sender, _ in bad}
         assert max(lines.by_member.values()) <= now + 1
 

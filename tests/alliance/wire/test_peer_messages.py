@@ -322,7 +322,7 @@ def test_an_envelope_of_nothing_names_its_engine() -> None:
 @pytest.mark.parametrize(
     ("frame", "said"),
     [
-        (envelope([b"m"], 4), "it is in epoch 4, this member still in epoch 3: either has"),
+        (envelope([b"m"], 4), "it is in epoch 4, this member still in epoch 3"),
         (envelope([b"m"], 2), "it is in epoch 2, which is over: this member is in epoch 3"),
         (
             pb.Envelope(messages=[b"m"], epoch=3).SerializeToString(),
