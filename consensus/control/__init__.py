@@ -6,7 +6,7 @@
 * ``state``: ControlState, a function of the log, and ``checked``, the same as an engine holds it. ``record``
   is its data, ``pending`` what is on its way, ``draft`` the rows while a command changes them, ``operating``
   and ``dealing`` what commands do, ``items`` its form in checkpoints, ``encoding`` that of everything,
-  ``certificate`` what comes with an identity.
+  ``certificate`` what comes with an identity, ``transcript`` the digest of what was dealt.
 """
 
 from consensus.control.checked import CheckedControl
