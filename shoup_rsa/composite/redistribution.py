@@ -103,7 +103,7 @@ class CompositeOrder:
 
 @dataclass(frozen=True)
 class CompositeRedistribution:
-    """The order and all n' receivers, as in `shoup_rsa.redistribution.Redistribution`, for every factor.
+    """The order and the receivers, as in `shoup_rsa.redistribution.Redistribution`, for every factor.
 
     factors: one redistribution a factor, made here. Raises InvalidReceiver, which names the index.
     """
@@ -111,6 +111,7 @@ class CompositeRedistribution:
     order: CompositeOrder
     receivers: tuple[single.ReceiverKey, ...]
     spent: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)
+    absent: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if len(self.factors) != len(self.order.factors):
@@ -119,7 +120,10 @@ class CompositeRedistribution:
     @cached_property
     def factors(self) -> tuple[single.Redistribution, ...]:
         """One redistribution a factor, all with the same receivers."""
-        return tuple(single.Redistribution(order, self.receivers, self.spent) for order in self.order.factors)
+        return tuple(
+            single.Redistribution(order, self.receivers, self.spent, self.absent)
+            for order in self.order.factors
+        )
 
     @cached_property
     def digest(self) -> bytes:

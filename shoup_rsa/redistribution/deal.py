@@ -10,6 +10,7 @@ from shoup_rsa.proof import CHALLENGE_BITS
 from shoup_rsa.redistribution import paillier
 from shoup_rsa.redistribution.message import SealedSubshare, ShareDealing
 from shoup_rsa.redistribution.order import MASK_BITS
+from shoup_rsa.redistribution.receivers import ReceiverKey
 from shoup_rsa.redistribution.transcript import (
     Redistribution,
     coefficient_challenge,
@@ -51,23 +52,24 @@ def deal(
     constant = 2 * order.form.delta * dealt
     visible = images(redistribution, image, commitments)
     subshares = []
-    for receiver in range(1, order.parties + 1):
+    for receiver, target in zip(redistribution.indices, redistribution.receivers, strict=True):
         subshare = constant + sum(2 * mask * receiver**power for power, mask in enumerate(masks, start=1))
-        subshares.append(_seal(redistribution, base, receiver, subshare, visible[receiver - 1], random_below))
+        sealed_to = receiver, target, visible[receiver - 1]
+        subshares.append(_seal(redistribution, base, sealed_to, subshare, random_below))
     return ShareDealing(index, remainder, image, commitments, commitment, response, tuple(subshares))
 
 
 def _seal(
     redistribution: Redistribution,
     base: bytes,
-    receiver: int,
+    sealed_to: tuple[int, ReceiverKey, int],
     subshare: int,
-    image: int,
     random_below: RandomBelow,
 ) -> SealedSubshare:
-    """The subshare encrypted, and the proof that it is the logarithm of its image."""
+    """The subshare encrypted to (index, key, image), and the proof that it is the logarithm of the image."""
     order = redistribution.order
-    key, target = order.key, redistribution.receivers[receiver - 1]
+    key = order.key
+    receiver, target, image = sealed_to
     bits = paillier.randomizer_bits(target.bits)
     randomizer = _draw(1 << bits, random_below)
     ciphertext = paillier.encrypt(target.modulus, target.generator, subshare, randomizer)

@@ -126,15 +126,16 @@ def check_form(redistribution: Redistribution, dealing: ShareDealing) -> None:
         raise InvalidDealing(dealer, f"dealers are the present members 1..{order.key.parties}")
     if len(dealing.commitments) != order.threshold - 1:
         raise InvalidDealing(dealer, f"there must be {order.threshold - 1} commitments to coefficients")
-    if len(dealing.subshares) != order.parties:
-        raise InvalidDealing(dealer, f"there must be {order.parties} subshares, one a receiver")
+    count = len(redistribution.receivers)
+    if len(dealing.subshares) != count:
+        raise InvalidDealing(dealer, f"there must be {count} subshares, one a receiver")
     _check_range(dealer, "remainder", dealing.remainder, order.divisor)
     _check_range(dealer, "response", dealing.response, order.form.mask_bound << RESPONSE_BITS)
     modulus = order.key.modulus
     for number in (dealing.image, dealing.mask_commitment, *dealing.commitments):
         _check_unit(dealer, "a commitment", number, modulus, modulus)
-    receivers = enumerate(zip(redistribution.receivers, dealing.subshares, strict=True), start=1)
-    for index, (receiver, subshare) in receivers:
+    triples = zip(redistribution.indices, redistribution.receivers, dealing.subshares, strict=True)
+    for index, receiver, subshare in triples:
         name = f"the ciphertext for receiver {index}"
         _check_unit(dealer, name, subshare.ciphertext, receiver.modulus, receiver.modulus**2)
         _check_range(dealer, f"challenge {index}", subshare.challenge, 1 << CHALLENGE_BITS)

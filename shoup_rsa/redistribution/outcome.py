@@ -79,10 +79,13 @@ def receive(outcome: Outcome, index: int, secret: ReceiverSecret) -> KeyShare:
     order = redistribution.order
     if type(index) is not int or not 1 <= index <= order.parties:
         raise InvalidKey(f"the index of a new member is an integer of 1..{order.parties}")
-    if secret.key != redistribution.receivers[index - 1]:
+    if index in redistribution.absent:
+        raise InvalidKey(f"nothing was dealt to member {index}, which had no receiver key that fits")
+    place = redistribution.indices.index(index)
+    if secret.key != redistribution.receivers[place]:
         raise InvalidKey(f"this receiver's secret does not belong to the receiver key of member {index}")
     subshares = [
-        secret.decrypt(verified.dealing.subshares[index - 1].ciphertext) for verified in outcome.dealings
+        secret.decrypt(verified.dealing.subshares[place].ciphertext) for verified in outcome.dealings
     ]
     coefficients = order.coefficients(outcome.dealers)
     total = sum(a * b for a, b in zip(coefficients, subshares, strict=True))

@@ -17,7 +17,11 @@ _DOMAIN = b"shoup-rsa/v1/redistribution/"
 
 @dataclass(frozen=True)
 class Redistribution:
-    """The order and all n' receivers, by their new index. A dealing counts against exactly this set.
+    """The order and the receivers, by their new index. A dealing counts against exactly this set.
+
+    absent: indices of new members that have no receiver key, or none that fits: nothing is dealt to them, and
+    `receivers` are those of all others. At most t' may be: each of the others has to get its share. Who is
+    absent must follow from what everybody knows; who is slow is not.
 
     spent: the `secret_id`s of receiver keys whose owners' shares of a finished redistribution are out. They
     are refused: their secrets are erased, or should be.
@@ -30,19 +34,28 @@ class Redistribution:
     lengths are in the digest, so a dealing has one encoding as before; and what receivers can make others
     compute is bounded: at 2048 bits to twice the shortest time of a check, and 2.3 times that of a dealing.
 
-    Raises InvalidReceiver, which names the index: another number of receivers than n', a modulus that is too
-    short or too long, one that occurs twice, a key that was used before.
+    Two receivers may have the same modulus. Who takes another one's, to have that one refused, gets a
+    subshare that only the other one can open: every ciphertext has random numbers of its own, its proof is
+    bound to its receiver's index, and a liar's share is not the one to be hidden.
+
+    Raises InvalidReceiver, which names the index: another number of receivers than all that are not absent,
+    too many absent ones, a modulus that is too short or too long, a key that was used before.
     """
 
     order: Order
     receivers: tuple[ReceiverKey, ...]
     spent: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)
+    absent: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        if type(self.receivers) is not tuple or len(self.receivers) != self.order.parties:
-            raise InvalidReceiver(None, f"there must be a tuple of {self.order.parties}, one a new member")
-        seen: set[int] = set()
-        for index, receiver in enumerate(self.receivers, start=1):
+        if len(self.absent) > self.order.corruptions or not self.absent <= set(self._all):
+            raise InvalidReceiver(
+                None,
+                f"of the new members 1..{self.order.parties}, {self.order.corruptions} at most may be absent",
+            )
+        if type(self.receivers) is not tuple or len(self.receivers) != len(self.indices):
+            raise InvalidReceiver(None, f"there must be a tuple of {len(self.indices)}, one a new member")
+        for index, receiver in zip(self.indices, self.receivers, strict=True):
             if not isinstance(receiver, ReceiverKey):
                 raise InvalidReceiver(index, f"it is a {type(receiver).__name__}")
             bits = self.order.receiver_bits
@@ -52,19 +65,29 @@ class Redistribution:
                     f"its modulus must have {bits}..{bits + BITS_SPARE} bits, not {receiver.bits}; "
                     "its owner must post another one",
                 )
-            if receiver.modulus in seen:
-                raise InvalidReceiver(index, "another receiver has the same modulus")
             if receiver.secret_id in self.spent:
                 raise InvalidReceiver(
                     index, "it served a redistribution before; its owner must post a new one"
                 )
-            seen.add(receiver.modulus)
+
+    @property
+    def _all(self) -> range:
+        return range(1, self.order.parties + 1)
+
+    @cached_property
+    def indices(self) -> tuple[int, ...]:
+        """Those of `receivers`, ascending."""
+        return tuple(index for index in self._all if index not in self.absent)
 
     @cached_property
     def digest(self) -> bytes:
-        """32 bytes that name the key, the sizes, the attempt, the context and every receiver."""
-        fingerprints = b"".join(receiver.fingerprint for receiver in self.receivers)
-        return hashlib.sha256(_DOMAIN + b"set\x00" + self.order.digest + fingerprints).digest()
+        """32 bytes that name the key, the sizes, the attempt, the context and every receiver.
+
+        Of an absent one there are zeros in place of the fingerprint.
+        """
+        fingerprints = dict(zip(self.indices, (one.fingerprint for one in self.receivers), strict=True))
+        listed = b"".join(fingerprints.get(index, bytes(32)) for index in self._all)
+        return hashlib.sha256(_DOMAIN + b"set\x00" + self.order.digest + listed).digest()
 
     def base(self, dealer: int, remainder: int, image: int, commitments: tuple[int, ...]) -> bytes:
         """What all challenges of one dealing begin with: all that its ciphertexts must agree with."""

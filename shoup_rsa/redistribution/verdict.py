@@ -81,8 +81,8 @@ def verify_dealing(redistribution: Redistribution, dealer: int, data: bytes) -> 
         base = redistribution.base(dealer, dealing.remainder, dealing.image, dealing.commitments)
         _check_coefficients(redistribution, dealing, base)
         visible = images(redistribution, dealing.image, dealing.commitments)
-        for receiver, image in enumerate(visible, start=1):
-            _check_subshare(redistribution, dealing, base, receiver, image)
+        for place, receiver in enumerate(redistribution.indices):
+            _check_subshare(redistribution, dealing, base, place, visible[receiver - 1])
     except (ArithmeticError, ValueError):  # every replica must come to the same verdict, so this is one, too
         raise InvalidDealing(dealer, "its numbers cannot be computed with") from None
     return VerifiedDealing(redistribution.digest, dealing, visible)
@@ -142,11 +142,11 @@ def _check_coefficients(redistribution: Redistribution, dealing: ShareDealing, b
 
 
 def _check_subshare(
-    redistribution: Redistribution, dealing: ShareDealing, base: bytes, receiver: int, image: int
+    redistribution: Redistribution, dealing: ShareDealing, base: bytes, place: int, image: int
 ) -> None:
     """What is in the ciphertext is the logarithm of Y_i, and no longer than its proof says."""
-    modulus = redistribution.order.key.modulus
-    target, subshare = redistribution.receivers[receiver - 1], dealing.subshares[receiver - 1]
+    modulus, receiver = redistribution.order.key.modulus, redistribution.indices[place]
+    target, subshare = redistribution.receivers[place], dealing.subshares[place]
     removed = _arith.power(image, -subshare.challenge, modulus)
     commitments = (
         _arith.multiply(power_of_v(redistribution, subshare.response), removed, modulus),

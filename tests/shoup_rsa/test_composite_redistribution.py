@@ -254,7 +254,6 @@ def test_verdicts_are_of_one_redistribution(
     "spoilt",
     [
         lambda keys: keys[:3],
-        lambda keys: (*keys[:3], keys[0]),
         lambda keys: (*keys[:3], receiver(512, 1).key),
     ],
 )
@@ -266,6 +265,17 @@ def test_receivers_are_checked_for_every_factor(
     spent = frozenset({arena.receivers[1].secret_id})
     with pytest.raises(InvalidReceiver, match="served a redistribution before"):
         handing_on.CompositeRedistribution(arena.order, arena.receivers, spent)
+
+
+def test_an_absent_receiver_is_absent_for_every_factor(
+    four: CompositeDealing, arena: handing_on.CompositeRedistribution
+) -> None:
+    absent = frozenset({2})
+    keys = (arena.receivers[0], *arena.receivers[2:])
+    without = handing_on.CompositeRedistribution(arena.order, keys, absent=absent)
+    assert [factor.absent for factor in without.factors] == [absent, absent]
+    data = handing_on.deal(without, four.key_shares[0]).to_bytes(without)
+    assert handing_on.verify_dealing(without, 1, data).dealer == 1
 
 
 def test_orders_are_checked(four: CompositeDealing) -> None:

@@ -231,3 +231,47 @@ def test_a_key_that_is_long_enough_now_may_be_too_short_for_the_next_order(deal:
     Redistribution(order_for(key, 4, 3, 1), keys[:4])
     with pytest.raises(InvalidReceiver, match=r"receiver key 1: .* its owner must post another one"):
         Redistribution(order_for(key, 16, 11, 5), keys)
+
+
+@pytest.mark.parametrize("absent", [1, 3, 4])
+def test_nothing_is_dealt_to_who_is_absent_and_all_others_sign_without(
+    four: tuple[KeyShare, ...], mixed: Redistribution, absent: int
+) -> None:
+    kept = [index for index in range(1, 5) if index != absent]
+    keys = tuple(mixed.receivers[index - 1] for index in kept)
+    without = Redistribution(mixed.order, keys, absent=frozenset({absent}))
+    assert len({without.digest, mixed.digest}) == 2
+    posted = deals(without, four[:3])
+    assert {len(data) for _, data in posted} == {dealing_length(without)}
+    found = conclude(without, judge(without, posted).valid)
+    assert found is not None
+    shares = [receive(found, i, receiver(LENGTHS[i - 1], i)) for i in kept]
+    assert signature(shares) == signature(four)
+    with pytest.raises(InvalidKey, match=f"nothing was dealt to member {absent}"):
+        receive(found, absent, receiver(LENGTHS[absent - 1], absent))
+    assert culprit_of(mixed, *posted[0]) is not None
+
+
+def test_as_many_may_be_absent_as_lie_and_no_one_else(mixed: Redistribution) -> None:
+    for absent, count in ((frozenset({1, 2}), 2), (frozenset({5}), 4), (frozenset({0}), 4)):
+        with pytest.raises(InvalidReceiver, match="1 at most may be absent"):
+            Redistribution(mixed.order, mixed.receivers[:count], absent=absent)
+    with pytest.raises(InvalidReceiver, match="a tuple of 3"):
+        Redistribution(mixed.order, mixed.receivers, absent=frozenset({2}))
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_who_takes_anothers_receiver_key_harms_nobody_else(
+    four: tuple[KeyShare, ...], mixed: Redistribution, squared: bool
+) -> None:
+    """All others receive, also the one whose key it is, with the same generator and with another one."""
+    copied = mixed.receivers[2]
+    if squared:
+        copied = replace(copied, generator=copied.generator**2 % copied.modulus**2)
+    twice = Redistribution(mixed.order, (copied, *mixed.receivers[1:]))
+    found = conclude(twice, judge(twice, deals(twice, four[1:])).valid)
+    assert found is not None
+    shares = [receive(found, i, receiver(LENGTHS[i - 1], i)) for i in (2, 3, 4)]
+    assert signature(shares) == signature(four)
+    with pytest.raises(InvalidKey, match="does not belong"):
+        receive(found, 1, receiver(LENGTHS[0], 1))
