@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from ssl import DER_cert_to_PEM_cert
 
@@ -12,7 +12,6 @@ from alliance.config.rows import client_of, client_row, member_of, member_row
 from alliance.config.terms import Terms
 from alliance.errors import ConfigError
 from consensus.control import ControlState
-from consensus.control.directory import Directory
 from consensus.control.encoding import MalformedControl
 from consensus.control.published import Published
 from consensus.control.rows import ClientRow, OperatorRow
@@ -41,37 +40,67 @@ def founded(config: AllianceConfig) -> ControlState:
         raise ConfigError(f"{FILE}: {error}") from None
 
 
-def current(config: AllianceConfig, membership: Published) -> AllianceConfig:
-    """What alliance.toml says of a later revision of the same epoch.
+def current(
+    config: AllianceConfig, membership: Published, keys: Sequence[AgreementKey] = ()
+) -> AllianceConfig:
+    """What alliance.toml says of a revision of the same epoch, or of a later epoch.
 
-    A client whose certificate is not that of its identity is left out: the log does not look into
-    certificates, and nobody could tell who is at the other end. Raises ValueError when the membership is of
-    another alliance, or of another epoch.
+    ``keys`` are those of the membership's dealing, the agreement key first, and are needed if it is another
+    one than the file's. A client whose certificate is not that of its identity is left out: the log does not
+    look into certificates, and nobody could tell who is at the other end. Raises ValueError when the
+    membership is of another alliance or of an earlier epoch, or when the file cannot hold it.
     """
-    directory = membership.directory
-    here = config.alliance_id, config.epoch, config.dealing, [member.identity for member in config.members]
-    counters = membership.alliance_id, membership.epoch, membership.dealing
-    if here != (*counters, [row.identity for row in directory.members]):
-        raise ValueError("a membership of another alliance or epoch")
-    clients = sorted(filter(_is_certified, directory.clients.values()), key=lambda row: row.name)
+    epoch, dealing = membership.epoch, membership.dealing
+    if membership.alliance_id != config.alliance_id or epoch < config.epoch or dealing < config.dealing:
+        raise ValueError("a membership of another alliance, or of an earlier epoch")
+    here = config.dealing, [member.identity for member in config.members]
+    if epoch == config.epoch and here != (dealing, [row.identity for row in membership.directory.members]):
+        raise ValueError("it changes members within an epoch")
+    clients = filter(_is_certified, membership.directory.clients.values())
+    now = _file(config, membership, clients, keys if dealing != config.dealing else ())
+    if epoch == config.epoch:
+        return now
+    try:
+        return AllianceConfig.from_toml(now.to_toml())
+    except ConfigError as error:
+        raise ValueError(f"a membership that {FILE} cannot hold: {error}") from None
+
+
+def _file(
+    config: AllianceConfig,
+    membership: Published,
+    clients: Iterable[ClientRow],
+    keys: Sequence[AgreementKey],
+) -> AllianceConfig:
+    """The file of this membership with these clients. ``keys``: those of its dealing, unless the file has
+    them. Raises ValueError for a row that is none, or missing keys."""
+    if bool(keys) != (membership.dealing != config.dealing):
+        raise ValueError("keys of another dealing, or none")
+    before = (config.key, *(key for _, key in config.purpose_keys))
+    names = [name for name, _ in config.purpose_keys]
+    now = tuple(keys) or before
+    founding_keys = config.terms.founding_keys or before
     return replace(
         config,
-        members=tuple(map(member_of, directory.members)),
-        clients=tuple(map(client_of, clients)),
+        key=now[0],
+        purpose_keys=tuple(zip(names, now[1:], strict=True)),
+        members=tuple(map(member_of, membership.directory.members)),
+        clients=tuple(client_of(row) for row in sorted(clients, key=lambda row: row.name)),
+        epoch=membership.epoch,
         revision=membership.revision,
-        changed=_terms(directory, membership.start, membership.transcript, config.terms.founding_keys),
+        dealing=membership.dealing,
+        changed=_terms(membership, founding_keys if membership.dealing else ()),
     )
 
 
-def _terms(
-    directory: Directory, start: int, transcript: bytes, founding_keys: tuple[AgreementKey, ...]
-) -> Terms:
+def _terms(membership: Published, founding_keys: tuple[AgreementKey, ...]) -> Terms:
+    directory = membership.directory
     return Terms(
         directory.system,
         tuple((row.organisation, row.key) for row in directory.operators),
         directory.policy,
-        start,
-        transcript,
+        membership.start,
+        membership.transcript,
         directory.suspended,
         founding_keys,
     )
@@ -94,27 +123,13 @@ def at(config: AllianceConfig, state: ControlState, keys: Sequence[AgreementKey]
     key first, when it is another one than the file's. Raises ConfigError for rows that the file cannot hold,
     such as a certificate that is none, and ValueError for a state of another alliance or missing keys.
     """
-    directory, slot = state.directory, state.slot
-    if state.alliance_id != config.alliance_id or bool(keys) != (state.dealing != config.dealing):
-        raise ValueError("a state of another alliance, or keys of another dealing")
-    before = (config.key, *(key for _, key in config.purpose_keys))
-    founding_keys = config.terms.founding_keys or before
-    kept = founding_keys if state.dealing else ()
-    clients = [row for row in directory.clients.values() if row.admitted(slot + 1)]
-    now = keys or before
-    names = [name for name, _ in config.purpose_keys]
+    membership = Published.of(state)
+    if state.alliance_id != config.alliance_id:
+        raise ValueError("a state of another alliance")
+    if bool(keys) != (state.dealing != config.dealing):
+        raise ValueError("keys of another dealing, or none")
     try:
-        changed = replace(
-            config,
-            key=now[0],
-            purpose_keys=tuple(zip(names, now[1:], strict=True)),
-            members=tuple(map(member_of, directory.members)),
-            clients=tuple(client_of(row) for row in sorted(clients, key=lambda row: row.name)),
-            epoch=state.epoch,
-            revision=state.revision,
-            dealing=state.dealing,
-            changed=_terms(directory, state.start, state.transcript_digest, kept),
-        )
+        changed = _file(config, membership, membership.directory.clients.values(), keys)
     except ValueError as error:
         raise ConfigError(f"{FILE} cannot say what the log says: {error}") from None
     return AllianceConfig.from_toml(changed.to_toml()) if changed.membership != (0, 0) else config

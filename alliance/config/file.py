@@ -119,6 +119,12 @@ class AllianceConfig:
     def scheme(self) -> ThresholdRsaScheme:
         return ThresholdRsaScheme(self.key, self.context)
 
+    @property
+    def handed_on(self) -> tuple[AgreementKey, ...]:
+        """All keys, the agreement key first, once they were handed on: with the proof of a membership comes
+        what the founding does not say. Empty in dealing 0."""
+        return (self.key, *(key for _, key in self.purpose_keys)) if self.dealing else ()
+
     def purpose_key(self, purpose: str) -> AgreementKey:
         """Raises ConfigError when the alliance was founded without it."""
         for name, key in self.purpose_keys:

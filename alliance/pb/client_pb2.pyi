@@ -245,20 +245,22 @@ class MembershipRequest(_message.Message):
     def __init__(self, have_epoch: _Optional[int] = ..., have_revision: _Optional[int] = ...) -> None: ...
 
 class MembershipPart(_message.Message):
-    __slots__ = ("config", "clients", "clients_bytes", "certificate", "epoch", "revision")
+    __slots__ = ("config", "clients", "clients_bytes", "certificate", "epoch", "revision", "keys")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_BYTES_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
     config: bytes
     clients: bytes
     clients_bytes: int
     certificate: _peer_pb2.Certificate
     epoch: int
     revision: int
-    def __init__(self, config: _Optional[bytes] = ..., clients: _Optional[bytes] = ..., clients_bytes: _Optional[int] = ..., certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, config: _Optional[bytes] = ..., clients: _Optional[bytes] = ..., clients_bytes: _Optional[int] = ..., certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class MembershipShareRequest(_message.Message):
     __slots__ = ("epoch", "revision")

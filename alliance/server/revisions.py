@@ -107,7 +107,7 @@ class Revisions:
             self._take(membership)
             head = membership.epoch, membership.revision, entry.slot
             statement = MembershipStatement(*head, entry.root, bytes(32), membership.digest)
-            self._voucher.vouch(statement, membership)
+            self._voucher.vouch(statement, membership, self._directory.config.handed_on)
 
     def snapshot_installed(self, checkpoint: Checkpoint) -> None:
         """The log goes on from there: what was decided below it has taken effect."""

@@ -38,6 +38,7 @@ from quorum import (
     QuorumCertificate,
     combine,
 )
+from quorum.threshold_rsa import AgreementKey
 
 log = logging.getLogger("alliance.server")
 
@@ -63,6 +64,7 @@ class Voucher:
         self._endorse = endorse
         self._wanted = (0, 0)
         self._own: tuple[MembershipStatement, Published] | None = None
+        self._keys: tuple[AgreementKey, ...] = ()
         self._share = b""
         self._shares: dict[int, Endorsement] = {}
         self._seeking = False
@@ -81,10 +83,14 @@ class Voucher:
             log.warning("%s is made anew: %s", self._path, error)
         self._news.set()
 
-    def vouch(self, statement: MembershipStatement, membership: Published) -> None:
-        """This revision has taken effect: its proof is wanted."""
+    def vouch(
+        self, statement: MembershipStatement, membership: Published, keys: tuple[AgreementKey, ...] = ()
+    ) -> None:
+        """This revision has taken effect: its proof is wanted. ``keys`` are those of its dealing, if that is
+        not the founding's."""
         self._wanted = (membership.epoch, membership.revision)
         self._own, self._share, self._shares = (statement, membership), b"", {}
+        self._keys = keys
         self._endorse(statement)
         self._news.set()
 
@@ -209,7 +215,7 @@ class Voucher:
         except CombineFailed as error:
             log.error("%s cannot be certified: %s", _named(membership), error)
             return
-        self._accept(MembershipProof(certificate, membership))
+        self._accept(MembershipProof(certificate, membership, self._keys))
 
     def _accept(self, proof: MembershipProof) -> None:
         """Keeps one that is newer. Raises InvalidCertificate."""

@@ -3,73 +3,99 @@
 On the wire it is one message, and more of them if there are many clients. As bytes, in a member's folder and
 canonical (``consensus.control.encoding``)::
 
-    "alliance-membership/1" 00 | certificate blob | config blob | clients blob
+    "alliance-membership/2" 00 | certificate blob | config blob | clients blob | keys list of blob
 
 ``certificate`` is that of a MEMBERSHIP statement as ``quorum.certificate`` encodes it; ``config`` and
-``clients`` are laid out by ``consensus.control.directory``.
+``clients`` are laid out by ``consensus.control.directory``; ``keys`` are the public keys of the dealing, the
+agreement key first and then those of the purposes in the order of alliance.toml. Of dealing 0 there are none:
+those are in every alliance.toml, and its alliance_id binds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass
 
+from alliance.config.founding import KEYS_MAX
 from alliance.pb import client_pb2 as pb
-from alliance.wire.bounds import Malformed
+from alliance.wire.bounds import Malformed, at_most
 from alliance.wire.certificates import decode_certificate, encode_certificate
-from consensus.control.encoding import MalformedControl, Reader, blob
+from consensus.control.encoding import MalformedControl, Reader, blob, listed
 from consensus.control.published import Published
-from quorum import InvalidCertificate, MembershipStatement, QuorumCertificate, Scheme
+from consensus.control.transcript import transcript_digest
+from quorum import InvalidCertificate, MembershipStatement, QuorumCertificate
+from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaScheme, read_agreement_key
 
 PART_BYTES = 1024 * 1024
 """Of clients, in one message."""
 CONFIG_BYTES_MAX = 4 * 1024 * 1024
 CLIENTS_BYTES_MAX = 64 * 1024 * 1024
 """Of all clients that an alliance ever has, each with a certificate of the usual length."""
+KEYS_BYTES_MAX = 2 * 1024 * 1024
+"""Of all keys, each with the verification keys of at most 31 members, who have dealings of their own."""
 _CERTIFICATE_BYTES_MAX = 8 * 1024
-_MAGIC = b"alliance-membership/1\x00"
+_MAGIC = b"alliance-membership/2\x00"
 
 
 @dataclass(frozen=True)
 class MembershipProof:
-    """``certificate`` is a MEMBERSHIP's, on ``membership``. Believe it only after ``verify``."""
+    """``certificate`` is a MEMBERSHIP's, on ``membership``; ``keys`` are those of its dealing, none of
+    dealing 0. Believe it only after ``verify``."""
 
     certificate: QuorumCertificate
     membership: Published
+    keys: tuple[AgreementKey, ...] = ()
 
     @classmethod
-    def of(cls, certificate: QuorumCertificate, config: bytes, clients: bytes) -> MembershipProof:
+    def of(
+        cls, certificate: QuorumCertificate, config: bytes, clients: bytes, keys: Iterable[bytes] = ()
+    ) -> MembershipProof:
         """Raises MalformedControl when they do not belong together."""
         membership = Published.read(config, clients)
         if certificate.statement != _statement(certificate, membership):
             raise MalformedControl("the certificate is not on this membership")
-        return cls(certificate, membership)
+        try:
+            return cls(certificate, membership, tuple(map(read_agreement_key, keys)))
+        except InvalidAgreementKey as error:
+            raise MalformedControl(f"a key that is none: {error}") from None
 
     @property
     def counters(self) -> tuple[int, int]:
         """Its epoch, and the revision within it: what is higher is newer."""
         return self.membership.epoch, self.membership.revision
 
-    def verify(self, scheme: Scheme) -> None:
-        """Raises InvalidCertificate unless a quorum of the scheme's alliance and epoch says so."""
-        if self.membership.alliance_id != scheme.context.alliance_id:
+    def verify(self, scheme: ThresholdRsaScheme) -> None:
+        """Raises InvalidCertificate unless a quorum of the scheme's alliance says so, in whatever epoch.
+
+        The alliance's modulus is the same in all of them, so one signature is all that is checked.
+        """
+        membership, epoch = self.membership, self.certificate.epoch
+        if membership.alliance_id != scheme.context.alliance_id:
             raise InvalidCertificate("it is of another alliance")
-        self.certificate.verify(scheme)
+        if epoch + (membership.revision == 0) != membership.epoch:
+            raise InvalidCertificate(f"epoch {epoch} does not say who takes part in {membership.epoch}")
+        keys = [key.to_bytes() for key in self.keys]
+        if membership.transcript != (transcript_digest(keys) if membership.dealing else bytes(32)):
+            raise InvalidCertificate(f"its keys are not those of dealing {membership.dealing}")
+        if keys and not membership.dealing:
+            raise InvalidCertificate("it has keys, and they are those of the founding")
+        self.certificate.verify(scheme.in_epoch(epoch))
 
     def encode(self) -> bytes:
         parts = self.certificate.encode(), self.membership.config, self.membership.clients
-        return _MAGIC + b"".join(map(blob, parts))
+        return _MAGIC + b"".join(map(blob, parts)) + listed(blob(key.to_bytes()) for key in self.keys)
 
     @classmethod
     def decode(cls, encoded: bytes) -> MembershipProof:
         """Raises MalformedControl or InvalidStatement."""
         reader = Reader(encoded)
         if reader.fixed(len(_MAGIC)) != _MAGIC:
-            raise MalformedControl("this is no membership")
+            raise MalformedControl("this is no membership, or one of another version")
         certificate = QuorumCertificate.decode(reader.blob(_CERTIFICATE_BYTES_MAX))
         config, clients = reader.blob(CONFIG_BYTES_MAX), reader.blob(CLIENTS_BYTES_MAX)
+        keys = reader.listed(lambda r: r.blob(KEYS_BYTES_MAX), KEYS_MAX)
         reader.end()
-        return cls.of(certificate, config, clients)
+        return cls.of(certificate, config, clients, keys)
 
 
 def _statement(certificate: QuorumCertificate, membership: Published) -> MembershipStatement | None:
@@ -89,6 +115,7 @@ def encode_proof(proof: MembershipProof) -> Iterator[pb.MembershipPart]:
         certificate=encode_certificate(proof.certificate),
         clients=clients[:PART_BYTES],
         clients_bytes=len(clients),
+        keys=[key.to_bytes() for key in proof.keys],
     )
     for at in range(PART_BYTES, len(clients), PART_BYTES):
         yield pb.MembershipPart(clients=clients[at : at + PART_BYTES])
@@ -105,9 +132,11 @@ async def read_proof(parts: AsyncIterable[pb.MembershipPart | None]) -> Membersh
             first = part
             if part.clients_bytes > CLIENTS_BYTES_MAX or len(part.config) > CONFIG_BYTES_MAX:
                 raise Malformed("a membership that is longer than any")
+            if sum(map(len, at_most("keys", part.keys, KEYS_MAX))) > KEYS_BYTES_MAX:
+                raise Malformed("keys that are longer than any")
         clients += part.clients
         if len(clients) > first.clients_bytes:
             raise Malformed("more clients than were announced")
     if first is None or not first.config:
         return None
-    return MembershipProof.of(decode_certificate(first.certificate), first.config, bytes(clients))
+    return MembershipProof.of(decode_certificate(first.certificate), first.config, bytes(clients), first.keys)

@@ -33,17 +33,18 @@ KEYS = 5
 
 @functools.cache
 def dealt(
-    system: QuorumSystem, threshold: int, key_size: int, stock: int = 0, place: int = 0
+    system: QuorumSystem, threshold: int, key_size: int, stock: int = 0, place: int = 0, dealing: int = 0
 ) -> tuple[Key, tuple[int, int]]:
     """A key, and the two primes that only its dealer knows: a test looks for them.
 
     ``stock``: 0 or 1. ``place``: its place among the keys of one alliance; the agreement key is the first.
+    In another ``dealing`` the modulus is the same, and the shares are others: as if it was handed on.
     """
     assert (key_size, stock < 2, place < KEYS) == (KEY_BITS, True, True)
     first = 2 * (KEYS * stock + place)
     primes = SAFE_PRIMES_1024[first], SAFE_PRIMES_1024[first + 1]
     with patch.object(dealer, "_two_safe_primes", lambda *_: primes):
-        return deal_key(system, threshold, key_size, 0), primes
+        return deal_key(system, threshold, key_size, dealing), primes
 
 
 @contextmanager

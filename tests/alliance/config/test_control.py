@@ -14,6 +14,7 @@ from alliance.errors import ConfigError
 from alliance.keys.channel import Credentials
 from consensus.control.published import Published
 from consensus.control.rows import ClientRow
+from tests.alliance.epochs import next_epoch
 from tests.alliance.farm import Farm
 from tests.alliance.newcomers import client_of, moved, newcomer, removing
 
@@ -81,3 +82,41 @@ def test_a_certificate_that_is_not_its_identitys_own_lets_nobody_in(farm: Farm) 
     for certificate in (b"no certificate", victim, row(renamed).certificate, row(new).certificate + b"\0"):
         now = current(farm.config, published(farm.config, row(new, certificate=certificate)))
         assert now.clients == farm.config.clients
+
+
+@pytest.mark.parametrize("handed_on", [True, False], ids=["full", "light"])
+def test_a_later_epoch_takes_the_place_of_all(farm: Farm, handed_on: bool) -> None:
+    """Members, sizes, keys and terms: the file is that which the members of the epoch before certify."""
+    second, membership = next_epoch(farm, {2: newcomer("seventh")}, handed_on=handed_on)
+    third, later = next_epoch(second, {0: newcomer("eighth")}, start=20, revision=2)
+    assert second.config.canonical == membership.config
+    assert [member.name for member in second.config.members][2] == "seventh"
+    assert (second.config.dealing, second.config.start) == (int(handed_on), 6)
+    assert (second.config.key == farm.config.key) == (not handed_on)
+    keys = third.config.handed_on
+    assert current(farm.config, later, keys) == current(second.config, later, keys) == third.config
+    assert third.config.canonical == later.config
+    assert (third.config.membership, third.config.start) == ((2, 2), 20)
+    assert third.config.terms.founding_keys[0] == farm.config.key
+    assert AllianceConfig.from_toml(third.config.to_toml()) == third.config
+
+
+def test_what_is_no_later_epoch_is_refused(farm: Farm) -> None:
+    second, membership = next_epoch(farm, {2: newcomer("seventh")})
+    third, later = next_epoch(second, start=20)
+    keys = third.config.handed_on
+    other = replace(membership, alliance_id=bytes(32))
+    members = replace(later.directory, members=later.directory.members[::-1])
+    for config, said, given in (
+        (third.config, membership, second.config.handed_on),
+        (second.config, other, second.config.handed_on),
+        (second.config, next_epoch(farm)[1], second.config.handed_on),
+        (second.config, replace(later, dealing=0), ()),
+        (farm.config, later, ()),
+        (farm.config, later, keys[:1]),
+        (farm.config, later, keys[::-1]),
+        (farm.config, later, second.config.handed_on),
+        (third.config, replace(later, directory=members), keys),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            current(config, said, given)

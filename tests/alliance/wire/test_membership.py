@@ -9,16 +9,17 @@ from hashlib import sha256
 
 import pytest
 
-from alliance.config.control import founded
 from alliance.pb.client_pb2 import MembershipPart
 from alliance.wire import membership as module
 from alliance.wire.bounds import Malformed, OverLimit
 from alliance.wire.membership import MembershipProof, encode_proof, read_proof
 from consensus.control.encoding import MalformedControl
-from consensus.control.published import Published
 from quorum import Context, InvalidCertificate, InvalidStatement, MembershipStatement
+from tests.alliance.epochs import next_epoch
+from tests.alliance.epochs import proof as proof_of
 from tests.alliance.farm import Farm
 from tests.alliance.matrix_rows import parsed
+from tests.alliance.newcomers import newcomer
 from tests.alliance.spoiling import Path, paths, spoilt
 
 ROWS = """
@@ -27,12 +28,14 @@ clients | form: changed cut empty huge longer zeros
 clients_bytes | form: largest less zero | ignored: more
 certificate | certificate: alliance epoch | form: empty old
 certificate.tag | form: largest less more zero
-certificate.epoch | certificate: epoch largest more
+certificate.epoch | certificate: epoch largest less more zero
 certificate.fields | certificate: changed | form: changed cut empty huge longer old zeros
 certificate.signature | certificate: alliance changed cut epoch longer old zeros | form: empty
     | limit: huge
 epoch | ignored: largest more
 revision | ignored: largest more
+keys | certificate: changed dropped empty reversed twice | form: changed cut empty huge longer zeros
+    | limit: many
 """
 """As in ``matrix_rows``; of the first part. ``nothing``: none is newer. ``ignored``: the same is proven."""
 
@@ -40,9 +43,10 @@ TABLE = parsed(ROWS)
 
 
 def proof(farm: Farm, revision: int = 5, context: Context | None = None) -> MembershipProof:
-    membership = Published.of(replace(founded(farm.config), revision=revision))
-    statement = MembershipStatement(0, revision, 128, b"r" * 32, bytes(32), membership.digest)
-    return MembershipProof(farm.certify(statement, context), membership)
+    """Of epoch 1, whose members have shares of their own."""
+    later, membership = next_epoch(farm, revision=revision)
+    statement = MembershipStatement(1, revision, 128, b"r" * 32, bytes(32), membership.digest)
+    return MembershipProof(later.certify(statement, context), membership, later.config.handed_on)
 
 
 def read(parts: Iterable[MembershipPart | None]) -> MembershipProof | None:
@@ -57,7 +61,7 @@ class Told:
     """A proof in two parts, and the first parts of others that a liar has."""
 
     def __init__(self, farm: Farm) -> None:
-        ours = farm.config.context
+        ours = Context(farm.config.alliance_id, 1)
         self.scheme = farm.config.scheme
         self.proof = proof(farm)
         self.parts = list(encode_proof(self.proof))
@@ -135,7 +139,12 @@ def test_what_is_longer_than_any_is_not_gathered(told: Told, monkeypatch: pytest
 
     with pytest.raises(Malformed, match="more clients than were announced"):
         read(endless())
-    for bound, most in (("CLIENTS_BYTES_MAX", length), ("CONFIG_BYTES_MAX", len(first.config))):
+    keys = sum(map(len, first.keys))
+    for bound, most in (
+        ("CLIENTS_BYTES_MAX", length),
+        ("CONFIG_BYTES_MAX", len(first.config)),
+        ("KEYS_BYTES_MAX", keys),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(module, bound, most - 1)
             with pytest.raises(Malformed, match="longer than any"):
@@ -156,3 +165,38 @@ def test_an_altered_byte_is_refused_with_an_error_that_readers_expect(told: Told
             config = config[:-32] + sha256(b"\x07" + clients).digest()
         with pytest.raises((MalformedControl, InvalidCertificate)):
             MembershipProof.of(told.proof.certificate, config, clients).verify(told.scheme)
+
+
+@pytest.mark.parametrize("handed_on", [True, False], ids=["full", "light"])
+def test_whoever_has_the_founding_key_checks_any_epoch(farm: Farm, handed_on: bool) -> None:
+    """By one signature, of the epoch before or, for a revision, of its own; with the keys that it names."""
+    second, first_membership = next_epoch(farm, {2: newcomer("seventh")}, handed_on=handed_on)
+    third, membership = next_epoch(second, start=20)
+    told = (
+        proof_of(farm, second, first_membership),
+        proof_of(second, third, membership, slot=20),
+        proof_of(third, third, next_epoch(second, start=20, revision=3)[1], slot=40),
+    )
+    for one in told:
+        for scheme in (farm.config.scheme, second.config.scheme, third.config.scheme):
+            one.verify(scheme)
+        assert read(encode_proof(one)) == MembershipProof.decode(one.encode()) == one
+    of_first, of_second = told[0].keys, told[1].keys
+    assert bool(of_first) == handed_on
+    for lie in (
+        replace(told[0], keys=of_second),
+        replace(told[1], keys=()),
+        replace(told[1], keys=of_second[::-1]),
+        replace(told[1], keys=(*of_second, *of_second[:1])),
+        proof_of(second, second, first_membership),  # its own members say that it begins
+        proof_of(farm, third, membership),  # those of two epochs before
+    ):
+        with pytest.raises(InvalidCertificate):
+            lie.verify(farm.config.scheme)
+
+
+def test_what_is_in_a_folder_and_not_of_this_version_is_none(told: Told) -> None:
+    data = told.proof.encode()
+    for bad in (data.replace(b"membership/2", b"membership/1"), data[:-1], data + b"\0"):
+        with pytest.raises(MalformedControl):
+            MembershipProof.decode(bad)
