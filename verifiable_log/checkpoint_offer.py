@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from quorum import AcceptedStatement, CheckpointStatement, QuorumCertificate
+from quorum import AcceptedStatement, QuorumCertificate
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_proofs import root_from_cover
 from verifiable_log.merkle_tree import ProofError, leaf_hash
+from verifiable_log.ordering_state import certified_checkpoint
 from verifiable_log.state_writer import state_digest
 
 
@@ -23,6 +24,7 @@ from verifiable_log.state_writer import state_digest
 class Offer:
     """A stable checkpoint, whose state can be had in parts.
 
+    ``checkpoint`` is its certificate: at the end of an epoch it may be that of the next one's membership.
     ``peaks`` are the frontier of the log up to it, ``leaves`` the leaf hashes of the state's items, ``cover``
     leads from there to the newest decision ``certificate``.
     """
@@ -50,8 +52,8 @@ def offered_frontier(offer: Offer) -> Frontier:
     Raises ProofError unless all parts of the offer follow from its two certificates, whose signatures are
     not looked at.
     """
-    statement, newest = offer.checkpoint.statement, offer.certificate.statement
-    if not isinstance(statement, CheckpointStatement) or not isinstance(newest, AcceptedStatement):
+    statement, newest = certified_checkpoint(offer.checkpoint), offer.certificate.statement
+    if statement is None or not isinstance(newest, AcceptedStatement):
         raise ProofError("an offer is proven by the certificates of a checkpoint and of a decision")
     if newest.slot < statement.slot:
         raise ProofError(f"the log is certified to slot {newest.slot}, below the checkpoint")

@@ -80,6 +80,17 @@ class Snapshot:
         return CheckpointStatement(self.slot, self.frontier.root, self.digest)
 
 
+def certified_checkpoint(certificate: QuorumCertificate) -> CheckpointStatement | None:
+    """What the certificate says of the log and its state at a slot; None when it says nothing of that.
+
+    One on the membership with which the next epoch begins does; one on a revision does not.
+    """
+    said = certificate.statement
+    if isinstance(said, MembershipStatement) and said.next_epoch == certificate.epoch + 1:
+        return CheckpointStatement(said.slot, said.root, said.state_digest)
+    return said if isinstance(said, CheckpointStatement) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A snapshot, and the certificate that makes it stable. Raises ValueError when it is another's.
@@ -91,10 +102,7 @@ class Checkpoint:
     certificate: QuorumCertificate
 
     def __post_init__(self) -> None:
-        said = self.certificate.statement
-        if isinstance(said, MembershipStatement):
-            said = CheckpointStatement(said.slot, said.root, said.state_digest)
-        if said != self.snapshot.statement:
+        if certified_checkpoint(self.certificate) != self.snapshot.statement:
             raise ValueError(f"the certificate is not one of this snapshot at slot {self.snapshot.slot}")
 
     @property

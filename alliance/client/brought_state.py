@@ -10,7 +10,8 @@ from __future__ import annotations
 from alliance.errors import ServerLied
 from alliance.pb import peer_pb2
 from alliance.wire.checkpoints import decode_offer, decode_part
-from quorum import DecisionCertificate, Scheme
+from quorum import DecisionCertificate
+from quorum.threshold_rsa import ThresholdRsaScheme
 from verifiable_log.checkpoint_offer import Offer, StatePart, check_part, offered_frontier
 from verifiable_log.client_windows import CLIENT_ITEM, ClientWindows
 from verifiable_log.limits import LISTEN_PART_BYTES
@@ -21,7 +22,7 @@ from verifiable_log.merkle_tree import ProofError
 class BroughtState:
     """The state of one checkpoint, as one server brings it."""
 
-    def __init__(self, scheme: Scheme, start: int | None) -> None:
+    def __init__(self, scheme: ThresholdRsaScheme, start: int | None) -> None:
         """``start``: the first slot that is wanted; None: any."""
         self._scheme = scheme
         self._start = start
@@ -50,9 +51,10 @@ class BroughtState:
     def _offered(self, offer: Offer) -> None:
         if self._leaves is not None:
             raise ServerLied("it offers a second checkpoint")
-        offer.checkpoint.verify(self._scheme)
+        # Each is of the epoch in which it was made: the log goes on where one ends.
+        for certificate in (offer.checkpoint, offer.certificate):
+            certificate.verify(self._scheme.in_epoch(certificate.epoch))
         decision = DecisionCertificate.of(offer.certificate)
-        decision.verify(self._scheme)
         try:
             self.frontier = offered_frontier(offer)
         except ProofError as error:

@@ -13,9 +13,9 @@ from alliance.wire.bounds import (
     some,
 )
 from alliance.wire.certificates import decode_certificate, decode_decision, encode_certificate
-from quorum import CheckpointStatement
 from verifiable_log.checkpoint_offer import Offer, StatePart
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX, STATE_ITEMS_MAX, STATE_PART_BYTES
+from verifiable_log.ordering_state import certified_checkpoint
 
 
 def encode_offer(offer: Offer) -> pb.Offer:
@@ -31,7 +31,7 @@ def encode_offer(offer: Offer) -> pb.Offer:
 def decode_offer(wire: pb.Offer) -> Offer:
     """Raises Malformed or InvalidStatement."""
     checkpoint, decision = decode_certificate(wire.checkpoint), decode_decision(wire.certificate)
-    if not isinstance(checkpoint.statement, CheckpointStatement):
+    if certified_checkpoint(checkpoint) is None:
         raise Malformed("an offer whose certificate is not one of a checkpoint")
     peaks = tuple(map(checked_digest, at_most("peaks in an offer", wire.peaks, PROOF_HASHES_MAX)))
     leaves = tuple(map(checked_digest, at_most("leaves in an offer", wire.leaves, STATE_ITEMS_MAX)))

@@ -11,15 +11,16 @@ from alliance.errors import ServerLied
 from alliance.pb.peer_pb2 import LogFrame
 from alliance.wire.bounds import Malformed, OverLimit
 from alliance.wire.checkpoints import encode_offer, encode_part
-from quorum import InvalidCertificate, InvalidStatement
+from quorum import InvalidCertificate, InvalidStatement, MembershipStatement
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.matrix import Exemplars, Setting, chain_of_all, settings
 from tests.alliance.matrix_rows import parsed
 from tests.alliance.spoiling import Path, paths, spoilt
+from verifiable_log.checkpoint_offer import Offer
 
 ROWS = """
-offer | certificate: alliance epoch | log: empty | true: old slot view
-offer.checkpoint | certificate: alliance epoch | form: empty | lie: old slot
+offer | certificate: alliance | log: empty | true: epoch old slot view
+offer.checkpoint | certificate: alliance | form: empty | lie: old slot | true: epoch
 offer.checkpoint.tag | form: largest less more zero
 offer.checkpoint.epoch | certificate: epoch largest more
 offer.checkpoint.fields | certificate: changed old slot zeros | form: cut empty huge longer
@@ -29,7 +30,7 @@ offer.peaks | form: cut empty huge longer | lie: changed dropped empty old rever
     | limit: many
 offer.leaves | form: cut empty huge longer | lie: changed dropped empty old reversed slot twice zeros
     | limit: many
-offer.certificate | certificate: alliance epoch | form: empty | true: view
+offer.certificate | certificate: alliance | form: empty | true: epoch view
 offer.certificate.tag | form: largest less more zero
 offer.certificate.epoch | certificate: epoch largest more
 offer.certificate.fields | certificate: changed view zeros | form: cut empty huge longer
@@ -44,7 +45,8 @@ state_part.items | form: empty | lie: changed cut dropped empty longer old rever
     | limit: huge many
 """
 """As in ``matrix_rows``. ``lie``: well-formed, and refuted by what the alliance signed. ``log``: taken for a
-frame of the log from slot 1, which has to prove itself. ``true``: a checkpoint, all of it signed.
+frame of the log from slot 1, which has to prove itself. ``true``: a checkpoint, all of it signed, be it in
+another epoch.
 """
 
 TABLE = parsed(ROWS)
@@ -103,6 +105,28 @@ def test_what_is_spoilt_below_is_true_itself(told: Told) -> None:
     assert {kind: told.judge(kind, data) for kind, data in told.true.items()} == dict.fromkeys(
         ("offer", "state_part"), "true"
     )
+
+
+def test_the_end_of_an_epoch_is_certified_by_the_membership_of_the_next(farm: Farm) -> None:
+    chain = chain_of_all(farm)
+    at, snapshot = len(chain.entries), chain.snapshot(len(chain.entries))
+
+    def verdict(next_epoch: int = 1, revision: int = 0, digest: bytes = snapshot.digest) -> str:
+        said = MembershipStatement(next_epoch, revision, at, snapshot.frontier.root, digest, b"c" * 32)
+        parts = snapshot.frontier.peaks, snapshot.leaves, chain.certificate(at), ()
+        offer = LogFrame(offer=encode_offer(Offer(farm.certify(said), *parts)))
+        brought = BroughtState(farm.config.scheme.in_epoch(3), None)
+        try:
+            return "true" if brought.take(offer) else "log"
+        except Malformed:
+            return "form"
+        except ServerLied:
+            return "lie"
+
+    assert verdict() == "true"
+    assert verdict(digest=b"d" * 32) == "lie"
+    assert verdict(next_epoch=0, revision=1, digest=bytes(32)) == "form"  # a revision is no checkpoint
+    assert verdict(next_epoch=2) == "form"
 
 
 @pytest.mark.parametrize("path", list(TABLE), ids=".".join)
