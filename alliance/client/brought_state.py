@@ -1,4 +1,4 @@
-"""What a listener begins from that begins in the middle of the log: the clients' windows at a checkpoint.
+"""What a listener begins from that begins in the middle of the log: the state of a checkpoint.
 
 A server offers its checkpoint and then tells its state, part by part. Nothing is believed: the offer proves
 itself by its certificates, each part by the offer's list of hashes. So memory is bounded by what the alliance
@@ -7,16 +7,27 @@ certified, and a server can only be slow or stop, and is left for another one th
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import grpc.aio
+
 from alliance.errors import ServerLied
-from alliance.pb import peer_pb2
+from alliance.net.channels import GREETING, NotServed, established, parser
+from alliance.pb import client_pb2, peer_pb2
+from alliance.wire.bounds import Malformed
 from alliance.wire.checkpoints import decode_offer, decode_part
-from quorum import DecisionCertificate
+from quorum import DecisionCertificate, QuorumCertificate
 from quorum.threshold_rsa import ThresholdRsaScheme
 from verifiable_log.checkpoint_offer import Offer, StatePart, check_part, offered_frontier
 from verifiable_log.client_windows import CLIENT_ITEM, ClientWindows
 from verifiable_log.limits import LISTEN_PART_BYTES
 from verifiable_log.merkle import Frontier
 from verifiable_log.merkle_tree import ProofError
+from verifiable_log.ordering_state import Checkpoint, Snapshot
+
+PART_SECONDS = 5.0
+"""So long a server has for each part of a state."""
 
 
 class BroughtState:
@@ -26,7 +37,7 @@ class BroughtState:
         """``start``: the first slot that is wanted; None: any."""
         self._scheme = scheme
         self._start = start
-        self._leaves: tuple[bytes, ...] | None = None  # None: nothing is offered yet
+        self._offer: Offer | None = None
         self._items: list[bytes] = []
         self.frontier = Frontier()
         """Of the log up to the checkpoint."""
@@ -42,14 +53,14 @@ class BroughtState:
             self._offered(decode_offer(wire.offer))
         elif wire.HasField("state_part"):
             self._add(decode_part(wire.state_part))
-        elif self._leaves is not None:
+        elif self._offer is not None:
             raise ServerLied("it goes on before the state of its checkpoint is whole")
         else:
             return False
         return True
 
     def _offered(self, offer: Offer) -> None:
-        if self._leaves is not None:
+        if self._offer is not None:
             raise ServerLied("it offers a second checkpoint")
         # Each is of the epoch in which it was made: the log goes on where one ends.
         for certificate in (offer.checkpoint, offer.certificate):
@@ -62,19 +73,27 @@ class BroughtState:
         if self._start is not None and self.frontier.size >= self._start:
             raise ServerLied(f"its checkpoint at slot {self.frontier.size} is not below slot {self._start}")
         self.certified = decision.slot
-        self._leaves = offer.leaves
+        self._offer = offer
 
     @property
     def whole(self) -> bool:
         """Whether no part is missing."""
-        return self._leaves is not None and len(self._items) == len(self._leaves)
+        return self._offer is not None and len(self._items) == len(self._offer.leaves)
+
+    @property
+    def checkpoint(self) -> tuple[Checkpoint, QuorumCertificate]:
+        """With the decision certificate that came with it, when the state is whole."""
+        if self._offer is None:
+            raise AssertionError("nothing is offered yet")
+        snapshot = Snapshot(self.frontier, tuple(self._items))
+        return Checkpoint(snapshot, self._offer.checkpoint), self._offer.certificate
 
     def _add(self, part: StatePart) -> None:
-        if self._leaves is None:
+        if self._offer is None:
             raise ServerLied("it tells the state of a checkpoint that it did not offer")
         if (part.slot, part.first) != (self.frontier.size, len(self._items)):
             raise ServerLied(f"a part of the state at slot {part.slot} that is not the next one")
-        fault = check_part(self._leaves, part, LISTEN_PART_BYTES)
+        fault = check_part(self._offer.leaves, part, LISTEN_PART_BYTES)
         if fault is not None:
             raise ServerLied(f"a part of the state at slot {part.slot}: {fault.value}")
         self._items += part.items
@@ -90,3 +109,38 @@ class BroughtState:
             return ClientWindows.read(item for item in self._items if item[:1] == bytes([CLIENT_ITEM]))
         except ValueError as error:
             raise ServerLied(f"the state at slot {self.frontier.size} cannot be read: {error}") from None
+
+
+async def newest_checkpoint(channel: grpc.aio.Channel, scheme: ThresholdRsaScheme) -> BroughtState:
+    """The newest checkpoint of a server, with all of its state.
+
+    Raises NotServed, also when it has none or is silent; AioRpcError; ServerLied, Malformed, InvalidStatement
+    and InvalidCertificate.
+    """
+    listen = channel.unary_stream(
+        "/alliance.v1.Client/Listen",
+        request_serializer=client_pb2.ListenRequest.SerializeToString,
+        response_deserializer=parser(peer_pb2.LogFrame),
+    )
+    call = listen(client_pb2.ListenRequest(first_slot=0, with_state=True), metadata=GREETING)
+    brought = BroughtState(scheme, None)
+    read: asyncio.Future[Any] | None = None
+    try:
+        await established(call)
+        while not brought.whole:
+            # A read that is cancelled leaks, so it is waited for, and ends with the call.
+            read = asyncio.ensure_future(call.read())
+            await asyncio.wait([read], timeout=PART_SECONDS)
+            if not read.done():
+                raise NotServed(f"no part of a checkpoint's state within {PART_SECONDS:g} s")
+            if (frame := read.result()) is grpc.aio.EOF:
+                raise NotServed("it hung up")
+            if frame is None:
+                raise Malformed("not a message")
+            if not brought.take(frame):
+                raise NotServed("it has no checkpoint yet")
+        return brought
+    finally:
+        call.cancel()
+        if read is not None:
+            await asyncio.gather(read, return_exceptions=True)

@@ -91,6 +91,8 @@ class EpochRecord:
             raise ValueError(f"epoch {begins.next_epoch} does not begin at slot {slot}")
         if slot == begins.slot:
             Checkpoint(self.checkpoint.snapshot, self.membership.certificate)  # of the same state
+        elif self.checkpoint.certificate.epoch != begins.next_epoch:
+            raise ValueError(f"the checkpoint at slot {slot} is not one of epoch {begins.next_epoch}")
         at_end = (self._decision.slot, self._decision.root) == (begins.slot, begins.root)
         if self.decision.epoch != begins.next_epoch and not (
             at_end and self.decision.epoch == self.membership.certificate.epoch

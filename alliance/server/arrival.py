@@ -1,0 +1,167 @@
+"""Coming to an epoch that this member has not lived to see, or in which it is new: as a client of the others.
+
+Who slept while an epoch ended finds nobody who speaks its own any more, and what it missed is of no use to
+it: the alliance's public key is the same in all epochs, so one signature proves who takes part in the newest
+one, and a checkpoint of that epoch has all that a member goes on from. Whoever tells it is believed in
+nothing. Only when everything is checked is anything written (``storage.epoch_entry``), so that a member that
+is killed before begins again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import grpc.aio
+
+from alliance.client.brought_state import BroughtState, newest_checkpoint
+from alliance.client.revisions import newer
+from alliance.config.control import current
+from alliance.config.file import AllianceConfig
+from alliance.config.membership import Membership
+from alliance.config.parties import Member
+from alliance.errors import NoLongerMember, ServerLied
+from alliance.keys import shares
+from alliance.keys.shares import Generation
+from alliance.net.channels import NotServed, one_line
+from alliance.net.problems import plainly
+from alliance.storage.journal_epochs import EpochMembership, EpochRecord
+from alliance.wire.bounds import Malformed
+from alliance.wire.membership import MembershipProof
+from consensus.control import ControlState
+from quorum import InvalidCertificate, InvalidStatement
+
+log = logging.getLogger("alliance.server")
+
+AT_ONCE = 2
+"""So many members are asked who takes part at one time: each may answer with some 70 MB."""
+_REVISION_MAX = 2**64 - 1
+
+_REFUTED = (Malformed, InvalidStatement, InvalidCertificate, ServerLied, ValueError)
+"""What comes of an answer that no correct member gives, or that is of another time."""
+
+
+class Channels(Protocol):
+    """``alliance.net.channels.Channels``."""
+
+    def to(self, member: Member) -> grpc.aio.Channel: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An epoch that can be entered (``epoch_entry.enter``): its alliance.toml, and what the journal takes."""
+
+    config: AllianceConfig
+    record: EpochRecord
+
+
+async def arrive(
+    folder: Path, config: AllianceConfig, me: Member, channels: Channels, epoch: int
+) -> Arrival | None:
+    """The newest epoch after ``epoch``, which is the journal's, as its members prove it. Nothing is written.
+
+    ``config`` is what the folder has, of whatever epoch. None: as far as can be reached there is nothing
+    newer, or nobody of that epoch has a checkpoint of it yet; it is to be tried again. Raises NoLongerMember
+    when this member's identity is none of the newest epoch.
+    """
+    proof = await _newest(config, me, channels, epoch)
+    if proof is None:
+        return None
+    now = _file_of(config, proof)
+    if all(member.identity != me.identity for member in now.members):
+        raise NoLongerMember(
+            f"'{me.name}' takes no part in epoch {now.epoch} of '{now.name}': no member has its identity any"
+            " more"
+        )
+    log.info("epoch %d has begun with slot %d: its members are asked for it", now.epoch, now.start + 1)
+    for member in now.members:
+        if member.identity == me.identity:
+            continue
+        try:
+            brought = await newest_checkpoint(channels.to(member), now.scheme)
+            return Arrival(now, _record(folder, now, proof, brought))
+        except (NotServed, grpc.aio.AioRpcError) as error:
+            log.info("%s brings no checkpoint of epoch %d: %s", member.name, now.epoch, _why(error))
+        except _REFUTED as error:
+            log.warning("%s brings a checkpoint that is not taken: %s", member.name, _why(error))
+    return None
+
+
+async def _newest(
+    config: AllianceConfig, me: Member, channels: Channels, epoch: int
+) -> MembershipProof | None:
+    """That of the highest epoch which any member proves, if more than f of them have answered: what one
+    correct member knows is then not missed."""
+    others = [member for member in config.members if member.identity != me.identity]
+    turns = asyncio.Semaphore(AT_ONCE)
+    best: MembershipProof | None = None
+    answered = 0
+
+    async def ask(member: Member) -> None:
+        nonlocal best, answered
+        async with turns:
+            try:
+                proof = await newer(channels.to(member), Membership(epoch, _REVISION_MAX))
+                answered += 1
+                least = epoch if best is None else best.membership.epoch
+                if proof is None or proof.membership.epoch <= least:
+                    return
+                proof.verify(config.scheme)
+                _file_of(config, proof)
+                best = proof
+            except grpc.aio.AioRpcError as error:
+                log.debug("%s: %s", member.name, _why(error))
+            except _REFUTED as error:
+                log.warning("%s gives a membership that is not taken: %s", member.name, _why(error))
+
+    await asyncio.gather(*map(ask, others))
+    return best if answered >= config.system.one_correct else None
+
+
+def _file_of(config: AllianceConfig, proof: MembershipProof) -> AllianceConfig:
+    """The alliance.toml of an epoch as it began. Raises ValueError unless the proof is that of one."""
+    if proof.membership.revision:
+        raise ValueError("it proves a revision, and not how its epoch began")
+    now = current(config, proof.membership, proof.keys)
+    if now.canonical != proof.membership.config:
+        raise ValueError("a membership that alliance.toml cannot hold")
+    return now
+
+
+def _record(folder: Path, now: AllianceConfig, proof: MembershipProof, brought: BroughtState) -> EpochRecord:
+    """What the journal is to take. Raises ValueError and ServerLied unless all of it is of that epoch."""
+    checkpoint, decision = brought.checkpoint
+    brought.windows()
+    state = ControlState.read(checkpoint.snapshot.control_items)
+    if state.end == state.slot == now.start:
+        state = state.next_epoch()
+    if (state.alliance_id, state.epoch, state.start, state.slot) != (
+        *(now.alliance_id, now.epoch, now.start),
+        checkpoint.slot,
+    ):
+        raise ValueError(f"the state of slot {checkpoint.slot} is not one of epoch {now.epoch}")
+    membership = EpochMembership(proof.membership.config, proof.certificate)
+    return EpochRecord(membership, checkpoint, decision, _generation(folder, now, state))
+
+
+def _generation(folder: Path, now: AllianceConfig, state: ControlState) -> Generation | None:
+    """The shares of the epoch's dealing that are to count; None when they do already, or are not here.
+
+    They are those of the attempt that succeeded. Its transcript is there until all receivers are ready; after
+    that this member was ready, too, and no attempt came after the one that made it so.
+    """
+    counting = shares.current(folder)
+    if counting is not None and counting.epoch == now.dealing:
+        return None
+    there = [one for one in shares.generations(folder) if one.epoch == now.dealing]
+    if (transcript := state.transcript) is not None:
+        there = [one for one in there if one.attempt == transcript.attempt]
+    return max(there, default=None)
+
+
+def _why(error: Exception) -> str:
+    text = error.details() or "" if isinstance(error, grpc.aio.AioRpcError) else str(error)
+    return one_line(plainly(text))

@@ -1,0 +1,423 @@
+"""Arriving in a later epoch: what a signature and a checkpoint prove is taken, whoever lies or is silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from alliance.client import brought_state, revisions
+from alliance.config.control import current, founded
+from alliance.config.file import FILE, AllianceConfig
+from alliance.config.parties import Member
+from alliance.errors import NoLongerMember
+from alliance.keys import shares
+from alliance.keys.shares import Generation
+from alliance.net.channels import GREETING
+from alliance.pb.client_pb2 import MembershipPart
+from alliance.pb.peer_pb2 import LogFrame
+from alliance.server.arrival import Arrival, arrive
+from alliance.storage import epoch_entry
+from alliance.storage.journal import Journal
+from alliance.wire.checkpoints import encode_offer, encode_part
+from alliance.wire.membership import MembershipProof, encode_proof
+from consensus.control import ControlState
+from consensus.control.changes import Change, ChangeKind
+from consensus.control.operations import Suspend
+from consensus.control.pending import ApprovedChange, Transcript
+from consensus.control.published import Published
+from consensus.control.transcript import transcript_digest
+from quorum import AcceptedStatement, Context, MembershipStatement, QuorumCertificate
+from tests.alliance.conftest import Run
+from tests.alliance.farm import MEMBERS, PASSPHRASE, Chain, Farm
+from tests.alliance.frame_lies import wire
+from tests.alliance.keys.generations import endorsers
+from tests.alliance.network import Doors, Office, serving
+from tests.alliance.newcomers import newcomer
+from tests.worlds.founding import KEY_BITS, dealt
+from verifiable_log.checkpoint_offer import Offer, StatePart
+from verifiable_log.ordering_state import Checkpoint, Snapshot
+
+ME = 5
+"""Who slept."""
+END, LATER = 6, 12
+"""The last slot of epoch 0, and that of a checkpoint in a later epoch."""
+
+
+def in_epoch(farm: Farm, epoch: int) -> Context:
+    return replace(farm.config.context, epoch=epoch)
+
+
+def ended(config: AllianceConfig) -> ControlState:
+    """The state at END, with which epoch 0 ends."""
+    change = Change(ChangeKind.LIGHT, 0, bytes(32), 0, 0, (Suspend("member-2"),))
+    scheduled = (ApprovedChange(b"c" * 32, change, 1),)
+    return replace(founded(config), slot=END, end=END, scheduled=scheduled)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What members of an epoch show of it: as it was when it began behind ``start``, and a checkpoint."""
+
+    proof: MembershipProof
+    checkpoint: Checkpoint
+    decision: QuorumCertificate
+    cover: tuple[bytes, ...] = ()
+
+    @property
+    def parts(self) -> list[bytes]:
+        return [part.SerializeToString() for part in encode_proof(self.proof)]
+
+    @property
+    def frames(self) -> list[bytes]:
+        snapshot, certificate = self.checkpoint.snapshot, self.checkpoint.certificate
+        offer = Offer(certificate, snapshot.frontier.peaks, snapshot.leaves, self.decision, self.cover)
+        part = StatePart(snapshot.slot, 0, snapshot.state)
+        frames = LogFrame(offer=encode_offer(offer)), LogFrame(state_part=encode_part(part))
+        return [frame.SerializeToString() for frame in frames]
+
+
+def with_state(chain: Chain, slot: int, state: ControlState) -> Snapshot:
+    snapshot = chain.snapshot(slot)
+    return replace(snapshot, state=(*snapshot.state, *state.items()))
+
+
+def certified(chain: Chain, slot: int, epoch: int) -> QuorumCertificate:
+    farm = chain.farm
+    return farm.certify(AcceptedStatement(0, slot, chain.root(slot)), in_epoch(farm, epoch))
+
+
+def begun(chain: Chain, state: ControlState, at_end: Snapshot, keys: tuple[Any, ...] = ()) -> MembershipProof:
+    """The proof of the epoch that ``state`` begins."""
+    said, membership = at_end.statement, Published.of(state)
+    head = state.epoch, 0, said.slot, said.root, said.state_digest
+    statement = MembershipStatement(*head, membership.digest)
+    context = in_epoch(chain.farm, state.epoch - 1)
+    return MembershipProof(chain.farm.certify(statement, context), membership, keys)
+
+
+def light(chain: Chain) -> Epoch:
+    """Epoch 1, whose members show the checkpoint with which it began."""
+    state = ended(chain.farm.config)
+    snapshot = with_state(chain, END, state)
+    proof = begun(chain, state.next_epoch(), snapshot)
+    return Epoch(proof, Checkpoint(snapshot, proof.certificate), certified(chain, END, 0))
+
+
+def later(chain: Chain, epoch: int, dealing: int = 0, ready: bool = False) -> Epoch:
+    """An epoch that has taken a checkpoint since it began, also at END. Of ``dealing`` is its attempt 1."""
+    farm = chain.farm
+    system, before = farm.config.system, (farm.config.key, farm.config.purpose_keys[0][1])
+    keys = tuple(
+        dealt(system, key.threshold, KEY_BITS, place=place, dealing=dealing)[0][0]
+        for place, key in enumerate(before)
+    )
+    digest = transcript_digest([key.to_bytes() for key in keys]) if dealing else bytes(32)
+    transcript = Transcript(b"c" * 32, 1, 0, digest, MEMBERS, ((MEMBERS[ME], b"r"),), (), ())
+    state = replace(
+        ended(farm.config).next_epoch(), epoch=epoch, dealing=dealing, transcript_digest=digest, start=END
+    )
+    if dealing and not ready:
+        state = replace(state, transcript=transcript)
+    proof = begun(chain, state, chain.snapshot(END), keys if dealing else ())
+    snapshot = with_state(chain, LATER, replace(state, slot=LATER, revision=3))
+    checkpoint = Checkpoint(snapshot, farm.certify(snapshot.statement, in_epoch(farm, epoch)))
+    top = len(chain.entries)
+    return Epoch(proof, checkpoint, certified(chain, top, epoch), chain.log.right_cover(LATER, top))
+
+
+class Teller:
+    """A server that answers with these bytes: who takes part, and a checkpoint with its state."""
+
+    def __init__(self, parts: list[bytes], frames: list[bytes], *, hangs: bool = False) -> None:
+        self.parts, self.frames, self.hangs = parts, frames, hangs
+        self.asked: list[str] = []
+
+    @classmethod
+    def of(cls, epoch: Epoch) -> Teller:
+        return cls(epoch.parts, epoch.frames)
+
+    def serve(self, server: Any) -> None:
+        handlers = {
+            "GetMembership": grpc.unary_stream_rpc_method_handler(self._membership),
+            "Listen": grpc.unary_stream_rpc_method_handler(self._listen),
+        }
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("alliance.v1.Client", handlers),)
+        )
+
+    async def _membership(self, _: bytes, context: Any) -> None:
+        self.asked.append("membership")
+        for part in self.parts:
+            await context.write(part)
+
+    async def _listen(self, _: bytes, context: Any) -> None:
+        self.asked.append("state")
+        await context.send_initial_metadata(GREETING)
+        for frame in self.frames:
+            await context.write(frame)
+        if self.hangs:
+            await asyncio.Event().wait()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brought_state, "PART_SECONDS", 0.2)
+    monkeypatch.setattr(revisions, "ASK_SECONDS", 1.0)
+
+
+@pytest.fixture
+def home(farm: Farm, tmp_path: Path) -> Path:
+    """The folder of the member that slept, with its shares of the founding."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / FILE).write_text(farm.config.to_toml())
+    shares.write_shares(folder, 0, endorsers(Generation(0)), PASSPHRASE)
+    return folder
+
+
+class Way:
+    """Channels by members' names, as ``arrive`` opens them."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
+    def to(self, member: Member) -> Any:
+        return self._doors.channel(MEMBERS.index(member.name))
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+Come = Callable[..., Arrival | None]
+
+
+@pytest.fixture
+def come(farm: Farm, home: Path, run: Run) -> Come:
+    """Arrives where these servers are up; ``epoch`` is the journal's."""
+
+    def come(servers: dict[int, Any], epoch: int = 0, config: AllianceConfig | None = None) -> Any:
+        async def scenario() -> Arrival | None:
+            async with AsyncExitStack() as stack:
+                ports = {
+                    at: await stack.enter_async_context(serving(farm, at, one)) for at, one in servers.items()
+                }
+                doors = await stack.enter_async_context(Doors(farm, ports, farm.members[ME]))
+                now = config or farm.config
+                return await arrive(home, now, farm.config.members[ME], Way(doors), epoch)
+
+        before = contents(home)
+        try:
+            return run(scenario())
+        finally:
+            assert contents(home) == before  # it only looks
+
+    return come
+
+
+@pytest.fixture
+def journal(farm: Farm, home: Path) -> Iterator[Journal]:
+    journal = Journal(home / "journal.sqlite", farm.config.alliance_id, MEMBERS[ME])
+    yield journal
+    journal.close()
+
+
+def test_who_slept_through_the_end_goes_on_from_there(
+    farm: Farm, long_chain: Chain, home: Path, come: Come, journal: Journal
+) -> None:
+    epoch = light(long_chain)
+    found = come({0: Teller.of(epoch), 3: Teller.of(epoch)})
+    assert found is not None
+    assert found.config == current(farm.config, epoch.proof.membership)
+    assert (found.config.epoch, found.config.terms.suspended) == (1, ("member-2",))
+    assert found.record.checkpoint == epoch.checkpoint
+    assert found.record.shares is None
+    epoch_entry.enter(home, found.config, found.record, journal)
+    replayed = journal.replay()
+    assert (journal.epoch, replayed.state.start, replayed.log.size) == (1, END, END)
+    assert (
+        epoch_entry.resume(home, AllianceConfig.from_toml((home / FILE).read_text()), journal) == found.config
+    )
+    assert come({0: Teller.of(epoch), 3: Teller.of(epoch)}, epoch=1, config=found.config) is None
+
+
+def test_a_member_serves_it_all(farm: Farm, tmp_path: Path, come: Come) -> None:
+    """As the services of a member do, whose newest certificate is that of the end."""
+    chain = Chain(farm).grow(END)
+    epoch = light(chain)
+    offices = {at: Office(tmp_path / f"{at}.sqlite", chain, at) for at in (0, 1)}
+    for office in offices.values():
+        office.tell_all()
+        office.history.checkpoint = epoch.checkpoint
+        office.voucher.proof = epoch.proof
+    found = come(offices)
+    assert found is not None
+    assert found.record.checkpoint == epoch.checkpoint
+    assert found.record.decision == chain.certificate(END)
+    for office in offices.values():
+        office.journal.close()
+
+
+def test_epoch_offer_after_next_checkpoint(
+    long_chain: Chain, home: Path, come: Come, journal: Journal
+) -> None:
+    """Its members have pruned the end of the epoch before: a later checkpoint of theirs will do."""
+    epoch = later(long_chain, 1)
+    found = come({0: Teller.of(epoch), 3: Teller.of(epoch)})
+    assert found is not None
+    epoch_entry.enter(home, found.config, found.record, journal)
+    replayed = journal.replay()
+    assert (journal.epoch, replayed.state.start, replayed.log.size) == (1, END, LATER)
+
+
+def test_epoch_member_sleeps_two(long_chain: Chain, come: Come) -> None:
+    """The newest is taken, though some still know the one before."""
+    first, second = light(long_chain), later(long_chain, 2)
+    old, new = [Teller.of(first) for _ in range(3)], [Teller.of(second) for _ in range(2)]
+    found = come({0: old[0], 1: new[0], 2: old[1], 3: old[2], 4: new[1]})
+    assert found is not None
+    assert found.config.epoch == 2
+    assert found.record.checkpoint == second.checkpoint
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_epoch_full_then_light_sleeper(
+    farm: Farm, long_chain: Chain, home: Path, come: Come, ready: bool
+) -> None:
+    """It was dealt to in an epoch that it never saw; what it holds of that dealing counts now."""
+    epoch = later(long_chain, 2, dealing=1, ready=ready)
+    tellers = {0: Teller.of(epoch), 3: Teller.of(epoch)}
+    found = come(tellers)
+    assert found is not None
+    assert (found.config.epoch, found.config.dealing) == (2, 1)
+    assert found.config.key != farm.config.key
+    assert found.record.shares is None  # it has none, and waits for them
+    for attempt in (0, 1) if ready else (0, 1, 2):
+        shares.add_shares(home, Generation(1, attempt), endorsers(Generation(1)), PASSPHRASE)
+    found = come(tellers)
+    assert found is not None
+    assert found.record.shares == Generation(1, 1)
+    shares.switch_to(home, Generation(1, 1))
+    found = come(tellers)
+    assert found is not None
+    assert found.record.shares is None
+
+
+def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, come: Come) -> None:
+    """Its name has another identity now, as after the loss of a disk."""
+    state, other = ended(long_chain.farm.config).next_epoch(), newcomer(MEMBERS[ME]).party
+    certificate = other.certificate.public_bytes(Encoding.DER)
+    rows = list(state.directory.members)
+    rows[ME] = replace(rows[ME], identity=other.identity, certificate=certificate)
+    state = replace(state, directory=replace(state.directory, members=tuple(rows)))
+    proof = begun(long_chain, state, long_chain.snapshot(END))
+    told = [part.SerializeToString() for part in encode_proof(proof)]
+    with pytest.raises(NoLongerMember, match="'member-6' takes no part in epoch 1"):
+        come({at: Teller(told, []) for at in (0, 3)})
+
+
+# -- members that lie or are silent ------------------------------------------------------------------
+
+
+def of_revision(chain: Chain) -> MembershipProof:
+    state = replace(ended(chain.farm.config).next_epoch(), revision=1)
+    membership = Published.of(state)
+    statement = MembershipStatement(1, 1, END + 1, b"r" * 32, bytes(32), membership.digest)
+    return MembershipProof(chain.farm.certify(statement, in_epoch(chain.farm, 1)), membership)
+
+
+def unsigned(proof: MembershipProof) -> MembershipProof:
+    signature = bytes(len(proof.certificate.signature))
+    return replace(proof, certificate=replace(proof.certificate, signature=signature))
+
+
+def endless() -> list[bytes]:
+    return [MembershipPart(clients_bytes=2**40, config=b"c", clients=b"c").SerializeToString()] * 9
+
+
+MEMBERSHIPS: dict[str, Callable[[Chain], list[bytes]]] = {
+    "nothing": lambda _: [],
+    "no message": lambda _: [b"\xff"],
+    "endless": lambda _: endless(),
+    "unsigned": lambda chain: Epoch(unsigned(light(chain).proof), *NO_STATE).parts,
+    "a revision": lambda chain: Epoch(of_revision(chain), *NO_STATE).parts,
+    "other keys": lambda chain: Epoch(replace(later(chain, 2, 1).proof, keys=()), *NO_STATE).parts,
+}
+NO_STATE: Any = (None, None)
+
+
+@pytest.mark.parametrize("lie", MEMBERSHIPS)
+def test_no_lie_about_who_takes_part_is_taken(long_chain: Chain, come: Come, lie: str) -> None:
+    truth, told = light(long_chain), MEMBERSHIPS[lie](long_chain)
+    liars = {at: Teller(told, []) for at in (0, 1)}
+    assert come(liars) is None
+    assert not any("state" in liar.asked for liar in liars.values())
+    found = come(liars | {2: Teller.of(truth), 3: Teller.of(truth)})
+    assert found is not None
+    assert found.record.checkpoint == truth.checkpoint
+
+
+def test_one_member_alone_is_not_asked_enough(long_chain: Chain, come: Come) -> None:
+    """It may be the liar that hides the newest epoch."""
+    assert come({0: Teller.of(light(long_chain))}) is None
+
+
+def resigned(chain: Chain, epoch: Epoch, **changes: Any) -> Epoch:
+    """A checkpoint whose certificates are of these epochs, or whose state is another one."""
+    checkpoint = epoch.checkpoint
+    if "state" in changes:
+        snapshot = with_state(chain, LATER, changes["state"])
+        checkpoint = Checkpoint(snapshot, chain.farm.certify(snapshot.statement, in_epoch(chain.farm, 1)))
+    if "checkpoint" in changes:
+        said = checkpoint.snapshot.statement
+        certificate = chain.farm.certify(said, in_epoch(chain.farm, changes["checkpoint"]))
+        checkpoint = Checkpoint(checkpoint.snapshot, certificate)
+    decision = epoch.decision
+    if "decision" in changes:
+        decision = certified(chain, len(chain.entries), changes["decision"])
+    return replace(epoch, checkpoint=checkpoint, decision=decision)
+
+
+def before_the_end(chain: Chain) -> list[bytes]:
+    """What a member shows that has not got there."""
+    early = Checkpoint(chain.snapshot(4), chain.checkpoint(4).certificate)
+    cover = chain.log.right_cover(4, END)
+    return Epoch(later(chain, 1).proof, early, certified(chain, END, 0), cover).frames
+
+
+def of_another(chain: Chain) -> list[bytes]:
+    state = replace(founded(chain.farm.config), slot=LATER)
+    return resigned(chain, later(chain, 1), state=state).frames
+
+
+STATES: dict[str, Callable[[Chain], list[bytes]]] = {
+    "nothing": lambda _: [],
+    "no message": lambda _: [b"\xff"],
+    "the log": lambda chain: [wire(chain.frame(1, 6, len(chain.entries)))],
+    "half": lambda chain: later(chain, 1).frames[:1],
+    "another part": lambda chain: [later(chain, 1).frames[0], light(chain).frames[1]],
+    "before the end": before_the_end,
+    "of the epoch before": of_another,
+    "by old shares": lambda chain: resigned(chain, later(chain, 1), checkpoint=0).frames,
+    "decided by old shares": lambda chain: resigned(chain, later(chain, 1), decision=0).frames,
+}
+
+
+@pytest.mark.parametrize("lie", STATES)
+def test_no_lie_about_the_state_is_taken(long_chain: Chain, come: Come, lie: str) -> None:
+    """Nor does anybody hold up by silence: another member is asked."""
+    truth, told = later(long_chain, 1), STATES[lie](long_chain)
+    liars = {0: Teller(truth.parts, told), 1: Teller(truth.parts, told, hangs=True)}
+    assert come(liars) is None
+    assert all("state" in liar.asked for liar in liars.values())
+    found = come(liars | {2: Teller.of(truth)})
+    assert found is not None
+    assert found.record.checkpoint == truth.checkpoint
