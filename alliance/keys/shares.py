@@ -184,6 +184,15 @@ def current(folder: Path) -> Generation | None:
     return generation
 
 
+def is_awaited(folder: Path, dealing: int) -> bool:
+    """Whether the member has no share of this dealing that counts, and may yet get one. Raises KeyFileError.
+
+    Shares of the founding are there, or lost; later ones come to who was away when it is ready for them.
+    """
+    counting = current(folder)
+    return dealing > 0 and (counting is None or counting.epoch < dealing)
+
+
 def require_current(folder: Path) -> Generation:
     """The generation that counts. Raises NoShare without any shares, and KeyFileError."""
     generation = current(folder)

@@ -8,6 +8,9 @@ A signer holds one key, for one epoch. With the agreement key it endorses what m
 reply; with the attestation key, for the application beside the server, replies and snapshots, and nothing
 else. That its member holds its shares of an epoch it says with every key.
 
+A member that was away when the keys were handed on takes part without a share, and gets one later: until then
+all is refused, and there is no process.
+
 Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase, answered
 by status and text; then requests ``proven u8 | statement bytes``, answered in order by
 ``status u8 | signature or reason``.
@@ -16,6 +19,7 @@ by status and text; then requests ``proven u8 | statement bytes``, answered in o
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -28,6 +32,8 @@ from pathlib import Path
 from typing import Protocol
 
 from alliance.errors import AllianceError, ConfigError, KeyFileError, SignerError, require_passphrase
+from alliance.keys import shares
+from alliance.keys.shares import Generation
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -46,7 +52,11 @@ from quorum import (
 
 FRAME_BYTES_MAX = 64 * 1024
 REMEMBERED_MAX = 65536
-_OK, _REFUSED = 0, 1
+_OK, _REFUSED, _WITHOUT_SHARE = 0, 1, 2
+LOOK_SECONDS = 1.0
+"""So often a member without a share looks whether it has got one."""
+
+log = logging.getLogger("alliance.server")
 
 
 class Answer(Protocol):
@@ -136,10 +146,26 @@ class Signer:
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.StreamReader | None = None
+        self._awaited: tuple[Path, bytes] | None = None  # where a share is to come, and its passphrase
+
+    @property
+    def has_share(self) -> bool:
+        """Whether what is asked for is signed, once it has started."""
+        return self._awaited is None
 
     async def start(self, folder: Path, passphrase: bytes) -> None:
-        """Starts the process and opens the share. Raises KeyFileError or SignerError."""
+        """Starts the process and opens the share, or waits for one. Raises KeyFileError or SignerError."""
         require_passphrase(passphrase)
+        if await self._open(folder, passphrase):
+            return
+        self._awaited = folder, passphrase
+        log.warning(
+            "no share of the keys of this epoch, which were handed on while this member was away: it takes"
+            " part, and signs nothing with the others until it gets one"
+        )
+
+    async def _open(self, folder: Path, passphrase: bytes) -> bool:
+        """Whether there is a share to open."""
         ours = self._spawn(folder)
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         self._writer.write(_frame(passphrase))
@@ -147,8 +173,12 @@ class Signer:
             status, text = await self._read()
         except (asyncio.IncompleteReadError, ConnectionError):
             raise SignerError("the signer process ended while it started: see its message above") from None
+        if status == _WITHOUT_SHARE:
+            self.close()
+            return False
         if status != _OK:
             raise KeyFileError(text.decode("utf-8", "replace"))
+        return True
 
     def _spawn(self, folder: Path) -> socket.socket:
         """Starts the process, before the loop is busy; our end of the channel to it."""
@@ -175,6 +205,9 @@ class Signer:
         return ours
 
     def endorse(self, statement: JointStatement, *, proven: bool) -> None:
+        if self._awaited is not None:
+            asyncio.get_running_loop().call_soon(self._answer, statement, None, proven)
+            return
         if self._writer is None:
             raise SignerError("the signer is not running")
         self._waiting.append((statement, proven))
@@ -182,6 +215,8 @@ class Signer:
 
     async def run(self) -> None:
         """Hands answers to the callback until the process ends, which raises SignerError."""
+        if self._awaited is not None:
+            await self._get_share(*self._awaited)
         while True:
             try:
                 status, body = await self._read()
@@ -189,6 +224,17 @@ class Signer:
                 raise SignerError("the signer process has ended: this member stops; start it again") from None
             statement, proven = self._waiting.popleft()
             self._answer(statement, body if status == _OK else None, proven)
+
+    async def _get_share(self, folder: Path, passphrase: bytes) -> None:
+        """Returns when there is one, and it is open. Raises KeyFileError or SignerError."""
+        tried: Generation | None = shares.current(folder)
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if (counting := shares.current(folder)) != tried and await self._open(folder, passphrase):
+                break
+            tried = counting
+        self._awaited = None
+        log.info("the share of the keys of this epoch is there: this member signs with the others again")
 
     def close(self) -> None:
         if self._writer is not None:
@@ -255,7 +301,6 @@ def main(arguments: list[str]) -> int:
     from alliance.config import file as config
     from alliance.keys import folder as keys
     from alliance.keys.passphrase import keep_out_of_core_files
-    from alliance.keys.shares import load_endorser
 
     keep_out_of_core_files()
     # The server decides when to end; it closes the channel. A terminal interrupts both processes, and a
@@ -274,7 +319,10 @@ def main(arguments: list[str]) -> int:
             if alliance.epoch != epoch:
                 raise ConfigError(f"{config.FILE} is of epoch {alliance.epoch}, its server in epoch {epoch}")
             member, _ = keys.member_party(alliance, folder)
-            endorser = load_endorser(folder, alliance, member, passphrase, purpose)
+            if shares.is_awaited(folder, alliance.dealing):
+                _reply(channel, _WITHOUT_SHARE, b"")
+                return 0
+            endorser = shares.load_endorser(folder, alliance, member, passphrase, purpose)
         except AllianceError as error:
             _reply(channel, _REFUSED, str(error).encode())
             return error.exit_code

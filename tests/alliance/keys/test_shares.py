@@ -65,6 +65,15 @@ def test_a_share_goes_through_its_life(opener: Opener, home: Path) -> None:
     assert opener.counted(home) == NEW
 
 
+def test_a_share_of_the_newest_dealing_is_awaited_until_it_counts(home: Path, tmp_path: Path) -> None:
+    assert [shares.is_awaited(folder, 0) for folder in (home, tmp_path)] == [False, False]
+    assert [shares.is_awaited(folder, 1) for folder in (home, tmp_path)] == [True, True]
+    add(home)
+    assert shares.is_awaited(home, 1)
+    switch(home)
+    assert [shares.is_awaited(home, dealing) for dealing in (0, 1, 2)] == [False, False, True]
+
+
 def test_an_attempt_is_kept_until_it_is_erased_beside_the_next_one(opener: Opener, home: Path) -> None:
     add(home)
     shares.add_shares(home, AGAIN, endorsers(AGAIN), PASSPHRASE)

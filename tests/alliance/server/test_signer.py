@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -14,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from alliance.config.file import ATTESTATION, FILE
+from alliance.config.founding import AGREEMENT
 from alliance.errors import KeyFileError, SignerError
+from alliance.keys import shares
+from alliance.keys.shares import Generation
 from alliance.server import signer as module
 from alliance.server.signer import AttestationGuard, Signer, SigningGuard
 from quorum import (
@@ -35,6 +40,7 @@ from quorum import (
     VoteStatement,
 )
 from tests.alliance.conftest import Run
+from tests.alliance.epochs import next_epoch
 from tests.alliance.farm import PASSPHRASE, Farm
 
 ME = 2
@@ -379,6 +385,44 @@ def test_a_signer_of_another_epoch_than_its_server_does_not_start(farm: Farm, ru
                 await signer.start(farm.member_home(ME), PASSPHRASE)
         finally:
             signer.close()
+
+    run(scenario())
+
+
+def test_a_member_takes_part_without_a_share_until_it_gets_one(
+    farm: Farm, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys were handed on while it was away."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    new, _ = next_epoch(farm)
+    home, config, generation = tmp_path / "home", new.config, Generation(1, 2)
+    shutil.copytree(farm.member_home(ME), home)
+    (home / FILE).write_text(config.to_toml())
+    statement = AcceptedStatement(0, 7, ROOT)
+
+    async def scenario() -> None:
+        answers = Answers()
+        signer = Signer(config.context, answers)
+        await signer.start(home, PASSPHRASE)
+        assert not signer.has_share
+        reader = asyncio.create_task(signer.run())
+        signer.endorse(statement, proven=True)
+        assert answers.list == []  # it comes later, as every answer does
+        await answers.count(1)
+        assert answers.list == [(statement, None, True)]
+        made = {AGREEMENT: new.endorsers[ME], ATTESTATION: new.attesters[ME]}
+        shares.add_shares(home, generation, made, PASSPHRASE)
+        shares.switch_to(home, generation)
+        while answers.list[-1][1] is None:
+            signer.endorse(statement, proven=True)
+            await answers.count(len(answers.list) + 1)
+        assert signer.has_share
+        signature = answers.list[-1][1]
+        assert signature is not None
+        config.scheme.verify_endorsement(Endorsement(statement, ME, signature))
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        signer.close()
 
     run(scenario())
 
