@@ -1,4 +1,4 @@
-"""``alliance share status``: a member's shares of the alliance's keys, tried out."""
+"""``alliance share``: a member's shares of the alliance's keys, tried out, and their backups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from alliance.cli import passphrase
+from alliance.cli import passphrase, share_backup
 from alliance.cli.members import MemberFolder
 from alliance.cli.output import Format, Output, emit, lesson, plural, prose, say
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="A member's shares.", rich_markup_mode="rich", no_args_is_help=False)
     group.callback()(_share)
     group.command("status", help=prose(status), epilog=EPILOG)(status)
+    share_backup.register(group)
     app.add_typer(group, name="share")
 
 
@@ -82,6 +83,11 @@ def _lines(member: str, found: ShareStatus, now: float) -> list[str]:
             "left from the founding: opening.pem, by which its shares open once more: 'alliance join' again"
             " erases it"
         )
+    if (backup := found.backup) is not None:
+        of = "the shares that count"
+        if not backup.counts:
+            of = f"generation {backup.generation}, which went out of use: destroy it, and make another"
+        lines.append(f"last backup: made {backup.made}, of {of}")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from alliance.config.file import AllianceConfig
@@ -15,6 +16,9 @@ from alliance.keys.opening import OPENING
 from alliance.keys.shares import Generation
 from quorum import InvalidEndorsement
 from quorum.threshold_rsa import AgreementKey
+
+NOTE = "share.backup"
+"""GENERATION and time of the last backup, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,25 @@ class KeyStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupNote:
+    """What a folder remembers of the last backup that was made of its shares, by 'alliance share backup'.
+
+    ``counts``: it holds the shares that count. If not, it is of no use, and dangerous.
+    """
+
+    generation: str
+    made: str
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ShareStatus:
     """All that a folder holds of shares.
 
     ``epoch`` and ``attempt`` are of the generation that counts, ``alliance_epoch`` is that of the key in
     alliance.toml. ``others`` are (generation, what it is) beside it; ``receivers`` and ``dealings`` are what
     a handover left or needs. ``one_time_key`` is whether the founding's is still there, or there again.
+    ``backup`` is the last one, None if none was ever made here.
     """
 
     epoch: int
@@ -53,6 +70,7 @@ class ShareStatus:
     receivers: tuple[str, ...]
     dealings: tuple[str, ...]
     one_time_key: bool = False
+    backup: BackupNote | None = None
 
     @property
     def problem(self) -> str:
@@ -83,7 +101,23 @@ def share_status(folder: Path, config: AllianceConfig, member: int, passphrase: 
         receivers=tuple(fingerprint.hex() for fingerprint in handover.receivers(folder)),
         dealings=tuple(map(str, handover.dealings(folder))),
         one_time_key=shares.is_there(folder / OPENING),
+        backup=_last_backup(folder, counts),
     )
+
+
+def note_backup(folder: Path, generation: Generation, made: datetime) -> None:
+    """The folder remembers that its shares of this generation were backed up. Raises OSError."""
+    files.write_whole(folder / NOTE, f"{generation} {made:%Y-%m-%dT%H:%M:%SZ}\n".encode("ascii"))
+
+
+def _last_backup(folder: Path, counts: Generation) -> BackupNote | None:
+    """Nobody relies on the note: one that cannot be read is none."""
+    try:
+        generation, made = (folder / NOTE).read_text("ascii").split()
+    except (OSError, ValueError):
+        return None
+    parsed = Generation.parse(generation)
+    return None if parsed is None else BackupNote(generation, made, parsed == counts)
 
 
 def _try(path: Path, sealing_key: bytes, purpose: str, key: AgreementKey, member: int) -> KeyStatus:

@@ -171,3 +171,40 @@ def test_what_is_wrong_is_said_before_anything_is_opened(inside: Run, home: Clus
     result = inside("share", "status", folder, "-o", "json")
     assert result.code == 2
     assert "holds no share of the alliance's keys" in json.loads(result.error)["error"]
+
+
+def test_a_backup_is_made_checked_and_goes_out_of_use(
+    inside: Run, home: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file, secret = home.member("member-2"), tmp_path / "b", tmp_path / "secret"
+    secret.write_text(PASSPHRASE)
+    made = inside("share", "backup", folder, "--to", file, "-o", "json")
+    assert (made.code, made.err) == (0, "")
+    told = json.loads(made.text)
+    assert (told["member"], told["dealing"], told["keys"]) == ("member-2", 0, ["agreement", "attestation"])
+    assert (
+        f"last backup: made {told['made']}, of the shares that count"
+        in inside("share", "status", folder).text
+    )
+    other = home.member("member-1")
+    assert "not opened" in inside("share", "check", file, other).text
+    passphrase = ("--operator-passphrase-file", secret)
+    opened = inside("share", "check", file, other, "--operator", folder / "operator.pem", *passphrase)
+    assert (opened.code, "every share works" in opened.text) == (0, True)
+    wrong = inside("share", "check", file, other, "--operator", other / "operator.pem", *passphrase)
+    assert wrong.code == 2
+    assert "opens with the operator key that 'member-2' had" in wrong.error
+    (folder / "share.backup").write_text(f"7.0 {told['made']}\n")
+    assert "of generation 7.0, which went out of use: destroy it" in inside("share", "status", folder).text
+    file.write_text(file.read_text().replace('"0.0"', '"3.0"'))
+    assert inside("share", "check", file, other).code == 2
+
+
+def test_a_backup_is_never_written_over_another_one_nor_into_the_folder(
+    inside: Run, home: Cluster, tmp_path: Path
+) -> None:
+    folder = home.member("member-2")
+    (tmp_path / "b").write_text("")
+    for to, says in [(tmp_path / "b", "exists: name another file"), (folder / "b", "is in the folder")]:
+        result = inside("share", "backup", folder, "--to", to)
+        assert (result.code, says in result.error) == (2, True), result.err
