@@ -44,5 +44,11 @@ DEADLINE_SLOTS = 10_000
 ATTEMPTS_MAX = 3
 """Attempts at handing the keys on, after which a change is aborted and proposed anew, or not."""
 
+RECOVERY_ATTEMPT = ATTEMPTS_MAX
+"""The number of the attempt in which shares are dealt by an act of recovery: of none that is in the log."""
+
+RECOVERIES_MAX = 64
+"""Of one alliance in its life: their acts stay in the state."""
+
 DEALT_MEMBERS_MAX = 31
 """Members that keys are handed on to: more would take minutes, and megabytes of the log."""

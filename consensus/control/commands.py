@@ -31,7 +31,7 @@ from consensus.control.changes import Change
 from consensus.control.edits import EditOperation, read_edit
 from consensus.control.encoding import MalformedControl, Reader, blob, listed, text, u8, u64
 from consensus.control.rows import NAME_BYTES_MAX, SIGNATURE_BYTES, check_name
-from consensus.limits import ATTEMPTS_MAX, OPERATIONS_MAX, RECEIVER_BYTES_MAX
+from consensus.limits import ATTEMPTS_MAX, OPERATIONS_MAX, RECEIVER_BYTES_MAX, RECOVERY_ATTEMPT
 from quorum import Context, ControlStatement
 from verifiable_log.limits import COMMAND_BYTES_MAX
 
@@ -150,7 +150,7 @@ class Ready:
         return cls(
             signer,
             reader.fixed(32),
-            reader.number(1, ATTEMPTS_MAX - 1),
+            reader.number(1, RECOVERY_ATTEMPT),
             reader.fixed(32),
             reader.blob(RECEIVER_BYTES_MAX),
             reader.fixed(SIGNATURE_BYTES),

@@ -20,7 +20,7 @@ from consensus.control.encoding import u64
 from consensus.control.pending import ActiveChange, ApprovedChange, PostedDealing, PostedReady, Transcript
 from consensus.control.record import Record
 from consensus.control.rows import MemberRow
-from consensus.limits import ATTEMPTS_MAX, DEADLINE_SLOTS, WINDOW_SLOTS
+from consensus.limits import ATTEMPTS_MAX, DEADLINE_SLOTS, RECOVERY_ATTEMPT, WINDOW_SLOTS
 
 State = TypeVar("State", bound=Record)
 
@@ -94,6 +94,8 @@ def dealt(state: State, ended: Record) -> State:
     """The next epoch ``state``, with what was dealt in the one that ended: receiver keys and transcript."""
     active, target = ended.dealt_for, ended.target
     digest, _ = active.agreed
+    if active.attempt == RECOVERY_ATTEMPT:
+        digest = ended.recoveries[-1].transcript
     readies = {one.member: one for one in active.readies if one.transcript == digest}
     directory = state.directory
     for row in directory.members:

@@ -11,6 +11,7 @@ pieces together are::
                         | recent list of (slot u64 | time_ms u64))
     | past count u32 | past[32] ... ascending
     | opened list | active list (0 or 1) | scheduled list | carried list (0 or 1) | transcript list (0 or 1)
+    | recoveries list
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from consensus.control.pending import (
     read_names,
 )
 from consensus.control.record import Account, Record
+from consensus.control.recovery import Recovery
 from consensus.control.rows import (
     NAME_BYTES_MAX,
     ORGANISATIONS_MAX,
@@ -36,7 +38,7 @@ from consensus.control.rows import (
     OperatorRow,
     PolicyRow,
 )
-from consensus.limits import CLIENT_IDS_MAX, EDITS_MAX, OPEN_CHANGES_MAX, WINDOW_SLOTS
+from consensus.limits import CLIENT_IDS_MAX, EDITS_MAX, OPEN_CHANGES_MAX, RECOVERIES_MAX, WINDOW_SLOTS
 from quorum import PROFILES, UnsatisfiableSizes
 from quorum.system import MEMBER_COUNT_MAX
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX
@@ -82,6 +84,7 @@ def _encode(record: Record) -> bytes:
     parts.append(_perhaps(record.active))
     parts.append(listed(one.encode() for one in record.scheduled))
     parts += [_perhaps(record.carried), _perhaps(record.transcript)]
+    parts.append(listed(one.encode() for one in record.recoveries))
     return b"".join(parts)
 
 
@@ -100,6 +103,7 @@ def _decode(kind: type[State], reader: Reader) -> State:
     scheduled = reader.listed(ApprovedChange.read, MEMBER_COUNT_MAX)
     carried = _read_perhaps(reader, ApprovedChange.read)
     transcript = _read_perhaps(reader, Transcript.read)
+    recoveries = reader.listed(Recovery.read, RECOVERIES_MAX)
     reader.end()
     return kind(
         alliance_id,
@@ -121,6 +125,7 @@ def _decode(kind: type[State], reader: Reader) -> State:
         carried,
         transcript,
         transcript_digest,
+        recoveries,
     )
 
 

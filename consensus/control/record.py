@@ -13,6 +13,7 @@ from consensus.control.draft import Draft, KeyRules, Verify, trust
 from consensus.control.encoding import u64
 from consensus.control.operations import Suspend
 from consensus.control.pending import ActiveChange, ApprovedChange, OpenChange, Transcript
+from consensus.control.recovery import Recovery
 from consensus.control.rows import NO_LIMITS
 from consensus.limits import EDIT_MS, EDIT_SLOTS, EDITS_MAX, WINDOW_SLOTS
 
@@ -57,7 +58,7 @@ class Record:
     once. ``opened`` wait for approval. ``active`` is being dealt for, or was and is scheduled. ``scheduled``
     take effect at ``end``, in this order. ``carried`` starts again in the next epoch. ``dealt_ms``: agreed
     time when shares were last dealt, or it was given up. ``transcript_digest``: of the dealings that shares
-    are from.
+    are from. ``recoveries``: by which epochs have ended that the log could not end, the latest one last.
     """
 
     alliance_id: bytes
@@ -79,6 +80,7 @@ class Record:
     carried: ApprovedChange | None = None
     transcript: Transcript | None = None
     transcript_digest: bytes = bytes(32)
+    recoveries: tuple[Recovery, ...] = ()
 
     @cached_property
     def _members(self) -> frozenset[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from consensus.control import dealing, items, operating
+from consensus.control import dealing, items, operating, recovery
 from consensus.control.changes import ChangeKind
 from consensus.control.commands import (
     MAGIC,
@@ -23,8 +23,10 @@ from consensus.control.commands import (
 from consensus.control.directory import Directory
 from consensus.control.draft import Verify, trust
 from consensus.control.encoding import MalformedControl
+from consensus.control.pending import PostedDealing
 from consensus.control.policy import faulty_operators_max
 from consensus.control.record import Account, Record
+from consensus.control.recovery import Recovery
 from consensus.control.rows import ClientRow, MemberRow, OperatorRow, PolicyRow, key_id
 from consensus.limits import WINDOW_SLOTS
 from quorum import QuorumSystem
@@ -143,6 +145,13 @@ class ControlState(Record):
         if self.carried is not None:
             state = dealing.restart(state, self.carried)
         return state
+
+    def recovered(self, by: Recovery, dealings: Sequence[PostedDealing], verify: Verify) -> Self:
+        """The state at the end of the epoch, which is here: by an act of the operators, not by the log.
+
+        ``recovery`` has what it means. Raises Refused or MalformedControl, with the reason.
+        """
+        return recovery.recover(self, by, dealings, verify)
 
     def _pass(self, slot: int, time_ms: int) -> Self:
         """What a slot does without any command."""
