@@ -203,6 +203,11 @@ class ThresholdRsaEndorser:
         """The public key of which this is a share."""
         return self._share.public_key
 
+    @property
+    def key_share(self) -> shoup_rsa.AnyKeyShare:
+        """What is handed on; the secret stays hidden in it."""
+        return self._share
+
     def test_itself(self) -> None:
         """Signs what is of no use to anybody, and checks the proof as others would.
 

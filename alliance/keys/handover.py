@@ -2,6 +2,8 @@
 
     receiver-FINGERPRINT.pem    the secret of a receiver's key, encrypted under the folder's passphrase
     dealing-EPOCH.ATTEMPT.bin   SHA-256, and the dealing towards that generation; it hides nothing
+    received-EPOCH.ATTEMPT.txt  which dealings that generation of shares came by, and to which receiver
+    public-EPOCH.bin            SHA-256, and all public keys of that epoch, to judge later what they dealt
 
 A receiver's secret is durable before its public key is posted: who loses it gets no share. It outlives its
 use only until the share that came by it is durable and another receiver's key is posted: the ciphertexts lie
@@ -18,6 +20,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from alliance.errors import KeyFileError, require_passphrase
 from alliance.keys import files, sealing, secret_file, shares
@@ -25,8 +28,18 @@ from alliance.keys.shares import Generation
 
 _RECEIVER = re.compile(r"receiver-([0-9a-f]{64})\.pem", re.ASCII)
 _DEALING = re.compile(rf"dealing-({shares.GENERATION.pattern})\.bin", re.ASCII)
+_RECEIVED = re.compile(rf"received-({shares.GENERATION.pattern})\.txt", re.ASCII)
+_PUBLIC = re.compile(r"public-(0|[1-9][0-9]{0,19})\.bin", re.ASCII)
+_NOTE = re.compile(r"([0-9a-f]{64}) ([0-9a-f]{64})\n", re.ASCII)
 _DIGEST_BYTES = 32
 DEALING_BYTES_MAX = sealing.KEY_FILE_BYTES_MAX - _DIGEST_BYTES
+
+
+class Received(NamedTuple):
+    """``transcript``: the digest of the dealings. ``receiver``: the fingerprint of the key they were to."""
+
+    transcript: bytes
+    receiver: bytes
 
 
 def receiver_file(fingerprint: bytes) -> str:
@@ -88,7 +101,11 @@ def keep_dealing(folder: Path, towards: Generation, deal: Callable[[], bytes]) -
     path = folder / dealing_file(towards)
     with files.locked(folder):
         if path.exists():
-            return _intact(path)
+            return _intact(
+                path,
+                "and may have been posted as it was: restore it from a backup, or leave this handover to the"
+                " other members",
+            )
         data = deal()
         if len(data) > DEALING_BYTES_MAX:
             raise ValueError(f"a dealing has at most {DEALING_BYTES_MAX} bytes, not {len(data)}")
@@ -96,14 +113,11 @@ def keep_dealing(folder: Path, towards: Generation, deal: Callable[[], bytes]) -
         return data
 
 
-def _intact(path: Path) -> bytes:
+def _intact(path: Path, what_now: str) -> bytes:
     kept = sealing.read(path)
     digest, data = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
-        raise KeyFileError(
-            f"{path} is damaged, and may have been posted as it was: restore it from a backup, or leave this"
-            " handover to the other members"
-        )
+        raise KeyFileError(f"{path} is damaged, {what_now}")
     return data
 
 
@@ -118,3 +132,63 @@ def forget_dealing(folder: Path, towards: Generation) -> None:
     with files.locked(folder):
         files.erase(folder / dealing_file(towards))
         files.sync(folder)
+
+
+def note_received(folder: Path, generation: Generation, note: Received) -> None:
+    """Written before the shares are: so whoever finds these knows what they are. Raises OSError."""
+    with files.locked(folder):
+        text = f"{note.transcript.hex()} {note.receiver.hex()}\n"
+        files.write_new(folder / _received_file(generation), text.encode("ascii"))
+
+
+def received(folder: Path) -> dict[Generation, Received]:
+    """What was noted. A damaged note counts as none: its shares are received again. Raises KeyFileError."""
+    named = (_RECEIVED.fullmatch(path.name) for path in shares.paths(folder))
+    found = {}
+    for one in named:
+        if one is None:
+            continue
+        note = _NOTE.fullmatch(sealing.read(folder / one[0]).decode("ascii", "replace"))
+        if note is not None:
+            found[Generation(int(one[2]), int(one[3]))] = Received(*map(bytes.fromhex, note.groups()))
+    return found
+
+
+def forget_received(folder: Path, generation: Generation) -> None:
+    """Deletes the note, once the shares are erased. Raises OSError: repeat it."""
+    with files.locked(folder):
+        files.erase(folder / _received_file(generation))
+        files.sync(folder)
+
+
+def _received_file(generation: Generation) -> str:
+    return f"received-{generation}.txt"
+
+
+def keep_public(folder: Path, epoch: int, keys: bytes) -> None:
+    """The encoded public keys of an epoch of the shares, for one who is away for the next. Raises OSError."""
+    path = folder / _public_file(epoch)
+    with files.locked(folder):
+        if not path.exists():
+            files.write_new(path, hashlib.sha256(keys).digest() + keys)
+
+
+def public_of(folder: Path, epoch: int) -> bytes | None:
+    """What ``keep_public`` kept, or None. Raises KeyFileError."""
+    path = folder / _public_file(epoch)
+    return _intact(path, "delete it; it holds nothing secret") if path.exists() else None
+
+
+def publics(folder: Path) -> tuple[int, ...]:
+    """The epochs of which public keys are kept. Raises KeyFileError."""
+    named = (_PUBLIC.fullmatch(path.name) for path in shares.paths(folder))
+    return tuple(sorted(int(one[1]) for one in named if one is not None))
+
+
+def forget_public(folder: Path, epoch: int) -> None:
+    """Raises OSError: repeat it."""
+    (folder / _public_file(epoch)).unlink(missing_ok=True)
+
+
+def _public_file(epoch: int) -> str:
+    return f"public-{epoch}.bin"
