@@ -11,16 +11,19 @@ from alliance.changes.change_file import ChangeFile
 from alliance.changes.followed import Advance, Followed, follow
 from alliance.client.client import Client
 from alliance.errors import ChangeRefused, ConfigError
-from consensus.control.commands import Abort, SignedCommand
+from consensus.control.changes import ChangeKind
+from consensus.control.commands import Abort, Propose, SignedCommand
 from consensus.control.record import Record
 
 
 class Fate(StrEnum):
-    """What has become of a change: it is REFUSED; OPEN, and waits for approvals; TAKEN, and in effect behind
-    a known slot; or ENDED without any effect."""
+    """What has become of a change: it is REFUSED; OPEN, and waits for approvals or for another one to end;
+    BEGUN, and the keys are being handed on; TAKEN, and in effect behind a known slot; or ENDED without any
+    effect."""
 
     REFUSED = "refused"
     OPEN = "open"
+    BEGUN = "begun"
     TAKEN = "taken"
     ENDED = "ended"
 
@@ -51,6 +54,8 @@ def commands_of(
     signed = [approval.command_on(change, where) for where, approval in approvals]
     signed.sort(key=lambda one: one.command != change.command)
     there = next((one for one in state.opened if one.change_id == change.digest), None)
+    if there is None and change.digest in [one.change_id for one in state.under_way]:
+        return _aborts(signed)
     if there is None:
         used = state.accounts[change.organisation].counter if change.organisation in state.accounts else 0
         if change.command.counter <= used:
@@ -69,6 +74,17 @@ def commands_of(
     left = [one for one in signed if one.command.signer not in done or isinstance(one.command, Abort)]
     if not left:
         raise ConfigError(f"the log has all of this already: {', '.join(there.approvals)} approve")
+    return left
+
+
+def _aborts(signed: Sequence[SignedCommand]) -> list[SignedCommand]:
+    """What can still be said of a change that has begun. Raises ConfigError when nothing of it is signed."""
+    left = [one for one in signed if isinstance(one.command, Abort)]
+    if not left:
+        raise ConfigError(
+            "the log has all of this already: the change is approved, and under way; 'alliance change show"
+            " DIR --watch' tells how far it is"
+        )
     return left
 
 
@@ -100,6 +116,11 @@ def fate_of(state: Record, change: ChangeFile, slot: int) -> Carried:
     there = next((one for one in state.opened if one.change_id == change.digest), None)
     if there is not None:
         return Carried(Fate.OPEN, slot, approvals=there.approvals)
+    if isinstance(change.command, Propose) and change.command.change.kind is not ChangeKind.POLICY:
+        if any(one.change_id == change.digest for one in state.scheduled):
+            return Carried(Fate.TAKEN, slot, effective=state.end)
+        begun = any(one.change_id == change.digest for one in state.under_way)
+        return Carried(Fate.BEGUN if begun else Fate.ENDED, slot)
     if state.effective_from_now in state.revisions:
         return Carried(Fate.TAKEN, slot, effective=state.effective_from_now)
     return Carried(Fate.ENDED, slot)

@@ -21,14 +21,17 @@ from alliance.errors import ConfigError
 from alliance.founding.public_text import read_text, read_toml, require_unedited
 from consensus.control.changes import Change, ChangeKind
 from consensus.control.commands import Edit, Propose, digest_of
+from consensus.control.operations import OF_THE_POLICY
 
 FORMAT = "alliance-change/1"
 SUFFIX = ".change"
 FILE_BYTES_MAX = 1024 * 1024
-EDIT, POLICY = "edit", "policy"
-MAKER, AGAIN = "'alliance change' or 'alliance client' makes it", "ask whoever wrote it for the file again"
+EDIT = "edit"
+KINDS = {kind.name.lower(): kind for kind in ChangeKind}
+"""What is proposed to all operators."""
+MAKER, AGAIN = "an 'alliance' command makes it", "ask whoever wrote it for the file again"
 _KEYS = ("format", "alliance_id", "kind", "organisation", "counter", "operations", "operators")
-_POLICY_KEYS = (*_KEYS, "from_epoch", "base", "expires_slot", "expires_ms")
+_PROPOSAL_KEYS = (*_KEYS, "from_epoch", "base", "expires_slot", "expires_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,12 @@ class ChangeFile:
     def to_toml(self) -> str:
         """The file's text; ``from_toml`` gives back an equal value."""
         command, organisation = self.command, self.organisation
-        kind = EDIT if isinstance(command, Edit) else POLICY
+        kind = EDIT if isinstance(command, Edit) else command.change.kind.name.lower()
         asks = (
             "changes what is its own" if isinstance(command, Edit) else "proposes a change to all operators"
         )
         lines = [
-            f"# '{organisation}' {asks}. Public, made by 'alliance change', never edited.",
+            f"# '{organisation}' {asks}. Public, never edited.",
             "# Read it; then sign it, offline: alliance change approve FILE --operator operator.pem",
             f'format = "{FORMAT}"',
             f'alliance_id = "{self.alliance_id.hex()}"',
@@ -96,9 +99,9 @@ class ChangeFile:
         """``where`` is the file, which errors begin with. Raises ConfigError."""
         table = read_toml(text, where, "change", FORMAT, AGAIN)
         kind = value(table, "kind", str, where)
-        if kind not in (EDIT, POLICY):
+        if kind not in (EDIT, *KINDS):
             raise ConfigError(f"{where}: this version makes no change of the kind {kind!r:.80}")
-        only(table, _KEYS if kind == EDIT else _POLICY_KEYS, where)
+        only(table, _KEYS if kind == EDIT else _PROPOSAL_KEYS, where)
         names: dict[bytes, str] = {}
         listed = []
         for entry in tables(table, "operations", where):
@@ -108,7 +111,7 @@ class ChangeFile:
         try:
             found = cls(
                 hexed(table, "alliance_id", 32, where),
-                _edit(table, listed, where) if kind == EDIT else _proposal(table, listed, where),
+                _edit(table, listed, where) if kind == EDIT else _proposal(table, KINDS[kind], listed, where),
                 names,
                 tuple(_operator(entry, where) for entry in tables(table, "operators", where)),
             )
@@ -130,11 +133,18 @@ def _edit(table: Mapping[str, Any], listed: list[Any], where: str) -> Edit:
     return Edit(read_name(table, where, "organisation"), _number(table, "counter", where), tuple(listed))
 
 
-def _proposal(table: Mapping[str, Any], listed: list[Any], where: str) -> Propose:
-    if not listed or any(isinstance(one, OfEdits) for one in listed):
+def _proposal(table: Mapping[str, Any], kind: ChangeKind, listed: list[Any], where: str) -> Propose:
+    of_the_policy = [isinstance(one, OF_THE_POLICY) for one in listed]
+    if any(isinstance(one, OfEdits) for one in listed):
+        raise ConfigError(f"{where}: what an organisation changes alone is in a file of its own")
+    if kind is ChangeKind.POLICY and not (listed and all(of_the_policy)):
         raise ConfigError(f"{where}: a change of the policy is of operators and policy, at least one")
+    if kind is not ChangeKind.POLICY and any(of_the_policy):
+        raise ConfigError(f"{where}: operators and policy are changed by a file of their own")
+    if kind is ChangeKind.LIGHT and not listed:
+        raise ConfigError(f"{where}: it changes nothing")
     change = Change(
-        ChangeKind.POLICY,
+        kind,
         _number(table, "from_epoch", where),
         hexed(table, "base", 32, where),
         _number(table, "expires_slot", where),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from consensus.control.directory import Directory
-from consensus.control.rows import FOREVER, ClientRow
+from consensus.control.rows import FOREVER, ClientRow, MemberRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Difference:
 
 
 def differences(before: Directory, after: Directory) -> tuple[Difference, ...]:
-    """Between two directories: in the order of policy, operators, members, clients."""
+    """Between two directories: in the order of policy, operators, sizes, members, clients."""
     found = []
     for (what, old), (_, new) in zip(_kinds(before), _kinds(after), strict=True):
         for name in sorted(old.keys() | new.keys()):
@@ -49,15 +49,27 @@ def differences(before: Directory, after: Directory) -> tuple[Difference, ...]:
 def _kinds(directory: Directory) -> Iterator[tuple[str, dict[str, Mapping[str, Any]]]]:
     yield "policy", {"of the alliance": asdict(directory.policy)}
     yield "operator", {row.organisation: {"key": row.key.hex()} for row in directory.operators}
-    yield (
-        "member",
-        {
-            row.name: {"address": row.address, **dict(row.applications), "identity": row.identity.hex()}
-            for row in directory.members
-        },
-    )
+    yield "sizes", {"of the alliance": size_fields(directory)}
+    yield "member", {row.name: _member_fields(directory, row) for row in directory.members}
     live = [row for row in directory.clients.values() if row.until_slot == FOREVER]
     yield "client", {row.name: client_fields(row) for row in live}
+
+
+def size_fields(directory: Directory) -> dict[str, Any]:
+    """How many members there are, how many may be faulty, and how many it takes to decide."""
+    system = directory.system
+    return {
+        "members": system.member_count,
+        "faulty_max": system.faulty_max,
+        "profile": system.profile,
+        "quorum": system.decision,
+    }
+
+
+def _member_fields(directory: Directory, row: MemberRow) -> dict[str, Any]:
+    places = {"organisation": row.organisation, "address": row.address, **dict(row.applications)}
+    leads = "no" if row.name in directory.suspended else "yes"
+    return {**places, "identity": row.identity.hex(), "leads": leads}
 
 
 def client_fields(row: ClientRow) -> dict[str, Any]:

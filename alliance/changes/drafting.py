@@ -16,7 +16,7 @@ from alliance.changes.change_file import ChangeFile
 from alliance.changes.operations import Names, OfEdits
 from alliance.config.fields import suggest
 from alliance.errors import ConfigError
-from alliance.founding.request import Request
+from alliance.founding.request import Admission, Request
 from consensus.control import ControlState
 from consensus.control.changes import Change, ChangeKind, base_digest
 from consensus.control.commands import Edit, Propose
@@ -29,25 +29,28 @@ def edit(
     state: ControlState, organisation: str, operations: Sequence[OfEdits], names: Names | None = None
 ) -> ChangeFile:
     """What an organisation changes of its own rows, under its next number."""
-    command = Edit(organisation, _counter(state, organisation), tuple(operations))
+    command = Edit(organisation, _next_number(state, organisation), tuple(operations))
     own = ((organisation, state.directory.operator(organisation).key),)
     return ChangeFile(state.alliance_id, command, dict(names or {}), own)
 
 
 def proposal(
-    state: ControlState, organisation: str, operations: Sequence[ChangeOperation], expires_ms: int
+    state: ControlState,
+    organisation: str,
+    operations: Sequence[ChangeOperation],
+    expires_ms: int,
+    kind: ChangeKind = ChangeKind.POLICY,
 ) -> ChangeFile:
-    """A change of policy and operators, which all of them are asked to approve until ``expires_ms`` of agreed
-    time."""
+    """A change that all operators are asked to approve, until ``expires_ms`` of agreed time."""
     change = Change(
-        ChangeKind.POLICY,
+        kind,
         state.epoch,
         base_digest(state.directory, operations),
         FOREVER,
         expires_ms,
         tuple(operations),
     )
-    command = Propose(organisation, _counter(state, organisation), change)
+    command = Propose(organisation, _next_number(state, organisation), change)
     operators = tuple((row.organisation, row.key) for row in state.directory.operators)
     return ChangeFile(state.alliance_id, command, operators=operators)
 
@@ -154,7 +157,7 @@ def _live(state: ControlState) -> dict[str, ClientRow]:
     return {row.name: row for row in state.directory.clients.values() if row.until_slot == FOREVER}
 
 
-def _counter(state: ControlState, organisation: str) -> int:
+def _next_number(state: ControlState, organisation: str) -> int:
     if organisation not in state.accounts:
         raise ConfigError(
             f"the alliance has no organisation '{organisation:.80}'{suggest(organisation, state.accounts)}"
@@ -163,18 +166,24 @@ def _counter(state: ControlState, organisation: str) -> int:
 
 
 def _proof(state: ControlState, request: Request, where: str) -> bytes:
-    """By which the key of a request may be added here. Raises ConfigError."""
+    """By which the key of a client's request may be added here. Raises ConfigError."""
     if request.seat is not None:
         raise ConfigError(f"{where} is the request of a member: name one of a client")
+    return admission(state, request, where).proof
+
+
+def admission(state: ControlState, request: Request, where: str) -> Admission:
+    """What a request says of this alliance. Raises ConfigError if it is for another, or one to be founded."""
     asked = request.admission
     if asked is None:
+        kind = "--client" if request.seat is None else "--address HOST:PORT"
         raise ConfigError(
             f"{where} is a request for an alliance to be founded: '{request.name}' makes another one, by"
-            " 'alliance request NAME --client --alliance F --organisation ORG'"
+            f" 'alliance request NAME {kind} --alliance F --organisation ORG'"
         )
     if asked.alliance_id != state.alliance_id:
         raise ConfigError(f"{where} asks another alliance, {asked.alliance_id.hex()[:16]}…")
-    return asked.proof
+    return asked
 
 
 def _add(request: Request, proof: bytes, limits: ClientLimits) -> AddClient:

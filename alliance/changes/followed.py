@@ -4,8 +4,8 @@ Nobody is asked who takes part, since a server may lie: the log says it, and so 
 checkpoint certifies. Who has read it to some slot goes on from there the next time. The file ``followed``,
 canonical and big-endian (``consensus.control.encoding``)::
 
-    "alliance-followed/1" 00 | SHA-256 of all that follows | alliance_id[32] | slot u64 | peaks list of [32]
-    | windows list of blob | control list of blob
+    "alliance-followed/2" 00 | SHA-256 of all that follows | alliance_id[32] | slot u64 | peaks list of [32]
+    | windows list of blob | control list of blob | epochs list of epoch
 
 It is a cache: one that is damaged, or of another version, is read anew.
 """
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from alliance.changes.epoch_notes import EpochNote
 from alliance.changes.simulation import entry_of
 from alliance.client.client import Client
 from alliance.client.listener import Listener
@@ -41,7 +42,7 @@ from verifiable_log.merkle import Frontier, slot_leaf
 
 FILE = "followed"
 FILE_BYTES_MAX = 256 * 1024 * 1024
-_MAGIC = b"alliance-followed/1\x00"
+_MAGIC = b"alliance-followed/2\x00"
 _PEAKS_MAX = 64
 FAR_SLOTS = 4096
 """So many slots are read sooner than a checkpoint's state, of up to some megabytes, is fetched."""
@@ -58,6 +59,8 @@ class Followed:
 
     ``outcomes`` are those of control commands that were read here, by (client_id, client_seq). ``newest`` is
     the membership as it was when the last revision that was read here took effect, as members certify it.
+    ``epochs`` are those that are known, the last one being that of ``control``: who began at a checkpoint
+    knows nothing of the ones between.
     """
 
     control: ControlState
@@ -65,11 +68,13 @@ class Followed:
     windows: ClientWindows
     outcomes: dict[tuple[bytes, int], Outcome] = field(default_factory=dict)
     newest: Published | None = None
+    epochs: tuple[EpochNote, ...] = ()
 
     @classmethod
     def founded(cls, config: AllianceConfig) -> Followed:
         """Of the empty log."""
-        return cls(founded(config), Frontier(0, ()), ClientWindows())
+        control = founded(config)
+        return cls(control, Frontier(0, ()), ClientWindows(), epochs=(EpochNote.of(control),))
 
     def apply(self, slot: int, batch: Batch) -> None:
         """The next slot, all of it or, when this raises ValueError, nothing."""
@@ -82,7 +87,11 @@ class Followed:
         self.windows.settle(slot)
         if control.revision != self.control.revision:
             self.newest = Published.of(control)
-        self.control = control if control.end != slot else control.next_epoch()
+        if control.end == slot:
+            self.control = control.next_epoch()
+            self.epochs = (*self.epochs, EpochNote.of(self.control, control))
+        else:
+            self.control = control
         self.outcomes |= {(one.client_id, one.client_seq): one for one in outcomes}
         self.frontier = self.frontier.append(slot_leaf(slot, batch.digest))
 
@@ -92,6 +101,8 @@ class Followed:
         if (control.alliance_id, control.slot) != (self.control.alliance_id, frontier.size):
             raise ValueError(f"the control state of slot {frontier.size} is of another alliance or slot")
         self.control, self.frontier, self.windows = control, frontier, windows
+        if control.epoch != self.epochs[-1].epoch:
+            self.epochs = (*self.epochs, EpochNote.of(control))
         if not control.revisions:  # else what is not in effect yet would be in it
             self.newest = Published.of(control)
 
@@ -99,6 +110,7 @@ class Followed:
         """The file's content."""
         body = self.control.alliance_id + u64(self.frontier.size) + listed(self.frontier.peaks)
         body += listed(map(blob, self.windows.state())) + listed(map(blob, self.control.items()))
+        body += listed(one.encode() for one in self.epochs)
         return _MAGIC + sha256(body).digest() + body
 
     @classmethod
@@ -114,10 +126,12 @@ class Followed:
         peaks = reader.listed(lambda r: r.fixed(32), _PEAKS_MAX)
         windows = reader.listed(lambda r: r.blob(CLIENT_ITEM_BYTES_MAX), CLIENT_IDS_MAX)
         control = ControlState.read(reader.listed(lambda r: r.blob(STATE_ITEM_BYTES_MAX), 2**16 - 1))
+        epochs = reader.listed(EpochNote.read, 2**16 - 1)
         reader.end()
-        if (control.alliance_id, control.slot) != (alliance_id, slot):
+        last = [one.epoch for one in epochs[-1:]]
+        if (control.alliance_id, control.slot, [control.epoch]) != (alliance_id, slot, last):
             raise ValueError("its parts do not belong together")
-        return cls(control, Frontier.from_parts(slot, peaks), ClientWindows.read(windows))
+        return cls(control, Frontier.from_parts(slot, peaks), ClientWindows.read(windows), epochs=epochs)
 
 
 def load(folder: Path, config: AllianceConfig) -> Followed:
@@ -158,6 +172,23 @@ async def follow(client: Client, followed: Followed, until: int, advance: Advanc
         await read(client.config, client, followed, until, advance)
 
 
+async def watch(
+    client: Client, followed: Followed, done: Callable[[ControlState], bool], advance: Advance
+) -> None:
+    """Reads the log on, from where it was followed to, until ``done`` says so after a slot, or for ever.
+
+    Raises Unreachable.
+    """
+    with client.life.use():
+        listener = _near(client.config, client, followed)
+        async with aclosing(listener.slots(None)) as slots:
+            async for decided in slots:
+                followed.apply(decided.slot, decided.batch)
+                advance(decided.slot, decided.slot)
+                if done(followed.control):
+                    return
+
+
 async def read(
     config: AllianceConfig, channels: Channels, followed: Followed, until: int, advance: Advance
 ) -> None:
@@ -165,17 +196,20 @@ async def read(
     behind = until - followed.frontier.size
     if behind <= 0:
         return
-    fingerprint = key_fingerprint(load_public_key(config.key.to_pem()))
     if behind <= FAR_SLOTS:
         with contextlib.suppress(LogPruned):
-            at = followed.frontier
-            # What it delivers is not asked for: what is fresh is judged by the windows that are kept.
-            near = Listener(config, channels, fingerprint, at.size + 1, None, ClientWindows(), at)
-            await _take(near, followed, until, advance)
+            await _take(_near(config, channels, followed), followed, until, advance)
             return
+    fingerprint = key_fingerprint(load_public_key(config.key.to_pem()))
     await _take(
         _FromCheckpoint(config, channels, fingerprint, until, None, exact=True), followed, until, advance
     )
+
+
+def _near(config: AllianceConfig, channels: Channels, followed: Followed) -> Listener:
+    """From the next slot on. What it delivers is not asked for: what is fresh the kept windows say."""
+    fingerprint, at = key_fingerprint(load_public_key(config.key.to_pem())), followed.frontier
+    return Listener(config, channels, fingerprint, at.size + 1, None, ClientWindows(), at)
 
 
 async def _take(listener: Listener, followed: Followed, until: int, advance: Advance) -> None:

@@ -6,6 +6,7 @@ signature does not cover: whoever sends the file compares it with the alliance (
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,13 +17,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from alliance.config.fields import hexed, only, suggest, value
 from alliance.config.parties import (
     Party,
+    member_lines,
     party_lines,
     read_address,
     read_applications,
     read_key,
+    read_member,
     read_name,
     read_party,
 )
+from alliance.config.receiver import FIELDS as _RECEIVER
+from alliance.config.receiver import Receiver
+from alliance.config.rows import member_of, member_row
 from alliance.errors import ConfigError
 from consensus.control.edits import (
     AddClient,
@@ -33,6 +39,7 @@ from consensus.control.edits import (
     SetReceiver,
 )
 from consensus.control.operations import (
+    NO_PROOF,
     ChangeOperation,
     DropMember,
     DropOperator,
@@ -44,16 +51,16 @@ from consensus.control.operations import (
     Suspend,
 )
 from consensus.control.rows import SIGNATURE_BYTES, ClientLimits, OperatorRow, PolicyRow
+from quorum.system import MEMBER_COUNT_MAX, largest_faulty_max
 
-Operation: TypeAlias = (
-    SetAddress | AddClient | RemoveClient | LimitClient | PutOperator | DropOperator | PutPolicy
-)
-OfEdits: TypeAlias = SetAddress | AddClient | RemoveClient | LimitClient
+OfEdits: TypeAlias = EditOperation
+Operation: TypeAlias = EditOperation | ChangeOperation
 Names: TypeAlias = Mapping[bytes, str]
 """Of clients, by their ids."""
 
 ID_BYTES = 32
 _LIMITS = ("waiting", "waiting_bytes")
+_MEMBER = ("name", "organisation", "identity", "certificate", "address", "applications")
 _POLICY = ("faulty", "clients_max", "attempt_seconds", "refresh_days")
 
 
@@ -116,8 +123,9 @@ def in_words(operation: EditOperation | ChangeOperation, names: Names) -> str:
             return f"policy: {', '.join(fields)}"
         case PutMember():
             row = operation.row
-            key = row.identity.hex()
-            return f"member {row.name} of {row.organisation} is at {row.address}, with the identity {key}"
+            places = [row.address, *(f"{name} at {place}" for name, place in row.applications)]
+            at = f"is at {', '.join(places)}, with the identity {row.identity.hex()}"
+            return f"member {row.name} of {row.organisation} {at}"
         case DropMember():
             return f"member {operation.name} goes"
         case Suspend():
@@ -148,6 +156,16 @@ def _address_lines(one: SetAddress, names: Names) -> list[str]:
 def _read_address(table: Mapping[str, Any], where: str) -> SetAddress:
     address = read_address(value(table, "address", str, where), where)
     return SetAddress(read_name(table, where, "member"), address, tuple(read_applications(table, where)))
+
+
+def _receiver_lines(one: SetReceiver, names: Names) -> list[str]:
+    return [f'member = "{one.member}"', *Receiver(one.receiver, one.receiver_signature).to_lines()]
+
+
+def _read_receiver(table: Mapping[str, Any], where: str) -> SetReceiver:
+    encoded = base64.b64decode(value(table, "receiver_key", str, where), validate=True)
+    signature = hexed(table, "receiver_signature", SIGNATURE_BYTES, where)
+    return SetReceiver(read_name(table, where, "member"), encoded, signature)
 
 
 def _add_lines(one: AddClient, names: Names) -> list[str]:
@@ -211,8 +229,49 @@ def _read_policy(table: Mapping[str, Any], where: str) -> PutPolicy:
     return PutPolicy(PolicyRow(*(value(table, key, int, where) for key in _POLICY)))
 
 
+# -- of members and sizes ------------------------------------------------------------------------------
+
+
+def _member_lines(one: PutMember, names: Names) -> list[str]:
+    proof = [f'proof = "{one.proof.hex()}"'] if one.proof != NO_PROOF else []
+    return [*member_lines(member_of(one.row)), *proof]
+
+
+def _read_put(table: Mapping[str, Any], where: str) -> PutMember:
+    member = read_member({key: table[key] for key in table if key not in ("operation", "proof")}, where)
+    proof = hexed(table, "proof", SIGNATURE_BYTES, where) if "proof" in table else NO_PROOF
+    return PutMember(member_row(member), proof)
+
+
+def _by_name(kind: type[DropMember] | type[Suspend] | type[Reinstate]) -> _Form:
+    return _Form(
+        kind,
+        ("name",),
+        lambda one, names: [f'name = "{one.name}"'],
+        lambda table, where: kind(read_name(table, where)),
+    )
+
+
+def _system_lines(one: SetSystem, names: Names) -> list[str]:
+    return [f'profile = "{one.profile}"', f"faulty_max = {one.faulty_max}"]
+
+
+def _read_system(table: Mapping[str, Any], where: str) -> SetSystem:
+    profile, faulty_max = value(table, "profile", str, where), value(table, "faulty_max", int, where)
+    largest_faulty_max(MEMBER_COUNT_MAX, profile)
+    if not 0 <= faulty_max <= MEMBER_COUNT_MAX:
+        raise ConfigError(f"{where}: 'faulty_max' is a number of members")
+    return SetSystem(profile, faulty_max)
+
+
 _FORMS = {
+    "put-member": _Form(PutMember, (*_MEMBER, *_RECEIVER, "proof"), _member_lines, _read_put),
+    "drop-member": _by_name(DropMember),
+    "suspend": _by_name(Suspend),
+    "reinstate": _by_name(Reinstate),
+    "set-system": _Form(SetSystem, ("profile", "faulty_max"), _system_lines, _read_system),
     "set-address": _Form(SetAddress, ("member", "address", "applications"), _address_lines, _read_address),
+    "set-receiver": _Form(SetReceiver, ("member", *_RECEIVER), _receiver_lines, _read_receiver),
     "add-client": _Form(
         AddClient, ("name", "identity", "certificate", *_LIMITS, "proof"), _add_lines, _read_add
     ),

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alliance.changes.change_file import ChangeFile
+from alliance.changes.consequences import Consequences
 from alliance.changes.differences import Difference, differences
 from alliance.keys.ed25519 import has_signed
 from consensus.control import ControlState, Outcome, Verify
-from consensus.control.commands import Approve, SignedCommand
-from consensus.control.policy import approvals_needed
+from consensus.control.changes import ChangeKind
+from consensus.control.commands import Approve, Edit, SignedCommand
+from consensus.control.directory import Directory
+from consensus.control.draft import trust
 from consensus.control.rows import SIGNATURE_BYTES
 from verifiable_log.batch import NOOP, Batch, Entry
 from verifiable_log.merkle import Frontier
@@ -25,13 +28,15 @@ class Forecast:
     """``refusal`` is why the change would not be taken, or empty.
 
     ``missing``: so many more operators have to approve, none for an edit. ``differences``: what it does, as
-    soon as none is missing.
+    soon as none is missing, and with an epoch of its own at the beginning of that. ``consequences``: what it
+    asks for besides, None for an edit.
     """
 
     state: ControlState
     refusal: str
     missing: int
     differences: tuple[Difference, ...]
+    consequences: Consequences | None = None
 
 
 def entry_of(slot: int, batch: Batch, fresh: Sequence[bool]) -> Entry:
@@ -68,7 +73,22 @@ def forecast(state: ControlState, change: ChangeFile, commands: Sequence[SignedC
         refusal = refusal or next((one.refusal for one in outcomes if not one.accepted), "")
     missing = 0 if refusal else _missing(after, change)
     final = after if not missing else _approved(after, change)
-    return Forecast(after, refusal, missing, differences(state.directory, final.directory))
+    directory = _outcome(final, change)
+    told = None if isinstance(change.command, Edit) else Consequences.of(state, change.command, directory)
+    return Forecast(after, refusal, missing, differences(state.directory, directory), told)
+
+
+def _outcome(final: ControlState, change: ChangeFile) -> Directory:
+    """The rows when the change is in effect, which ``final`` has approved of; or as they are, if it ended."""
+    command = change.command
+    if isinstance(command, Edit) or command.change.kind is ChangeKind.POLICY:
+        return final.directory
+    scheduled = [one.change for one in final.scheduled]
+    if command.change in scheduled:
+        return final.carry_out(scheduled, trust)[0]
+    if _is_open(final, change) or command.change in [one.change for one in final.under_way]:
+        return final.carry_out([command.change], trust)[0]
+    return final.directory
 
 
 def _generous(key: bytes, message: bytes, signature: bytes) -> bool:
@@ -82,10 +102,9 @@ def _is_open(state: ControlState, change: ChangeFile) -> bool:
 
 def _missing(state: ControlState, change: ChangeFile) -> int:
     """How many operators have yet to approve of an open change."""
-    needed = approvals_needed(len(state.directory.operators), state.directory.policy.faulty)
     for one in state.opened:
         if one.change_id == change.digest:
-            return max(0, needed - len(one.approvals))
+            return max(0, state.needed(one.change) - len(one.approvals))
     return 0
 
 

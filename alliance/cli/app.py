@@ -16,6 +16,8 @@ from alliance.cli import (
     init,
     join,
     listen,
+    member,
+    operator,
     propose,
     receipts,
     rekey,
@@ -83,6 +85,8 @@ receipts.register(app)
 evidence.register(app)
 change.register(app)
 client.register(app)
+member.register(app)
+operator.register(app)
 epochs.register(app)
 sign.register(app)
 rekey.register(app)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from alliance.cli import changing, passphrase
 from alliance.cli.change_show import show
 from alliance.cli.change_sign import ABORT_EPILOG, APPROVE_EPILOG, Change, abort, approve
-from alliance.cli.changing import DryRun, OperatorOption, Timeout, To, Ways
+from alliance.cli.changing import Days, DryRun, OperatorOption, Proposer, Timeout, To, Ways
 from alliance.cli.client import Carrier
 from alliance.cli.output import (
     Format,
@@ -32,7 +31,8 @@ ADDRESS_EPILOG = lesson(
 POLICY_EPILOG = lesson(
     """
     alliance change policy farm/clients/client-1 --organisation north --clients-max 100 --to policy.change
-    alliance change policy farm/clients/client-1 --organisation north --faulty 1 --operator operator.pem
+    alliance change policy farm/clients/client-1 --faulty 1 --operator operator.pem
+    alliance change policy farm/clients/client-1 --refresh-days 30 --operator operator.pem
     """,
     changing.EXITS,
 )
@@ -55,10 +55,10 @@ SHOW_EPILOG = lesson(
     """
     alliance change show policy.change
     alliance change show farm/clients/client-1
+    alliance change show farm/clients/client-1 --watch
     """,
     "0 told  ·  2 file, folder or key is wrong  ·  5 no server reachable",
 )
-DAY_MS = 24 * 3600 * 1000
 Approvals = Annotated[
     list[Path] | None,
     typer.Argument(metavar="APPROVAL…", help="What operators have signed of it.", show_default=False),
@@ -133,10 +133,7 @@ def address(
 
 def policy(
     folder: Carrier,
-    organisation: Annotated[
-        str,
-        typer.Option("--organisation", metavar="NAME", help="Who proposes it.", show_default=False),
-    ],
+    organisation: Proposer = None,
     faulty: Annotated[
         int | None,
         typer.Option(
@@ -149,9 +146,25 @@ def policy(
             "--clients-max", metavar="N", help="So many clients an organisation has.", show_default=False
         ),
     ] = None,
-    days: Annotated[
-        int, typer.Option("--days", min=1, max=3650, metavar="N", help="So long operators may approve it.")
-    ] = 14,
+    attempt_seconds: Annotated[
+        int | None,
+        typer.Option(
+            "--attempt-seconds",
+            metavar="N",
+            help="So long an attempt at handing the keys on has.",
+            show_default=False,
+        ),
+    ] = None,
+    refresh_days: Annotated[
+        int | None,
+        typer.Option(
+            "--refresh-days",
+            metavar="N",
+            help="The shares are refreshed so often by themselves; 0 for never.",
+            show_default=False,
+        ),
+    ] = None,
+    days: Days = 14,
     operator: OperatorOption = None,
     operator_passphrase_file: OperatorPassphraseFile = None,
     to: To = None,
@@ -164,20 +177,27 @@ def policy(
 
     Of o operators, of whom f may be faulty, the greater of f+1 and (o+f)/2+1, rounded down, must. The
     proposal is void when the policy or the operators have changed meanwhile, and after --days of the
-    alliance's own time. The file is for the others, who approve by 'alliance change approve'.
+    alliance's own time. The file is for the others, who approve by 'alliance change approve'. What is not
+    named stays. How many members may be faulty is another matter: 'alliance member add --faulty'.
     """
     from alliance.changes import drafting
 
-    given = {"faulty": faulty, "clients_max": clients_max}
+    given = {
+        "faulty": faulty,
+        "clients_max": clients_max,
+        "attempt_seconds": attempt_seconds,
+        "refresh_days": refresh_days,
+    }
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
-        raise ConfigError("say what is to be another policy: --faulty, --clients-max or both")
-    now_ms = int(time.time() * 1000)
-    changing.make(
+        raise ConfigError(
+            "say what is to be another policy: --faulty, --clients-max, --attempt-seconds, --refresh-days"
+        )
+    changing.propose(
         Ways(folder, passphrase_file, output, timeout, operator, operator_passphrase_file, to, dry_run),
-        lambda state: drafting.set_policy(
-            state, organisation, changes, max(now_ms, state.time_ms) + days * DAY_MS
-        ),
+        organisation,
+        days,
+        lambda state, proposer, until_ms: drafting.set_policy(state, proposer, changes, until_ms),
     )
 
 

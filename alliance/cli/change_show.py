@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +11,13 @@ import typer
 
 from alliance.cli import changing, passphrase
 from alliance.cli.changing import Ways
+from alliance.cli.clients import unlock
 from alliance.cli.output import Format, Output, emit, say, utc
+from alliance.errors import ConfigError
 
 if TYPE_CHECKING:
     from alliance.changes.change_file import ChangeFile
+    from alliance.changes.progress import Progress
     from consensus.control import ControlState
     from consensus.control.pending import OpenChange
 
@@ -28,6 +33,9 @@ What = Annotated[
 
 def show(
     path: What,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Of a folder: go on, until nothing is under way any more.")
+    ] = False,
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
@@ -36,11 +44,20 @@ def show(
     A file is read offline, and said in the words of its operations: what an operator signs is computed from
     nothing else. Names of clients that are there already are as the file says them: the log knows clients by
     their ids, and whoever sends the file compares both.
+
+    Of a full change the log tells who has handed the keys on, which members to come are ready, and until when
+    the attempt has time. With --watch each of these is told when it happens, and with -o json all that is
+    under way, one object in a line.
     """
     if path.is_dir():
-        state = changing.look(Ways(path, passphrase_file, output))
-        _show_log(state, output)
+        ways = Ways(path, passphrase_file, output)
+        if not watch:
+            _show_log(changing.look(ways).control, output)
+            return
+        asyncio.run(_watch(ways, unlock(path, passphrase_file)))
         return
+    if watch:
+        raise ConfigError("--watch is for a client's folder: a file does not change")
     from alliance.changes.change_file import read_change
 
     _show_file(read_change(path), output)
@@ -48,6 +65,7 @@ def show(
 
 def _show_file(change: ChangeFile, output: Format) -> None:
     from alliance.changes.operations import in_words
+    from alliance.changes.progress import REFRESH
     from consensus.control.commands import Propose
 
     told: dict[str, Any] = {
@@ -58,7 +76,10 @@ def _show_file(change: ChangeFile, output: Format) -> None:
         "operations": [in_words(one, change.names) for one in change.operations],
     }
     if isinstance(change.command, Propose):
+        if not told["operations"]:
+            told["operations"] = [REFRESH]
         told |= {
+            "kind": change.command.change.kind.name.lower(),
             "from_epoch": change.command.change.from_epoch,
             "expires_ms": change.command.change.expires_ms,
             "operators": [name for name, _ in change.operators],
@@ -66,7 +87,7 @@ def _show_file(change: ChangeFile, output: Format) -> None:
     if output is Format.JSON:
         emit(told)
         return
-    verb = "proposes" if "from_epoch" in told else "changes, of its own"
+    verb = f"proposes a {told['kind']} change" if "from_epoch" in told else "changes, of its own"
     say(f"'{change.organisation}' {verb} (number {change.command.counter}):")
     for operation in told["operations"]:
         say(f"  {operation}")
@@ -76,42 +97,102 @@ def _show_file(change: ChangeFile, output: Format) -> None:
     say(f"  digest   {told['digest']}")
 
 
-def _show_log(state: ControlState, output: Format) -> None:
-    from consensus.control.policy import approvals_needed
+async def _watch(ways: Ways, secret: bytes) -> None:
+    """Tells what is under way, and then what is new, until nothing is."""
+    from alliance.changes.followed import watch
+    from alliance.changes.progress import nothing_left
 
-    needed = approvals_needed(len(state.directory.operators), state.directory.policy.faulty)
-    opened = [_open(one) for one in state.opened]
+    async with changing.following(ways, secret) as (client, followed, advance):
+        told = Told(followed.control, ways.output)
+        if not nothing_left(followed.control):
+            await watch(client, followed, told.over, advance)
+
+
+class Told:
+    """What was told of the log so far, to people line by line, to programs as all that is under way."""
+
+    def __init__(self, control: ControlState, output: Format) -> None:
+        self._control, self._output = control, output
+        _show_log(control, output)
+
+    def over(self, control: ControlState) -> bool:
+        """Tells what is new with one more slot; whether nothing is left to be told."""
+        from alliance.changes.progress import news, nothing_left
+
+        before, self._control = self._control, control
+        if lines := news(before, control):
+            if self._output is Format.JSON:
+                _show_log(control, self._output)
+            else:
+                for line in lines:
+                    say(f"slot {control.slot}: {line}")
+            sys.stdout.flush()
+        return nothing_left(control)
+
+
+def _show_log(state: ControlState, output: Format) -> None:
+    from alliance.changes.progress import Progress
+
+    opened, far = [_open(state, one) for one in state.opened], Progress.of(state)
     if output is Format.JSON:
         head = {"epoch": state.epoch, "revision": state.revision, "slot": state.slot}
-        emit(head | {"pending": list(state.revisions), "approvals_needed": needed, "open": opened})
+        told = head | {"pending": list(state.revisions), "approvals_needed": state.approve, "open": opened}
+        emit(told | {"under_way": far.to_json() if far is not None else None})
         return
     say(f"epoch {state.epoch}, revision {state.revision}, at slot {state.slot}")
     for slot in state.revisions:
         say(f"taken, and in effect behind slot {slot}: a further revision")
+    if far is not None:
+        _show_progress(far)
     for one in opened:
         say(
             f"open since slot {one['slot']}, proposed by '{one['organisation']}', until"
-            f" {utc(one['expires_ms'])}:"
+            f" {utc(one['expires_ms'])}, a {one['kind']} change:"
         )
         for operation in one["operations"]:
             say(f"  {operation}")
         say(f"  digest {one['digest']}")
-        say(f"  {len(one['approvals'])} of {needed} approve: {', '.join(one['approvals'])}")
+        approvals = one["approvals"]
+        say(f"  {len(approvals)} of {one['approvals_needed']} approve: {', '.join(approvals)}")
         if one["aborts"]:
             say(f"  to end it want: {', '.join(one['aborts'])}")
-    if not opened and not state.revisions:
+    if not opened and far is None and not state.revisions:
         say("nothing is under way")
 
 
-def _open(one: OpenChange) -> dict[str, Any]:
+def _show_progress(far: Progress) -> None:
+    from consensus.limits import ATTEMPTS_MAX
+
+    say(f"approved, on the way to epoch {far.epoch + 1}:")
+    for operation in far.operations:
+        say(f"  {operation}")
+    for digest in far.digests:
+        say(f"  digest {digest}")
+    if far.attempt:
+        say(
+            f"  attempt {far.attempt} of {ATTEMPTS_MAX}, which has time until slot {far.deadline_slot} and"
+            f" {utc(far.deadline_ms)}"
+        )
+        say(f"  {len(far.dealt)} have dealt, of whom it takes {far.dealers}: {', '.join(far.dealt)}")
+        say(f"  {len(far.ready)} of {far.readies} are ready: {', '.join(far.ready)}")
+    if far.aborts:
+        say(f"  to end it want, of {far.aborting}: {', '.join(far.aborts)}")
+    if far.end is not None:
+        say(f"  the epoch ends with slot {far.end}")
+
+
+def _open(state: ControlState, one: OpenChange) -> dict[str, Any]:
     from alliance.changes.operations import in_words
+    from alliance.changes.progress import REFRESH
 
     return {
         "digest": one.change_id.hex(),
+        "kind": one.change.kind.name.lower(),
         "organisation": one.propose.signer,
         "slot": one.slot,
         "expires_ms": one.change.expires_ms,
-        "operations": [in_words(operation, {}) for operation in one.change.operations],
+        "operations": [in_words(operation, {}) for operation in one.change.operations] or [REFRESH],
         "approvals": list(one.approvals),
+        "approvals_needed": state.needed(one.change),
         "aborts": list(one.aborts),
     }

@@ -9,9 +9,12 @@ import typer
 from alliance.cli import changing, passphrase
 from alliance.cli.changing import Ways
 from alliance.cli.client import Carrier
-from alliance.cli.output import Format, Output, emit, lesson, prose, say
+from alliance.cli.output import Format, Output, emit, lesson, plural, prose, say, utc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alliance.changes.epoch_notes import EpochNote
     from consensus.control import ControlState
 
 EPILOG = lesson(
@@ -32,17 +35,39 @@ def epochs(
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Tell who takes part: the epoch, its revision, members, operators, clients and policy.
+    """Tell who takes part: the epoch, its revision, members, operators, clients and policy; and all epochs.
 
     All of it is read from the log, proven by the alliance's signatures, and no server is believed. An epoch
     is a set of members; a revision, within it, is any change of addresses, clients, operators or policy.
-    DIR's own alliance.toml is brought up to date.
+    DIR's own alliance.toml is brought up to date. Epochs that passed while DIR read only from a checkpoint
+    are not listed.
     """
-    state = changing.look(Ways(folder, passphrase_file, output))
+    followed = changing.look(Ways(folder, passphrase_file, output))
+    state, known = followed.control, followed.epochs
     if output is Format.JSON:
-        emit(report(state))
+        emit(report(state) | {"epochs": [one.to_json() for one in known]})
     else:
         _tell(state)
+        _tell_epochs(known)
+
+
+_BEGAN = {
+    "founding": "the founding",
+    "light": "light: the shares stayed",
+    "full": "full: new shares",
+    "unread": "begun before what is read here",
+}
+
+
+def _tell_epochs(known: Sequence[EpochNote]) -> None:
+    say("epochs:")
+    for one in known:
+        when = f", {utc(one.time_ms)}" if one.time_ms else ""
+        say(
+            f"  {one.epoch}  from slot {one.start + 1}{when}, {_BEGAN[one.beginning.name.lower()]} (dealing"
+            f" {one.dealing}); {one.faulty_max} of {plural(len(one.members), 'member')} may be faulty"
+            f" ({one.profile}): {', '.join(one.members)}"
+        )
 
 
 def report(state: ControlState) -> dict[str, Any]:
@@ -50,7 +75,6 @@ def report(state: ControlState) -> dict[str, Any]:
     from dataclasses import asdict
 
     from alliance.changes.differences import client_fields
-    from consensus.control.policy import approvals_needed
 
     directory = state.directory
     return {
@@ -70,13 +94,15 @@ def report(state: ControlState) -> dict[str, Any]:
                 "address": row.address,
                 "applications": dict(row.applications),
                 "identity": row.identity.hex(),
+                "suspended": row.name in directory.suspended,
+                "receiver_key": bool(row.receiver),
             }
             for row in directory.members
         ],
         "operators": [
             {"organisation": row.organisation, "key": row.key.hex()} for row in directory.operators
         ],
-        "approvals_needed": approvals_needed(len(directory.operators), directory.policy.faulty),
+        "approvals_needed": state.approve,
         "policy": asdict(directory.policy),
         "clients": [
             {"name": row.name, "client_id": row.client_id.hex(), **client_fields(row)}
@@ -93,9 +119,10 @@ def _tell(state: ControlState) -> None:
         say(f"  a further revision is in effect behind slot {at}")
     say(f"  digest     {told['config_digest']}")
     for member in told["members"]:
-        say(f"  member     {member['name']} ({member['organisation']}) at {member['address']}")
+        leads = ", suspended: does not lead" if member["suspended"] else ""
+        say(f"  member     {member['name']} ({member['organisation']}) at {member['address']}{leads}")
     operators = ", ".join(row["organisation"] for row in told["operators"])
-    say(f"  operators  {operators}: {told['approvals_needed']} of them approve a change of the policy")
+    say(f"  operators  {operators}: {told['approvals_needed']} of them approve a change")
     say(f"  policy     {', '.join(f'{key} {value}' for key, value in told['policy'].items())}")
     for client in told["clients"]:
         word = "client     " if client["admitted"] else "(client)   "

@@ -16,6 +16,7 @@ from alliance.errors import ConfigError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from alliance.config.file import AllianceConfig
     from alliance.founding.request import Request
 
 EPILOG = lesson(
@@ -24,6 +25,7 @@ EPILOG = lesson(
     alliance request bert --organisation north --address bert.example:7400 --operator anna/operator.pem
     alliance request carola --client
     alliance request dieter --client --alliance farm/alliance.toml --organisation north
+    alliance request emil --organisation east --address emil.example:7400 --alliance farm/alliance.toml
     alliance request --show anna.request
     """,
     "0 made, or shown  ·  2 refused, and nothing was written; or the file is no request, or was altered"
@@ -46,7 +48,7 @@ Existing = Annotated[
     typer.Option(
         "--alliance",
         metavar="F|ID",
-        help="For a client: the alliance.toml, or the alliance_id, of an alliance that exists already.",
+        help="The alliance.toml, or the alliance_id, of an alliance that exists already.",
         show_default=False,
     ),
 ]
@@ -92,8 +94,14 @@ def request(
     client: Annotated[bool, typer.Option("--client", help="A client, which runs no server.")] = False,
     existing: Existing = None,
     key_bits: Annotated[
-        int, typer.Option("--key-bits", help="The largest shared RSA keys that it is to receive.")
-    ] = 2048,
+        int | None,
+        typer.Option(
+            "--key-bits",
+            metavar="N",
+            help="The largest shared RSA keys that it is to receive.",
+            show_default="2048, or what --alliance has",
+        ),
+    ] = None,
     directory: Directory = None,
     operator: Operator = None,
     operator_passphrase_file: OperatorPassphraseFile = None,
@@ -110,9 +118,11 @@ def request(
     it to whoever founds the alliance by 'alliance init --from', and read its fingerprint out by telephone.
     Then 'alliance join' completes the folder.
 
-    A client can come to an alliance that exists already: --alliance says to which, and --organisation who
-    answers for it there. Then its request goes to that organisation, whose operator lets it in by 'alliance
-    client add'.
+    A party can come to an alliance that exists already: --alliance says to which. A client names the
+    --organisation that answers for it there, whose operator lets it in by 'alliance client add'. A member's
+    request goes to any operator there, for 'alliance member add', or for 'alliance member replace' where its
+    name is that of a member whose disk is lost or whose key was stolen. An organisation that runs a member
+    already names its operator key with --operator; a new one comes by 'alliance operator add' first.
     """
     if show is not None:
         _refuse("--show", {"NAME": name, "--organisation": organisation, "--address": address})
@@ -127,38 +137,53 @@ def request(
     folder = Path(name) if directory is None else directory
     if client:
         _refuse("--client", {"--address": address, "--operator": operator})
-        alliance_id = None if existing is None else _existing(existing, organisation)
+        alliance_id = None if existing is None else _asked_by_client(existing, organisation)
         secret = _new_passphrase(passphrase_file, name)
         made = party.ask_as_client(folder, name, secret, organisation or "", alliance_id)
-    elif existing is not None:
-        raise ConfigError("--alliance is for clients: a member's request is for an alliance to be founded")
     elif organisation is None or address is None:
         raise ConfigError(
             f"'{name}' needs --organisation, by which it is run, and --address HOST:PORT, where others reach"
             " it; a client, which needs neither, is made with --client"
         )
     else:
-        party.check_member(name, organisation, address, key_bits)
+        alliance_id, bits = _asked_by_member(existing, key_bits)
+        party.check_member(name, organisation, address, bits)
         key = None if operator is None else operator_key(operator, operator_passphrase_file)
         secret = _new_passphrase(passphrase_file, name)
-        made = party.ask_as_member(folder, name, organisation, address, key_bits, secret, key)
+        made = party.ask_as_member(folder, name, organisation, address, bits, secret, key, alliance_id)
     with reporting(f"the keys of '{name}' are in {folder}"):
         _tell(made, folder, output, operator_is_here=operator is None and not client)
 
 
-def _existing(existing: str, organisation: str | None) -> bytes:
-    """The id of the alliance that a client asks, by an organisation of it. Raises ConfigError."""
+def alliance_named(existing: str) -> tuple[bytes, AllianceConfig | None]:
+    """The id of an alliance that exists, and its file where that is named. Raises ConfigError."""
     from alliance.config import file as config
 
-    if organisation is None:
-        raise ConfigError("--alliance needs --organisation: who answers for the client there")
     if ALLIANCE_ID.fullmatch(existing):
-        return bytes.fromhex(existing)
+        return bytes.fromhex(existing), None
     path = Path(existing)
     known = config.load(path if path.is_dir() else path.parent)
-    if organisation not in (names := [name for name, _ in known.founding.operators]):
+    return known.alliance_id, known
+
+
+def _asked_by_client(existing: str, organisation: str | None) -> bytes:
+    """The id of the alliance that a client asks, by an organisation of it. Raises ConfigError."""
+    if organisation is None:
+        raise ConfigError("--alliance needs --organisation: who answers for the client there")
+    alliance_id, known = alliance_named(existing)
+    if known is not None and organisation not in (names := [name for name, _ in known.terms.operators]):
         raise ConfigError(f"the alliance has no organisation '{organisation:.80}', but {', '.join(names)}")
-    return known.alliance_id
+    return alliance_id
+
+
+def _asked_by_member(existing: str | None, key_bits: int | None) -> tuple[bytes | None, int]:
+    """The id of the alliance, and the largest shared keys that the member is to receive, in bits."""
+    alliance_id, known = (None, None) if existing is None else alliance_named(existing)
+    if key_bits is None and known is not None:
+        from alliance.founding.party import largest_key
+
+        return alliance_id, largest_key(known)
+    return alliance_id, 2048 if key_bits is None else key_bits
 
 
 def _new_passphrase(file: Path | None, name: str) -> bytes:
@@ -234,7 +259,7 @@ def _tell(made: Request, folder: Path, output: Format, *, operator_is_here: bool
     say("")
     reader = "whoever founds the alliance"
     if made.admission is not None:
-        reader = f"the operator of '{made.client_of}'"
+        reader = "an operator of the alliance" if made.seat else f"the operator of '{made.client_of}'"
     say(f"Next: send {path.name} to {reader}, and read this out by telephone:")
     say(f"  {grouped(made.fingerprint)}")
     say("When you have got the alliance's folder from there:")

@@ -17,7 +17,7 @@ from alliance.config.parties import (
     Client,
     Member,
     client_lines,
-    party_lines,
+    member_lines,
     read_client,
     read_member,
 )
@@ -169,14 +169,7 @@ class AllianceConfig:
             encoded = base64.b64encode(key.to_bytes()).decode()
             lines += ["", "[[purposes]]", f'name = "{purpose}"', f'key = "{encoded}"']
         for member in self.members:
-            lines += ["", "[[members]]", f'name = "{member.name}"']
-            lines += [f'organisation = "{member.organisation}"', f'address = "{member.address}"']
-            if member.applications:
-                listed = ", ".join(f'"{name}" = "{address}"' for name, address in member.applications)
-                lines.append(f"applications = {{ {listed} }}")
-            lines += party_lines(member)
-            if member.receiver is not None:
-                lines += member.receiver.to_lines()
+            lines += ["", "[[members]]", *member_lines(member)]
         for client in self.clients:
             lines += ["", "[[clients]]", f'name = "{client.name}"', *client_lines(client)]
         return "\n".join(lines) + "\n"

@@ -138,6 +138,17 @@ def read_member(table: Mapping[str, Any], where: str) -> Member:
     )
 
 
+def member_lines(member: Member) -> list[str]:
+    """In TOML, as ``read_member`` reads it."""
+    lines = [f'name = "{member.name}"', f'organisation = "{member.organisation}"']
+    lines.append(f'address = "{member.address}"')
+    if member.applications:
+        listed = ", ".join(f'"{name}" = "{address}"' for name, address in member.applications)
+        lines.append(f"applications = {{ {listed} }}")
+    receiver = [] if member.receiver is None else member.receiver.to_lines()
+    return [*lines, *party_lines(member), *receiver]
+
+
 def read_applications(table: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
     """The (name, host:port) under 'applications'; none is none. Raises ConfigError."""
     applications = table.get("applications", {})

@@ -61,8 +61,8 @@ def check_together(requests: Mapping[str, Request], key_size: int) -> None:
         claim("key", request.identity, file)
         if request.admission is not None:
             raise ConfigError(
-                f"{file}: '{request.name}' asks to be in an alliance that exists already: 'alliance client"
-                " add' brings it in; here, it makes a request without --alliance"
+                f"{file}: '{request.name}' asks to be in an alliance that exists already: 'alliance"
+                f" {request.kind} add' brings it in; here, it makes a request without --alliance"
             )
         if (seat := request.seat) is None:
             continue

@@ -69,15 +69,18 @@ def join(folder: Path, source: Path, passphrase: bytes) -> Joined:
     """
     request = own_request(folder)
     config = config_file.load(source)
+    if request.admission is not None and request.admission.alliance_id != config.alliance_id:
+        raise ConfigError(f"{source / FILE} is of another alliance than '{request.name}' has asked")
     beginning = _beginning(config, source)
     plan, openings = ceremony_folder.ceremony_of(source, config, request) or (None, ())
-    party = _own_row(config, request, source / FILE)
+    comes_later = request.seat is not None and request.admission is not None
+    party = request.party if comes_later else _own_row(config, request, source / FILE)
     load_credentials(folder, request.party, passphrase)
     joined = (folder / FILE).exists()
     if joined and config_file.load(folder).alliance_id != config.alliance_id:
         raise ConfigError(f"{folder} has joined another alliance: make another request for this one")
     try:
-        if (seat := request.seat) is not None:
+        if (seat := request.seat) is not None and not comes_later:
             joined &= _keep_shares(folder, config, request, seat, source, openings, passphrase)
         if not (folder / FILE).exists():
             for name, content in (beginning | public_files(config)).items():
@@ -101,8 +104,6 @@ def _own_row(config: AllianceConfig, request: Request, path: Path) -> Party:
     """The party that alliance.toml says this is. Raises ConfigError unless it is as the request asked."""
     asked, known = request.party, config.members if request.seat is not None else config.clients
     party = next((one for one in known if one.name == asked.name), None)
-    if request.admission is not None and request.admission.alliance_id != config.alliance_id:
-        raise ConfigError(f"{path} is of another alliance than '{asked.name}' has asked")
     if party is None:
         why = "it was founded without this request"
         if request.admission is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from alliance.config.file import AllianceConfig
 from alliance.config.parties import NAME, read_address
 from alliance.errors import ConfigError
 from alliance.founding.folders import new_folder
@@ -21,6 +22,7 @@ from alliance.keys.folder import OPERATOR, write_keys
 from alliance.keys.opening import write_opening_key
 from alliance.keys.sealing import require_new_passphrase
 from quorum.receivers import generate_receiver, receiver_bits
+from quorum.threshold_rsa import factors_of
 
 
 def ask_as_client(
@@ -53,24 +55,26 @@ def ask_as_member(
     key_size: int,
     passphrase: bytes,
     operator: Ed25519PrivateKey | None = None,
+    alliance_id: bytes | None = None,
 ) -> Request:
     """Makes a member's keys in ``folder``, new or empty; nothing of it stays if this fails.
 
     ``key_size``: the largest shared keys that it is to receive, in bits. Without ``operator``, which is the
-    organisation's, a new one is made and kept in the folder. Raises ConfigError, KeyFileError.
+    organisation's, a new one is made and kept in the folder. ``alliance_id``: of an alliance that exists
+    already. Raises ConfigError, KeyFileError.
     """
     check_member(name, organisation, address, key_size)
     require_new_passphrase(passphrase)
     own_operator = Ed25519PrivateKey.generate() if operator is None else operator
     identity, opening_key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
     receiver = generate_receiver(receiver_bits(key_size))
-    request = request_as_member(
-        name, organisation, address, identity, own_operator, opening_key.public_key(), receiver.key
-    )
+    place = opening_key.public_key() if alliance_id is None else alliance_id
+    request = request_as_member(name, organisation, address, identity, own_operator, place, receiver.key)
     with new_folder(folder, 0o700):
         if operator is None:
             files.write_private(folder / OPERATOR, sealing.seal(own_operator, passphrase))
-        write_opening_key(folder, opening_key, passphrase)
+        if alliance_id is None:
+            write_opening_key(folder, opening_key, passphrase)
         handover.keep_receiver(folder, receiver.key.fingerprint, receiver.secret_to_bytes(), passphrase)
         _write(folder, request, identity, passphrase)
     return request
@@ -83,6 +87,12 @@ def check_member(name: str, organisation: str, address: str, key_size: int) -> N
     read_address(address, name)
     if key_size not in KEY_SIZES:
         raise ConfigError("the shared keys have 2048 to 8192 bits, in steps of 128")
+
+
+def largest_key(config: AllianceConfig) -> int:
+    """The bits of the largest shared key, or factor of one, that an alliance hands on to its members."""
+    keys = (config.key, *(key for _, key in config.purpose_keys))
+    return max(factor.key_size for key in keys for factor in factors_of(key))
 
 
 def request_file(folder: Path, name: str) -> Path:

@@ -8,8 +8,9 @@ A member's request brings three more public keys: its organisation's operator ke
 of this member in the organisation; a one-time key to which the founding's shares are sealed (X25519, for
 RFC 9180); and its receiver key for the next time that shares are handed on.
 
-A client's request may be for an alliance that exists: then it names the alliance, and the client's key has
-signed for its place there, without which no alliance admits it.
+A request may be for an alliance that exists: then it names the alliance, and the party's key has signed for
+its place there, without which no alliance admits it. So has a member's operator key: its organisation may be
+a new one. No share of the founding is sealed to such a member, and it needs no one-time key.
 """
 
 from __future__ import annotations
@@ -55,19 +56,19 @@ _OPERATOR_DOMAIN = b"alliance/v1 request operator\x00"
 _BASE64_WIDTH = 76
 DIGEST_BYTES = 32
 _PARTY_KEYS = ("format", "kind", "name", "identity", "certificate", "signature", "organisation")
-_CLIENT_KEYS = (*_PARTY_KEYS, "alliance_id", "proof")
-_MEMBER_KEYS = (
-    *_PARTY_KEYS,
-    *("address", "operator", "opening_key", "operator_signature"),
-    *receivers.FIELDS,
-)
+_ADMISSION = ("alliance_id", "proof")
+_CLIENT_KEYS = (*_PARTY_KEYS, *_ADMISSION)
+_SEAT_KEYS = (*_PARTY_KEYS, "address", "operator", "operator_signature", *receivers.FIELDS)
+_MEMBER_KEYS = (*_SEAT_KEYS, "opening_key")
+_NEWCOMER_KEYS = (*_SEAT_KEYS, *_ADMISSION, "operator_proof")
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
     """What a member's request says beyond a client's. Keys are public, 32 bytes each.
 
-    ``operator`` is the Ed25519 key of the organisation, ``opening_key`` the member's one-time X25519 key.
+    ``operator`` is the Ed25519 key of the organisation, ``opening_key`` the member's one-time X25519 key, or
+    empty for an alliance that exists.
     """
 
     organisation: str
@@ -80,10 +81,14 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Which alliance a client asks to be admitted to. ``proof`` is its signature on ``key_message``."""
+    """Which alliance a party asks to be admitted to. ``proof`` is its signature on ``key_message``.
+
+    ``operator_proof`` is that of a member's operator key, as a new one of its organisation.
+    """
 
     alliance_id: bytes
     proof: bytes = field(repr=False)
+    operator_proof: bytes = field(repr=False, default=b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Request:
     """One request, checked when it was read or made: ``seat`` is None for a client.
 
     ``client_of`` is the organisation that is to answer for a client, or empty for whoever comes first.
-    ``admission`` is there when it asks an alliance that exists; ``client_of`` is not empty then.
+    ``admission`` is there when it asks an alliance that exists; a client's ``client_of`` is not empty then.
     """
 
     name: str
@@ -123,7 +128,9 @@ class Request:
 
     @property
     def _reader(self) -> str:
-        return "founds the alliance" if self.admission is None else f"is the operator of '{self.client_of}'"
+        if self.admission is None:
+            return "founds the alliance"
+        return "is an operator there" if self.seat else f"is the operator of '{self.client_of}'"
 
     @property
     def fingerprint(self) -> str:
@@ -140,7 +147,7 @@ class Request:
         elif self.client_of:
             parts.append(self.client_of.encode())
         if (asked := self.admission) is not None:
-            parts += [asked.alliance_id, asked.proof]
+            parts += [asked.alliance_id, asked.proof, asked.operator_proof]
         return _DOMAIN + framed(*parts)
 
     def to_toml(self) -> str:
@@ -160,7 +167,11 @@ class Request:
         if (asked := self.admission) is not None:
             lines += [f'alliance_id = "{asked.alliance_id.hex()}"', f'proof = "{asked.proof.hex()}"']
         if seat is not None:
-            lines += [f'operator = "{seat.operator.hex()}"', f'opening_key = "{seat.opening_key.hex()}"']
+            lines.append(f'operator = "{seat.operator.hex()}"')
+            if asked is None:
+                lines.append(f'opening_key = "{seat.opening_key.hex()}"')
+            else:
+                lines.append(f'operator_proof = "{asked.operator_proof.hex()}"')
             encoded = textwrap.wrap(base64.b64encode(seat.receiver.key).decode(), _BASE64_WIDTH)
             lines += ['receiver_key = """', *encoded, '"""']
             lines.append(f'receiver_signature = "{seat.receiver.signature.hex()}"')
@@ -184,12 +195,13 @@ class Request:
         kind = value(table, "kind", str, where)
         if kind not in ("member", "client"):
             raise ConfigError(f"{where}: the kind is 'member' or 'client', not {kind!r:.80}")
-        only(table, _MEMBER_KEYS if kind == "member" else _CLIENT_KEYS, where)
+        known = _NEWCOMER_KEYS if "alliance_id" in table else _MEMBER_KEYS
+        only(table, known if kind == "member" else _CLIENT_KEYS, where)
         name, identity, certificate = read_party(table, where)
         seat = _seat(table, name, identity, where) if kind == "member" else None
         named = seat is None and "organisation" in table
         client_of = read_name(table, where, "organisation") if named else ""
-        admission = _admission(table, where) if named else None
+        admission = _admission(table, where) if named or seat is not None else None
         signature = _signature(table, "signature", where)
         request = cls(name, identity, certificate, seat, client_of, signature, admission)
         request._verify(where)
@@ -206,7 +218,12 @@ class Request:
             statement = operator_statement(seat.organisation, seat.operator, self.name, self.identity)
             _check_signature(seat.operator, seat.operator_signature, statement, "operator_signature", where)
         if (asked := self.admission) is not None:
-            message = key_message(asked.alliance_id, self.client_of, Role.USER, self.identity)
+            organisation, role = self.client_of, Role.USER
+            if seat is not None:
+                organisation, role = seat.organisation, Role.MEMBER
+                message = key_message(asked.alliance_id, organisation, Role.OPERATOR, seat.operator)
+                _check_signature(seat.operator, asked.operator_proof, message, "operator_proof", where)
+            message = key_message(asked.alliance_id, organisation, role, self.identity)
             _check_signature(self.identity, asked.proof, message, "proof", where)
 
 
@@ -237,22 +254,33 @@ def request_as_member(
     address: str,
     identity: Ed25519PrivateKey,
     operator: Ed25519PrivateKey,
-    opening_key: X25519PublicKey,
+    place: X25519PublicKey | bytes,
     receiver: ReceiverKey,
 ) -> Request:
-    """A member's request, signed by its identity and by its organisation's operator key."""
+    """A member's request, signed by its identity and by its organisation's operator key.
+
+    ``place``: its one-time key for an alliance to be founded, or the alliance_id of one that exists.
+    """
     public = identity.public_key().public_bytes_raw()
     operator_public = operator.public_key().public_bytes_raw()
     encoded = receiver.to_bytes()
+    asked, opening_key = None, b""
+    if isinstance(place, bytes):
+        own = key_message(place, organisation, Role.MEMBER, public)
+        message = key_message(place, organisation, Role.OPERATOR, operator_public)
+        asked = Admission(place, identity.sign(own), operator.sign(message))
+    else:
+        opening_key = place.public_bytes_raw()
     seat = Seat(
         organisation,
         address,
         operator_public,
-        opening_key.public_bytes_raw(),
+        opening_key,
         Receiver(encoded, identity.sign(Receiver.statement(name, public, encoded))),
         operator.sign(operator_statement(organisation, operator_public, name, public)),
     )
-    return _signed(Request(name, public, certify_itself(name, identity), seat), identity)
+    certificate = certify_itself(name, identity)
+    return _signed(Request(name, public, certificate, seat, admission=asked), identity)
 
 
 def grouped(digest: str) -> str:
@@ -273,12 +301,7 @@ def _seat(table: Mapping[str, Any], name: str, identity: bytes, where: str) -> S
         read_receiver(receiver.key)
     except InvalidReceiver as error:
         raise ConfigError(f"{where}: '{name}' cannot receive shares: {error}") from None
-    try:
-        opening_key = bytes.fromhex(value(table, "opening_key", str, where))
-        # A point of small order gives the same secret to everybody.
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(opening_key))
-    except ValueError:
-        raise ConfigError(f"{where}: 'opening_key' must be an X25519 public key, 64 hex digits") from None
+    opening_key = b"" if "alliance_id" in table else _opening_key(table, where)
     operator = read_key(table, "operator", where)
     if operator == identity:
         raise ConfigError(f"{where}: the operator key is the identity: an organisation has a key of its own")
@@ -292,10 +315,22 @@ def _seat(table: Mapping[str, Any], name: str, identity: bytes, where: str) -> S
     )
 
 
+def _opening_key(table: Mapping[str, Any], where: str) -> bytes:
+    try:
+        opening_key = bytes.fromhex(value(table, "opening_key", str, where))
+        # A point of small order gives the same secret to everybody.
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(opening_key))
+    except ValueError:
+        raise ConfigError(f"{where}: 'opening_key' must be an X25519 public key, 64 hex digits") from None
+    return opening_key
+
+
 def _admission(table: Mapping[str, Any], where: str) -> Admission | None:
     if "alliance_id" not in table:
         return None
-    return Admission(hexed(table, "alliance_id", DIGEST_BYTES, where), _signature(table, "proof", where))
+    alliance_id, proof = hexed(table, "alliance_id", DIGEST_BYTES, where), _signature(table, "proof", where)
+    by_operator = _signature(table, "operator_proof", where) if table["kind"] == "member" else b""
+    return Admission(alliance_id, proof, by_operator)
 
 
 def _signature(table: Mapping[str, Any], key: str, where: str) -> bytes:

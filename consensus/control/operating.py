@@ -16,7 +16,6 @@ from consensus.control.directory import Directory, Refused
 from consensus.control.draft import Draft, Verify
 from consensus.control.edits import AddClient, Editing
 from consensus.control.pending import ActiveChange, ApprovedChange, OpenChange
-from consensus.control.policy import approvals_needed, suspensions_needed
 from consensus.control.record import Account, Record
 from consensus.limits import CLIENT_IDS_MAX, EDITS_MAX, OPEN_CHANGES_MAX, WINDOW_SLOTS
 
@@ -84,7 +83,7 @@ def abort(state: State, command: Abort) -> State:
         if command.signer in active.aborts:
             raise Refused(f"'{command.signer}' has said so already")
         aborts = _with(state, active.aborts, command.signer)
-        ended = len(aborts) >= _approve(state)
+        ended = len(aborts) >= state.approve
         if ended:
             return replace(state, active=None, dealt_ms=state.time_ms)
         return replace(state, active=replace(active, aborts=aborts))
@@ -92,7 +91,7 @@ def abort(state: State, command: Abort) -> State:
     if command.signer in one.aborts:
         raise Refused(f"'{command.signer}' has said so already")
     aborts = _with(state, one.aborts, command.signer)
-    ended = command.signer == one.propose.signer or len(aborts) >= _approve(state)
+    ended = command.signer == one.propose.signer or len(aborts) >= state.approve
     changed = () if ended else (replace(one, aborts=aborts),)
     others = [(other,) if other is not one else changed for other in state.opened]
     return replace(state, opened=tuple(entry for part in others for entry in part))
@@ -104,7 +103,7 @@ def settle(state: State, verify: Verify) -> State:
     while again:
         again = False
         for one in state.opened:
-            if len(one.approvals) < _needed(state, one.change):
+            if len(one.approvals) < state.needed(one.change):
                 continue
             approved = ApprovedChange(one.change_id, one.change, state.slot)
             begun = _begin(state, approved, verify)
@@ -217,14 +216,6 @@ def _require_base(state: Record, change: Change) -> None:
         raise Refused(f"the change is for epoch {change.from_epoch}, and this is epoch {state.epoch}")
     if change.base != base_digest(state.directory, change.operations):
         raise Refused("whom it changes, the policy or the operators are others by now: propose it anew")
-
-
-def _needed(state: Record, change: Change) -> int:
-    return suspensions_needed(state.directory.policy.faulty) if change.only_suspends else _approve(state)
-
-
-def _approve(state: Record) -> int:
-    return approvals_needed(len(state.directory.operators), state.directory.policy.faulty)
 
 
 def _with(state: Record, organisations: Iterable[str], one: str) -> tuple[str, ...]:

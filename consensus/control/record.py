@@ -13,6 +13,7 @@ from consensus.control.draft import Draft, KeyRules, Verify, trust
 from consensus.control.encoding import u64
 from consensus.control.operations import Suspend
 from consensus.control.pending import ActiveChange, ApprovedChange, OpenChange, Transcript
+from consensus.control.policy import approvals_needed, suspensions_needed
 from consensus.control.recovery import Recovery
 from consensus.control.rows import NO_LIMITS
 from consensus.limits import EDIT_MS, EDIT_SLOTS, EDITS_MAX, WINDOW_SLOTS
@@ -125,6 +126,15 @@ class Record:
         if self.active is None:
             raise Refused("no full change is under way")
         return self.active
+
+    @property
+    def approve(self) -> int:
+        """So many operators decide about the alliance."""
+        return approvals_needed(len(self.directory.operators), self.directory.policy.faulty)
+
+    def needed(self, change: Change) -> int:
+        """So many operators have to approve of it."""
+        return suspensions_needed(self.directory.policy.faulty) if change.only_suspends else self.approve
 
     @property
     def effective_from_now(self) -> int:

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.changes import approval, drafting, followed
 from alliance.changes.change_file import ChangeFile
-from alliance.cli import changing
-from alliance.cli.output import Format
+from alliance.cli.change_waiting import Waiting
 from alliance.client import Client
 from alliance.config.control import founded as founded_state
 from alliance.errors import NotInEffect, Unreachable
@@ -47,7 +46,9 @@ def operator(cluster: Cluster, name: str) -> tuple[str | Path, ...]:
 
 def test_an_operator_reads_and_signs_offline(inside: Run, founded: Cluster, written: ChangeFile) -> None:
     shown = inside("change", "show", "x.change", passphrase=None)
-    assert shown.text.startswith("'member-1' proposes (number 1):\n  policy: faulty 1, clients max 3,")
+    assert shown.text.startswith(
+        "'member-1' proposes a policy change (number 1):\n  policy: faulty 1, clients max 3,"
+    )
     assert "until 2027-01-15 08:00:00.000 UTC; asked are member-1, member-2," in shown.text
     assert f"digest   {written.digest.hex()}\n" in shown.text
     told = json.loads(inside("change", "show", "x.change", "-o", "json", passphrase=None).out)
@@ -97,6 +98,11 @@ def test_what_cannot_be_signed_is_refused_and_nothing_is_written(
             ("policy", founded.client_folder("client-1"), "--organisation", "a"),
             "say what is to be another policy",
         ),
+        (
+            ("policy", founded.client_folder("client-1"), "--faulty", "0"),
+            "say who proposes it: --organisation NAME, or --operator F",
+        ),
+        (("show", "x.change", "--watch"), "--watch is for a client's folder"),
         (("show", founded.member("member-1")), "is a member's folder: name one such as"),
     ):
         result = inside("change", *arguments)
@@ -125,7 +131,7 @@ def test_a_request_for_an_alliance_that_exists_says_which(inside: Run, founded: 
             ("request", "d", "--client", "--alliance", member, "--organisation", "nord"),
             "no organisation 'nord'",
         ),
-        (("request", "d", "--alliance", member), "--alliance is for clients"),
+        (("request", "d", "--alliance", member), "'d' needs --organisation, by which it is run"),
         (("request", "--show", "x", "--alliance", member), "--alliance does not go with --show"),
     ):
         result = inside(*arguments)
@@ -201,12 +207,12 @@ def test_who_waits_in_vain_is_told_where_it_stands(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(followed, "follow", follow)
-    ways = changing.Ways(Path("client-1"), None, Format.TEXT, timeout=0.01)
     state = followed.Followed.founded(founded.config)
+    wait = Waiting(Path("client-1"), 0.01, cast("Client", None), state, lambda *_: None)
     reason = "no server gives the log" if gone else "it did not get there within 0.01 s"
     expected = rf"taken at slot 7 and is in effect behind slot 135, .* \({reason}\); do not send it again"
     with pytest.raises(NotInEffect, match=expected):
-        asyncio.run(changing._until_in_effect(ways, cast("Client", None), state, 7, 135, lambda *_: None))
+        asyncio.run(wait.until_in_effect(7, 135))
 
 
 def test_clients_and_policy_change_while_the_servers_run(inside: Run, cluster: Cluster) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.alliance.changes.operators import Operators
-from tests.alliance.farm import Farm
+from tests.alliance.changes.paper import Paper
+from tests.alliance.farm import PASSPHRASE, Farm
+
+
+@pytest.fixture
+def paper(farm: Farm) -> Paper:
+    return Paper.of(farm.config, farm.folder, PASSPHRASE)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from alliance.founding.request import Request, Seat, request_as_client, request_as_member
 from quorum.receivers import ReceiverSecret, receiver_bits
@@ -42,15 +42,16 @@ class Applicant:
 
     @functools.cached_property
     def request(self) -> Request:
-        return request_as_member(
-            self.name,
-            self.organisation,
-            f"{self.name}.example:7400",
-            self.identity,
-            self.operator,
-            self.opening.public_key(),
-            self.receiver.key,
-        )
+        return self._asks(self.opening.public_key())
+
+    def asks(self, alliance_id: bytes) -> Request:
+        """Its request to be in an alliance that exists."""
+        return self._asks(alliance_id)
+
+    def _asks(self, place: X25519PublicKey | bytes) -> Request:
+        address = f"{self.name}.example:7400"
+        keys = self.identity, self.operator
+        return request_as_member(self.name, self.organisation, address, *keys, place, self.receiver.key)
 
     def says(self, **changes: object) -> Request:
         """Its request with other fields, signed by its own identity nevertheless."""

@@ -131,6 +131,27 @@ def test_a_client_joins_an_alliance_that_has_let_it_in_later(founded: Founded, t
         join(elsewhere, public, PASSPHRASE)
 
 
+def test_a_member_that_comes_later_takes_what_is_public_and_no_share(
+    founded: Founded, tmp_path: Path, contents: Contents
+) -> None:
+    """Its shares come by the log; it needs no one-time key, and nobody's dealing file."""
+    home, elsewhere = tmp_path / "gustav", tmp_path / "elsewhere"
+    asks = "gustav", "gustav-ag", "gustav.example:7400", KEY_SIZE, PASSPHRASE, None
+    party.ask_as_member(elsewhere, *asks, alliance_id=bytes(32))
+    with pytest.raises(ConfigError, match="is of another alliance than 'gustav' has asked"):
+        join(elsewhere, founded.public, PASSPHRASE)
+    request = party.ask_as_member(home, *asks, alliance_id=founded.config.alliance_id)
+    assert not (home / OPENING).exists()
+    joined = join(home, founded.public, PASSPHRASE)
+    assert (joined.party, joined.anew) == (request.party, True)
+    assert config_file.load(home) == founded.config
+    assert generations(home) == ()
+    assert len(handover.receivers(home)) == 1
+    before = contents(home)
+    assert not join(home, founded.public, PASSPHRASE).anew
+    assert contents(home) == before
+
+
 def test_to_join_twice_changes_nothing(founded: Founded, tmp_path: Path, contents: Contents) -> None:
     home = founded.home("bert", tmp_path)
     assert join(home, founded.public, PASSPHRASE).anew

@@ -15,6 +15,9 @@ from alliance.config.parties import Client, Member
 from alliance.errors import ConfigError
 from alliance.founding import request as requests
 from alliance.founding.request import FILE_BYTES_MAX, Request, Seat, grouped
+from alliance.keys import ed25519
+from consensus.control.draft import key_message
+from consensus.control.rows import Role
 from quorum.receivers import ReceiverKey
 from tests.alliance.founding.applicants import Applicant, applicants, client, receivers
 
@@ -211,3 +214,55 @@ def test_a_client_asks_an_alliance_that_exists_and_its_key_has_signed_for_that_p
     lie = replace(lie, signature=key.sign(lie.statement()))
     with pytest.raises(ConfigError, match="its proof does not fit"):
         Request.from_toml(lie.to_toml(), "carola.request")
+
+
+# -- to an alliance that exists ------------------------------------------------------------------------
+
+
+ALLIANCE, ANOTHER = b"a" * 32, b"b" * 32
+
+
+def test_a_member_asks_an_alliance_that_exists(anna: Applicant) -> None:
+    asked = anna.asks(ALLIANCE)
+    text = asked.to_toml()
+    assert Request.from_toml(text, "anna.request") == asked
+    assert "opening_key" not in text
+    assert "Send it to whoever is an operator there" in text
+    assert asked.seat is not None
+    assert asked.seat.opening_key == b""
+    assert asked.admission is not None
+    for role, key, proof in (
+        (Role.MEMBER, asked.identity, asked.admission.proof),
+        (Role.OPERATOR, asked.seat.operator, asked.admission.operator_proof),
+    ):
+        assert ed25519.is_signed(key, proof, key_message(ALLIANCE, "anna-ag", role, key))
+
+
+@pytest.mark.parametrize("line", sorted({*requests._NEWCOMER_KEYS} - {"format", "kind"}))
+def test_every_field_of_it_is_needed_and_for_one_alliance_alone(anna: Applicant, line: str) -> None:
+    text, elsewhere = anna.asks(ALLIANCE).to_toml(), anna.asks(ANOTHER).to_toml()
+    field = re.compile(rf'^{line} = ("""\n.*?"""|"[^"]*")\n', re.MULTILINE | re.DOTALL)
+    (mine,), (other,) = field.finditer(text), field.finditer(elsewhere)
+    refuse(text.replace(mine.group(), ""))
+    if mine.group() != other.group():
+        refuse(text.replace(mine.group(), other.group()))
+
+
+def test_proofs_for_another_alliance_or_role_are_none(anna: Applicant) -> None:
+    """Signed by the member itself nevertheless, as whoever has its key may."""
+    asked, elsewhere = anna.asks(ALLIANCE), anna.asks(ANOTHER)
+    assert asked.admission is not None
+    assert elsewhere.admission is not None
+    for proofs, match in (
+        (elsewhere.admission, ""),
+        (replace(asked.admission, alliance_id=ANOTHER), "operator_proof does not fit"),
+        (replace(asked.admission, operator_proof=asked.admission.proof), "operator_proof does not fit"),
+        (replace(asked.admission, proof=asked.admission.operator_proof), "its proof does not fit"),
+        (replace(asked.admission, proof=b""), "its proof does not fit"),
+    ):
+        altered = replace(asked, admission=proofs)
+        altered = replace(altered, signature=anna.identity.sign(altered.statement()))
+        if proofs is elsewhere.admission:
+            assert Request.from_toml(altered.to_toml(), "anna.request") == altered
+        else:
+            refuse(altered.to_toml(), match)
