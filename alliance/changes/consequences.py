@@ -164,8 +164,8 @@ def _of_members(state: ControlState, change: Change, after: Directory) -> list[s
         )
     f = now.faulty_max
     told.append(
-        f"until all old shares are erased, {quorum} of them in one hand are the private key: {f} faulty"
-        f" members and the disks of {f} that sleep make {2 * f}"
+        f"until all old shares are erased, {quorum} of them in one hand are the private key: those of whoever"
+        f" is faulty, {f}, and on the disks of whoever sleeps, {f}, make {2 * f}"
     )
     told.append("backups of share files undo the erasure: keep none, or erase them when the epoch begins")
     return told

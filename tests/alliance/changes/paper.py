@@ -80,11 +80,11 @@ class Paper:
         ]
 
     def agree(self, change: ChangeFile) -> None:
-        """Orders it with as many approvals as it takes; the first ones of the list, its own among them."""
+        """Orders it with as many approvals as it takes: its own, and the last ones of the list."""
         needed = self.control.needed(change.command.change)  # type: ignore[union-attr]
         others = [row.organisation for row in self.control.directory.operators]
         others.remove(change.organisation)
-        for organisation in (change.organisation, *others[: needed - 1]):
+        for organisation in (change.organisation, *others[::-1][: needed - 1]):
             assert self.order(*self.signed(change, organisation)) == [""]
 
     def dealings(self, names: Iterable[str]) -> list[SignedCommand]:
