@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alliance.config.file import AllianceConfig
+from alliance.config.parties import Client
 
+Expecting = Callable[[tuple[Client, ...]], None]
 Follower = Callable[[AllianceConfig], None]
 
 
@@ -20,6 +22,8 @@ class Directory:
     def __init__(self, config: AllianceConfig) -> None:
         self._config = config
         self._followers: list[Follower] = []
+        self._incoming: tuple[Client, ...] = ()
+        self._expecting: list[Expecting] = []
 
     @property
     def config(self) -> AllianceConfig:
@@ -32,6 +36,17 @@ class Directory:
     def unfollow(self, follower: Follower) -> None:
         """It is not called any more."""
         self._followers.remove(follower)
+
+    def tell_incoming(self, *expecting: Expecting) -> None:
+        """Each of them is told who is ``incoming``, from now on."""
+        self._expecting += expecting
+
+    def expect(self, incoming: tuple[Client, ...]) -> None:
+        """These parties will be members by changes that are approved; until then they are as clients are."""
+        if incoming != self._incoming:
+            self._incoming = incoming
+            for told in self._expecting:
+                told(incoming)
 
     def update(self, config: AllianceConfig) -> bool:
         """Takes a higher revision of this epoch; whether it was one.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.config.parties import Client, Member
 from alliance.config.receiver import Receiver
+from consensus.control.changes import Change
 from consensus.control.rows import ClientRow, MemberRow
 
 
@@ -48,6 +51,15 @@ def client_row(client: Client) -> ClientRow:
         limits=client.limits,
         from_slot=client.from_slot,
         until_slot=client.until_slot,
+    )
+
+
+def incoming_of(changes: Iterable[Change]) -> tuple[Client, ...]:
+    """The parties that these changes make members, as the clients that they are before. As ``member_of``."""
+    return tuple(
+        Client(row.name, row.identity, x509.load_der_x509_certificate(row.certificate), row.organisation)
+        for change in changes
+        for row in change.new_rows
     )
 
 

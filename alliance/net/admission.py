@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 
 from alliance.config.file import AllianceConfig
-from alliance.config.parties import Member, Party
+from alliance.config.parties import Client, Member, Party
 from alliance.net import descriptors, sockets
 from alliance.net.budget import Budget, Call, Refused
 from alliance.net.channels import SERVER_OPTIONS, Identities
@@ -70,6 +70,8 @@ class Admission(EachMethod):
     def __init__(self, config: AllianceConfig, calls_per_holder: int = CALLS_PER_HOLDER_MAX) -> None:
         super().__init__()
         self.identities = Identities(config)
+        self._config = config
+        self._incoming: tuple[Client, ...] = ()
         descriptors.raise_limit()
         self.budget = Budget(calls_per_holder)
         self.doorman = Doorman(self.budget)
@@ -77,8 +79,17 @@ class Admission(EachMethod):
 
     def update(self, config: AllianceConfig) -> None:
         """These are the members and clients from now on. Whoever is none any more is told so, and cut off."""
+        self._config = config
+        self._look()
+
+    def expect(self, incoming: tuple[Client, ...]) -> None:
+        """These are let in as clients are, beside them."""
+        self._incoming = incoming
+        self._look()
+
+    def _look(self) -> None:
         before = self.identities.parties
-        self.identities.update(config)
+        self.identities.update(self._config, self._incoming)
         for identity in before - self.identities.parties:
             for handler in self._under_way.get(identity, ()):
                 handler.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from alliance.config.file import AllianceConfig
 from alliance.config.identity import read_certificate
-from alliance.config.parties import Member, Party
+from alliance.config.parties import Client, Member, Party
 from alliance.keys.channel import ChannelKey, Credentials, is_certified_by
 from alliance.net import dialled, forks
 from alliance.net.problems import plainly
@@ -208,16 +208,16 @@ class Channels:
 class Identities:
     """From a connection to the member or client whose identity certified it.
 
-    ``roots`` are the certificates of all of them, in PEM (another object when there are others), and
-    ``parties`` their identities.
+    A party that will be a member, and is none yet, counts as a client. ``roots`` are the certificates of all
+    of them, in PEM (another object when there are others), and ``parties`` their identities.
     """
 
     def __init__(self, config: AllianceConfig) -> None:
         self.update(config)
 
-    def update(self, config: AllianceConfig) -> None:
+    def update(self, config: AllianceConfig, incoming: Sequence[Client] = ()) -> None:
         """These are the members and clients from now on."""
-        parties: list[Party] = [*config.members, *config.clients]
+        parties: list[Party] = [*incoming, *config.clients, *config.members]
         self._by_issuer = {party.certificate.subject: party for party in parties}
         self._members = {member.identity: index for index, member in enumerate(config.members)}
         self._party_of = lru_cache(CERTIFICATES_KEPT)(self._look_up)

@@ -13,12 +13,14 @@ from pathlib import Path
 from alliance.config.control import current, founded
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
+from alliance.config.rows import incoming_of
 from alliance.keys import revision
 from alliance.keys.ed25519 import has_signed
 from alliance.server.gate import Gate
 from alliance.server.vouching import Voucher
 from consensus.control.checked import CheckedControl
 from consensus.control.directory import Directory as Rows
+from consensus.control.pending import ApprovedChange
 from consensus.control.published import Published
 from consensus.control.state import ControlState
 from fab_paxos.control import Control
@@ -59,13 +61,14 @@ class Revisions:
         self._gate = gate
         self._voucher = voucher
         self._rows: Rows | None = None
+        self._under_way: tuple[ApprovedChange, ...] | None = None
 
     def start(self) -> None:
         """Makes known what holds already; the parts that follow the directory are there."""
         if self._control is None:
             return
         state = self._control.state
-        self._learn_keys(state.directory)
+        self._learn_keys(state)
         if state.revision:
             self._take(Published.of(state))
         self._voucher.start(state.epoch, state.revision)
@@ -101,7 +104,7 @@ class Revisions:
             return
         before, state = self._control.state.revision, control.state
         self._control = control
-        self._learn_keys(state.directory)
+        self._learn_keys(state)
         if state.revision > before:
             membership = Published.of(state)
             self._take(membership)
@@ -115,9 +118,17 @@ class Revisions:
             self._control = self._control.read(checkpoint.snapshot.control_items)
             self.start()
 
-    def _learn_keys(self, rows: Rows) -> None:
-        """From when a client is decided on, and not only from its first slot: others may know it before."""
-        if rows is not self._rows:
+    def _learn_keys(self, state: ControlState) -> None:
+        """From when a client is decided on, and not only from its first slot: others may know it before.
+
+        So it is with who will be a member by an approved change, and needs to be heard before.
+        """
+        if state.under_way != self._under_way:
+            self._under_way = state.under_way
+            incoming = incoming_of(one.change for one in state.under_way)
+            self._gate.learn({one.client_id: one.identity for one in incoming})
+            self._directory.expect(incoming)
+        if (rows := state.directory) is not self._rows:
             self._rows = rows
             self._gate.learn({row.client_id: row.identity for row in rows.clients.values()})
             self._gate.learn({row.client_id: row.identity for row in rows.members})

@@ -119,6 +119,7 @@ class Server:
             self._voucher,
         )
         self._directory.follow(self._admission.update, self._evidence.update)
+        self._directory.tell_incoming(self._admission.expect)
 
     @classmethod
     def open(

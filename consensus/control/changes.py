@@ -83,9 +83,14 @@ class Change:
 
     @property
     def new_keys(self) -> frozenset[bytes]:
-        """Digests of the identities in its members' rows."""
-        puts = [one for one in self.operations if isinstance(one, PutMember)]
-        return frozenset(one.row.client_id for one in puts if one.proof != NO_PROOF)
+        """Digests of the identities that members get by it."""
+        return frozenset(row.client_id for row in self.new_rows)
+
+    @property
+    def new_rows(self) -> tuple[MemberRow, ...]:
+        """Of members with an identity that was not there before."""
+        puts = (one for one in self.operations if isinstance(one, PutMember))
+        return tuple(one.row for one in puts if one.proof != NO_PROOF)
 
     def carry_out(self, draft: Draft) -> Directory:
         """What the rows become. Raises Refused, or MalformedControl when they do not fit together."""

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from alliance.config.directory import Follower
+from alliance.config.directory import Directory, Follower
 from alliance.config.file import AllianceConfig
 from alliance.keys.channel import Credentials
 from alliance.net import admission as module
@@ -22,7 +22,7 @@ from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, attempt, door
 from tests.alliance.farm import Farm
 from tests.alliance.network import Office, at, serving
-from tests.alliance.newcomers import admitting, newcomer, removing
+from tests.alliance.newcomers import admitting, client_of, newcomer, removing
 
 
 def decided(office: Office, config: AllianceConfig, *followers: Follower) -> None:
@@ -115,3 +115,42 @@ def test_who_comes_again_under_another_key_is_somebody_else(farm: Farm, office: 
             assert await status(farm, port, new) is SERVED
 
     run(scenario())
+
+
+def test_who_will_be_a_member_is_let_in_as_a_client(farm: Farm, office: Office, run: Run) -> None:
+    """Under a name that a member has now, even; and not any more when the change has come to nothing."""
+    directory, admission = Directory(farm.config), Admission(farm.config)
+    directory.tell_incoming(admission.expect, lambda them: office.identities.update(farm.config, them))
+    old, new = farm.members[0], newcomer(farm.members[0].party.name)
+
+    async def scenario() -> None:
+        async with (
+            serving(farm, ME, office, admission=admission) as port,
+            open_channel(at(farm.config, ME, port), new) as channel,
+        ):
+            assert await attempt(channel, "Status") is REFUSED
+            directory.expect((client_of(new),))
+            admission.update(farm.config)  # a revision in between
+            async with open_channel(at(farm.config, ME, port), new) as now:
+                assert await attempt(now, "Status") is SERVED
+            seen = [admission.identities.known(Seen(one)) for one in (old, new)]
+            assert [party and party.identity for party in seen] == [one.party.identity for one in (old, new)]
+            assert [admission.identities.member(Seen(one)) for one in (old, new)] == [0, None]
+            assert admission.identities.client(Seen(old)) is None
+            assert admission.identities.client(Seen(new)) == new.party
+            directory.expect(())
+            assert admission.identities.known(Seen(new)) is None
+            assert await status(farm, port, new) is REFUSED
+            assert await status(farm, port, old) is SERVED
+
+    run(scenario())
+
+
+class Seen:
+    """What gRPC tells of who has connected."""
+
+    def __init__(self, who: Credentials) -> None:
+        self._certificate = who.channel().certificate_pem
+
+    def auth_context(self) -> Any:
+        return {"x509_pem_cert": [self._certificate]}
