@@ -8,7 +8,7 @@ it alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol, Self
 
 from verifiable_log.batch import Entry
@@ -53,6 +53,10 @@ class Control(Protocol):
 
     def limits(self, client_id: bytes) -> tuple[int, int]:
         """How much of this client waits at one member at most: submissions, and their bytes together."""
+        ...
+
+    def organisation(self, client_id: bytes) -> Hashable:
+        """Whose client this is: the turns of a leader go round by organisations. Nothing is agreed on it."""
         ...
 
     def apply(self, entry: Entry) -> tuple[Self, tuple[object, ...]]:

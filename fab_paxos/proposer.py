@@ -20,6 +20,7 @@ from fab_paxos.effects import (
 from fab_paxos.evidence import TwoSubmissions
 from fab_paxos.limits import PIPELINE_SLOTS, PROPOSE_AHEAD_SLOTS
 from fab_paxos.messages import Forward, Propose
+from fab_paxos.overlooked import Overlooked
 from fab_paxos.uncertified_log import UncertifiedLog
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.client_pool import Pool
@@ -42,8 +43,7 @@ class Proposer:
         self._queue = Pool()
         self._unsent: list[Submission] = []
         self._beats: dict[tuple[bytes, int], int] = {}
-        # Heartbeats in this view that a client's work waits without any of it being decided.
-        self._overlooked: dict[bytes, int] = {}
+        self._overlooked = Overlooked()
         self._idle = 0  # and those in which time had to pass, and nothing was decided
         self._tick = False
 
@@ -84,7 +84,7 @@ class Proposer:
                 out.append(Refuse(submission, RefusalReason.CONFLICT))
             _compare(waiting, submission, out)
             return
-        if not self._pending.add(submission, *self._log.limits(submission.client_id)):
+        if not self._pending.add(submission, *self._log.share(submission.client_id)):
             out.append(Refuse(submission, RefusalReason.BUSY))
             return
         if unsent:
@@ -112,7 +112,7 @@ class Proposer:
             return
         waiting = self._queue.get(submission.client_id, submission.client_seq)
         if waiting is None:
-            self._queue.add(submission, *self._log.limits(submission.client_id))
+            self._queue.add(submission, *self._log.share(submission.client_id))
         else:
             _compare(waiting, submission, out)
 
@@ -161,7 +161,8 @@ class Proposer:
             waiting = self._pending.get(submission.client_id, submission.client_seq)
             fresh = self._log.windows.judge(submission).freshness is Freshness.FRESH
             fresh = fresh and self._will_be_admitted(submission)
-            if waiting is None and fresh and self._pending.add(submission):
+            whose = self._log.organisation(submission.client_id)
+            if waiting is None and fresh and self._pending.add(submission, whose):
                 self._unsent.append(submission)
             elif waiting is not None:
                 _compare(waiting, submission, out)
@@ -190,11 +191,11 @@ class Proposer:
 
     @property
     def overlooked(self) -> int:
-        """For how many heartbeats some client has waited for the leader to order anything of it.
+        """For how many heartbeats the leader has passed somebody over whose work waits here.
 
         Or the alliance itself, with something that has a deadline, for any slot at all.
         """
-        return max(self._overlooked.values(), default=self._idle)
+        return max(self._overlooked.beats, self._idle)
 
     def on_heartbeat(self, led: bool, out: list[Effect]) -> None:
         """What has waited for 2, 4, 8, … heartbeats is handed over again: rarer as the queue is longer.
@@ -219,8 +220,7 @@ class Proposer:
         self._tick = self._log.control is not None and self._log.control.needs_time
         self._idle = self._idle + 1 if led and self._tick else 0
         if led:
-            waiting = dict.fromkeys(client_id for client_id, _ in beats)
-            self._overlooked = {client_id: self._overlooked.get(client_id, 0) + 1 for client_id in waiting}
+            self._overlooked.on_heartbeat(self._pending.waiting())
 
     def _hopeless(self, submission: Submission) -> RefusalReason | None:
         """Why it will never be ordered."""
@@ -273,7 +273,7 @@ class Proposer:
             out.append(Broadcast(Propose(view, entry.slot, batch, entry.root)))
             self._tick = False
         for one in early:
-            self._queue.add(one)
+            self._queue.add(one, self._log.organisation(one.client_id))
         return entries
 
     @property
@@ -299,7 +299,9 @@ class Proposer:
         for submission in entry.batch.submissions:
             self._pending.discard(submission.client_id, submission.client_seq)
             self._queue.discard(submission.client_id, submission.client_seq)
-            self._overlooked.pop(submission.client_id, None)
+            if self._overlooked:
+                whose = self._log.organisation(submission.client_id)
+                self._overlooked.on_decided(whose, submission.client_id)
 
 
 def _compare(first: Submission, second: Submission, out: list[Effect]) -> None:

@@ -18,9 +18,10 @@ from verifiable_log.ordering_state import Checkpoint
 class EngineConfig:
     """``me`` counts from 0. Times in seconds.
 
-    ``overlooked_heartbeats``: so long a client's work may wait under one leader, without any of it being
-    decided, before the leader is suspected of censorship. A leader serves its clients in turn, so even
-    under load each gets something within a round; the default, 16 s, is a generous round.
+    ``overlooked_heartbeats``: so long an organisation's work may wait under one leader, without any of it
+    being decided, before the leader is suspected of censorship; or a client's, while others of its
+    organisation have turn after turn. A leader serves them in turn, so even under load each organisation gets
+    something within a round; the default, 16 s, is a generous round.
     ``tenure_slots``, ``tenure_seconds``: a leader is replaced after so many decided slots, or so much time in
     which something was decided, counted in heartbeats: leaders are compared with each other.
     ``drift_ms``: a proposal is taken without others' word only if its time stamp lies this near to the clock.

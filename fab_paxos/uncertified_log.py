@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from fab_paxos.control import Control
@@ -208,10 +208,16 @@ class UncertifiedLog:
         control = self.control
         return control is None or all(control.admits(one.client_id, slot) for one in submissions)
 
-    def limits(self, client_id: bytes) -> tuple[int, int]:
-        """How much of a client waits here at most: submissions, and their bytes."""
+    def share(self, client_id: bytes) -> tuple[Hashable, int, int]:
+        """Whose client it is, and how much of it waits here at most: submissions, and their bytes."""
         control = self.control
-        return (POOL_SUBMISSIONS_MAX, POOL_BYTES_MAX) if control is None else control.limits(client_id)
+        limits = (POOL_SUBMISSIONS_MAX, POOL_BYTES_MAX) if control is None else control.limits(client_id)
+        return self.organisation(client_id), *limits
+
+    def organisation(self, client_id: bytes) -> Hashable:
+        """Whose turn it is when this client is served; where nobody says, it is a turn of its own."""
+        control = self.control
+        return client_id if control is None else control.organisation(client_id)
 
     @property
     def complete(self) -> bool:

@@ -47,4 +47,4 @@ POOL_BYTES_MAX = 8 * 1024 * 1024
 
 POOLS_BYTES_MAX = 64 * 1024 * 1024
 """Bytes of all clients together that wait at one member. Beyond it only clients that have nothing waiting get
-a submission in, so that no crowd keeps a single client out."""
+a submission in, and organisations with less than SUBMISSION_BYTES_MAX waiting: no crowd keeps others out."""

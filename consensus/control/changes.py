@@ -82,15 +82,15 @@ class Change:
         return light and all(isinstance(operation, Suspend) for operation in self.operations)
 
     @property
-    def new_keys(self) -> frozenset[bytes]:
-        """Digests of the identities that members get by it."""
-        return frozenset(row.client_id for row in self.new_rows)
-
-    @property
     def new_rows(self) -> tuple[MemberRow, ...]:
-        """Of members with an identity that was not there before."""
+        """Its members' rows that have new identities."""
         puts = (one for one in self.operations if isinstance(one, PutMember))
         return tuple(one.row for one in puts if one.proof != NO_PROOF)
+
+    @property
+    def new_keys(self) -> frozenset[bytes]:
+        """Digests of the identities in these."""
+        return frozenset(row.client_id for row in self.new_rows)
 
     def carry_out(self, draft: Draft) -> Directory:
         """What the rows become. Raises Refused, or MalformedControl when they do not fit together."""

@@ -43,6 +43,9 @@ class CheckedControl:
     def limits(self, client_id: bytes) -> tuple[int, int]:
         return self.state.limits(client_id)
 
+    def organisation(self, client_id: bytes) -> str | bytes:
+        return self.state.organisation(client_id)
+
     def apply(self, entry: Entry) -> tuple[CheckedControl, tuple[Outcome, ...]]:
         """Raises ValueError, as that of the state does."""
         state, outcomes = self.state.apply(entry, self.verify)

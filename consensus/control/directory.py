@@ -80,6 +80,11 @@ class Directory:
         return QuorumSystem(len(self.members), self.faulty_max, self.profile)
 
     @cached_property
+    def members_by_id(self) -> Mapping[bytes, MemberRow]:
+        """By the ids under which they submit."""
+        return {row.client_id: row for row in self.members}
+
+    @cached_property
     def first_departure(self) -> int:
         """The lowest slot from which on one of the clients is not admitted any more."""
         return min((row.until_slot for row in self.clients.values()), default=FOREVER)

@@ -83,10 +83,6 @@ class Record:
     transcript_digest: bytes = bytes(32)
     recoveries: tuple[Recovery, ...] = ()
 
-    @cached_property
-    def _members(self) -> frozenset[bytes]:
-        return frozenset(row.client_id for row in self.directory.members)
-
     @property
     def under_way(self) -> tuple[ApprovedChange, ...]:
         """Approved, and not in effect yet."""
@@ -193,7 +189,7 @@ class Record:
         row = self.directory.clients.get(client_id)
         if row is not None:
             return row.admitted(slot)
-        if client_id in self._members:
+        if client_id in self.directory.members_by_id:
             return True
         return any(
             slot > one.slot + WINDOW_SLOTS and client_id in one.change.new_keys for one in self.under_way
@@ -204,6 +200,14 @@ class Record:
         row = self.directory.clients.get(client_id)
         limits = NO_LIMITS if row is None else row.limits
         return limits.waiting, limits.waiting_bytes
+
+    def organisation(self, client_id: bytes) -> str | bytes:
+        """Whose client or member this is, or is to be; who is unknown counts as an organisation."""
+        row = self.directory.clients.get(client_id) or self.directory.members_by_id.get(client_id)
+        if row is not None:
+            return row.organisation
+        newcomers = (row for one in self.under_way for row in one.change.new_rows)
+        return next((row.organisation for row in newcomers if row.client_id == client_id), client_id)
 
     def directory_at(self, slot: int) -> Directory:
         """The rows, with the clients that are admitted in ``slot``: as far ahead as for ``admits``."""

@@ -57,6 +57,9 @@ class TinyControl:
     def limits(self, client_id: bytes) -> tuple[int, int]:
         return self.share
 
+    def organisation(self, client_id: bytes) -> bytes:
+        return client_id
+
     def apply(self, entry: Entry) -> tuple[TinyControl, tuple[object, ...]]:
         if entry.slot != self.applied + 1 or (self.end is not None and entry.slot > self.end):
             raise AssertionError(f"slot {entry.slot} is applied after slot {self.applied}")

@@ -5,7 +5,7 @@ Several times as fast as ``copy.deepcopy`` or pickle, which take every batch and
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from enum import Enum
 from types import FunctionType
 from typing import Any, TypeVar
@@ -35,10 +35,10 @@ def _clone(value: Any, copies: dict[int, Any]) -> Any:
     found = copies.get(id(value))
     if found is not None:
         return found
-    if kind is dict:
-        copy: Any = {
-            key: held if type(held) in _shared else _clone(held, copies) for key, held in value.items()
-        }
+    if kind in (dict, OrderedDict):
+        copy: Any = kind(
+            (key, held if type(held) in _shared else _clone(held, copies)) for key, held in value.items()
+        )
     elif kind in (list, tuple, deque):
         copy = kind([one if type(one) in _shared else _clone(one, copies) for one in value])
     elif kind is set:
