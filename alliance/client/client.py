@@ -35,6 +35,7 @@ from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Answer, Membership
+from alliance.config.parties import Member
 from alliance.errors import Unreachable
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
@@ -71,6 +72,7 @@ class Client:
             self._fingerprint,
         )
         self._proposals = Proposals(self._submitter)
+        self.directory.follow(self._submitter.update, self._channels.keep_to)
 
     @property
     def config(self) -> AllianceConfig:
@@ -97,10 +99,10 @@ class Client:
         await self._proposals.close()
         await self._channels.close()
 
-    def channel(self, member: int) -> grpc.aio.Channel:
+    def channel(self, member: Member) -> grpc.aio.Channel:
         """The channel to a member, opened when first used."""
         self.life.require()
-        return self._channels.to(self.config.members[member])
+        return self._channels.to(member)
 
     def heard(self, answer: Answer) -> None:
         """An answer names the membership that its server is in. If that is newer, it is asked for."""
@@ -203,8 +205,9 @@ class Client:
 
         Who is silent for a moment longer than n - f others is not waited for.
         """
-        system = self.config.system
-        asking = [asyncio.create_task(self._status(member)) for member in range(system.member_count)]
+        config = self.config
+        system = config.system
+        asking = [asyncio.create_task(self._status(config, at)) for at in range(system.member_count)]
         waiting, said, patience = set(asking), list[MemberStatus](), None
         try:
             while waiting:
@@ -230,11 +233,13 @@ class Client:
     async def status(self) -> list[MemberStatus]:
         """What each member says of itself, asked at once."""
         with self.life.use():
-            return list(await asyncio.gather(*(self._status(i) for i in range(len(self.config.members)))))
+            config = self.config
+            asking = (self._status(config, at) for at in range(len(config.members)))
+            return list(await asyncio.gather(*asking))
 
-    async def _status(self, member: int) -> MemberStatus:
-        who = self.config.members[member]
-        ask = self.channel(member).unary_unary(
+    async def _status(self, config: AllianceConfig, member: int) -> MemberStatus:
+        who = config.members[member]
+        ask = self.channel(who).unary_unary(
             "/alliance.v1.Client/Status",
             request_serializer=pb.StatusRequest.SerializeToString,
             response_deserializer=parser(pb.StatusReply),
@@ -251,7 +256,7 @@ class Client:
                 "it answers in an unknown form: another program?",
             )
         self.heard(reply)
-        return told_by(self.config, member, reply)
+        return told_by(config, member, reply)
 
 
 async def connect(folder: str | Path, passphrase: bytes) -> Client:

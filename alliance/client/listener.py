@@ -3,6 +3,9 @@
 Any server will do, and none is believed: each frame is checked against a certificate, from the frontier of
 what was checked before. A server that is silent, wrong or gone is left for the next one, at the same slot.
 
+The members may change meanwhile. A certificate of any epoch proves all slots up to its own, as the
+alliance's public key is the same in all of them; and a server that is none of the members any more is left.
+
 Who begins in the middle of the log and wants each command only where it came first, as a listener from slot 1
 gets it, begins from a checkpoint below (``brought_state``), or from slot 1 where there is none.
 """
@@ -23,6 +26,7 @@ from alliance.client.delivery import DecidedSlot, LogEntry, deliver
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.server_choice import Channels
 from alliance.client.submitter import PAUSE_SECONDS
+from alliance.config.directory import place_of
 from alliance.config.file import AllianceConfig
 from alliance.errors import LogPruned, ServerLied, Unreachable
 from alliance.net.channels import GREETING, one_line, parser
@@ -147,10 +151,12 @@ class Listener:
         servers brought nothing, LogPruned if some said that they keep these slots no more. A server that has
         no news is no failure as long as the end is open.
         """
-        failures, count = 0, len(self.config.members)
+        failures = 0
         pruned: dict[str, str] = {}
         while until is None or max(self._next, self._start or 1) <= until:
             helped, again = False, 0
+            self._renew()
+            count = len(self.config.members)
             try:
                 async with aclosing(self._frames()) as frames:
                     async for frame in frames:
@@ -166,6 +172,8 @@ class Listener:
                                 yield DecidedSlot(slot, batch, entries)
                         if until is not None and self._next > until:
                             return
+            except _Left:
+                helped, again = True, 1
             except _Idle:
                 helped = helped or (until is None and not self._begins)
             except NobodyServes as error:
@@ -179,7 +187,7 @@ class Listener:
                         self._begins, again = True, 1  # nothing is delivered yet: its checkpoint will do
             except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
                 log.warning("%s sent a log that does not verify: %s", self._name, error)
-            self._server = (self._server + 1 - again) % count
+            self._server = (self._server + 1 - again) % len(self.config.members)
             failures = 0 if helped else failures + self._passed
             if failures >= 2 * count:
                 raise (LogPruned if pruned else Unreachable)(self._nobody(pruned))
@@ -200,8 +208,17 @@ class Listener:
     def _name(self) -> str:
         return self.config.members[self._server].name
 
+    def _renew(self) -> bool:
+        """Takes the newest members that are known; whether the server is still one of them."""
+        now, before = self._channels.config, self.config
+        if now.epoch == before.epoch:
+            return True
+        there = place_of(now, before.members[self._server].identity)
+        self.config, self._server = now, there or 0
+        return there is not None
+
     def _begin(self, member: int) -> Any:
-        return self._channels.channel(member).unary_stream(
+        return self._channels.channel(self.config.members[member]).unary_stream(
             "/alliance.v1.Client/Listen",
             request_serializer=client_pb2.ListenRequest.SerializeToString,
             response_deserializer=parser(peer_pb2.LogFrame),
@@ -233,6 +250,8 @@ class Listener:
                 if frame is None:
                     raise Malformed("not a message")
                 yield frame
+                if not self._renew():
+                    raise _Left
         finally:
             call.cancel()
             if read is not None:
@@ -286,6 +305,10 @@ class Listener:
         if self._start is None:
             self._start = certificate.slot + 1
         return _Frame(self, frame, certificate, base), slots
+
+
+class _Left(Exception):
+    """The server is no member any more."""
 
 
 class _Idle(Exception):

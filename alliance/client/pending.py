@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from alliance.client.life import closed
-from alliance.errors import AllianceError, OutcomeUnknown, SubmissionRefused
+from alliance.config.file import AllianceConfig
+from alliance.errors import AllianceError, OutcomeUnknown, SubmissionRefused, Unreachable
 from alliance.net.channels import one_line
 from alliance.pb import client_pb2 as pb
+from alliance.proofs.receipt import require_placed
 from quorum import DecisionCertificate
 from verifiable_log import Submission
 from verifiable_log.placement import Placement
@@ -18,6 +20,18 @@ UNUSABLE = {pb.Refusal.EXPIRED, pb.Refusal.CONFLICT}
 
 class NumberUnusable(OutcomeUnknown):
     """The number was too old or used before it was first sent: the commands were not ordered under it."""
+
+
+def unreachable(config: AllianceConfig, problem: str, within: str = "") -> Unreachable:
+    """``problem``: what one of the servers said last. ``within``: how long was waited, if that is known."""
+    members = config.members
+    addresses = ", ".join(member.address for member in members[:3])
+    more = ", …" if len(members) > 3 else ""
+    last = f"; the last answer was: {problem}" if problem else ""
+    return Unreachable(
+        f"no server of the alliance could be reached{within} ({addresses}{more}): are they running, and"
+        f" is this the right alliance.toml? 'alliance status' shows each one{last}"
+    )
 
 
 class Pending:
@@ -59,6 +73,13 @@ class Pending:
             " ask again with Client.resume of another one",
             self.submission,
         )
+
+    def take(self, certificate: DecisionCertificate, place: pb.Placement) -> None:
+        """It is there, in the log that is certified. Raises InvalidReceipt unless it is."""
+        sizes = place.slot, place.index, place.batch_size, place.time_ms
+        placement = Placement(*sizes, tuple(place.batch_path), tuple(place.log_path))
+        require_placed(self.submission.header(), placement, certificate)
+        self.outcome.set_result((certificate, placement))
 
     def refuse(self, member: int, refusal: pb.Refusal) -> str:
         """Notes what a member said; the name of its reason."""

@@ -12,6 +12,7 @@ import grpc.aio
 
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Answer
+from alliance.config.parties import Member
 from quorum import QuorumSystem
 
 
@@ -20,7 +21,7 @@ class Channels(Protocol):
 
     @property
     def config(self) -> AllianceConfig: ...
-    def channel(self, member: int) -> grpc.aio.Channel: ...
+    def channel(self, member: Member) -> grpc.aio.Channel: ...
     def heard(self, answer: Answer) -> None: ...
 
 
@@ -31,8 +32,8 @@ SLOW_OUTCOMES = 8
 class ServerChoice:
     """``server`` is the member (from 0) that the next stream goes to."""
 
-    def __init__(self, system: QuorumSystem, view_timeout_seconds: float) -> None:
-        self.server = 0
+    def __init__(self, system: QuorumSystem, view_timeout_seconds: float, server: int = 0) -> None:
+        self.server = server
         self._system = system
         self._patient_seconds = view_timeout_seconds / 2
         self._slow = 0

@@ -17,30 +17,24 @@ import grpc.aio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.client.life import closed
-from alliance.client.pending import NumberUnusable, Pending
+from alliance.client.pending import NumberUnusable, Pending, unreachable
 from alliance.client.proven import ProvenSlot
 from alliance.client.race import NobodyServes, first_established
 from alliance.client.sequence import Sequence
 from alliance.client.server_choice import Channels, ServerChoice
+from alliance.config.directory import place_of
 from alliance.config.file import AllianceConfig
-from alliance.errors import (
-    InvalidReceipt,
-    OutcomeUnknown,
-    ServerLied,
-    SubmissionRefused,
-    Unreachable,
-)
+from alliance.errors import InvalidReceipt, OutcomeUnknown, ServerLied, SubmissionRefused, Unreachable
 from alliance.net.channels import GREETING, one_line, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
-from alliance.proofs.receipt import Receipt, receipts, require_placed
+from alliance.proofs.receipt import Receipt, receipts
 from alliance.wire.bounds import Malformed
 from alliance.wire.certificates import decode_decision
 from quorum import DecisionCertificate, InvalidCertificate, InvalidStatement
 from verifiable_log import Submission, UnsignedSubmission
 from verifiable_log.limits import CLIENT_WINDOW
-from verifiable_log.placement import Placement
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +68,7 @@ class Submitter:
         channels: Channels,
         key_fingerprint: str,
     ) -> None:
-        self._config = config
+        self._config = config  # of the epoch whose members are asked
         self._context, self._scheme = config.context, config.scheme
         self._client_id = client_id
         self._key = key
@@ -85,7 +79,7 @@ class Submitter:
         self._unsent: list[Pending] = []
         self._asked: set[int] = set()  # what was sent on this stream and is not answered
         self._leaving = ""  # why this stream is left as soon as all of that is answered
-        self._news = asyncio.Event()
+        self._news, self._crossed = asyncio.Event(), asyncio.Event()
         self._choice = ServerChoice(config.system, config.timing.view_timeout_seconds)
         self._proven = proven
         self._helped, self._problem, self._closed = False, "", False
@@ -143,7 +137,7 @@ class Submitter:
         except TimeoutError:
             within = f" within {round(timeout if asked is None else asked, 1):g} s"
             if not pending.sent:
-                raise Unreachable(self._unreachable(within)) from None
+                raise self._unreachable(within) from None
             raise OutcomeUnknown(
                 f"no receipt{within}: what was sent under sequence number {submission.client_seq} may"
                 " or may not be ordered; look for it with 'alliance listen', or ask again with Client.resume",
@@ -158,6 +152,11 @@ class Submitter:
                 if self._pending.get(submission.client_seq) is pending:
                     del self._pending[submission.client_seq]
         return receipts(self._context.alliance_id, certificate, placement, submission, self._key_fingerprint)
+
+    def update(self, config: AllianceConfig) -> None:
+        """A revision or epoch. When members change, what is pending goes to those that there are now."""
+        if config.epoch != self._config.epoch:
+            self._crossed.set()
 
     async def close(self) -> None:
         """Ends the stream, and leaves nothing of it to the garbage collector: see ``until_first``."""
@@ -176,13 +175,15 @@ class Submitter:
     # -- the stream ----------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        members = len(self._config.members)
         unconnected = fruitless = 0
         while not self._closed:
             while not self._pending:
                 self._news.clear()
                 await self._news.wait()
-            self._helped = False
+            if self._crossed.is_set():
+                self._cross()
+                unconnected = fruitless = 0
+            self._helped, members = False, len(self._config.members)
             try:
                 member, call = await first_established(self._begin, self._choice.order)
             except NobodyServes as error:
@@ -203,19 +204,31 @@ class Submitter:
                 log.debug("%s: %s", name, one_line(str(error)))
             except ServerLied as error:
                 log.warning("%s", error)
+            if self._crossed.is_set():
+                continue
             if self._pending:  # a server ends streams that bring nothing for long
                 self._choice.pass_over(member)
             fruitless = 0 if self._helped else fruitless + passed
             if fruitless % members < passed <= fruitless:  # another round is over
                 await asyncio.sleep(PAUSE_SECONDS)
 
+    def _cross(self) -> None:
+        """Goes on with the members of the epoch that is known now, with the same server if it is one."""
+        self._crossed.clear()
+        before, now = self._config, self._channels.config
+        server = place_of(now, before.members[self._choice.server].identity)
+        self._config = now
+        self._choice = ServerChoice(now.system, now.timing.view_timeout_seconds, server or 0)
+        for pending in self._pending.values():
+            pending.refusals.clear()  # of members that may have gone, by their numbers
+
     def _give_up(self) -> None:
         for pending in self._pending.values():
             if not pending.sent and not pending.outcome.done():
-                pending.outcome.set_exception(Unreachable(self._unreachable()))
+                pending.outcome.set_exception(self._unreachable())
 
     def _begin(self, member: int) -> Any:
-        return self._channels.channel(member).stream_stream(
+        return self._channels.channel(self._config.members[member]).stream_stream(
             "/alliance.v1.Client/Submit",
             request_serializer=pb.Submissions.SerializeToString,
             response_deserializer=parser(pb.Outcomes),
@@ -227,7 +240,7 @@ class Submitter:
             self._asked, self._leaving = set(), ""
             self._unsent = list(self._pending.values())
             self._news.set()
-            await until_first(self._read(member, call), self._write(call), self._watch())
+            await until_first(self._read(member, call), self._write(call), self._watch(), self._cut())
         finally:
             call.cancel()
 
@@ -258,6 +271,11 @@ class Submitter:
             if max(looks.values(), default=0) >= LOOKS_MAX:
                 raise _TryNext(f"an outcome is missing for {LOOKS_MAX * stall:g} s")
 
+    async def _cut(self) -> None:
+        """Ends when the members change."""
+        await self._crossed.wait()
+        raise _TryNext("the members have changed")
+
     async def _read(self, member: int, call: Any) -> None:
         while (outcomes := await call.read()) is not grpc.aio.EOF:
             try:
@@ -287,17 +305,7 @@ class Submitter:
                 certificate = decode_decision(outcomes.certificate)
                 certificate.verify(self._scheme.in_epoch(certificate.epoch))
                 self._follow_leader(certificate)
-            place = outcome.placement
-            placement = Placement(
-                place.slot,
-                place.index,
-                place.batch_size,
-                place.time_ms,
-                tuple(place.batch_path),
-                tuple(place.log_path),
-            )
-            require_placed(pending.submission.header(), placement, certificate)
-            pending.outcome.set_result((certificate, placement))
+            pending.take(certificate, outcome.placement)
             self._helped = True
             slow = self._is_slow(member, pending, certificate) or slow
         if self._leaving and not self._asked & self._pending.keys():
@@ -313,7 +321,7 @@ class Submitter:
 
     def _follow_leader(self, certificate: DecisionCertificate) -> None:
         """Certificates tell the view: the next stream goes to its leader, one hop nearer."""
-        if certificate.epoch == self._context.epoch:  # another epoch has views of its own
+        if certificate.epoch == self._config.epoch:  # another epoch has views of its own
             self._choice.follow(certificate.view)
         self._proven.note(certificate.slot)
 
@@ -330,15 +338,8 @@ class Submitter:
             raise _TryNext(self._leaving)
         # What was sent beside it has such a number, too. Who leaves before the answer cannot know that.
 
-    def _unreachable(self, within: str = "") -> str:
-        members = self._channels.config.members
-        addresses = ", ".join(member.address for member in members[:3])
-        more = ", …" if len(members) > 3 else ""
-        last = f"; the last answer was: {self._problem}" if self._problem else ""
-        return (
-            f"no server of the alliance could be reached{within} ({addresses}{more}): are they running, and"
-            f" is this the right alliance.toml? 'alliance status' shows each one{last}"
-        )
+    def _unreachable(self, within: str = "") -> Unreachable:
+        return unreachable(self._channels.config, self._problem, within)
 
 
 class _TryNext(Exception):

@@ -1,8 +1,9 @@
 """Who belongs to the alliance now, as one process knows it: what alliance.toml said when it started, and what
 the alliance has decided since.
 
-Parts of a process that keep something of it are told of each revision (``follow``); who looks at it now and
-then reads ``config`` anew each time.
+Parts of a process that keep something of it are told of each revision and epoch (``follow``); who looks at it
+now and then reads ``config`` anew each time. A member's number is its place in one epoch: who keeps something
+of members from one epoch to the next knows them by their identities.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Follower = Callable[[AllianceConfig], None]
 
 
 class Directory:
-    """The newest revision that this process knows. Any thread may read ``config``."""
+    """The newest membership that this process knows. Any thread may read ``config``."""
 
     def __init__(self, config: AllianceConfig) -> None:
         self._config = config
@@ -49,33 +50,30 @@ class Directory:
                 told(incoming)
 
     def update(self, config: AllianceConfig) -> bool:
-        """Takes a higher revision of this epoch; whether it was one.
+        """Takes a higher revision of this epoch, or a later epoch; whether it was one.
 
-        Raises ValueError when it is of another alliance or epoch, or has other members: those change with an
-        epoch, not with a revision.
+        Raises ValueError when it is of another alliance, or a revision with other members or keys: those
+        change with an epoch.
         """
         now = self._config
-        if _fixed(config) != _fixed(now):
+        if config.founding != now.founding:
+            raise ValueError("a membership of another alliance")
+        if config.epoch == now.epoch and _fixed(config) != _fixed(now):
             raise ValueError("a revision changes addresses and clients, and nothing else")
         if config.membership <= now.membership:
             return False
-        self._take(config)
-        return True
-
-    def enter(self, config: AllianceConfig) -> None:
-        """Takes a later epoch. Raises ValueError when it is none of this alliance."""
-        now = self._config
-        if config.founding != now.founding or config.epoch <= now.epoch:
-            raise ValueError(f"epoch {config.epoch} does not follow upon epoch {now.epoch}")
-        self._take(config)
-
-    def _take(self, config: AllianceConfig) -> None:
         self._config = config
         for told in tuple(self._followers):
             told(config)
+        return True
+
+
+def place_of(config: AllianceConfig, identity: bytes) -> int | None:
+    """The member's number; None if none of this identity (32 bytes) takes part."""
+    return next((at for at, member in enumerate(config.members) if member.identity == identity), None)
 
 
 def _fixed(config: AllianceConfig) -> tuple[object, ...]:
     """What is the same in all revisions of an epoch."""
     members = [(member.name, member.organisation, member.identity) for member in config.members]
-    return config.founding, config.key, config.purpose_keys, config.epoch, config.dealing, members
+    return config.key, config.purpose_keys, config.dealing, members

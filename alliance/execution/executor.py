@@ -21,7 +21,7 @@ from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.config.membership import Answer
-from alliance.config.parties import require_application
+from alliance.config.parties import Member, require_application
 from alliance.errors import LogPruned, PortTaken, StateDiverged, StateError, Unreachable
 from alliance.execution.gathering import Gathering
 from alliance.execution.keeper import Keeper
@@ -97,7 +97,7 @@ class Executor:
         self._signer = Signer(config.context, self._endorsed, ATTESTATION)
         self._asked: dict[tuple[JointStatement, bool], asyncio.Future[bytes | None]] = {}
         self._shares: OrderedDict[tuple[JointStatement, bool], bytes] = OrderedDict()
-        self._follower = Follower(folder, self.directory, self.channel)
+        self._follower = Follower(folder, self.directory, self.channel, beside_server=True)
         self._accused: set[int] = set()
 
     @classmethod
@@ -181,9 +181,9 @@ class Executor:
         finally:
             self._state.close()
 
-    def channel(self, member: int) -> grpc.aio.Channel:
+    def channel(self, member: Member) -> grpc.aio.Channel:
         """To a consensus server; the listener asks this member's own first."""
-        return self._channels.to(self.config.members[member])
+        return self._channels.to(member)
 
     def heard(self, answer: Answer) -> None:
         """An answer names the membership that its server is in. If that is newer, it is asked for."""

@@ -1,4 +1,4 @@
-"""The alliance.toml of a party's folder goes along with the alliance: it has the newest revision known.
+"""The alliance.toml of a party's folder goes along with the alliance: it has the newest membership known.
 
 Beside it, in ``founded.toml``, stays how the alliance was founded: from there the log is read.
 """
@@ -19,7 +19,7 @@ log = logging.getLogger("alliance.keys")
 
 
 def keep(folder: Path, now: AllianceConfig) -> None:
-    """Puts this revision in place of an older one.
+    """Puts this revision, or this later epoch, in place of an older one.
 
     No error reaches the caller, who goes on with what it knows: it is logged.
     """
@@ -31,7 +31,7 @@ def keep(folder: Path, now: AllianceConfig) -> None:
             write_whole(folder / FOUNDED, (folder / FILE).read_bytes())
         write_whole(folder / FILE, now.to_toml().encode())
     except (OSError, ConfigError) as error:
-        log.warning("%s stays at an older revision than %d: %s", folder / FILE, now.revision, error)
+        log.warning("%s stays older than epoch %d, revision %d: %s", folder / FILE, *now.membership, error)
 
 
 def load_founded(folder: Path) -> AllianceConfig:

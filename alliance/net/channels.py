@@ -172,16 +172,22 @@ def _open(member: Member, channel: ChannelKey) -> grpc.aio.Channel:
     return cast("grpc.aio.Channel", dialled.Channel(bare, member.name, member.address))
 
 
+LEAVING_SECONDS = 10.0
+"""Calls to who is no member any more may go on for so long; then they are cancelled."""
+
+
 class Channels:
     """Channels to members, opened when first used, and another when the certificate for them is renewed.
 
-    What was begun on a channel goes on there.
+    What was begun on a channel goes on there, as long as it leads to a member.
     """
 
     def __init__(self, mine: Credentials) -> None:
         self._mine = mine
         self._open: dict[tuple[bytes, str], tuple[ChannelKey, grpc.aio.Channel]] = {}
-        self._retired: list[grpc.aio.Channel] = []
+        self._retired: list[tuple[bytes, grpc.aio.Channel]] = []
+        self._members: frozenset[bytes] | None = None  # None: whoever is asked for
+        self._leaving: dict[asyncio.Task[None], grpc.aio.Channel] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -193,16 +199,43 @@ class Channels:
         if held is not None:
             if held[0] is mine:
                 return held[1]
-            self._retired.append(held[1])
+            self._retired.append((member.identity, held[1]))
         channel = _open(member, mine)
-        self._open[there] = mine, channel
+        if self._members is None or member.identity in self._members:
+            self._open[there] = mine, channel
+        else:  # it went a moment ago, and the caller does not know yet
+            self._leave(channel)
         return channel
 
-    async def close(self) -> None:
-        for channel in (*self._retired, *(channel for _, channel in self._open.values())):
+    def keep_to(self, config: AllianceConfig) -> None:
+        """Ends the connections to all who are none of these members, when their calls have had a moment."""
+        members = self._members = frozenset(member.identity for member in config.members)
+        gone = [channel for identity, channel in self._retired if identity not in members]
+        self._retired = [held for held in self._retired if held[0] in members]
+        for there in [there for there in self._open if there[0] not in members]:
+            gone.append(self._open.pop(there)[1])
+        for channel in gone:
+            self._leave(channel)
+
+    def _leave(self, channel: grpc.aio.Channel) -> None:
+        async def leave() -> None:
+            await asyncio.sleep(LEAVING_SECONDS)
             await channel.close()
+
+        task = asyncio.ensure_future(leave())
+        self._leaving[task] = channel
+        task.add_done_callback(self._leaving.pop)
+
+    async def close(self) -> None:
+        leaving = dict(self._leaving)
+        for task in leaving:
+            task.cancel()
+        await asyncio.gather(*leaving, return_exceptions=True)
+        held = [channel for _, channel in (*self._retired, *self._open.values())]
         self._open.clear()
         self._retired.clear()
+        for channel in (*held, *leaving.values()):
+            await channel.close()
 
 
 class Identities:

@@ -207,7 +207,7 @@ class Server:
         except OSError as error:
             raise JournalError(f"epoch {epoch} cannot be entered: {error}") from None
         log.info("epoch %d begins behind slot %d", epoch, successor.config.start)
-        self._directory.enter(successor.config)
+        self._directory.update(successor.config)
         self._voucher.enter(me)
         state = successor.state(control, self._history.pruned)
         self.term = Term(self._lasting, me, state, self._make_engine)

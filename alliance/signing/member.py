@@ -125,10 +125,10 @@ async def serve(
     if listen is None:  # else its address leads here in a way that this process does not know
         directory.follow(lambda now: endpoints.follow(now.members[me].application_address(APPLICATION)))
     channels = Channels(credentials)
-    follower = Follower(folder, directory, lambda index: channels.to(directory.config.members[index]))
+    follower = Follower(folder, directory, channels.to, beside_server=True)
     try:
         ready(address)
-        await together(endpoints=endpoints.run(), follow=follower.look(me))
+        await together(endpoints=endpoints.run(), follow=follower.look(member.identity))
     finally:
         await endpoints.stop(STOP_GRACE_SECONDS)
         await channels.close()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from alliance.config.control import current, founded
+from alliance.config.identity import certify_itself
 from alliance.config.parties import Member
 from alliance.config.rows import member_row
-from alliance.keys.channel import Credentials
+from alliance.keys.channel import Credentials, certify, utc_now
 from alliance.wire.membership import MembershipProof
 from consensus.control.published import Published
 from consensus.control.rows import MemberRow
@@ -28,10 +31,13 @@ def next_epoch(
     handed_on: bool = True,
     start: int = END,
     revision: int = 0,
+    addresses: Mapping[int, str] | None = None,
+    removed: tuple[str, ...] = (),
 ) -> tuple[Farm, Published]:
     """The alliance from behind slot ``start`` on, and what its members certify of it.
 
-    ``replaced``: other members, by number; each is at the old one's address. ``handed_on``: with new shares.
+    ``replaced``: other members, by number, each at the old one's address unless there is another one in
+    ``addresses``. ``handed_on``: with new shares. ``removed``: clients, by name.
     """
     config, changed = farm.config, dict(replaced or {})
     dealing, system = config.dealing + handed_on, config.system
@@ -44,11 +50,15 @@ def next_epoch(
         row_of(changed[number], old) if number in changed else member_row(old)
         for number, old in enumerate(config.members)
     ]
+    for number, address in (addresses or {}).items():
+        rows[number] = replace(rows[number], address=address)
     keys = tuple(key for key, _ in made)
     begun = founded(replace(config, epoch=0, revision=0, dealing=0, changed=None))
+    old = begun.directory.clients
+    clients = {client_id: row for client_id, row in old.items() if row.name not in removed}
     state = replace(
         begun,
-        directory=replace(begun.directory, members=tuple(rows)),
+        directory=replace(begun.directory, members=tuple(rows), clients=clients),
         epoch=config.epoch + 1,
         dealing=dealing,
         revision=revision,
@@ -63,6 +73,14 @@ def next_epoch(
     if handed_on:
         new = replace(new, endorsers=list(made[0][1]), attesters=list(made[1][1]))
     return new, membership
+
+
+def new_member(name: str) -> Credentials:
+    """Somebody who is to be a member, in the place of another one."""
+    key = Ed25519PrivateKey.generate()
+    identity = key.public_key().public_bytes_raw()
+    party = Member(name, identity, certify_itself(name, key), "127.0.0.1:1", "member-1")
+    return Credentials(party, key, certify(party, key, utc_now()))
 
 
 def row_of(one: Credentials, old: Member) -> MemberRow:

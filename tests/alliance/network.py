@@ -18,6 +18,7 @@ import grpc.aio
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Answer, Membership
+from alliance.config.parties import Member
 from alliance.errors import AllianceError
 from alliance.keys.channel import Credentials
 from alliance.net.admission import Admission
@@ -250,11 +251,12 @@ class Doors:
     def dead_port(self) -> int:
         return int(self._nobody.getsockname()[1])
 
-    def channel(self, member: int) -> grpc.aio.Channel:
-        if member not in self._channels:
-            port = self._ports.get(member, self.dead_port)
-            self._channels[member] = open_channel(at(self._farm.config, member, port), self._mine)
-        return self._channels[member]
+    def channel(self, member: Member) -> grpc.aio.Channel:
+        place = self.config.members.index(member)
+        if place not in self._channels:
+            port = self._ports.get(place, self.dead_port)
+            self._channels[place] = open_channel(at(self._farm.config, place, port), self._mine)
+        return self._channels[place]
 
     def heard(self, answer: Answer) -> None:
         self.memberships.append(Membership.of(answer))

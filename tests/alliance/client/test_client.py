@@ -307,7 +307,7 @@ def test_who_swallows_questions_is_not_waited_for(
 ) -> None:
     """Once n - f have answered; what the second highest of them says is what a correct one has proven."""
 
-    async def says(member: int) -> MemberStatus:
+    async def says(_: object, member: int) -> MemberStatus:
         if member == 5:
             await asyncio.Event().wait()
         return MemberStatus(f"member-{member + 1}", "", True, certified=(9, 7, 3, 3, 2)[member])

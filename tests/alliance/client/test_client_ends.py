@@ -115,7 +115,7 @@ def test_a_server_at_the_other_side_of_the_world_is_reached_at_once(
         async with serving(farm, 0, office) as port, far_away(port, 0.15) as distant:
             config = replace(farm.config, members=(at(farm.config, 0, distant), *farm.config.members[1:]))
             async with Client(config, farm.clients[0], tmp_path) as client:
-                assert (await client._status(0)).problem == ""
+                assert (await client._status(client.config, 0)).problem == ""
 
     run(scenario())
 

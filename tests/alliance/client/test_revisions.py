@@ -79,7 +79,7 @@ def test_what_an_answer_names_and_a_signature_proves_is_taken(
             office.voucher.proof = proof(farm, now)
             await asked(client._follower, 5)
             assert said_by(client.config) == said_by(now)
-            assert client.channel(3) is client._channels.to(now.members[3])
+            assert client.channel(client.config.members[3]) is client._channels.to(now.members[3])
             assert config_file.load(home) == client.config
             assert load_founded(home) == farm.config
             office.voucher.proof = proof(farm, replace(now, revision=6, clients=()))

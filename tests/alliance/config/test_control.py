@@ -14,7 +14,7 @@ from alliance.errors import ConfigError
 from alliance.keys.channel import Credentials
 from consensus.control.published import Published
 from consensus.control.rows import ClientRow
-from tests.alliance.epochs import next_epoch
+from tests.alliance.epochs import new_member, next_epoch
 from tests.alliance.farm import Farm
 from tests.alliance.newcomers import client_of, moved, newcomer, removing
 
@@ -87,8 +87,8 @@ def test_a_certificate_that_is_not_its_identitys_own_lets_nobody_in(farm: Farm) 
 @pytest.mark.parametrize("handed_on", [True, False], ids=["full", "light"])
 def test_a_later_epoch_takes_the_place_of_all(farm: Farm, handed_on: bool) -> None:
     """Members, sizes, keys and terms: the file is that which the members of the epoch before certify."""
-    second, membership = next_epoch(farm, {2: newcomer("seventh")}, handed_on=handed_on)
-    third, later = next_epoch(second, {0: newcomer("eighth")}, start=20, revision=2)
+    second, membership = next_epoch(farm, {2: new_member("seventh")}, handed_on=handed_on)
+    third, later = next_epoch(second, {0: new_member("eighth")}, start=20, revision=2)
     assert second.config.canonical == membership.config
     assert [member.name for member in second.config.members][2] == "seventh"
     assert (second.config.dealing, second.config.start) == (int(handed_on), 6)
@@ -102,7 +102,7 @@ def test_a_later_epoch_takes_the_place_of_all(farm: Farm, handed_on: bool) -> No
 
 
 def test_what_is_no_later_epoch_is_refused(farm: Farm) -> None:
-    second, membership = next_epoch(farm, {2: newcomer("seventh")})
+    second, membership = next_epoch(farm, {2: new_member("seventh")})
     third, later = next_epoch(second, start=20)
     keys = third.config.handed_on
     other = replace(membership, alliance_id=bytes(32))

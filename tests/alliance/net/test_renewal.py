@@ -84,7 +84,7 @@ def test_whoever_meets_an_expired_certificate_is_told_what_to_do(
         async with serving(farm, 0, office, mine=stopped(farm.members[0], now)) as port:
             members = (at(farm.config, 0, port), *farm.config.members[1:])
             async with Client(replace(farm.config, members=members), farm.clients[0], tmp_path) as client:
-                return (await client._status(0)).problem
+                return (await client._status(client.config, 0)).problem
 
     expired = run(problem(utc_now() - YEAR))
     assert (
@@ -103,7 +103,7 @@ def test_a_server_tells_until_when_its_certificate_is_valid(
         async with serving(farm, 0, office) as port:
             members = (at(farm.config, 0, port), *farm.config.members[1:])
             async with Client(replace(farm.config, members=members), farm.clients[0], tmp_path) as client:
-                return (await client._status(0)).certificate_expires
+                return (await client._status(client.config, 0)).certificate_expires
 
     assert run(told()) == int(farm.members[0].channel().expires.timestamp())
     office.journal.close()

@@ -15,11 +15,10 @@ from alliance.wire.bounds import Malformed, OverLimit
 from alliance.wire.membership import MembershipProof, encode_proof, read_proof
 from consensus.control.encoding import MalformedControl
 from quorum import Context, InvalidCertificate, InvalidStatement, MembershipStatement
-from tests.alliance.epochs import next_epoch
+from tests.alliance.epochs import new_member, next_epoch
 from tests.alliance.epochs import proof as proof_of
 from tests.alliance.farm import Farm
 from tests.alliance.matrix_rows import parsed
-from tests.alliance.newcomers import newcomer
 from tests.alliance.spoiling import Path, paths, spoilt
 
 ROWS = """
@@ -170,7 +169,7 @@ def test_an_altered_byte_is_refused_with_an_error_that_readers_expect(told: Told
 @pytest.mark.parametrize("handed_on", [True, False], ids=["full", "light"])
 def test_whoever_has_the_founding_key_checks_any_epoch(farm: Farm, handed_on: bool) -> None:
     """By one signature, of the epoch before or, for a revision, of its own; with the keys that it names."""
-    second, first_membership = next_epoch(farm, {2: newcomer("seventh")}, handed_on=handed_on)
+    second, first_membership = next_epoch(farm, {2: new_member("seventh")}, handed_on=handed_on)
     third, membership = next_epoch(second, start=20)
     told = (
         proof_of(farm, second, first_membership),
