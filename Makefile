@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is tested within one process, or nearly so; no campaign.
 UNITS := $(addprefix tests/,alliance checks consensus execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
-.PHONY: help demo test quick check campaigns sim explore twins bugs fuzz fuzz-crypto robbery mutants attacks bench \
+.PHONY: help demo test quick check campaigns sim crossings explore twins bugs fuzz fuzz-crypto robbery mutants attacks bench \
 	bench-peers bench-scale bench-crypto bench-receipts docs protos clean
 
 help: ## this list
@@ -71,6 +71,7 @@ check: $(SETUP_DEV) ## ruff, mypy --strict, import rules, generated code and tab
 # Numbers that are given, such as SEEDS=1000000, are handed on.
 campaigns: $(SETUP_DEV) ## every search below, for hours: make campaigns SEEDS=20000 SCENARIOS=100000 SAMPLE=300 SECONDS=120
 	@$(MAKE) --no-print-directory sim SEEDS=$(or $(SEEDS),20000)
+	@$(MAKE) --no-print-directory crossings SEEDS=$(or $(SEEDS),20000)
 	@$(MAKE) --no-print-directory twins SCENARIOS=$(or $(SCENARIOS),100000)
 	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto robbery mutants attacks
 	@echo "campaigns: ok"
@@ -80,6 +81,10 @@ sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twi
 	@$(BIN)/python -m tests.campaigns.simulation.run --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,1000)) \
 		--workers $(SEARCHERS) $(if $(KIND),--kind '$(KIND)') $(if $(PROFILE),--profile $(PROFILE)) $(if $(FIGURES),--figures $(FIGURES)) \
 		$(if $(SHRINK),--shrink)
+
+crossings: $(SETUP_DEV) ## the same, from epoch to epoch: make crossings SEED=7, SEEDS=10000, KIND=idler, FIGURES=file
+	@$(BIN)/python -m tests.campaigns.simulation.crossing --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,200)) \
+		--workers $(SEARCHERS) $(if $(KIND),--kind '$(KIND)') $(if $(FIGURES),--figures $(FIGURES))
 
 explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all) LEAN=1
 	@$(BIN)/python -m tests.campaigns.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \

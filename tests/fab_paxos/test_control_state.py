@@ -11,7 +11,7 @@ from quorum import QuorumSystem
 from tests.consensus.alliance import Log, add_client, client_id, found, verify
 from tests.worlds.checkers import check_all
 from tests.worlds.cluster import Cluster
-from tests.worlds.epochs import arrived, context_after, end_of, log_of, prepare, take_seat
+from tests.worlds.epochs import arrived, context_after, end_of, log_of, prepare, record_of, take_seat
 from tests.worlds.standin import StandInScheme
 from verifiable_log import Submission, UnsignedSubmission
 
@@ -80,7 +80,7 @@ def _next_epoch(old: Cluster, end: int) -> None:
     new = Cluster(SIX, scheme=StandInScheme(SIX.decision, context_after(old)), founded=old.founded)
     prepare(old, new, end)
     for member in old.members:
-        take_seat(new, member.me, member.disk, log_of(old))
+        take_seat(new, member.me, member.disk, record_of(old, end), log_of(old))
         new.restart(member.me)
     state = state_of(new).state
     assert (state.epoch, state.start, state.end) == (1, end, None)

@@ -14,7 +14,7 @@ from quorum.system import LEAN
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import SIX, Cluster, submission
 from tests.worlds.control import END, TinyControl
-from tests.worlds.epochs import arrived, context_after, end_of, log_of, prepare, take_seat
+from tests.worlds.epochs import arrived, context_after, end_of, log_of, prepare, record_of, take_seat
 from tests.worlds.standin import StandInScheme
 from tests.worlds.windows import window_of
 
@@ -61,7 +61,7 @@ def following(old: Cluster, system: QuorumSystem, seed: int = 0, *, every: int =
     prepare(old, new, end)
     known, donors = log_of(old), arrived(old, end)
     for seat in range(system.member_count):
-        take_seat(new, seat, donors[seat % len(donors)].disk, known)
+        take_seat(new, seat, donors[seat % len(donors)].disk, record_of(old, end), known)
         new.restart(seat)
     return new
 

@@ -19,7 +19,7 @@ from fab_paxos.effects import Blame, BlameClient, Timer
 from fab_paxos.events import Event, PeerConnected, Received, Submitted, TimerFired
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Accepted, Message, Propose
-from quorum import Endorser, QuorumSystem, Scheme
+from quorum import Endorser, JointStatement, QuorumSystem, Scheme
 from tests.worlds.member import MOMENTS, Crash, Member
 from tests.worlds.require import require
 from tests.worlds.standin import StandInEndorser, StandInScheme
@@ -211,6 +211,9 @@ class Cluster:
 
     def start_timer(self, member: Member, name: str, seconds: float) -> None:
         member.timers.add(name)
+
+    def endorsed(self, member: Member, statement: JointStatement) -> None:
+        """A member's signer gives its share."""
 
     def answer(self, member: Member, event: Event) -> None:
         member.jobs.append(event)

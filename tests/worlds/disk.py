@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alliance.storage.history import Pruned
+from alliance.storage.journal_epochs import EpochRecord
 from fab_paxos import RestoredEntry, RestoredState
 from fab_paxos.control import Control, after
 from fab_paxos.effects import (
@@ -155,16 +156,17 @@ class Disk:
         self.start = other.start
         self.leaps, self.checkpoints, self.openings = list(other.leaps), other.checkpoints, other.openings
 
-    def begin_epoch(self, other: Disk, checkpoint: Checkpoint) -> None:
-        """Goes on in the epoch behind ``checkpoint`` with what the disk of one that stands there knows.
+    def begin_epoch(self, own: Disk | None, record: EpochRecord) -> None:
+        """Goes on in a later epoch with what its member's disk ``own`` has of earlier ones; None for one that
+        is new, or has lost it.
 
-        Of the epoch before nothing but the log remains: its certificates are those of another set of members.
+        Of the epochs before nothing but the log remains: their certificates are those of other members.
         """
-        end = checkpoint.slot
-        self.base, self.entries = other.base, {s: e for s, e in other.entries.items() if s <= end}
-        if end < other.base.size or any(s not in self.entries for s in range(other.base.size + 1, end + 1)):
-            self.base, self.entries = checkpoint.snapshot.frontier, {}
-        self.start = self.proven = end
+        checkpoint, end = record.checkpoint, record.checkpoint.slot
+        self.base, self.entries = checkpoint.snapshot.frontier, {}
+        if own is not None and own.proven >= end:
+            self.base, self.entries = own.base, {s: e for s, e in own.entries.items() if s <= end}
+        self.start, self.proven = record.membership.start, end
         self.checkpoint = checkpoint
         self.view, self.muted_up_to, self.openings = 0, 0, ()
         self.certificate = self.beyond = self.election = None

@@ -1,14 +1,17 @@
 """From one world to the next: the members of the next epoch go on from the log up to the end of this one.
 
-What moves them is the checkpoint at the end, which a quorum of the old members has signed: who holds it
-starts anew at view 0 from the log, its clients' numbers and its control state, and from nothing else.
+What moves them is what their journals take: the record of the epoch, with the checkpoint at the end and the
+certificate of the old members on the new ones. Who has it starts anew at view 0 from the log, its clients'
+numbers and its control state, and from nothing else.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
-from quorum import Context
+from alliance.storage.journal_epochs import EpochMembership, EpochRecord
+from quorum import Context, Endorsement, MembershipStatement, QuorumCertificate, combine
 from tests.worlds.cluster import Cluster
 from tests.worlds.disk import Disk
 from tests.worlds.member import Member
@@ -35,6 +38,31 @@ def arrived(old: Cluster, end: int) -> list[Member]:
     return [m for m in honest if m.disk.checkpoint is not None and m.disk.checkpoint.slot == end]
 
 
+def record_of(old: Cluster, end: int, config: bytes = b"those of the next epoch") -> EpochRecord:
+    """What members of the next epoch are brought: one copy suffices. ``config`` says who they are."""
+    disk = arrived(old, end)[0].disk
+    checkpoint, decision = disk.checkpoint, disk.certificate
+    if checkpoint is None or decision is None:
+        raise AssertionError("nobody goes on without a checkpoint")
+    return EpochRecord(EpochMembership(config, _certified(old, disk, config)), checkpoint, decision)
+
+
+def _certified(old: Cluster, disk: Disk, config: bytes) -> QuorumCertificate:
+    """Who has signed the checkpoint at the end signs who the next members are."""
+    if disk.checkpoint is None:
+        raise AssertionError("nobody goes on without a checkpoint")
+    state, context = disk.checkpoint.snapshot.statement, old.scheme.context
+    digest = sha256(b"\x06" + config).digest()
+    rest = state.slot, state.root, state.state_digest, digest
+    statement = MembershipStatement(context.epoch + 1, 0, *rest)
+    text = statement.encode(context)
+    shares = [
+        Endorsement(statement, me, old.endorsers[me].endorse(text, proven=False))
+        for me in range(old.system.decision)
+    ]
+    return combine(old.scheme, shares)
+
+
 def prepare(old: Cluster, new: Cluster, end: int) -> None:
     """Nobody is up in the ``new`` world until it takes its seat. What clients have signed stays signed."""
     for member in new.members:
@@ -44,14 +72,14 @@ def prepare(old: Cluster, new: Cluster, end: int) -> None:
         new.gate.follow(old.gate, end)
 
 
-def take_seat(new: Cluster, seat: int, donor: Disk, known: dict[int, Entry]) -> None:
-    """The member is to start in the new epoch, with what ``donor`` has. ``known``: the log so far."""
-    member, checkpoint = new.members[seat], donor.checkpoint
-    if checkpoint is None:
-        raise AssertionError("nobody goes on without a checkpoint")
-    member.disk.begin_epoch(donor, checkpoint)
-    member.disk.leaps = [checkpoint.slot]  # below, others decided, or its own former self
-    member.pruned.update({slot: entry for slot, entry in known.items() if slot <= checkpoint.slot})
+def take_seat(
+    new: Cluster, seat: int, own: Disk | None, record: EpochRecord, known: dict[int, Entry]
+) -> None:
+    """The member is to start in the new epoch, with what its own disk has. ``known``: the log so far."""
+    member, slot = new.members[seat], record.checkpoint.slot
+    member.disk.begin_epoch(own, record)
+    member.disk.leaps = [slot]  # below, others decided, or its own former self
+    member.pruned.update({at: entry for at, entry in known.items() if at <= slot})
 
 
 def log_of(old: Cluster) -> dict[int, Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+from alliance.storage.journal_epochs import EpochRecord
 from fab_paxos import Replica
 from fab_paxos.effects import (
     Broadcast,
@@ -181,6 +182,14 @@ class Twin(Adversary):
         super().__init__(world, me, dice)
         self._side = set(dice.sample(self.others, len(self.others) // 2))
         self._disk = Disk(world.founded)
+        self._start()
+
+    def begin_epoch(self, record: EpochRecord) -> None:
+        self._disk = Disk(self.world.founded)
+        self._disk.begin_epoch(None, record)
+        self._start()
+
+    def _start(self) -> None:
         self._engine = Replica(self.puppet.config, self._disk.restore())
         self._carry_out(Started(), *(PeerConnected(peer) for peer in sorted(self._side)))
 

@@ -11,6 +11,7 @@ or not at all. From files that something else altered it comes back as it was, o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from random import Random
 from alliance.errors import JournalError
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
+from alliance.storage.journal_epochs import EpochRecord
 from alliance.storage.journal_records import SESSION_BYTES, Position
 from fab_paxos import RestoredState
 from fab_paxos.control import Control
@@ -72,6 +74,7 @@ class JournalDisk(Disk):
         self.tears = 0
         self.damaged = False
         self.path = folder / f"{me}.sqlite"
+        self.name = f"member-{me + 1}"
         self._me = me
         self._dice = dice
         self._journal: Journal | None = None
@@ -85,8 +88,7 @@ class JournalDisk(Disk):
         return self._journal
 
     def _open(self) -> RestoredState:
-        journal = Journal(self.path, ALLIANCE_ID, f"member-{self._me + 1}")
-        journal._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        journal = self._journal_of_its_own()
         if journal._position == Position() and self._epoch:
             journal._position = Position(epoch=self._epoch)
             journal.keep("position", journal._position.pack())
@@ -99,6 +101,11 @@ class JournalDisk(Disk):
         self._journal = journal
         self._history = History(journal, replayed.log, replayed.certificate)
         return replayed.state
+
+    def _journal_of_its_own(self) -> Journal:
+        journal = Journal(self.path, ALLIANCE_ID, self.name)
+        journal._db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        return journal
 
     def close(self) -> None:
         if self._journal is not None:
@@ -180,6 +187,30 @@ class JournalDisk(Disk):
         batches = self.batches(first_slot, first_slot + len(frame.batches) - 1)
         require(frame.batches == batches, "the history is not what was written")
         return frame
+
+    # -- from epoch to epoch -------------------------------------------------------------------------
+
+    def tear_epoch(self, record: EpochRecord) -> bool:
+        """Power fails while the member enters an epoch; whether it is in it when it comes back."""
+        if self._journal is None:
+            self._journal = self._journal_of_its_own()
+        self._tear(lambda: self.journal.append([record]), lambda: None)
+        self.crash()
+        self._torn = None  # in this epoch nothing has changed: that is what the model knows
+        with closing(self._journal_of_its_own()) as journal:
+            return journal.epoch == record.membership.epoch
+
+    def begin_epoch(self, own: Disk | None, record: EpochRecord) -> None:
+        super().begin_epoch(own, record)
+        self.close()
+        self._epoch = 0  # the journal itself says it from here on
+        left = Files(None, None, None)
+        if isinstance(own, JournalDisk):
+            self.name, left = own.name, Files.of(own.path)
+        left.put(self.path)
+        with closing(self._journal_of_its_own()) as journal:
+            if journal.epoch != record.membership.epoch:
+                journal.append([record])
 
     # -- coming back ---------------------------------------------------------------------------------
 
@@ -288,7 +319,7 @@ def mixed_log(old: bytes, new: bytes, dice: Random) -> bytes:
 def _same(state: RestoredState, other: RestoredState) -> bool:
     names = (
         "view", "election", "new_view_digest", "frontier", "certificate", "beyond", "entries",
-        "checkpoint", "pruned", "muted_up_to", "control",
+        "checkpoint", "pruned", "muted_up_to", "control", "start",
     )  # fmt: skip
     return all(getattr(state, name) == getattr(other, name) for name in names)
 

@@ -16,9 +16,9 @@ from alliance.testing.member import Notice, SimulatedMember
 from fab_paxos import EngineConfig
 from fab_paxos.control import Control
 from fab_paxos.effects import AlreadyOrdered, Blame, BlameClient, Record, Refuse
-from fab_paxos.events import Event
+from fab_paxos.events import EndorsementMade, Event
 from fab_paxos.messages import Message
-from quorum import Endorser, QuorumCertificate, Scheme
+from quorum import Endorser, JointStatement, QuorumCertificate, Scheme
 from tests.worlds.disk import Disk
 from tests.worlds.require import require
 from verifiable_log import Entry
@@ -41,6 +41,7 @@ class Surroundings(Protocol):
 
     def say(self, sender: int, recipients: Iterable[int], message: Message) -> None: ...
     def answer(self, member: Member, event: Event) -> None: ...
+    def endorsed(self, member: Member, statement: JointStatement) -> None: ...
     def wake(self, member: Member) -> None: ...
     def clock(self, member: Member) -> float: ...
     def start_timer(self, member: Member, name: str, seconds: float) -> None: ...
@@ -128,6 +129,8 @@ class Member(SimulatedMember):
         self._around.say(self.me, recipients, message)
 
     def answer(self, event: Event) -> None:
+        if isinstance(event, EndorsementMade):
+            self._around.endorsed(self, event.statement)
         self._around.answer(self, event)
 
     def set_timer(self, name: str, seconds: float) -> None:

@@ -37,7 +37,7 @@ from verifiable_log import Submission
 
 KEY_BITS = 512
 EPOCH = 3
-CLIENTS = (*range(10), *range(900, 903))
+CLIENTS = (*range(10), *range(30, 33), 90, *range(900, 903))
 
 
 class Client(Party):
@@ -165,9 +165,15 @@ class SignedCourt(Court):
         return replace(verdict, culprit=culprit)
 
 
-def signed_world(system: QuorumSystem, seed: int, factors: int = 1, **options: Any) -> TimedWorld:
-    """With the options of ``TimedWorld``."""
-    config, endorsers = founded(system, factors=factors)
+def signed_world(
+    system: QuorumSystem,
+    seed: int,
+    factors: int = 1,
+    alliance: tuple[AllianceConfig, tuple[Endorser, ...]] | None = None,
+    **options: Any,
+) -> TimedWorld:
+    """With the options of ``TimedWorld``. ``alliance``: who takes part, unless it is as it was founded."""
+    config, endorsers = alliance or founded(system, factors=factors)
     gate = SignedGate(config)
     court = SignedCourt(config, gate)
     signed: dict[str, Any] = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+from consensus.control import dealing, items, operating, record, state
 from fab_paxos import (
     acceptor,
     certifier,
@@ -22,6 +23,7 @@ _NAMES: tuple[tuple[str, int, tuple[ModuleType, ...]], ...] = (
         1,
         (acceptor, certifier, learner, report_evidence, uncertified_log, view_change),
     ),
+    ("WINDOW_SLOTS", 1, (dealing, items, operating, record, state)),
     ("PROPOSE_AHEAD_SLOTS", 2, (proposer,)),
     ("CERTIFICATE_SLOTS", 4, (certifier,)),
 )

@@ -8,9 +8,10 @@ gate sees to it that this is all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from random import Random
 
+from alliance.storage.journal_epochs import EpochRecord
 from fab_paxos.control import Control
 from fab_paxos.effects import Blame, BlameClient, Offence, Timer
 from fab_paxos.events import Received
@@ -34,6 +35,7 @@ from tests.worlds.journals import JournalDisk
 from tests.worlds.member import Member
 from tests.worlds.require import require
 from tests.worlds.standin import StandInScheme
+from tests.worlds.words import Words
 from verifiable_log import Submission
 
 SPEECHES_MAX = 4000
@@ -65,6 +67,9 @@ class Adversary:
 
     def equip(self) -> None:
         """Before its member's first start."""
+
+    def begin_epoch(self, record: EpochRecord) -> None:
+        """It takes its seat in an epoch that is not the first."""
 
     def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
         """What is sent in place of the engine's own message."""
@@ -130,6 +135,8 @@ class World(Cluster):
         self.adversaries: dict[int, Adversary] = {}
         self.quiet = False  # the clients of the liars have nothing more to order
         self.faults: Counter[str] = Counter()
+        self.words = Words()
+        self.names: list[Hashable] = [f"member {me}" for me in range(system.member_count)]
         self.gate = gate or Gate(system, scheme or StandInScheme(system.decision))
         self.court = court or Court(system, self.gate)
         super().__init__(
@@ -178,6 +185,9 @@ class World(Cluster):
 
     def spread(self, sender: int, recipients: Iterable[int], said: Message) -> None:
         honest = sender not in self.adversaries
+        if honest:
+            epoch, start = self.scheme.context.epoch, self.gate.start
+            self.words.said(self.names[sender], epoch, start, sender, self.system, said)
         try:
             admitted = self.gate.pass_on(sender, said, honest=honest)
         except Dropped as reason:
@@ -185,6 +195,11 @@ class World(Cluster):
             return
         for to in recipients:
             self.carry(sender, to, admitted)
+
+    def endorsed(self, member: Member, statement: JointStatement) -> None:
+        if member.me not in self.adversaries:
+            who, epoch = self.names[member.me], self.scheme.context.epoch
+            self.words.endorsed(who, epoch, self.gate.start, statement)
 
     def arrive(self, sender: int, to: int, message: Message) -> None:
         adversary = self.adversaries.get(to)

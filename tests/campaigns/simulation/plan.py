@@ -65,7 +65,7 @@ class Step:
                 told = f"cut for {_ms(duration)}{', then reconnected' if reconnect else ''}: {links}"
             case "pause", (me, duration):
                 told = f"member {me} is paused for {_ms(duration)}"
-            case _, (noise, duration):
+            case "noise", (noise, duration):
                 told = f"for {_ms(duration)} {noise}"
             case _:
                 told = self.what
@@ -103,9 +103,15 @@ class Plan:
         return replace(self, steps=tuple(self.steps[at] for at in sorted(set(kept))))
 
 
-def make_plan(seed: int, kind: str | None, kinds: Sequence[str], profile: str = CLASSIC) -> Plan:
-    """The plan of a seed; with ``kind`` the first liar is of that kind."""
-    return _Planner(seed, kind, kinds, profile).plan()
+def make_plan(
+    seed: int,
+    kind: str | None,
+    kinds: Sequence[str],
+    profile: str = CLASSIC,
+    system: QuorumSystem | None = None,
+) -> Plan:
+    """The plan of a seed; with ``kind`` the first liar is of that kind. ``system``: not one of its choice."""
+    return _Planner(seed, kind, kinds, profile, system).plan()
 
 
 def _length(seed: int) -> str:
@@ -113,14 +119,21 @@ def _length(seed: int) -> str:
 
 
 class _Planner:
-    def __init__(self, seed: int, kind: str | None, kinds: Sequence[str], profile: str) -> None:
+    def __init__(
+        self,
+        seed: int,
+        kind: str | None,
+        kinds: Sequence[str],
+        profile: str,
+        system: QuorumSystem | None,
+    ) -> None:
         self.dice = dice = Random(seed)
         self.seed = seed
-        self.large = seed % 12 == 11
+        self.large = seed % 12 == 11 if system is None else system.faulty_max > 1
         small, large = SIX, ELEVEN
         if profile == LEAN:  # in twelves, so that each size meets every length
             small, large = LEAN_SYSTEMS[seed // 12 % len(LEAN_SYSTEMS)], LEAN_NINE
-        self.system = large if self.large else small
+        self.system = system or (large if self.large else small)
         self.length = _length(seed)
         self.delay = dice.choice((5, 20, 20, 60)) * MILLISECOND
         # Much happens within few delays: what is under way when trouble comes is what matters.
