@@ -1,4 +1,4 @@
-"""Liars at the end of an epoch: one would never have it come, one goes on behind it."""
+"""Liars at the end of an epoch, which would never have it come, or go on behind it; and one in the next."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from random import Random
 from fab_paxos import uncertified_log
 from fab_paxos.messages import (
     Batches,
+    Certified,
     Endorsed,
     FetchBatches,
     Message,
@@ -17,13 +18,15 @@ from fab_paxos.messages import (
     slot_of_base,
 )
 from fab_paxos.selection import ReportedEntry
-from quorum import SuspectStatement
+from quorum import AcceptedStatement, SuspectStatement
 from tests.worlds.world import Adversary, World
 from verifiable_log import Batch
 from verifiable_log.merkle import slot_leaf
 
 BEYOND = 3
 """So far behind the end it goes."""
+WORDS = 4
+"""So much one says at a time that comes from an epoch before."""
 
 
 class Idler(Adversary):
@@ -105,7 +108,34 @@ class Overrunner(Adversary):
         return [message]
 
 
+class Revenant(Adversary):
+    """It says again what was said and certified in the epoch before, and reports it as its base."""
+
+    def act(self) -> None:
+        heard = self.world.heard_before
+        for _ in range(min(WORDS, len(heard))):
+            said = self.dice.choice(heard)
+            for to in self.others if self.dice.random() < 0.5 else [self.dice.choice(self.others)]:
+                self.speak(to, said)
+
+    def on_time(self, name: str) -> None:
+        if not self.tired:
+            self.act()
+
+    def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
+        bases = [
+            said.certificate
+            for said in self.world.heard_before
+            if isinstance(said, Certified) and isinstance(said.certificate.statement, AcceptedStatement)
+        ]
+        if not isinstance(message, Report) or not bases or self.dice.random() < 0.5:
+            return [message]
+        return [Report(message.view, self.dice.choice(bases), ())]
+
+
 END_KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {
     "idler": Idler,
     "overrunner": Overrunner,
 }
+LATER_KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {"revenant": Revenant}
+"""In epochs that are not the first."""

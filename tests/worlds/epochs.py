@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
+from fab_paxos.messages import Certified, Message
 from quorum import Context, Endorsement, MembershipStatement, QuorumCertificate, combine
 from tests.worlds.cluster import Cluster
 from tests.worlds.disk import Disk
@@ -61,6 +62,13 @@ def _certified(old: Cluster, disk: Disk, config: bytes) -> QuorumCertificate:
         for me in range(old.system.decision)
     ]
     return combine(old.scheme, shares)
+
+
+def heard_in(old: World) -> tuple[Message, ...]:
+    """What a liar of the next epoch may remember of this one: words, and certificates."""
+    decisions = [one for member in old.members for one in member.certificates]
+    elections = [member.disk.election for member in old.members if member.disk.election is not None]
+    return (*old.heard, *map(Certified, dict.fromkeys((*decisions, *elections))))
 
 
 def prepare(old: Cluster, new: Cluster, end: int) -> None:

@@ -7,7 +7,7 @@ gate sees to it that this is all.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from random import Random
 
@@ -16,7 +16,7 @@ from fab_paxos.control import Control
 from fab_paxos.effects import Blame, BlameClient, Offence, Timer
 from fab_paxos.events import Received
 from fab_paxos.limits import CHECKPOINT_SLOTS
-from fab_paxos.messages import Certified, Message
+from fab_paxos.messages import Certified, Message, Status
 from quorum import (
     Endorsement,
     Endorser,
@@ -40,6 +40,9 @@ from verifiable_log import Submission
 
 SPEECHES_MAX = 4000
 """What one adversary may add of its own accord in a run: it ends, so that runs do."""
+
+HEARD_MAX = 1000
+"""Words of an epoch that somebody may remember in the next."""
 
 
 class Adversary:
@@ -136,6 +139,8 @@ class World(Cluster):
         self.quiet = False  # the clients of the liars have nothing more to order
         self.faults: Counter[str] = Counter()
         self.words = Words()
+        self.heard: deque[Message] = deque(maxlen=HEARD_MAX)
+        self.heard_before: tuple[Message, ...] = ()  # in the epoch before
         self.names: list[Hashable] = [f"member {me}" for me in range(system.member_count)]
         self.gate = gate or Gate(system, scheme or StandInScheme(system.decision))
         self.court = court or Court(system, self.gate)
@@ -193,6 +198,8 @@ class World(Cluster):
         except Dropped as reason:
             require(not honest, f"the gate refuses a correct member's word: {reason}")
             return
+        if not isinstance(admitted, Status):
+            self.heard.append(admitted)
         for to in recipients:
             self.carry(sender, to, admitted)
 

@@ -11,11 +11,12 @@ from tests.campaigns.planted.engine import ENGINE
 from tests.campaigns.planted.evidence import EVIDENCE
 from tests.campaigns.planted.journal import JOURNAL
 from tests.campaigns.planted.lean import LEAN
+from tests.campaigns.planted.lives import LIVES
 from tests.campaigns.planted.passage import PASSAGE
 from tests.campaigns.planted.planting import in_place
 from tests.campaigns.planted.wire import WIRE
 
-ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS)
+ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS, *LIVES)
 PLANTED = {bug.name: bug for bug in ALL}
 
 

@@ -141,6 +141,13 @@ FINDERS: dict[str, Finder] = {
         "tests/fab_paxos/test_report_evidence.py",
     ),
     "crossings": partial(crossings, CROSSING_SEEDS),
+    "life tests": partial(
+        pytest_on,
+        "tests/campaigns/simulation/test_lives.py",
+        "tests/fab_paxos/test_next_epoch.py",
+        "tests/fab_paxos/test_evidence.py",
+        "tests/alliance/storage/test_journal_epochs.py",
+    ),
     "end tests": partial(
         pytest_on,
         "tests/fab_paxos/test_end_of_epoch.py",
@@ -219,6 +226,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "lean": ("lean campaign", "lean tests"),
     "control": ("control state tests",),
     "end": ("crossings", "end tests"),
+    "lives": ("crossings", "campaign", "life tests"),
 }
 """Who searches for the bugs of a part, in this order. No bug has a finder of its own that knows of it."""
 

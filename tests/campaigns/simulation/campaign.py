@@ -19,7 +19,7 @@ from quorum.system import CLASSIC, LEAN
 from tests.campaigns.simulation.plan import Plan, Step, make_plan
 from tests.worlds.adversaries import KINDS
 from tests.worlds.checkers import check_live, lacking
-from tests.worlds.end_liars import END_KINDS
+from tests.worlds.end_liars import END_KINDS, LATER_KINDS
 from tests.worlds.lean_liars import LEAN_KINDS
 from tests.worlds.require import require
 from tests.worlds.signed_gate import signed_world
@@ -65,7 +65,9 @@ class Campaign:
         )
         self.world.pace = dict(plan.pace)
         for me, kind, dice in plan.liars:
-            liar = (KINDS_OF[plan.system.profile] | END_KINDS)[kind](self.world, me, Random(dice))
+            liar = (KINDS_OF[plan.system.profile] | END_KINDS | LATER_KINDS)[kind](
+                self.world, me, Random(dice)
+            )
             liar.words_max = plan.words_max
             self.world.corrupt(liar)
             if plan.rude_liars:

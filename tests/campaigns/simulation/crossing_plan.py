@@ -91,6 +91,10 @@ class CrossingPlan:
         seed, offered = self.seed + number * SHIFT, kinds if last else [*kinds, *END_KINDS]
         plan = make_plan(seed, kind, offered, system.profile, replace(system, leaders=()))
         plan = replace(plan, system=system, real_scheme=self.handed_on, real_journals=self.real_journals)
+        if number and dice.random() < 0.3:
+            named = "revenant", *(name for _, name, _ in plan.liars[1:])
+            others = zip(plan.liars, named, strict=False)
+            plan = _with_liars(plan, tuple((me, name, at) for (me, _, at), name in others))
         if last:
             return self._with(plan, self._edits(dice, plan))
         plan = replace(plan, checkpoint_slots=dice.choice((2, 3, 5, 1000)))

@@ -22,7 +22,16 @@ from tests.campaigns.simulation.campaign import LOOK, PATIENCE_TIMEOUTS, TIMEOUT
 from tests.campaigns.simulation.crossing_plan import CrossingPlan
 from tests.worlds.cluster import client_id
 from tests.worlds.control import END, TinyControl
-from tests.worlds.epochs import arrived, context_after, end_of, log_of, prepare, record_of, take_seat
+from tests.worlds.epochs import (
+    arrived,
+    context_after,
+    end_of,
+    heard_in,
+    log_of,
+    prepare,
+    record_of,
+    take_seat,
+)
 from tests.worlds.government import Governed, Government, governed
 from tests.worlds.handing_on import Alliance, handed_on
 from tests.worlds.journals import JournalDisk
@@ -248,6 +257,7 @@ class Crossing:
             for me, seat in enumerate(seats)
         ]
         after = self._made(stage, system, names, end)
+        after.world.heard_before = heard_in(world)
         after.seats, after.seated, after.world.names = seats, set(), names
         after.record = record_of(world, end, config)
         liars = len(after.world.adversaries)

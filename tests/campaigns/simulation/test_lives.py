@@ -1,0 +1,281 @@
+"""Catching up never equivocates: what a member signed binds all its later lives, in every epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+import pytest
+
+from fab_paxos.messages import Accepted, Certified, Endorsed, Message, NewView, Propose, Report
+from fab_paxos.selection import ReportedEntry
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    Endorsement,
+    JointStatement,
+    MembershipStatement,
+    ProgressStatement,
+    QuorumSystem,
+    SuspectStatement,
+)
+from quorum.system import LEAN
+from tests.worlds.cluster import SIX
+from tests.worlds.control import END, TinyControl
+from tests.worlds.end_liars import Revenant
+from tests.worlds.epochs import context_after, end_of, heard_in, log_of, prepare, record_of, take_seat
+from tests.worlds.equivocation import Equivocator
+from tests.worlds.standin import StandInScheme
+from tests.worlds.timed import MILLISECOND, SECOND, TimedWorld
+from tests.worlds.windows import window_of
+from tests.worlds.words import Words
+from tests.worlds.world import World
+from verifiable_log.batch import NOOP
+
+FOUR = QuorumSystem(4, 1, LEAN)
+SYSTEMS = pytest.mark.parametrize("system", [SIX, FOUR], ids=["classic", "lean"])
+W = 8
+A, B, ZERO = b"a" * 32, b"b" * 32, bytes(32)
+EPOCH, START = 4, 20
+"""Of the epoch that ``told`` speaks in."""
+
+
+def told(*messages: Message, words: Words | None = None, epoch: int = EPOCH) -> Words:
+    words = words or Words()
+    for message in messages:
+        words.said("m", epoch, START, 1, SIX, message)
+    return words
+
+
+def endorsed(*statements: JointStatement, words: Words | None = None, epoch: int = EPOCH) -> Words:
+    words = words or Words()
+    for statement in statements:
+        words.endorsed("m", epoch, START, statement)
+    return words
+
+
+def reported(view: int, root: bytes) -> Report:
+    return Report(view, None, (ReportedEntry(21, 0, root, root),))
+
+
+CONTRADICTIONS: dict[str, Callable[[], object]] = {
+    "two votes": lambda: told(Accepted(0, 21, A), Accepted(0, 21, B)),
+    "a proposal, which is a vote": lambda: told(Propose(1, 21, NOOP, A), Accepted(1, 21, B)),
+    "a share on what it did not vote for": lambda: endorsed(
+        AcceptedStatement(0, 21, B), words=told(Accepted(0, 21, A))
+    ),
+    "two shares": lambda: endorsed(AcceptedStatement(0, 21, A), AcceptedStatement(0, 21, B)),
+    "a slot of an epoch before": lambda: told(Accepted(0, START, A)),
+    "a share on a slot of an epoch before": lambda: endorsed(AcceptedStatement(0, START, A)),
+    "two Reports": lambda: told(reported(2, A), reported(2, B)),
+    "a vote behind its own fence": lambda: told(reported(2, A), Accepted(1, 22, A)),
+    "two NewViews": lambda: told(NewView(1, (), ()), NewView(1, (), (A,))),
+    "two NewViews endorsed": lambda: endorsed(ProgressStatement(1, A), ProgressStatement(1, B)),
+    "two states at a checkpoint": lambda: endorsed(
+        CheckpointStatement(24, A, A), CheckpointStatement(24, A, B)
+    ),
+    "two memberships of one epoch": lambda: endorsed(
+        MembershipStatement(5, 0, 24, A, A, A), MembershipStatement(5, 0, 24, A, A, B)
+    ),
+    "another state at a checkpoint, in another epoch": lambda: endorsed(
+        CheckpointStatement(24, A, B), words=endorsed(CheckpointStatement(24, A, A), epoch=EPOCH - 1)
+    ),
+    "a vote in an epoch that it has left": lambda: told(
+        Accepted(0, 21, A), words=endorsed(SuspectStatement(0), epoch=EPOCH + 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_a_contradiction_is_found(what: str) -> None:
+    with pytest.raises(AssertionError):
+        CONTRADICTIONS[what]()
+
+
+def test_what_does_not_contradict_may_be_said() -> None:
+    words = told(Accepted(0, 21, A), Accepted(0, 21, A), Accepted(0, 22, B), reported(1, A), reported(1, A))
+    told(Accepted(1, 21, B), Propose(0, 21, NOOP, B), words=words)  # in another view; and relayed
+    endorsed(AcceptedStatement(1, 21, B), SuspectStatement(0), SuspectStatement(1), words=words)
+    told(Accepted(0, 21, B), words=words, epoch=EPOCH + 1)
+    assert words.count == 10
+
+
+@SYSTEMS
+@pytest.mark.parametrize("retain", [None, 0], ids=["by frames", "by leaps"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_member_that_catches_up_does_not_vote_again(
+    seed: int, retain: int | None, system: QuorumSystem
+) -> None:
+    """Its leader told it another log than the others; it learns what was decided, dies, is asked again."""
+    world = World(system, seed, checkpoint_slots=2, retain_slots=retain, frame_slots=2)
+    world.corrupt(Equivocator(world, 0, Random(seed)))
+    dice, count = Random(seed), system.member_count
+    for seq in range(16):
+        victim = 1 + dice.randrange(count - 1)
+        world.submit(1 + seq % (count - 1), world.write(seq % 3, seq))
+        world.run(dice.randrange(120))
+        if dice.random() < 0.5:
+            world.isolate(victim)
+            world.run(dice.randrange(200))
+            world.cut = set()
+        if dice.random() < 0.6:
+            world.crash(victim)
+            world.restart(victim)
+        if dice.random() < 0.3:
+            world.fire_view_timers()
+        world.beat()
+    world.settle_views(4)
+    world.check()
+    assert world.words.count > 40
+
+
+class Crossed:
+    """Two epochs, one after the other; the members of the first are those of the second."""
+
+    def __init__(self, system: QuorumSystem = SIX, seed: int = 0, views: int = 0) -> None:
+        self.old = old = World(system, seed, founded=TinyControl(alpha=W), checkpoint_slots=1000)
+        for seq in range(2 * W):
+            old.submit(seq % 3, old.write(seq % 3, seq))
+            old.run()
+        for seq in range(views):
+            old.submit(1, old.write(5, seq))
+            old.run(20)
+            old.elect(seq + 1)
+            old.settle(2)
+        self.waiting = old.write(7, 1)
+        old.submit(1, old.write(9, 0, END))
+        old.settle(5)
+        end = end_of(old)
+        assert end is not None
+        self.end = end
+        self.new = World(
+            system,
+            seed,
+            scheme=StandInScheme(system.decision, context_after(old)),
+            founded=old.founded,
+            checkpoint_slots=3,
+        )
+        prepare(old, self.new, end)
+        self.new.words = old.words
+        self.new.heard_before = heard_in(old)
+        self.record = record_of(old, end)
+
+    def seat(self, *members: int) -> None:
+        for me in members:
+            take_seat(self.new, me, self.old.members[me].disk, self.record, log_of(self.old))
+            self.new.restart(me)
+
+
+@pytest.fixture
+def small_window() -> Iterator[None]:
+    with window_of(W):
+        yield
+
+
+@pytest.mark.usefixtures("small_window")
+@SYSTEMS
+@pytest.mark.parametrize("seed", range(3))
+def test_epoch_replay_propose_of_e(seed: int, system: QuorumSystem) -> None:
+    """And all else that was said in the epoch before, its certificates among it: it moves nobody."""
+    crossed = Crossed(system, seed, views=2)
+    new = crossed.new
+    revenant = Revenant(new, system.member_count - 1, Random(seed))
+    new.corrupt(revenant)
+    crossed.seat(*range(system.member_count))
+    kinds = {type(said).__name__ for said in new.heard_before}
+    assert {"Propose", "Accepted", "Certified", "Report", "NewView"} <= kinds
+    for seq in range(6):
+        revenant.act()
+        new.submit(seq % 3, new.write(seq % 3, 100 + seq))
+        new.settle(1)
+    assert {m.engine.view for m in new.honest} == {0}, "no election of the epoch before counts"
+    new.settle_views(2)
+    new.check_all()
+    assert revenant.words > 20
+
+
+@pytest.mark.usefixtures("small_window")
+@SYSTEMS
+def test_epoch_certificate_of_e_as_base_in_e1(system: QuorumSystem) -> None:
+    """A Report whose base is of the epoch before counts for nothing: its reporter is as good as silent."""
+    crossed = Crossed(system)
+    new, count = crossed.new, system.member_count
+    liar = Revenant(new, count - 1, Random(1))
+    new.corrupt(liar)
+    crossed.seat(*range(count))
+    base = next(
+        said
+        for said in reversed(new.heard_before)
+        if isinstance(said, Certified) and isinstance(said.certificate.statement, AcceptedStatement)
+    )
+    assert base.certificate.epoch == crossed.old.scheme.context.epoch
+    new.fire_view_timers()
+    new.settle(1)
+    before = {m.me: m.engine.status for m in new.honest}
+    liar.speak(1, Report(1, base.certificate, ()))
+    liar.speak(1, base)
+    new.run()
+    assert {m.me: m.engine.status for m in new.honest} == before
+    new.submit(2, new.write(2, 200))
+    new.settle_views(3)
+    new.check_all()
+
+
+@pytest.mark.usefixtures("small_window")
+@SYSTEMS
+def test_epoch_removed_member_keeps_voting(system: QuorumSystem) -> None:
+    """It stays in the epoch before and says there what it likes; its shares make nothing for the next one."""
+    crossed = Crossed(system)
+    old, new, last = crossed.old, crossed.new, system.member_count - 1
+    crossed.seat(*range(last))  # as many as the faults of the next epoch allow: nobody sits in its place
+    statement = AcceptedStatement(0, crossed.end + 1, A)
+    share = old.endorsers[last].endorse(statement.encode(old.scheme.context), proven=False)
+    for seq in range(3):
+        new.submit(seq, new.write(seq, 100))
+        new.run(30)
+        for me in range(last):
+            new.inject(last, me, Accepted(0, crossed.end + 1, A, b"signed"))
+            new.inject(last, me, Endorsed(Endorsement(statement, last, share)))
+    new.settle(4)
+    new.check()
+    assert {m.engine.status.certified for m in new.live()} == {crossed.end + 3}
+    old.fire_view_timers()
+    old.settle(2)
+    assert {m.engine.rooms.log.end for m in old.live()} == {crossed.end}
+    assert not old.members[last].engine.status.accepted > crossed.end
+
+
+@pytest.mark.usefixtures("small_window")
+@SYSTEMS
+def test_epoch_pending_submission_survives(system: QuorumSystem) -> None:
+    """A client signs for the alliance: what came too late for one epoch is ordered in the next, once."""
+    crossed = Crossed(system)
+    old, new = crossed.old, crossed.new
+    late, early = crossed.waiting, old.submitted[3]
+    old.submit(2, late)
+    old.settle_views(2)
+    assert late in old.members[2].engine.rooms.proposer.pending
+    crossed.seat(*range(system.member_count))
+    for me in (0, 2):
+        new.submit(me, late, early)
+    new.settle(3)
+    new.check()
+    entries = new.members[1].decisions().values()
+    assert [e.slot > crossed.end for e in entries if late in e.batch.submissions] == [True]
+    assert [e.slot > crossed.end for e in entries if early in e.batch.submissions] == [False]
+
+
+@pytest.mark.usefixtures("small_window")
+def test_epoch_dealings_under_load_no_view_change() -> None:
+    """Large commands, clients that do not rest, an end that nears: nobody loses patience with the leader."""
+    world = TimedWorld(SIX, 5, founded=TinyControl(alpha=W), checkpoint_slots=4)
+    for seq in range(24):
+        world.submit(seq % 6, world.write(seq % 3, seq))
+        if seq % 4 == 0:
+            world.submit(seq % 6, world.write(6, seq, b"dealing " * 20_000))
+        world.advance(world.now + 10 * MILLISECOND)
+    world.submit(3, world.write(9, 0, END))
+    world.advance(world.now + 3 * SECOND)
+    world.check()
+    assert {m.engine.status.stable for m in world.members} == {end_of(world)}
+    assert {m.engine.view for m in world.members} == {0}
