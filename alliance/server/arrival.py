@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,12 +21,13 @@ from alliance.client.revisions import newer
 from alliance.config.control import current
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Membership
-from alliance.config.parties import Member
-from alliance.errors import NoLongerMember, ServerLied
-from alliance.keys import shares
+from alliance.config.parties import Member, Party
+from alliance.errors import ServerLied
+from alliance.keys import revision, shares
 from alliance.keys.shares import Generation
 from alliance.net.channels import NotServed, one_line
 from alliance.net.problems import plainly
+from alliance.server.succession import Successor, place
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
 from alliance.wire.bounds import Malformed
 from alliance.wire.membership import MembershipProof
@@ -50,39 +50,29 @@ class Channels(Protocol):
     def to(self, member: Member) -> grpc.aio.Channel: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """An epoch that can be entered (``epoch_entry.enter``): its alliance.toml, and what the journal takes."""
-
-    config: AllianceConfig
-    record: EpochRecord
-
-
 async def arrive(
-    folder: Path, config: AllianceConfig, me: Member, channels: Channels, epoch: int
-) -> Arrival | None:
+    folder: Path, config: AllianceConfig, me: Party, channels: Channels, epoch: int
+) -> Successor | None:
     """The newest epoch after ``epoch``, which is the journal's, as its members prove it. Nothing is written.
 
     ``config`` is what the folder has, of whatever epoch. None: as far as can be reached there is nothing
     newer, or nobody of that epoch has a checkpoint of it yet; it is to be tried again. Raises NoLongerMember
-    when this member's identity is none of the newest epoch.
+    when this member's identity is none of the newest epoch: its shares are erased, and alliance.toml says so.
     """
     proof = await _newest(config, me, channels, epoch)
     if proof is None:
         return None
     now = _file_of(config, proof)
     if all(member.identity != me.identity for member in now.members):
-        raise NoLongerMember(
-            f"'{me.name}' takes no part in epoch {now.epoch} of '{now.name}': no member has its identity any"
-            " more"
-        )
+        revision.keep(folder, now)  # by which it is told so again
+    place(folder, now, me)
     log.info("epoch %d has begun with slot %d: its members are asked for it", now.epoch, now.start + 1)
     for member in now.members:
         if member.identity == me.identity:
             continue
         try:
             brought = await newest_checkpoint(channels.to(member), now.scheme)
-            return Arrival(now, _record(folder, now, proof, brought))
+            return Successor(now, _record(folder, now, proof, brought))
         except (NotServed, grpc.aio.AioRpcError) as error:
             log.info("%s brings no checkpoint of epoch %d: %s", member.name, now.epoch, _why(error))
         except _REFUTED as error:
@@ -91,7 +81,7 @@ async def arrive(
 
 
 async def _newest(
-    config: AllianceConfig, me: Member, channels: Channels, epoch: int
+    config: AllianceConfig, me: Party, channels: Channels, epoch: int
 ) -> MembershipProof | None:
     """That of the highest epoch which any member proves, if more than f of them have answered: what one
     correct member knows is then not missed."""

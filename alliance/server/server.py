@@ -25,6 +25,7 @@ from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import together, until_first
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
+from alliance.server.arrival import arrive
 from alliance.server.failure import Failure
 from alliance.server.retention import Retention
 from alliance.server.revisions import beginning
@@ -188,11 +189,18 @@ class Server:
             await self._enter()
 
     async def _epoch_over(self) -> None:
-        """Returns when the next epoch can be entered."""
-        term = self.term
-        patience = self._directory.config.timing.heartbeat_seconds
-        proof = await at_end(self._voucher, term.config, self._history, term.inbox, patience)
-        self._next = following(proof, self._directory.config, term.revisions, self._history)
+        """Returns when a later epoch can be entered: the next one by the log that is here, or the newest."""
+        term, config = self.term, self._directory.config
+        patience = config.timing.heartbeat_seconds
+        while True:
+            proof = await at_end(self._voucher, term.config, self._history, term.inbox, patience)
+            self._next = following(proof, config, term.revisions, self._history)
+            if self._next is None:
+                mine = self._credentials.party
+                self._next = await arrive(self._folder, config, mine, self._channels, config.epoch)
+            if self._next is not None:
+                return
+            await asyncio.sleep(patience)
 
     async def _enter(self) -> None:
         """What clients wait for, and they themselves, stay; all that is of the epoch begins anew."""
@@ -209,6 +217,9 @@ class Server:
         log.info("epoch %d begins behind slot %d", epoch, successor.config.start)
         self._directory.update(successor.config)
         self._voucher.enter(me)
+        if self._journal.pruned > self._history.pruned:  # what was between is in nobody's hands here
+            self._history.bring(successor.record)
+            self._sessions.snapshot_installed()
         state = successor.state(control, self._history.pruned)
         self.term = Term(self._lasting, me, state, self._make_engine)
         await self.term.start(self._passphrase)

@@ -256,8 +256,8 @@ class ClientService:
 
     async def GetMembership(self, request: pb.MembershipRequest, context: Context) -> None:  # noqa: N802
         await self._known(context)
-        proof, has = self._voucher.proof, Membership(request.have_epoch, request.have_revision)
-        if proof is None or Membership(proof.membership.epoch, proof.membership.revision) <= has:
+        proof = self._voucher.told(Membership(request.have_epoch, request.have_revision))
+        if proof is None:
             await context.write(self._named(pb.MembershipPart()))
             return
         for piece in encode_proof(proof):

@@ -56,12 +56,15 @@ class Successor:
         """What the epoch's engine begins with. ``control``: any earlier one, to read this one's by."""
         checkpoint, start = self.record.checkpoint, self.config.start
         snapshot, decision = checkpoint.snapshot, self.record.decision
+        proven = decision if decision.epoch == self.config.epoch else None
+        within = self.record.is_at_its_slot
         if control is not None:
             control = after(control.read(snapshot.control_items), checkpoint.slot, start)
         return RestoredState(
             frontier=snapshot.frontier,
             windows=ClientWindows.read(snapshot.client_items, snapshot.places),
-            certificate=decision if decision.epoch == self.config.epoch else None,
+            certificate=proven if within else None,
+            beyond=None if within else proven,
             checkpoint=checkpoint,
             pruned=pruned,
             control=control,

@@ -20,10 +20,12 @@ from alliance.client.revisions import ASK_SECONDS, newer
 from alliance.config.directory import Directory
 from alliance.config.membership import Membership
 from alliance.config.parties import Member
+from alliance.errors import ConfigError
 from alliance.keys import files
 from alliance.net.channels import Channels, parser
 from alliance.net.problems import plainly
 from alliance.pb import client_pb2 as pb
+from alliance.storage import epochs
 from alliance.wire.bounds import SHARE_BYTES_MAX, Malformed
 from alliance.wire.membership import MembershipProof
 from consensus.control.encoding import MalformedControl
@@ -57,6 +59,7 @@ class Voucher:
     ) -> None:
         """``endorse``: has the signer answer by ``endorsed``, with a proof that its share is good."""
         self.proof: MembershipProof | None = None
+        self._began: MembershipProof | None = None
         self._path = folder / FILE
         self._directory = directory
         self._me = me
@@ -70,6 +73,30 @@ class Voucher:
         self._seeking = False
         self._news = asyncio.Event()
         self._accepted = asyncio.Event()
+
+    def told(self, has: Membership) -> MembershipProof | None:
+        """What is shown to somebody who has this membership; None: nothing newer.
+
+        To who comes from an earlier epoch it is how the newest one began: from there a member can enter it,
+        and whoever wants to know of a later revision asks again.
+        """
+        proof = self.proof
+        if proof is None or proof.counters <= has:
+            return None
+        if has.epoch == (epoch := proof.membership.epoch) or not proof.membership.revision:
+            return proof
+        if self._began is None or self._began.membership.epoch != epoch:
+            self._began = self._recall(epoch)
+        return self._began or proof
+
+    def _recall(self, epoch: int) -> MembershipProof | None:
+        """How an epoch began, from the folder, if this member has entered it."""
+        config = self._directory.config
+        try:
+            return epochs.beginning(self._path.parent, config) if config.epoch == epoch else None
+        except ConfigError as error:
+            log.warning("nobody can be told how epoch %d began: %s", epoch, error)
+            return None
 
     def start(self, epoch: int, revision: int) -> None:
         """The log has come to this revision: if its proof is not in the folder, the others are asked."""
@@ -223,6 +250,8 @@ class Voucher:
             return
         proof.verify(self._directory.config.scheme)
         self.proof = proof
+        if not proof.membership.revision:
+            self._began = proof
         self._accepted.set()
         log.info("%s is certified", _named(proof.membership))
         try:

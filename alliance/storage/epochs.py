@@ -17,6 +17,8 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError
 from alliance.keys.files import sync, write_whole
 from alliance.storage.journal_epochs import EpochMembership
+from alliance.wire.membership import MembershipProof
+from consensus.control.encoding import MalformedControl
 from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate
 
 FOLDER = "epochs"
@@ -55,6 +57,27 @@ def of_epoch(folder: Path, present: AllianceConfig, epoch: int) -> AllianceConfi
     if epoch:
         _require_certified(home / _certificate(epoch), found, present)
     return found
+
+
+def beginning(folder: Path, present: AllianceConfig) -> MembershipProof | None:
+    """How the present epoch began, as its members can prove it to others; None in the first one.
+
+    Raises ConfigError where the folder has it not.
+    """
+    if not present.epoch:
+        return None
+    home = folder / FOLDER
+    try:
+        config = config_file.read(home / _toml(present.epoch))
+        with (home / _certificate(present.epoch)).open("rb") as file:
+            certificate = QuorumCertificate.decode(file.read(CERTIFICATE_BYTES_MAX))
+        clients = config.terms.directory(config.members, config.clients).encoded_clients
+        keys = [key.to_bytes() for key in config.handed_on]
+        return MembershipProof.of(certificate, config.canonical, clients, keys)
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
+    except (InvalidStatement, MalformedControl) as error:
+        raise ConfigError(f"{home} does not prove how epoch {present.epoch} began: {error}") from None
 
 
 def _require_certified(path: Path, config: AllianceConfig, present: AllianceConfig) -> None:

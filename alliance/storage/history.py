@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alliance.storage.journal import Journal
+from alliance.storage.journal_epochs import EpochRecord
 from alliance.wire.log_frames import FRAME_BYTES_MAX, FRAME_SLOTS_MAX
 from quorum import DecisionCertificate, QuorumCertificate
 from verifiable_log.batch import Batch, Entry
@@ -88,6 +89,12 @@ class History:
         self._forget_recent(checkpoint.slot)
         self._news.set()  # who waits for a slot below it is to hear that it will not come
         self._news = asyncio.Event()
+
+    def bring(self, record: EpochRecord) -> None:
+        """The log goes on with a checkpoint of an epoch that others brought, and that is journalled."""
+        self.install_snapshot(record.checkpoint)
+        if record.is_at_its_slot:
+            self.certified(record.decision)
 
     def _forget_recent(self, slot: int) -> None:
         for old in [old for old in self._recent if old <= slot]:

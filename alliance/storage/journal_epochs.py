@@ -99,6 +99,11 @@ class EpochRecord:
         ):
             raise ValueError(f"the log with which epoch {begins.next_epoch} begins is not decided")
 
+    @property
+    def is_at_its_slot(self) -> bool:
+        """Whether ``decision`` is of the checkpoint's slot, and not of one that is not here yet."""
+        return self._decision.slot == self.checkpoint.slot
+
     @cached_property
     def _decision(self) -> DecisionCertificate:
         try:

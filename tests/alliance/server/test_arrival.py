@@ -14,16 +14,19 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.client import brought_state, revisions
+from alliance.config import file as config_file
 from alliance.config.control import current, founded
 from alliance.config.file import FILE, AllianceConfig
 from alliance.config.parties import Member
 from alliance.errors import NoLongerMember
 from alliance.keys import shares
+from alliance.keys.revision import load_founded
 from alliance.keys.shares import Generation
 from alliance.net.channels import GREETING
 from alliance.pb.client_pb2 import MembershipPart
 from alliance.pb.peer_pb2 import LogFrame
-from alliance.server.arrival import Arrival, arrive
+from alliance.server.arrival import arrive
+from alliance.server.succession import Successor
 from alliance.storage import epoch_entry
 from alliance.storage.journal import Journal
 from alliance.wire.checkpoints import encode_offer, encode_part
@@ -197,7 +200,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-Come = Callable[..., Arrival | None]
+Come = Callable[..., Successor | None]
 
 
 @pytest.fixture
@@ -205,7 +208,7 @@ def come(farm: Farm, home: Path, run: Run) -> Come:
     """Arrives where these servers are up; ``epoch`` is the journal's."""
 
     def come(servers: dict[int, Any], epoch: int = 0, config: AllianceConfig | None = None) -> Any:
-        async def scenario() -> Arrival | None:
+        async def scenario() -> Successor | None:
             async with AsyncExitStack() as stack:
                 ports = {
                     at: await stack.enter_async_context(serving(farm, at, one)) for at, one in servers.items()
@@ -215,10 +218,9 @@ def come(farm: Farm, home: Path, run: Run) -> Come:
                 return await arrive(home, now, farm.config.members[ME], Way(doors), epoch)
 
         before = contents(home)
-        try:
-            return run(scenario())
-        finally:
-            assert contents(home) == before  # it only looks
+        found = run(scenario())
+        assert contents(home) == before  # it only looks
+        return found
 
     return come
 
@@ -311,7 +313,7 @@ def test_epoch_full_then_light_sleeper(
     assert found.record.shares is None
 
 
-def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, come: Come) -> None:
+def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, home: Path, come: Come) -> None:
     """Its name has another identity now, as after the loss of a disk."""
     state, other = ended(long_chain.farm.config).next_epoch(), newcomer(MEMBERS[ME]).party
     certificate = other.certificate.public_bytes(Encoding.DER)
@@ -320,8 +322,11 @@ def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, come: Com
     state = replace(state, directory=replace(state.directory, members=tuple(rows)))
     proof = begun(long_chain, state, long_chain.snapshot(END))
     told = [part.SerializeToString() for part in encode_proof(proof)]
-    with pytest.raises(NoLongerMember, match="'member-6' takes no part in epoch 1"):
+    with pytest.raises(NoLongerMember, match="member-6 takes no part in epoch 1"):
         come({at: Teller(told, []) for at in (0, 3)})
+    assert shares.pieces(home) == ()
+    assert config_file.load(home).members[ME].identity == other.identity
+    assert load_founded(home) == long_chain.farm.config
 
 
 # -- members that lie or are silent ------------------------------------------------------------------

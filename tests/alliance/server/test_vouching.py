@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -16,16 +17,20 @@ import pytest
 from alliance.config.control import founded
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Membership
 from alliance.net.channels import Channels, open_channel
 from alliance.pb import client_pb2 as pb
 from alliance.server import vouching as module
 from alliance.server.vouching import FILE, Voucher
+from alliance.storage import epochs
+from alliance.storage.journal_epochs import EpochMembership
 from alliance.wire.bounds import SHARE_BYTES_MAX
 from alliance.wire.membership import MembershipProof, read_proof
 from consensus.control.published import Published
 from quorum import Context, MembershipStatement
 from tests.alliance.conftest import Run
 from tests.alliance.doors import door
+from tests.alliance.epochs import next_epoch, proof
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.network import Office, Said, at, serving
 
@@ -241,3 +246,29 @@ def test_a_membership_is_told_to_whoever_has_an_older_one(farm: Farm, tmp_path: 
                 assert await told(*newer) is None
 
     run(scenario())
+
+
+def test_who_comes_from_an_earlier_epoch_is_told_how_the_newest_began(
+    farm: Farm, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A member enters it from there; who is in it already is told the newest revision."""
+    (new, begun), (_, revised) = next_epoch(farm), next_epoch(farm, revision=3)
+    first, newest = proof(farm, new, begun), proof(new, new, revised)
+    epochs.keep(tmp_path, new.config, EpochMembership(begun.config, first.certificate))
+    nobody: Any = None
+    voucher = Voucher(tmp_path, Directory(new.config), 0, nobody, nobody)
+    assert voucher.told(Membership(0, 0)) is None
+    voucher._accept(first)
+    voucher._accept(newest)
+    again = Voucher(tmp_path, Directory(new.config), 0, nobody, nobody)
+    again.start(1, 3)  # from the folder
+    for one in (voucher, again):
+        assert one.told(Membership(0, 2**64 - 1)) == one.told(Membership(0, 0)) == first
+        assert one.told(Membership(1, 0)) == one.told(Membership(1, 2)) == newest
+        assert one.told(Membership(1, 3)) is None
+        assert one.told(Membership(2, 0)) is None
+    shutil.rmtree(tmp_path / epochs.FOLDER)
+    last = Voucher(tmp_path, Directory(new.config), 0, nobody, nobody)
+    last.start(1, 3)
+    assert last.told(Membership(0, 0)) == newest  # of use to clients, at least
+    assert "nobody can be told how epoch 1 began" in caplog.text
