@@ -100,6 +100,8 @@ class Followed:
         control = ControlState.read(items)
         if (control.alliance_id, control.slot) != (self.control.alliance_id, frontier.size):
             raise ValueError(f"the control state of slot {frontier.size} is of another alliance or slot")
+        if control.end == control.slot:
+            control = control.next_epoch()
         self.control, self.frontier, self.windows = control, frontier, windows
         if control.epoch != self.epochs[-1].epoch:
             self.epochs = (*self.epochs, EpochNote.of(control))

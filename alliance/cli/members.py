@@ -10,7 +10,8 @@ import typer
 from alliance.cli import passphrase
 
 if TYPE_CHECKING:
-    from alliance.config.parties import Member
+    from alliance.config.file import AllianceConfig
+    from alliance.config.parties import Member, Party
 
 MemberFolder: TypeAlias = Annotated[
     Path, typer.Argument(metavar="DIR", help="A member's folder: …/members/NAME.", show_default=False)
@@ -34,3 +35,21 @@ def unlock_member(folder: Path, passphrase_file: Path | None) -> tuple[Member, b
 
     _, member = keys.member_party(config.load(folder), folder)
     return member, passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
+
+
+def party_of(folder: Path, config: AllianceConfig) -> Party:
+    """Whose folder it is: a member's, one's that asks for a place, or one's that had one.
+
+    Raises ConfigError.
+    """
+    from alliance.founding import join, party
+    from alliance.keys import folder as keys
+    from alliance.keys.revision import load_founded
+
+    name = keys.load_name(folder, "member")
+    if party.request_file(folder, name).exists():
+        return join.own_request(folder).party
+    # By 'alliance init': under its name may be somebody else by now.
+    if any(member.name == name for member in config.founding.members):
+        return keys.member_party(load_founded(folder), folder)[1]
+    return keys.member_party(config, folder)[1]

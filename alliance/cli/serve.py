@@ -9,15 +9,19 @@ import signal
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alliance.cli import passphrase
-from alliance.cli.members import MemberFolder, unlock_member
+from alliance.cli.members import MemberFolder, party_of
 from alliance.cli.output import Format, LogFormatOption, Output, announce, lesson, prose
 from alliance.errors import ConfigError
 from alliance.net.process_log import LogFormat, log_to_stderr
+from alliance.net.tasks import until_first
+
+if TYPE_CHECKING:
+    from alliance.config.parties import Party
 
 EPILOG = lesson(
     """
@@ -81,20 +85,30 @@ def serve(
     """Run the server of one member, until SIGTERM or SIGINT.
 
     Prints one line when it listens. It then finds its peers by itself, in whatever order they start, and
-    catches up on what was decided while it was away. Everything it has acknowledged is in its journal, so it
-    may be killed at any time.
+    catches up on what was decided while it was away, also where epochs have ended meanwhile. Everything it
+    has acknowledged is in its journal, so it may be killed at any time.
+
+    A member to be, whose change the operators have not approved of yet, may be started as well: it says what
+    it waits for, follows the log as soon as it is let in, receives its shares, and prints its line when its
+    first epoch has begun.
 
     With --keep-slots the log of a member beside which applications run is kept from the newest certified
     snapshot of each of them on, whatever N says: what they need is never forgotten.
     """
+    from alliance.config import file as config_file
     from alliance.config.parties import require_application
+    from alliance.server.arrival import takes_part
+    from alliance.server.server import JOURNAL
 
     if listen is not None:
         host, _, port = listen.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ConfigError(f"'{listen}' is no address: write --listen HOST:PORT")
     awaited = [require_application(name) for name in await_snapshot or ()]
-    member, secret = unlock_member(folder, passphrase_file)
+    config = config_file.load(folder)
+    member = party_of(folder, config)
+    placed = takes_part(folder, folder / JOURNAL, config, member)
+    secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
     log_to_stderr(member.name, level=log_level.value.upper(), form=log_format)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for handler in logging.getLogger().handlers:
@@ -104,7 +118,7 @@ def serve(
         announce(output, member.name, address, member.name)
 
     try:
-        asyncio.run(_serve(folder, secret, listen, keep_slots, awaited, ready))
+        asyncio.run(_serve(folder, None if placed else member, secret, listen, keep_slots, awaited, ready))
     finally:
         # The calls of the links to peers lie in circles; left to the interpreter's end, they delay it by 2 s.
         gc.unfreeze()
@@ -126,8 +140,20 @@ def _no_cancellation(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
+async def _wait(folder: Path, newcomer: Party, secret: bytes) -> None:
+    """Until it is a member, by its journal and by alliance.toml."""
+    from alliance.cli.newcomer import become_member
+    from alliance.config import file as config_file
+    from alliance.keys.folder import load_credentials
+    from alliance.keys.revision import load_founded
+
+    config, founded = config_file.load(folder), load_founded(folder)
+    await become_member(folder, config, founded, load_credentials(folder, newcomer, secret), secret)
+
+
 async def _serve(
     folder: Path,
+    newcomer: Party | None,
     secret: bytes,
     listen: str | None,
     keep_slots: int | None,
@@ -140,6 +166,10 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    if newcomer is not None:
+        await until_first(_wait(folder, newcomer, secret), ended.wait())
+        if ended.is_set():
+            return
     server = Server.open(folder, secret, keep_slots=keep_slots, awaited=awaited)
 
     async def live() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -22,12 +23,14 @@ from alliance.config.control import current
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Membership
 from alliance.config.parties import Member, Party
-from alliance.errors import ServerLied
-from alliance.keys import revision, shares
+from alliance.errors import ConfigError, ServerLied
+from alliance.keys import handover, revision, shares
 from alliance.keys.shares import Generation
 from alliance.net.channels import NotServed, one_line
 from alliance.net.problems import plainly
 from alliance.server.succession import Successor, place
+from alliance.storage import epoch_entry
+from alliance.storage.journal import Journal
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
 from alliance.wire.bounds import Malformed
 from alliance.wire.membership import MembershipProof
@@ -78,6 +81,46 @@ async def arrive(
         except _REFUTED as error:
             log.warning("%s brings a checkpoint that is not taken: %s", member.name, _why(error))
     return None
+
+
+def takes_part(folder: Path, journal: Path, config: AllianceConfig, me: Party) -> bool:
+    """Whether a party has a place in the alliance, by alliance.toml or by its journal; False: not yet.
+
+    Raises NoLongerMember when it had one, with its shares erased; ConfigError, JournalError, KeyFileError.
+    """
+    if any(member.identity == me.identity for member in config.members):
+        return True
+    if not journal.exists():
+        return False
+    with closing(Journal(journal, config.alliance_id, me.name)) as kept:
+        if kept.membership is None and not kept.starts.newest:
+            return False
+        if config.epoch < kept.epoch:  # it was stopped between the two
+            try:
+                config = epoch_entry.resume(folder, config, kept)
+            except OSError as error:
+                raise ConfigError(f"{folder} cannot be written: {error.strerror}") from None
+    place(folder, config, me)
+    return True
+
+
+async def begin(
+    folder: Path, journal: Path, config: AllianceConfig, me: Party, channels: Channels, pause: float
+) -> None:
+    """A new member enters its first epoch, as soon as that is certified and somebody has a checkpoint of it.
+
+    Raises NoLongerMember when it has missed all that it was a member of; JournalError, KeyFileError, and
+    ConfigError.
+    """
+    with closing(Journal(journal, config.alliance_id, me.name)) as kept:
+        successor = await arrive(folder, config, me, channels, kept.epoch)
+        while successor is None:
+            await asyncio.sleep(pause)
+            successor = await arrive(folder, config, me, channels, kept.epoch)
+        try:
+            successor.enter(folder, kept, me)
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be written: {error.strerror}") from None
 
 
 async def _newest(
@@ -140,16 +183,14 @@ def _record(folder: Path, now: AllianceConfig, proof: MembershipProof, brought: 
 def _generation(folder: Path, now: AllianceConfig, state: ControlState) -> Generation | None:
     """The shares of the epoch's dealing that are to count; None when they do already, or are not here.
 
-    They are those of the attempt that succeeded. Its transcript is there until all receivers are ready; after
-    that this member was ready, too, and no attempt came after the one that made it so.
+    Of several attempts one has succeeded: the log and the note beside the shares say by which dealings.
     """
     counting = shares.current(folder)
     if counting is not None and counting.epoch == now.dealing:
         return None
-    there = [one for one in shares.generations(folder) if one.epoch == now.dealing]
-    if (transcript := state.transcript) is not None:
-        there = [one for one in there if one.attempt == transcript.attempt]
-    return max(there, default=None)
+    received, agreed = handover.received(folder), state.transcript_digest
+    there = [one for one, note in received.items() if one.epoch == now.dealing and note.transcript == agreed]
+    return next((one for one in there if one in shares.generations(folder)), None)
 
 
 def _why(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,23 @@ from alliance.config.control import current, founded
 from alliance.config.file import FILE, AllianceConfig
 from alliance.config.parties import Member
 from alliance.errors import NoLongerMember
-from alliance.keys import shares
+from alliance.keys import handover, shares
+from alliance.keys.handover import Received
 from alliance.keys.revision import load_founded
 from alliance.keys.shares import Generation
 from alliance.net.channels import GREETING
 from alliance.pb.client_pb2 import MembershipPart
 from alliance.pb.peer_pb2 import LogFrame
-from alliance.server.arrival import arrive
+from alliance.server.arrival import arrive, takes_part
 from alliance.server.succession import Successor
-from alliance.storage import epoch_entry
+from alliance.storage import epoch_entry, epochs
 from alliance.storage.journal import Journal
 from alliance.wire.checkpoints import encode_offer, encode_part
 from alliance.wire.membership import MembershipProof, encode_proof
 from consensus.control import ControlState
 from consensus.control.changes import Change, ChangeKind
 from consensus.control.operations import Suspend
-from consensus.control.pending import ApprovedChange, Transcript
+from consensus.control.pending import ApprovedChange
 from consensus.control.published import Published
 from consensus.control.transcript import transcript_digest
 from quorum import AcceptedStatement, Context, MembershipStatement, QuorumCertificate
@@ -114,8 +115,8 @@ def light(chain: Chain) -> Epoch:
     return Epoch(proof, Checkpoint(snapshot, proof.certificate), certified(chain, END, 0))
 
 
-def later(chain: Chain, epoch: int, dealing: int = 0, ready: bool = False) -> Epoch:
-    """An epoch that has taken a checkpoint since it began, also at END. Of ``dealing`` is its attempt 1."""
+def later(chain: Chain, epoch: int, dealing: int = 0) -> Epoch:
+    """An epoch that has taken a checkpoint since it began, also at END."""
     farm = chain.farm
     system, before = farm.config.system, (farm.config.key, farm.config.purpose_keys[0][1])
     keys = tuple(
@@ -123,12 +124,9 @@ def later(chain: Chain, epoch: int, dealing: int = 0, ready: bool = False) -> Ep
         for place, key in enumerate(before)
     )
     digest = transcript_digest([key.to_bytes() for key in keys]) if dealing else bytes(32)
-    transcript = Transcript(b"c" * 32, 1, 0, digest, MEMBERS, ((MEMBERS[ME], b"r"),), (), ())
     state = replace(
         ended(farm.config).next_epoch(), epoch=epoch, dealing=dealing, transcript_digest=digest, start=END
     )
-    if dealing and not ready:
-        state = replace(state, transcript=transcript)
     proof = begun(chain, state, chain.snapshot(END), keys if dealing else ())
     snapshot = with_state(chain, LATER, replace(state, slot=LATER, revision=3))
     checkpoint = Checkpoint(snapshot, farm.certify(snapshot.statement, in_epoch(farm, epoch)))
@@ -193,7 +191,7 @@ class Way:
         self._doors = doors
 
     def to(self, member: Member) -> Any:
-        return self._doors.channel(MEMBERS.index(member.name))
+        return self._doors.channel(self._doors.config.members[MEMBERS.index(member.name)])
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -290,27 +288,28 @@ def test_epoch_member_sleeps_two(long_chain: Chain, come: Come) -> None:
     assert found.record.checkpoint == second.checkpoint
 
 
-@pytest.mark.parametrize("ready", [False, True])
-def test_epoch_full_then_light_sleeper(
-    farm: Farm, long_chain: Chain, home: Path, come: Come, ready: bool
-) -> None:
-    """It was dealt to in an epoch that it never saw; what it holds of that dealing counts now."""
-    epoch = later(long_chain, 2, dealing=1, ready=ready)
+def test_epoch_full_then_light_sleeper(farm: Farm, long_chain: Chain, home: Path, come: Come) -> None:
+    """It was dealt to in an epoch that it never saw; what it holds of those dealings counts now."""
+    epoch = later(long_chain, 2, dealing=1)
     tellers = {0: Teller.of(epoch), 3: Teller.of(epoch)}
-    found = come(tellers)
-    assert found is not None
-    assert (found.config.epoch, found.config.dealing) == (2, 1)
-    assert found.config.key != farm.config.key
-    assert found.record.shares is None  # it has none, and waits for them
-    for attempt in (0, 1) if ready else (0, 1, 2):
+
+    def counting() -> Generation | None:
+        found = come(tellers)
+        assert found is not None
+        assert (found.config.epoch, found.config.dealing) == (2, 1)
+        assert found.config.key != farm.config.key
+        return found.record.shares
+
+    assert counting() is None  # it has none, and waits for them
+    agreed = epoch.proof.membership.transcript
+    for attempt, transcript in enumerate((b"o" * 32, agreed, b"o" * 32)):
+        handover.note_received(home, Generation(1, attempt), Received(transcript, b"r" * 32))
+    assert counting() is None  # it was stopped between the note and the shares
+    for attempt in range(3):
         shares.add_shares(home, Generation(1, attempt), endorsers(Generation(1)), PASSPHRASE)
-    found = come(tellers)
-    assert found is not None
-    assert found.record.shares == Generation(1, 1)
+    assert counting() == Generation(1, 1)
     shares.switch_to(home, Generation(1, 1))
-    found = come(tellers)
-    assert found is not None
-    assert found.record.shares is None
+    assert counting() is None  # they do already
 
 
 def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, home: Path, come: Come) -> None:
@@ -426,3 +425,41 @@ def test_no_lie_about_the_state_is_taken(long_chain: Chain, come: Come, lie: str
     found = come(liars | {2: Teller.of(truth)})
     assert found is not None
     assert found.record.checkpoint == truth.checkpoint
+
+
+# -- by the folder alone -----------------------------------------------------------------------------
+
+
+def test_who_has_a_place_who_has_none_yet_and_who_has_none_any_more(
+    farm: Farm, long_chain: Chain, home: Path, come: Come
+) -> None:
+    path, mine, other = home / "journal.sqlite", farm.config.members[ME], newcomer(MEMBERS[ME]).party
+    assert takes_part(home, path, farm.config, mine)
+    assert not takes_part(home, path, farm.config, other)
+    Journal(path, farm.config.alliance_id, MEMBERS[ME]).close()
+    assert not takes_part(home, path, farm.config, other)  # it was stopped before its epoch began
+    epoch = light(long_chain)
+    found = come({0: Teller.of(epoch), 3: Teller.of(epoch)})
+    assert found is not None
+    without = tuple(one for one in farm.config.members if one.identity != mine.identity)
+    before: Any = replace(farm.config, members=without)  # as if it had been none of them
+    with closing(Journal(path, farm.config.alliance_id, MEMBERS[ME])) as journal:
+        epochs.keep(home, found.config, found.record.membership)
+        journal.append([found.record])
+    assert takes_part(home, path, before, mine)  # stopped between journal and alliance.toml
+    assert config_file.load(home) == found.config
+    with pytest.raises(NoLongerMember):
+        takes_part(home, path, found.config, other)
+    assert shares.pieces(home) == ()
+
+
+def test_a_member_of_the_first_epoch_that_is_none_any_more_is_told_so(
+    farm: Farm, long_chain: Chain, home: Path
+) -> None:
+    path, mine = home / "journal.sqlite", farm.config.members[ME]
+    with closing(Journal(path, farm.config.alliance_id, MEMBERS[ME])) as journal:
+        journal.begin(b"s" * 32)
+    now = current(farm.config, light(long_chain).proof.membership)
+    others: Any = replace(now, members=now.members[:ME])
+    with pytest.raises(NoLongerMember, match="member-6 takes no part in epoch 1"):
+        takes_part(home, path, others, mine)
