@@ -40,7 +40,8 @@ def join(
         Path,
         typer.Argument(
             metavar="ALLIANCE",
-            help="The folder from the dealer or the ceremony, with all that is in it.",
+            help="The folder from the dealer or the ceremony, with all that is in it; or that of any party, when"
+            " the alliance exists already.",
             show_default=False,
         ),
     ],
@@ -88,6 +89,8 @@ def _tell(folder: Path, source: Path, joined: Joined) -> None:
 
     config, party = joined.config, joined.party
     verb = "is now" if joined.anew else "already is"
+    if (serves := isinstance(party, Member)) and party not in config.members:
+        verb = "has what it needs to become a member, but is none yet,"
     say(f"'{party.name}' {verb} in '{config.name}': {founded.sizes(config)}.")
     say(f"  members   {', '.join(f'{one.name} ({one.organisation})' for one in config.members)}")
     more = len(config.clients) - SHOWN_MAX
@@ -109,6 +112,5 @@ def _tell(folder: Path, source: Path, joined: Joined) -> None:
     say("")
     if (folder / OPERATOR).exists():
         say(f"Move {folder / OPERATOR} to a place that is offline.")
-    serves = isinstance(party, Member)
     say("Next, when everybody has the same:")
     say(f"  alliance serve {folder}" if serves else f"  alliance status {folder}")

@@ -95,19 +95,12 @@ def serve(
     With --keep-slots the log of a member beside which applications run is kept from the newest certified
     snapshot of each of them on, whatever N says: what they need is never forgotten.
     """
-    from alliance.config import file as config_file
     from alliance.config.parties import require_application
-    from alliance.server.arrival import takes_part
-    from alliance.server.server import JOURNAL
 
     if listen is not None:
-        host, _, port = listen.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ConfigError(f"'{listen}' is no address: write --listen HOST:PORT")
+        _require_address(listen)
     awaited = [require_application(name) for name in await_snapshot or ()]
-    config = config_file.load(folder)
-    member = party_of(folder, config)
-    placed = takes_part(folder, folder / JOURNAL, config, member)
+    member, placed = _whose(folder)
     secret = passphrase.obtain(passphrase_file, prompt=f"Passphrase of {member.name}")
     log_to_stderr(member.name, level=log_level.value.upper(), form=log_format)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
@@ -123,6 +116,23 @@ def serve(
         # The calls of the links to peers lie in circles; left to the interpreter's end, they delay it by 2 s.
         gc.unfreeze()
         gc.collect()
+
+
+def _require_address(listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"'{listen}' is no address: write --listen HOST:PORT")
+
+
+def _whose(folder: Path) -> tuple[Party, bool]:
+    """Whose folder it is, and whether that is a member already. Raises NoLongerMember, ConfigError."""
+    from alliance.config import file as config_file
+    from alliance.server.arrival import takes_part
+    from alliance.server.server import JOURNAL
+
+    config = config_file.load(folder)
+    party = party_of(folder, config)
+    return party, takes_part(folder, folder / JOURNAL, config, party)
 
 
 def _spare_the_collector() -> None:

@@ -123,9 +123,10 @@ def _note(member: MemberStatus) -> str:
     if not member.reachable:
         return member.problem
     suspected = f"suspected: {', '.join(member.suspected)}" if member.suspected else ""
+    share = "it has no key share of this epoch yet, and signs nothing" if member.without_share else ""
     filled = f"slots filled by new views: {member.filled}" if member.filled >= FILLED_NOTED else ""
     applications = [f"{name}: {alarm}" for name, alarm in member.application_alarms.items()]
-    told = (_clock(member), *member.alarms, *applications, _expiry(member), _scarce(member), filled)
+    told = (_clock(member), *member.alarms, *applications, _expiry(member), _scarce(member), filled, share)
     notes = (_accused(member), suspected, *told)
     return "; ".join(filter(None, notes))
 

@@ -25,6 +25,8 @@ class MemberStatus:
     """Of the membership that it is in."""
     clients: int = 0
     """How many it admits."""
+    without_share: bool = False
+    """It was away when the keys were handed on, and signs nothing with the others until it gets its share."""
     view: int = 0
     leader: str = ""
     accepted: int = 0
@@ -71,6 +73,7 @@ def told_by(config: AllianceConfig, member: int, reply: pb.StatusReply) -> Membe
         epoch=reply.epoch,
         revision=reply.revision,
         clients=reply.clients,
+        without_share=reply.without_share,
         view=reply.view,
         leader=reply.leader if reply.leader in names else "",
         accepted=reply.accepted,

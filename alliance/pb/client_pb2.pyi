@@ -117,7 +117,7 @@ class Offence(_message.Message):
     def __init__(self, member: _Optional[str] = ..., name: _Optional[str] = ..., times: _Optional[int] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed", "evidence", "offences", "epoch", "revision", "clients", "certificate_expires", "connections", "connections_max", "calls", "calls_max", "bytes_in_flight", "bytes_in_flight_max", "descriptors", "descriptors_max", "calls_refused", "connections_cut", "clock_ahead_ms", "suspected", "journal_checked", "journal_checked_seconds_ago", "filled", "applications")
+    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed", "evidence", "offences", "epoch", "revision", "clients", "without_share", "certificate_expires", "connections", "connections_max", "calls", "calls_max", "bytes_in_flight", "bytes_in_flight_max", "descriptors", "descriptors_max", "calls_refused", "connections_cut", "clock_ahead_ms", "suspected", "journal_checked", "journal_checked_seconds_ago", "filled", "applications")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,7 @@ class StatusReply(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_SHARE_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_EXPIRES_FIELD_NUMBER: _ClassVar[int]
     CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     CONNECTIONS_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +166,7 @@ class StatusReply(_message.Message):
     epoch: int
     revision: int
     clients: int
+    without_share: bool
     certificate_expires: int
     connections: int
     connections_max: int
@@ -182,7 +184,7 @@ class StatusReply(_message.Message):
     journal_checked_seconds_ago: float
     filled: int
     applications: _containers.RepeatedCompositeFieldContainer[ApplicationStatus]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., clients: _Optional[int] = ..., certificate_expires: _Optional[int] = ..., connections: _Optional[int] = ..., connections_max: _Optional[int] = ..., calls: _Optional[int] = ..., calls_max: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., bytes_in_flight_max: _Optional[int] = ..., descriptors: _Optional[int] = ..., descriptors_max: _Optional[int] = ..., calls_refused: _Optional[int] = ..., connections_cut: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., suspected: _Optional[_Iterable[str]] = ..., journal_checked: _Optional[int] = ..., journal_checked_seconds_ago: _Optional[float] = ..., filled: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., clients: _Optional[int] = ..., without_share: bool = ..., certificate_expires: _Optional[int] = ..., connections: _Optional[int] = ..., connections_max: _Optional[int] = ..., calls: _Optional[int] = ..., calls_max: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., bytes_in_flight_max: _Optional[int] = ..., descriptors: _Optional[int] = ..., descriptors_max: _Optional[int] = ..., calls_refused: _Optional[int] = ..., connections_cut: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., suspected: _Optional[_Iterable[str]] = ..., journal_checked: _Optional[int] = ..., journal_checked_seconds_ago: _Optional[float] = ..., filled: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ...) -> None: ...
 
 class ApplicationStatus(_message.Message):
     __slots__ = ("name", "snapshot", "alarm")

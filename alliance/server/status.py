@@ -16,6 +16,7 @@ from alliance.server.driver import Engine
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link
 from alliance.server.retention import Retention
+from alliance.server.signer import Signer
 from alliance.storage.journal_check import JournalCheck
 from alliance.version import VERSION
 
@@ -33,6 +34,7 @@ class Watched:
     credentials: Credentials
     budget: Budget
     retention: Retention
+    signer: Signer
 
 
 class StatusSource:
@@ -55,6 +57,7 @@ class StatusSource:
             epoch=membership.epoch,
             revision=membership.revision,
             clients=len(config.clients),
+            without_share=not watched.signer.has_share,
             leader=members[config.system.leader(status.view)].name,
             accepted=status.accepted,
             decided=status.decided,

@@ -134,6 +134,7 @@ class Term:
             lasting.credentials,
             lasting.budget,
             lasting.retention,
+            self.signer,
         )
 
     async def start(self, passphrase: bytes) -> None:

@@ -52,7 +52,7 @@ class Office(Told):
     def __init__(self, path: Path, chain: Chain, me: int = 0) -> None:
         super().__init__(path, chain)
         self.me = me
-        self.certifies = True
+        self.has_share = self.certifies = True
         self.posted: list[Submission] = []
         self.proofs_wanted: list[bool] = []
         self.error: AllianceError | None = None
@@ -64,7 +64,9 @@ class Office(Told):
         check, mine = JournalCheck(self.journal, self.history), chain.farm.members[me]
         self.log = MemberLog(config)
         retention = Retention(config, path.parent, self.history)
-        watched = Watched(whole, {}, self.log, PeerClocks(config), {}, check, mine, Budget(), retention)
+        watched = Watched(
+            whole, {}, self.log, PeerClocks(config), {}, check, mine, Budget(), retention, whole
+        )
         status = StatusSource(self.directory, me, watched)
         leadership = Leadership(config, me, whole, whole, {})
         self.term = SimpleNamespace(gate=Gate(config), inbox=whole, leadership=leadership, status=status)

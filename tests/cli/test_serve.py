@@ -7,12 +7,19 @@ import functools
 import json
 import signal
 import socket
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.cli.demo.cluster import free_addresses
+from alliance.config.control import at, founded
 from alliance.keys import folder as keys
+from alliance.keys import revision
+from alliance.storage.journal import Journal
+from tests.alliance.newcomers import newcomer
 from tests.cli.conftest import Run
 from tests.worlds.processes import (
     PASSPHRASE,
@@ -129,6 +136,25 @@ def test_a_folder_of_an_earlier_version_and_one_without_shares(inside: Run, home
     assert code == 2
     assert "share.pem is as an earlier version wrote it" in error
     assert "create a new alliance" in error
+
+
+def test_a_member_that_is_none_any_more_is_told_so(inside: Run, home: Cluster) -> None:
+    """Somebody else has its name now. Its journal says that it was there."""
+    folder, config = home.member("member-1"), home.config
+    begun, other = founded(config), newcomer("member-1").party
+    first, *others = begun.directory.members
+    certificate = other.certificate.public_bytes(Encoding.DER)
+    row = replace(first, identity=other.identity, certificate=certificate)
+    rows = replace(begun.directory, members=(row, *others))
+    now = at(config, replace(begun, directory=rows, epoch=1, start=5, slot=5))
+    with closing(Journal(folder / "journal.sqlite", config.alliance_id, "member-1")) as journal:
+        journal.begin(b"s" * 32)
+    revision.keep(folder, now)
+    for _ in range(2):
+        code, error = _refused(inside, folder)
+        assert code == 10
+        assert "member-1 takes no part in epoch 1: it has stopped, its key shares are erased" in error
+    assert not list(folder.glob("share*"))
 
 
 def test_a_port_that_is_taken(alliance: Run, home: Cluster) -> None:

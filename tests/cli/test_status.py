@@ -98,6 +98,8 @@ def test_many_slots_that_new_views_filled_are_noted() -> None:
     late = int(time.time()) + 100 * 86400
     member = MemberStatus("member-1", "127.0.0.1:7400", True, certificate_expires=late, filled=31)
     assert status._note(member) == ""
+    shareless = dataclasses.replace(member, without_share=True)
+    assert status._note(shareless) == "it has no key share of this epoch yet, and signs nothing"
     assert status._note(dataclasses.replace(member, filled=32)) == "slots filled by new views: 32"
 
 

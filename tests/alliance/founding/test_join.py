@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
+from alliance.cli.members import party_of
 from alliance.config import file as config_file
 from alliance.config.file import ATTESTATION, FILE, AllianceConfig
 from alliance.config.founding import AGREEMENT
@@ -145,6 +146,7 @@ def test_a_member_that_comes_later_takes_what_is_public_and_no_share(
     joined = join(home, founded.public, PASSPHRASE)
     assert (joined.party, joined.anew) == (request.party, True)
     assert config_file.load(home) == founded.config
+    assert party_of(home, founded.config) == request.party  # who is to serve there
     assert generations(home) == ()
     assert len(handover.receivers(home)) == 1
     before = contents(home)

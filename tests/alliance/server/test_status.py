@@ -11,6 +11,7 @@ from alliance.server.clocks import PeerClocks
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Link, Packer
 from alliance.server.retention import ApplicationState, Retention
+from alliance.server.signer import Signer
 from alliance.server.status import StatusSource, Watched
 from alliance.storage.journal_check import JournalCheck
 from fab_paxos.effects import Effect, Offence
@@ -57,9 +58,11 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     budget.open("a:1", bytes(32), "client-1", member=False, bytes_max=100).arrived(100)
     evidence, checked = {"member-4": 2, "member-1": 1}, cast(JournalCheck, Checked())
     retention = cast(Retention, Beside())
-    watched = Watched(Still(), links, log, clocks, evidence, checked, farm.members[2], budget, retention)
+    mine, signer = farm.members[2], Signer(farm.config.context, lambda *_: None)
+    watched = Watched(Still(), links, log, clocks, evidence, checked, mine, budget, retention, signer)
     reply = StatusSource(Directory(farm.config), 2, watched).reply()
     assert (reply.journal_checked, reply.journal_checked_seconds_ago, reply.filled) == (5, 2.5, 40)
+    assert not reply.without_share
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
     assert [(peer.name, peer.connected, peer.rejected, peer.alarm) for peer in reply.peers] == [
