@@ -40,8 +40,8 @@ def join(
         Path,
         typer.Argument(
             metavar="ALLIANCE",
-            help="The folder from the dealer or the ceremony, with all that is in it; or that of any party, when"
-            " the alliance exists already.",
+            help="The folder from the dealer or the ceremony, with all that is in it; or that of any party,"
+            " where the alliance exists.",
             show_default=False,
         ),
     ],

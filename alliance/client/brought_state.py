@@ -8,6 +8,7 @@ certified, and a server can only be slow or stop, and is left for another one th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
@@ -17,8 +18,10 @@ from alliance.net.channels import GREETING, NotServed, established, parser
 from alliance.pb import client_pb2, peer_pb2
 from alliance.wire.bounds import Malformed
 from alliance.wire.checkpoints import decode_offer, decode_part
+from alliance.wire.log_frames import decode_frame
 from quorum import DecisionCertificate, QuorumCertificate
 from quorum.threshold_rsa import ThresholdRsaScheme
+from verifiable_log.batch import Batch
 from verifiable_log.checkpoint_offer import Offer, StatePart, check_part, offered_frontier
 from verifiable_log.client_windows import CLIENT_ITEM, ClientWindows
 from verifiable_log.limits import LISTEN_PART_BYTES
@@ -27,7 +30,7 @@ from verifiable_log.merkle_tree import ProofError
 from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 PART_SECONDS = 5.0
-"""So long a server has for each part of a state."""
+"""So long a server has for each part of what it is asked for."""
 
 
 class BroughtState:
@@ -117,29 +120,67 @@ async def newest_checkpoint(channel: grpc.aio.Channel, scheme: ThresholdRsaSchem
     Raises NotServed, also when it has none or is silent; AioRpcError; ServerLied, Malformed, InvalidStatement
     and InvalidCertificate.
     """
+    brought = BroughtState(scheme, None)
+
+    def is_all(frame: peer_pb2.LogFrame) -> bool:
+        if not brought.take(frame):
+            raise NotServed("it has no checkpoint yet")
+        return brought.whole
+
+    await _listen(channel, client_pb2.ListenRequest(first_slot=0, with_state=True), is_all)
+    return brought
+
+
+async def batches_after(channel: grpc.aio.Channel, slot: int, end: int, bytes_max: int) -> list[Batch]:
+    """What a server says of the slots after ``slot``, up to ``end``. Nothing of it is proven.
+
+    Raises NotServed, also where they take more than ``bytes_max`` on the wire; AioRpcError; ServerLied,
+    Malformed, InvalidSubmission and InvalidStatement.
+    """
+    found: list[Batch] = []
+    size = 0
+
+    def is_all(wire: peer_pb2.LogFrame) -> bool:
+        nonlocal size
+        frame, size = decode_frame(wire), size + wire.ByteSize()
+        if frame.first_slot != slot + len(found) + 1:
+            raise ServerLied(f"the frame does not begin at slot {slot + len(found) + 1}")
+        if size > bytes_max:
+            raise NotServed(f"the slots up to {end} take more than {bytes_max} bytes")
+        found.extend(frame.batches[: end - slot - len(found)])
+        return slot + len(found) == end
+
+    await _listen(channel, client_pb2.ListenRequest(first_slot=slot + 1), is_all)
+    return found
+
+
+async def _listen(
+    channel: grpc.aio.Channel,
+    request: client_pb2.ListenRequest,
+    is_all: Callable[[peer_pb2.LogFrame], bool],
+) -> None:
+    """Hands over what a server says until that ``is_all``."""
     listen = channel.unary_stream(
         "/alliance.v1.Client/Listen",
         request_serializer=client_pb2.ListenRequest.SerializeToString,
         response_deserializer=parser(peer_pb2.LogFrame),
     )
-    call = listen(client_pb2.ListenRequest(first_slot=0, with_state=True), metadata=GREETING)
-    brought = BroughtState(scheme, None)
+    call = listen(request, metadata=GREETING)
     read: asyncio.Future[Any] | None = None
     try:
         await established(call)
-        while not brought.whole:
+        while True:
             # A read that is cancelled leaks, so it is waited for, and ends with the call.
             read = asyncio.ensure_future(call.read())
             await asyncio.wait([read], timeout=PART_SECONDS)
             if not read.done():
-                raise NotServed(f"no part of a checkpoint's state within {PART_SECONDS:g} s")
+                raise NotServed(f"nothing came for {PART_SECONDS:g} s")
             if (frame := read.result()) is grpc.aio.EOF:
                 raise NotServed("it hung up")
             if frame is None:
                 raise Malformed("not a message")
-            if not brought.take(frame):
-                raise NotServed("it has no checkpoint yet")
-        return brought
+            if is_all(frame):
+                return
     finally:
         call.cancel()
         if read is not None:

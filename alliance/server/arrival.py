@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
 import grpc.aio
 
-from alliance.client.brought_state import BroughtState, newest_checkpoint
+from alliance.client.brought_state import BroughtState, batches_after, newest_checkpoint
 from alliance.client.revisions import newer
 from alliance.config.control import current
 from alliance.config.file import AllianceConfig
@@ -36,9 +37,14 @@ from alliance.wire.bounds import Malformed
 from alliance.wire.membership import MembershipProof
 from consensus.control import ControlState
 from quorum import InvalidCertificate, InvalidStatement
+from verifiable_log.batch import Batch, Entry
+from verifiable_log.merkle import Frontier, slot_leaf
 
 log = logging.getLogger("alliance.server")
 
+BETWEEN_SLOTS_MAX = 8192
+BETWEEN_BYTES_MAX = 64 * 1024 * 1024
+"""So much of the log is brought with a checkpoint: that of some seconds, when all are busy."""
 AT_ONCE = 2
 """So many members are asked who takes part at one time: each may answer with some 70 MB."""
 _REVISION_MAX = 2**64 - 1
@@ -54,13 +60,19 @@ class Channels(Protocol):
 
 
 async def arrive(
-    folder: Path, config: AllianceConfig, me: Party, channels: Channels, epoch: int
+    folder: Path,
+    config: AllianceConfig,
+    me: Party,
+    channels: Channels,
+    epoch: int,
+    here: Frontier | None = None,
 ) -> Successor | None:
     """The newest epoch after ``epoch``, which is the journal's, as its members prove it. Nothing is written.
 
-    ``config`` is what the folder has, of whatever epoch. None: as far as can be reached there is nothing
-    newer, or nobody of that epoch has a checkpoint of it yet; it is to be tried again. Raises NoLongerMember
-    when this member's identity is none of the newest epoch: its shares are erased, and alliance.toml says so.
+    ``config`` is what the folder has, of whatever epoch, ``here`` the log that this member has decided. None:
+    as far as can be reached there is nothing newer, or nobody of that epoch has a checkpoint of it yet; it is
+    to be tried again. Raises NoLongerMember when this member's identity is none of the newest epoch: its
+    shares are erased, and alliance.toml says so.
     """
     proof = await _newest(config, me, channels, epoch)
     if proof is None:
@@ -75,12 +87,50 @@ async def arrive(
             continue
         try:
             brought = await newest_checkpoint(channels.to(member), now.scheme)
-            return Successor(now, _record(folder, now, proof, brought))
+            record = _record(folder, now, proof, brought)
+            break
         except (NotServed, grpc.aio.AioRpcError) as error:
             log.info("%s brings no checkpoint of epoch %d: %s", member.name, now.epoch, _why(error))
         except _REFUTED as error:
             log.warning("%s brings a checkpoint that is not taken: %s", member.name, _why(error))
-    return None
+    else:
+        return None
+    return Successor(now, record, await _between(now, me, channels, here, brought.frontier))
+
+
+async def _between(
+    now: AllianceConfig, me: Party, channels: Channels, here: Frontier | None, end: Frontier
+) -> tuple[Entry, ...]:
+    """The slots from the log that is ``here`` to that of the checkpoint, so that it goes on without a gap.
+
+    None if there are more than so many, or nobody keeps them: then the member goes on without them, as it
+    does when it is brought up within an epoch.
+    """
+    if here is None or not 0 < end.size - here.size <= BETWEEN_SLOTS_MAX:
+        return ()
+    for member in now.members:
+        if member.identity == me.identity:
+            continue
+        try:
+            told = await batches_after(channels.to(member), here.size, end.size, BETWEEN_BYTES_MAX)
+            return _proven(here, told, end)
+        except (NotServed, grpc.aio.AioRpcError) as error:
+            log.info("%s does not tell the log from slot %d on: %s", member.name, here.size + 1, _why(error))
+        except _REFUTED as error:
+            log.warning("%s tells a log that does not verify: %s", member.name, _why(error))
+    return ()
+
+
+def _proven(here: Frontier, batches: Sequence[Batch], end: Frontier) -> tuple[Entry, ...]:
+    """They lead from one to the other, which is certified. Raises ServerLied when they do not."""
+    entries = []
+    for batch in batches:
+        here = here.append(slot_leaf(here.size + 1, batch.digest))
+        fresh = (True,) * len(batch.submissions)  # the journal tells it anew
+        entries.append(Entry(here.size, 0, batch, here.root, here, b"", fresh))
+    if here != end:
+        raise ServerLied("these are not the batches of the certified log")
+    return tuple(entries)
 
 
 def takes_part(folder: Path, journal: Path, config: AllianceConfig, me: Party) -> bool:

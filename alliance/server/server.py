@@ -40,6 +40,7 @@ from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
 from fab_paxos import Replica
 from quorum import MembershipStatement
+from verifiable_log.merkle import Frontier
 
 log = logging.getLogger("alliance.server")
 
@@ -196,8 +197,9 @@ class Server:
             proof = await at_end(self._voucher, term.config, self._history, term.inbox, patience)
             self._next = following(proof, config, term.revisions, self._history)
             if self._next is None:
-                mine = self._credentials.party
-                self._next = await arrive(self._folder, config, mine, self._channels, config.epoch)
+                mine, at = self._credentials.party, self._history.slot
+                here = Frontier.from_parts(at, self._history.peaks(at))
+                self._next = await arrive(self._folder, config, mine, self._channels, config.epoch, here)
             if self._next is not None:
                 return
             await asyncio.sleep(patience)
@@ -217,8 +219,8 @@ class Server:
         log.info("epoch %d begins behind slot %d", epoch, successor.config.start)
         self._directory.update(successor.config)
         self._voucher.enter(me)
-        if self._journal.pruned > self._history.pruned:  # what was between is in nobody's hands here
-            self._history.bring(successor.record)
+        if self._history.checkpoint is not successor.record.checkpoint:
+            self._history.bring(successor.record, successor.between)
             self._sessions.snapshot_installed()
         state = successor.state(control, self._history.pruned)
         self.term = Term(self._lasting, me, state, self._make_engine)

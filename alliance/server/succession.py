@@ -29,8 +29,10 @@ from alliance.wire.membership import MembershipProof
 from consensus.control.published import Published
 from fab_paxos import RestoredState
 from fab_paxos.control import Control, after
+from fab_paxos.effects import EntryRecord, ProvenRecord, Record
 from fab_paxos.events import Combined
 from quorum.threshold_rsa import AgreementKey
+from verifiable_log import Entry
 from verifiable_log.client_windows import ClientWindows
 
 LOOK_SECONDS = 0.01
@@ -38,10 +40,15 @@ LOOK_SECONDS = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """The epoch that is to be entered: its alliance.toml, and what the journal is to take."""
+    """The epoch that is to be entered: its alliance.toml, and what the journal is to take.
+
+    ``between`` are the slots up to the record's checkpoint that others have brought with it: those that the
+    member lacked, and maybe more. Where they are not all there, the log here begins behind the checkpoint.
+    """
 
     config: AllianceConfig
     record: EpochRecord
+    between: tuple[Entry, ...] = ()
 
     def enter(self, folder: Path, journal: Journal, mine: Party) -> int:
         """All that is durable. This member's number in the epoch from now on.
@@ -49,7 +56,10 @@ class Successor:
         Raises NoLongerMember when it has none: its shares are erased then. Raises OSError, JournalError and
         KeyFileError: nothing may be said any more before the member has started again.
         """
-        epoch_entry.enter(folder, self.config, self.record, journal)
+        before: list[Record] = [EntryRecord(entry) for entry in self.between]
+        if before:
+            before.append(ProvenRecord(self.record.checkpoint.slot, self.record.decision))
+        epoch_entry.enter(folder, self.config, self.record, journal, before)
         return place(folder, self.config, mine)
 
     def state(self, control: Control | None, pruned: int) -> RestoredState:

@@ -12,6 +12,7 @@ and says nothing before. Old shares sign as ever until they are erased: that is 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from alliance.keys import files, shares
 from alliance.keys.shares import Generation
 from alliance.storage import epochs
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
+from fab_paxos.effects import Record
 
 
 class Entered(Protocol):
@@ -39,19 +41,26 @@ class Entered(Protocol):
 class EntersEpochs(Entered, Protocol):
     """A journal: ``append`` returns when the record is durable, or raises JournalError."""
 
-    def append(self, records: list[EpochRecord]) -> None: ...
+    def append(self, records: list[Record | EpochRecord]) -> None: ...
 
 
-def enter(folder: Path, config: AllianceConfig, record: EpochRecord, journal: EntersEpochs) -> None:
+def enter(
+    folder: Path,
+    config: AllianceConfig,
+    record: EpochRecord,
+    journal: EntersEpochs,
+    before: Sequence[Record] = (),
+) -> None:
     """All from 2 on. ``config`` is that of the new epoch, as its record has it; otherwise raises ValueError.
 
+    ``before``: what the journal takes in the same write, of the log up to the record's checkpoint.
     Raises OSError, JournalError and KeyFileError: nothing may be said any more before the member has started
     again.
     """
     if config.canonical != record.membership.config:
         raise ValueError(f"the record of epoch {config.epoch} is of other members")
     epochs.keep(folder, config, record.membership)
-    journal.append([record])
+    journal.append([*before, record])
     _finish(folder, config, journal.shares)
 
 

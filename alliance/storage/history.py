@@ -90,9 +90,18 @@ class History:
         self._news.set()  # who waits for a slot below it is to hear that it will not come
         self._news = asyncio.Event()
 
-    def bring(self, record: EpochRecord) -> None:
-        """The log goes on with a checkpoint of an epoch that others brought, and that is journalled."""
-        self.install_snapshot(record.checkpoint)
+    def bring(self, record: EpochRecord, between: Sequence[Entry]) -> None:
+        """The log goes on with an epoch's checkpoint, which others brought, and which is journalled.
+
+        ``between`` are the slots up to it, at least those after the last one here; or the log here begins
+        behind it.
+        """
+        if self._journal.pruned > self.pruned:
+            self.install_snapshot(record.checkpoint)
+        for entry in between:
+            if entry.slot > self.slot:
+                self.decided(entry)
+        self.checkpoint = record.checkpoint
         if record.is_at_its_slot:
             self.certified(record.decision)
 

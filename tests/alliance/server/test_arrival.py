@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,11 +24,13 @@ from alliance.keys.handover import Received
 from alliance.keys.revision import load_founded
 from alliance.keys.shares import Generation
 from alliance.net.channels import GREETING
-from alliance.pb.client_pb2 import MembershipPart
+from alliance.pb.client_pb2 import ListenRequest, MembershipPart
 from alliance.pb.peer_pb2 import LogFrame
+from alliance.server import arrival
 from alliance.server.arrival import arrive, takes_part
 from alliance.server.succession import Successor
 from alliance.storage import epoch_entry, epochs
+from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.wire.checkpoints import encode_offer, encode_part
 from alliance.wire.membership import MembershipProof, encode_proof
@@ -38,6 +40,7 @@ from consensus.control.operations import Suspend
 from consensus.control.pending import ApprovedChange
 from consensus.control.published import Published
 from consensus.control.transcript import transcript_digest
+from fab_paxos.effects import EntryRecord, ProvenRecord
 from quorum import AcceptedStatement, Context, MembershipStatement, QuorumCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import MEMBERS, PASSPHRASE, Chain, Farm
@@ -46,7 +49,9 @@ from tests.alliance.keys.generations import endorsers
 from tests.alliance.network import Doors, Office, serving
 from tests.alliance.newcomers import newcomer
 from tests.worlds.founding import KEY_BITS, dealt
+from verifiable_log import Batch
 from verifiable_log.checkpoint_offer import Offer, StatePart
+from verifiable_log.merkle import Frontier
 from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 ME = 5
@@ -137,8 +142,11 @@ def later(chain: Chain, epoch: int, dealing: int = 0) -> Epoch:
 class Teller:
     """A server that answers with these bytes: who takes part, and a checkpoint with its state."""
 
-    def __init__(self, parts: list[bytes], frames: list[bytes], *, hangs: bool = False) -> None:
-        self.parts, self.frames, self.hangs = parts, frames, hangs
+    def __init__(
+        self, parts: list[bytes], frames: list[bytes], log: Sequence[bytes] = (), *, hangs: bool = False
+    ) -> None:
+        """``frames`` are of the checkpoint, ``log`` of the log."""
+        self.parts, self.frames, self.log, self.hangs = parts, frames, log, hangs
         self.asked: list[str] = []
 
     @classmethod
@@ -159,10 +167,11 @@ class Teller:
         for part in self.parts:
             await context.write(part)
 
-    async def _listen(self, _: bytes, context: Any) -> None:
-        self.asked.append("state")
+    async def _listen(self, request: bytes, context: Any) -> None:
+        with_state = ListenRequest.FromString(request).with_state
+        self.asked.append("state" if with_state else "log")
         await context.send_initial_metadata(GREETING)
-        for frame in self.frames:
+        for frame in self.frames if with_state else self.log:
             await context.write(frame)
         if self.hangs:
             await asyncio.Event().wait()
@@ -205,7 +214,12 @@ Come = Callable[..., Successor | None]
 def come(farm: Farm, home: Path, run: Run) -> Come:
     """Arrives where these servers are up; ``epoch`` is the journal's."""
 
-    def come(servers: dict[int, Any], epoch: int = 0, config: AllianceConfig | None = None) -> Any:
+    def come(
+        servers: dict[int, Any],
+        epoch: int = 0,
+        config: AllianceConfig | None = None,
+        here: Frontier | None = None,
+    ) -> Any:
         async def scenario() -> Successor | None:
             async with AsyncExitStack() as stack:
                 ports = {
@@ -213,7 +227,7 @@ def come(farm: Farm, home: Path, run: Run) -> Come:
                 }
                 doors = await stack.enter_async_context(Doors(farm, ports, farm.members[ME]))
                 now = config or farm.config
-                return await arrive(home, now, farm.config.members[ME], Way(doors), epoch)
+                return await arrive(home, now, farm.config.members[ME], Way(doors), epoch, here)
 
         before = contents(home)
         found = run(scenario())
@@ -258,10 +272,11 @@ def test_a_member_serves_it_all(farm: Farm, tmp_path: Path, come: Come) -> None:
         office.tell_all()
         office.history.checkpoint = epoch.checkpoint
         office.voucher.proof = epoch.proof
-    found = come(offices)
+    found = come(offices, here=chain.frontiers[2])
     assert found is not None
     assert found.record.checkpoint == epoch.checkpoint
     assert found.record.decision == chain.certificate(END)
+    assert [entry.batch for entry in found.between] == [entry.batch for entry in chain.entries[2:]]
     for office in offices.values():
         office.journal.close()
 
@@ -425,6 +440,57 @@ def test_no_lie_about_the_state_is_taken(long_chain: Chain, come: Come, lie: str
     found = come(liars | {2: Teller.of(truth)})
     assert found is not None
     assert found.record.checkpoint == truth.checkpoint
+
+
+# -- the log between ----------------------------------------------------------------------------------
+
+
+def test_a_log_without_a_gap(farm: Farm, long_chain: Chain, home: Path, come: Come, journal: Journal) -> None:
+    """What it lacked comes with the checkpoint, whoever lies about it, and is one write with it."""
+    truth, at = later(long_chain, 1), 3
+    journal.append([EntryRecord(entry) for entry in long_chain.entries[:at]])
+    journal.append([ProvenRecord(at, long_chain.certificate(at))])
+    frames = [wire(long_chain.frame(first, min(first + 4, 20), 20)) for first in range(at + 1, 21, 5)]
+    liars = [wire(replace(long_chain.frame(at + 1, 20, 20), batches=WRONG))]
+    tellers = {
+        0: Teller(truth.parts, truth.frames, liars),
+        1: Teller(truth.parts, truth.frames, frames[1:]),
+        2: Teller(truth.parts, truth.frames, frames[:1]),
+        3: Teller(truth.parts, truth.frames, frames),
+    }
+    found = come(tellers, here=long_chain.frontiers[at])
+    assert found is not None
+    assert [teller.asked.count("log") for teller in tellers.values()] == [1, 1, 1, 1]
+    assert [entry.slot for entry in found.between] == list(range(at + 1, LATER + 1))
+    assert found.enter(home, journal, farm.config.members[ME]) == ME
+    assert journal.pruned == 0
+    replayed = journal.replay()
+    assert (replayed.log.size, replayed.log.root()) == (LATER, long_chain.root(LATER))
+    assert list(journal.batches(1, LATER)) == [entry.batch for entry in long_chain.entries[:LATER]]
+
+
+WRONG = (Batch.of(()),) * 17
+
+
+def test_a_log_that_nobody_has_is_gone_without(
+    farm: Farm, long_chain: Chain, home: Path, come: Come, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth, at = later(long_chain, 1), 3
+    journal.append([EntryRecord(entry) for entry in long_chain.entries[:at]])
+    journal.append([ProvenRecord(at, long_chain.certificate(at))])
+    tellers = {0: Teller.of(truth), 1: Teller.of(truth)}
+    history = History(journal, journal.replay().log, long_chain.certificate(at))
+    found = come(tellers, here=long_chain.frontiers[at])
+    assert found is not None
+    assert found.between == ()
+    monkeypatch.setattr(arrival, "BETWEEN_SLOTS_MAX", LATER - at - 1)
+    assert come(tellers, here=long_chain.frontiers[at]) == found
+    assert tellers[0].asked.count("log") == 1
+    found.enter(home, journal, farm.config.members[ME])
+    history.bring(found.record, ())
+    assert (history.slot, history.pruned, journal.pruned) == (LATER, LATER, LATER)
+    assert history.certified_slot == at  # the newest one goes beyond what is here
+    assert history.checkpoint == truth.checkpoint
 
 
 # -- by the folder alone -----------------------------------------------------------------------------
