@@ -9,7 +9,7 @@ Imports shoup_rsa, as ``quorum.threshold_rsa`` does, and is therefore not import
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -24,7 +24,14 @@ _DOMAIN = b"alliance-redistribution/1\x00"
 
 
 class Unusable(ValueError):
-    """These keys cannot be handed on like this; the text says why."""
+    """These keys cannot be handed on like this; the text says why.
+
+    ``absent``: the members whose receiver keys do not fit, and what is wrong, when these are too many.
+    """
+
+    def __init__(self, message: str, absent: Mapping[int, str] | None = None) -> None:
+        super().__init__(message)
+        self.absent = absent or {}
 
 
 def next_receiver_bits(keys: Sequence[AgreementKey]) -> int:
@@ -84,10 +91,10 @@ class Redistribution:
         except InvalidAgreementKey as error:
             raise Unusable(f"the keys cannot be handed on: {error}") from None
         except InvalidReceiver:
-            listed = ", ".join(f"{member + 1} ({reason})" for member, reason in sorted(absent.items()))
             raise Unusable(
                 f"of {len(self.receivers)} members at most {self.faulty_max} may be without a receiver key"
-                f" that fits, and these are: {listed}"
+                f" that fits, not {len(absent)}",
+                absent,
             ) from None
 
     def _orders(self, restart: bool) -> tuple[one_key.CompositeOrder, ...]:

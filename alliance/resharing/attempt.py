@@ -10,7 +10,7 @@ alliance.toml. Encoding, for the process that works with it::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +22,7 @@ from consensus.control.pending import Transcript
 from consensus.control.rows import NAME_BYTES_MAX
 from consensus.limits import ATTEMPTS_MAX, RECEIVER_BYTES_MAX
 from quorum import QuorumSystem
-from quorum.redistribution import Redistribution
+from quorum.redistribution import Redistribution, Unusable
 from quorum.system import MEMBER_COUNT_MAX
 from quorum.threshold_rsa import AgreementKey, read_agreement_key
 from verifiable_log.limits import COMMAND_BYTES_MAX
@@ -133,15 +133,25 @@ class Attempt:
         The last attempt deals anew, where there is a doubt that the shares fit together: two have failed.
         """
         context = _CONTEXT + self.alliance_id + u64(self.epoch) + self.change_id + u8(self.attempt)
-        return Redistribution(
-            self.keys,
-            self.thresholds,
-            self.faulty_max,
-            tuple(key for _, key in self.receivers),
-            self.attempt,
-            context,
-            restart=self.attempt == ATTEMPTS_MAX - 1,
-        )
+        try:
+            return Redistribution(
+                self.keys,
+                self.thresholds,
+                self.faulty_max,
+                tuple(key for _, key in self.receivers),
+                self.attempt,
+                context,
+                restart=self.attempt == ATTEMPTS_MAX - 1,
+            )
+        except Unusable as error:
+            if not error.absent:
+                raise
+            named = "; ".join(f"{name}: {reason}" for name, reason in self.named(error.absent))
+            raise Unusable(f"{error} ({named}): abort the change, and replace these members") from None
+
+    def named(self, members: Mapping[int, str]) -> tuple[tuple[str, str], ...]:
+        """What is said of next members, by their names."""
+        return tuple((self.receivers[number][0], text) for number, text in sorted(members.items()))
 
     def numbered(self) -> list[tuple[int, bytes]]:
         """``posted``, by the dealers' numbers."""

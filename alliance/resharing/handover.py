@@ -80,7 +80,7 @@ class Handover:
         self._not_before: dict[Step, tuple[int, float]] = {}
         self._looked_at: dict[Step, int] = {}
         self._judged: dict[tuple[int, bytes, int], tuple[AgreementKey, ...]] = {}
-        self._blamed: set[tuple[bytes, int, str]] = set()
+        self._blamed: set[tuple[tuple[int, bytes, int], str]] = set()
         self._quiet = False
 
     def __repr__(self) -> str:
@@ -158,8 +158,7 @@ class Handover:
         pause = min(self._pause_s * float(2**tries), PAUSE_MAX_S)
         try:
             if isinstance(step, Switch):
-                await asyncio.to_thread(shares.switch_to, self._folder, step.generation)
-                self._switched(step.generation)
+                await self._switch(step.generation)
             elif (command := await self._command(step, state, config, held)) is not None:
                 self._submit(command)
             else:
@@ -186,9 +185,16 @@ class Handover:
         answer = await self._perform(self._task(kind, attempt, state, config, held, late))
         if kind is not Kind.DEAL:
             self._looked_at[step] = len(attempt.posted)
+        if late and answer.keys and (held.current is None or held.current.epoch < attempt.dealing):
+            await self._switch(attempt.generation)
         if answer.command:
             self._commands[step] = answer.command
         return answer.command or None
+
+    async def _switch(self, generation: Generation) -> None:
+        """Shares that have come late count from now on."""
+        await asyncio.to_thread(shares.switch_to, self._folder, generation)
+        self._switched(generation)
 
     async def _tidy(self, state: ControlState, held: Held) -> float | None:
         """Erases what is of no use any more, once the log has been quiet for a moment."""
@@ -274,11 +280,12 @@ class Handover:
         answer = await process.perform(self._folder, task)
         if answer.keys:
             self._judged = {**dict(list(self._judged.items())[-1:]), _about(task.attempt): answer.keys}
-        for name, reason in answer.culprits:
-            about = task.attempt.change_id, task.attempt.attempt, name
-            if about not in self._blamed:
-                self._blamed.add(about)
-                log.warning("the dealing of %s does not count: %s", name, reason)
+        said = [f"the dealing of '{name}' does not count: {reason}" for name, reason in answer.culprits]
+        said += [f"nothing is dealt to '{name}', whose receiver key {why}" for name, why in answer.absent]
+        blamed = {(_about(task.attempt), text) for text in said}
+        for _, text in sorted(blamed - self._blamed):
+            log.warning("%s", text)
+        self._blamed = blamed or self._blamed
         return answer
 
     def _complain(self, step: Step | None, error: Exception) -> None:

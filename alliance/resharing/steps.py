@@ -198,8 +198,11 @@ def not_to_be_next(state: ControlState, name: str, held: Held) -> frozenset[byte
 
 def tidy(state: ControlState, name: str, identity: bytes, held: Held) -> Tidy:
     """What may go: of the dealings before this one once the member has shares of this one, and of attempts
-    that the log has given up."""
+    that the log has given up. Nothing follows from a state of a dealing before that of the shares that count.
+    """
     now, counts = state.dealing, held.current
+    if counts is not None and counts.epoch > now:
+        return Tidy()
     active = state.active
     waits_for = Generation(now + 1, active.attempt) if active is not None else None
     gone = [one for one in held.pieces if one != waits_for and one.epoch == now + 1]

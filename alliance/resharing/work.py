@@ -8,13 +8,14 @@ Encodings, between the member's process and the one that works::
 
     task      kind u8 | name text | identity[32] | passphrase blob | purposes list of text | current text
               | dealt keys list of blob | reserved list of [32] | attempt
-    answer    keys list of blob | culprits list of (name text | reason blob) | command blob
+    answer    keys list of blob | culprits list of (name text | reason blob)
+              | absent list of (name text | reason blob) | command blob
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 
@@ -101,31 +102,38 @@ class Task:
 class Answer:
     """``keys`` are the next public keys; none as long as the dealings are not enough.
 
-    ``culprits`` are (dealer, reason) of dealings that do not count. ``command`` is a signed control command.
+    ``culprits`` are (dealer, reason) of dealings that do not count, ``absent`` (next member, reason) of those
+    to whom nothing is dealt. ``command`` is a signed control command.
     """
 
     keys: tuple[AgreementKey, ...] = ()
     culprits: tuple[tuple[str, str], ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
     command: bytes = b""
 
     def encode(self) -> bytes:
-        culprits = listed(
-            text(name) + blob(reason.encode()[:REASON_BYTES_MAX]) for name, reason in self.culprits
+        reasons = b"".join(
+            listed(text(name) + blob(reason.encode()[:REASON_BYTES_MAX]) for name, reason in named)
+            for named in (self.culprits, self.absent)
         )
-        return write_keys(self.keys) + culprits + blob(self.command)
+        return write_keys(self.keys) + reasons + blob(self.command)
 
     @classmethod
     def decode(cls, encoded: bytes) -> Answer:
         """Raises ValueError."""
         reader = Reader(encoded)
         keys = read_keys(reader)
-        culprits = reader.listed(
-            lambda r: (r.text(NAME_BYTES_MAX), r.blob(REASON_BYTES_MAX).decode("utf-8", "replace")),
-            MEMBER_COUNT_MAX,
-        )
+        culprits, absent = _reasons(reader), _reasons(reader)
         command = reader.blob(COMMAND_BYTES_MAX)
         reader.end()
-        return cls(keys, culprits, command)
+        return cls(keys, culprits, absent, command)
+
+
+def _reasons(reader: Reader) -> tuple[tuple[str, str], ...]:
+    def read(one: Reader) -> tuple[str, str]:
+        return one.text(NAME_BYTES_MAX), one.blob(REASON_BYTES_MAX).decode("utf-8", "replace")
+
+    return reader.listed(read, MEMBER_COUNT_MAX)
 
 
 def work(folder: Path, task: Task) -> Answer:
@@ -214,7 +222,7 @@ def _judge(task: Task) -> tuple[Dealt | None, Answer]:
         raise KeyFileError(
             "what the log says of the last dealing gives other public keys than the alliance has certified"
         )
-    return judgement.dealt, Answer(keys, culprits)
+    return judgement.dealt, Answer(keys, culprits, attempt.named(attempt.redistribution.absent))
 
 
 def _receive(folder: Path, task: Task) -> tuple[Answer, list[ThresholdRsaEndorser]]:
@@ -275,7 +283,7 @@ def _ready(folder: Path, task: Task) -> Answer:
     receiver = _next_receiver(folder, task, answer.keys).key.to_bytes()
     signature = _identity(folder, task).sign(receiver_statement(task.name, task.identity, receiver))
     command = Ready(task.name, attempt.change_id, attempt.attempt, digest, receiver, signature, signatures)
-    return Answer(answer.keys, answer.culprits, _sign(folder, task, command))
+    return replace(answer, command=_sign(folder, task, command))
 
 
 def _next_receiver(folder: Path, task: Task, keys: Sequence[AgreementKey]) -> ReceiverSecret:

@@ -20,7 +20,9 @@ from alliance.config.parties import Party
 from alliance.keys import files, handover, sealing, shares
 from alliance.keys.folder import IDENTITY
 from alliance.keys.shares import Generation
+from alliance.resharing import steps
 from alliance.resharing.handover import Handover, Outcome
+from alliance.resharing.steps import Held
 from alliance.resharing.work import Answer, Task, work
 from consensus.control import ControlState
 from consensus.control.changes import ChangeKind
@@ -150,9 +152,10 @@ class Home:
 
 
 class Town:
-    """The alliance. ``pause_s``: of those who start from now on."""
+    """The alliance. ``pause_s``: of those who start from now on. ``loses``: every command is lost so many
+    times."""
 
-    pause_s = 1000.0
+    pause_s, loses, lost = 1000.0, 0, 0
 
     def __init__(
         self, folder: Path, system: QuorumSystem, *, composite: bool = False, policy: PolicyRow | None = None
@@ -172,6 +175,7 @@ class Town:
         self.homes: dict[str, Home] = {}
         self.refusals: list[str] = []
         self._queue: list[bytes] = []
+        self._times: dict[bytes, int] = {}
         self._news = asyncio.Event()
         self._numbers = len(names)
         for number, name in enumerate(names):
@@ -203,8 +207,12 @@ class Town:
         )
 
     def submit(self, command: bytes) -> None:
-        self._queue.append(command)
-        self._news.set()
+        times = self._times[command] = self._times.get(command, 0) + 1
+        if times <= self.loses:
+            self.lost += 1
+        else:
+            self._queue.append(command)
+            self._news.set()
 
     def follow(self, names: Collection[str] | None = None) -> None:
         for home in self.homes.values():
@@ -233,6 +241,16 @@ class Town:
                 commands, self._queue = self._queue, []
                 self.refusals += [told.refusal for told in self.log.slot(*commands) if told.refusal]
                 self.follow(names)
+
+    async def breath(self) -> None:
+        """Lets the others get on."""
+        await asyncio.wait([asyncio.create_task(asyncio.to_thread(int))])
+
+    async def until_held(self, name: str, done: Callable[[Held], bool]) -> None:
+        """Lets a member do what is due until this is in its folder."""
+        async with self.running([name]), asyncio.timeout(WAIT_SECONDS):
+            while not done(steps.look(self.homes[name].folder)):
+                await self.breath()
 
     async def hand_on(self, *operations: ChangeOperation, silent: Collection[str] = ()) -> None:
         """A full change, from its proposal to the next epoch; ``silent`` members do nothing about it."""
