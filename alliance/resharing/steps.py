@@ -181,8 +181,8 @@ def _row(directory: Directory, name: str, identity: bytes) -> MemberRow | None:
 
 
 def _is_late(state: ControlState, last: Transcript, row: MemberRow) -> bool:
-    dealt_to = (row.name, row.receiver) in last.receivers
-    return dealt_to and row.name not in last.ready and row.name not in state.frozen
+    # Who is ready has another receiver key by then.
+    return (row.name, row.receiver) in last.receivers and row.name not in state.frozen
 
 
 def not_to_be_next(state: ControlState, name: str, held: Held) -> frozenset[bytes]:
