@@ -155,7 +155,7 @@ class Handover:
         tries, time = self._not_before.get(step, (0, now))
         if now < time:
             return time - now
-        pause = min(self._pause_s * float(2**tries), PAUSE_MAX_S)
+        pause = min(self._pause_s * float(2 ** min(tries, 10)), PAUSE_MAX_S)
         try:
             if isinstance(step, Switch):
                 await self._switch(step.generation)
@@ -164,7 +164,7 @@ class Handover:
             else:
                 return None
             self._problems.pop(step, None)
-        except (AllianceError, OSError) as error:
+        except (AllianceError, OSError, ValueError) as error:
             self._complain(step, error)
         self._not_before[step] = tries + 1, asyncio.get_running_loop().time() + pause
         return pause

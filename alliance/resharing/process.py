@@ -23,7 +23,7 @@ from alliance.resharing.work import Answer, Task, work
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 """31 dealings of 256 KiB, and public keys."""
-NICENESS = 10
+NICENESS = 5
 """Nobody waits for it but the change: the members' agreement goes on beside it."""
 _OK, _REFUSED = 0, 1
 
