@@ -34,6 +34,7 @@ _STAGES = {
     "first prime": "searching for the first safe prime: {:,} candidates",
     "second prime": "searching for the second safe prime: {:,} candidates",
     "shares": "sharing out the key",
+    "receivers": "making keys for the next shares: {:,}",
     "folders": "writing folders: {:,}",
 }
 

@@ -7,7 +7,7 @@ be founded in this way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,15 +15,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alliance.config.file import AllianceConfig
 from alliance.config.founding import AGREEMENT
 from alliance.config.parties import Client, Member
+from alliance.config.receiver import Receiver
 from alliance.founding.folders import new_folder
 from alliance.founding.outcome import assemble, write_public
 from alliance.founding.plan import Founding, check
 from alliance.keys import sealing
 from alliance.keys.files import write_private
 from alliance.keys.folder import OPERATOR, NewIdentity, write_keys
+from alliance.keys.handover import keep_receiver
 from alliance.keys.sealing import require_new_passphrase
 from alliance.keys.shares import write_shares
 from quorum import QuorumSystem
+from quorum.receivers import ReceiverKey, ReceiverSecret, generate_receiver, receiver_bits
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, deal_agreement_key, deal_key
 
 Progress = Callable[[str, int], None]
@@ -60,11 +63,12 @@ def _found(
     fresh = {name: NewIdentity(name) for name in (*founding.member_names, *founding.client_names)}
     runs = founding.organisations or founding.member_names
     operators = {organisation: Ed25519PrivateKey.generate() for organisation in runs}
+    receivers = dict(_receivers(founding, progress))
     config = assemble(
         founding.name,
         system,
         [
-            Member(name, fresh[name].identity, fresh[name].certificate, address, organisation)
+            _member(fresh[name], address, organisation, receivers[name].key)
             for name, address, organisation in zip(
                 founding.member_names, founding.addresses, runs, strict=True
             )
@@ -87,6 +91,23 @@ def _found(
                 write_private(home / OPERATOR, sealing.seal(operator, passphrase))
             held = {purpose: shares[written - 1] for purpose, _, shares in dealt}
             write_shares(home, 0, held, passphrase)
+            receiver = receivers[party.name]
+            keep_receiver(home, receiver.key.fingerprint, receiver.secret_to_bytes(), passphrase)
         if progress is not None:
             progress("folders", written)
     return config
+
+
+def _receivers(founding: Founding, progress: Progress | None) -> Iterator[tuple[str, ReceiverSecret]]:
+    """What each member needs when the keys are handed on for the first time."""
+    for made, name in enumerate(founding.member_names, 1):
+        yield name, generate_receiver(receiver_bits(founding.key_size))
+        if progress is not None:
+            progress("receivers", made)
+
+
+def _member(fresh: NewIdentity, address: str, organisation: str, receiver: ReceiverKey) -> Member:
+    key = receiver.to_bytes()
+    signature = fresh.key.sign(Receiver.statement(fresh.name, fresh.identity, key))
+    parts = fresh.name, fresh.identity, fresh.certificate, address, organisation
+    return Member(*parts, receiver=Receiver(key, signature))

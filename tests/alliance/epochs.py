@@ -86,7 +86,9 @@ def new_member(name: str) -> Credentials:
 def row_of(one: Credentials, old: Member) -> MemberRow:
     """A member in another one's place."""
     party = one.party
-    return member_row(replace(old, name=party.name, identity=party.identity, certificate=party.certificate))
+    return member_row(
+        replace(old, name=party.name, identity=party.identity, certificate=party.certificate, receiver=None)
+    )
 
 
 def proof(

@@ -19,9 +19,12 @@ from alliance.founding import dealer as founder
 from alliance.founding.plan import Founding
 from alliance.keys import sealing
 from quorum import QuorumSystem
+from quorum.receivers import ReceiverSecret
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, deal_key
 from shoup_rsa import dealer
-from tests.worlds.primes import SAFE_PRIMES_1024
+from shoup_rsa._entropy import random_below
+from shoup_rsa.redistribution import paillier
+from tests.worlds.primes import PRIMES_1664, SAFE_PRIMES_1024
 
 Key = tuple[AgreementKey, tuple[ThresholdRsaEndorser, ...]]
 
@@ -47,6 +50,13 @@ def dealt(
         return deal_key(system, threshold, key_size, dealing), primes
 
 
+@functools.cache
+def receiver(number: int) -> ReceiverSecret:
+    """Of real size, from two primes: each number up to 27 has another modulus."""
+    first, second = list(itertools.combinations(PRIMES_1664, 2))[number]
+    return ReceiverSecret(first, second, paillier.draw_generator(first, second, random_below))
+
+
 @contextmanager
 def cheap_key_files() -> Iterator[None]:
     """Key files that are written meanwhile open at once: they say themselves how costly they are."""
@@ -59,6 +69,7 @@ def cheaply(stock: int = 0) -> Iterator[None]:
     """Whoever calls ``dealer.found`` meanwhile founds cheaply."""
 
     places = itertools.count()
+    receivers = map(receiver, itertools.cycle(range(28)))
 
     def stored(system: QuorumSystem, threshold: int, key_size: int, *_: Any) -> Key:
         return dealt(system, threshold, key_size, stock, next(places))[0]
@@ -72,6 +83,7 @@ def cheaply(stock: int = 0) -> Iterator[None]:
         cheap_key_files(),
         patch.object(founder, "deal_agreement_key", agreement),
         patch.object(founder, "deal_key", stored),
+        patch.object(founder, "generate_receiver", lambda _: next(receivers)),
     ):
         yield
 

@@ -160,7 +160,7 @@ def test_the_members_and_keys_are_those_of_the_founding(farm: Farm, text: str) -
     one, two, *rest = farm.config.members
     made = keys.NewIdentity(two.name)
     for members in (
-        (one, replace(two, identity=made.identity, certificate=made.certificate), *rest),
+        (one, replace(two, identity=made.identity, certificate=made.certificate, receiver=None), *rest),
         (one, replace(two, organisation="other"), *rest),
         (two, one, *rest),
         (one, two, *rest[:-1]),

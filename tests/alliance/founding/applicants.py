@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from alliance.founding.request import Request, Seat, request_as_client, request_as_member
-from quorum.receivers import ReceiverSecret, receiver_bits
-from shoup_rsa._entropy import random_below
-from shoup_rsa.redistribution import paillier
+from quorum.receivers import ReceiverSecret
+from tests.worlds.founding import receiver
 
 NAMES = ("anna", "bert", "carl", "dora", "emil", "fritz")
 KEY_SIZE = 2048
-
-
-@functools.cache
-def receivers() -> tuple[ReceiverSecret, ...]:
-    """Six of real size, from four primes: each pair makes another modulus."""
-    bits = receiver_bits(KEY_SIZE)
-    primes = [prime for _ in range(2) for prime in paillier.draw_primes(bits, random_below)]
-    return tuple(
-        ReceiverSecret(first, second, paillier.draw_generator(first, second, random_below))
-        for first, second in itertools.combinations(primes, 2)
-    )
 
 
 @dataclass
@@ -64,9 +51,7 @@ class Applicant:
 
 def applicants() -> list[Applicant]:
     """Six members to be; anna and fritz are of one organisation."""
-    made = [
-        Applicant(name, f"{name}-ag", receiver) for name, receiver in zip(NAMES, receivers(), strict=True)
-    ]
+    made = [Applicant(name, f"{name}-ag", receiver(number)) for number, name in enumerate(NAMES)]
     return [*made[:5], replace(made[5], organisation="anna-ag", operator=made[0].operator)]
 
 

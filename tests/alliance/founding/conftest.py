@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from alliance.founding.request import Request
 from alliance.keys import sealing
 from alliance.keys.folder import OPERATOR
 from tests.alliance.farm import PASSPHRASE
-from tests.alliance.founding.applicants import KEY_SIZE, NAMES, receivers
-from tests.worlds.founding import cheaply
+from tests.alliance.founding.applicants import KEY_SIZE, NAMES
+from tests.worlds.founding import cheaply, receiver
 
 CLIENT = "carola"
 
@@ -41,7 +42,7 @@ class Founded:
 @pytest.fixture(scope="session")
 def stocked() -> Iterator[None]:
     """Receiver keys that are ready: two primes each would be searched for."""
-    stock = iter(receivers() * 10)
+    stock = map(receiver, itertools.cycle(range(6)))
     with patch.object(party, "generate_receiver", lambda bits: next(stock)):
         yield
 

@@ -16,6 +16,7 @@ from alliance.founding import dealer
 from alliance.founding.plan import Founding
 from alliance.keys import files
 from tests.alliance.farm import CLIENTS, MEMBERS, PASSPHRASE, Farm
+from tests.worlds.founding import receiver
 
 GOOD = Founding("farm", MEMBERS, [f"127.0.0.1:{7400 + at}" for at in range(6)], CLIENTS, 1, 2048)
 
@@ -157,9 +158,13 @@ def test_progress_is_told_and_its_errors_are_not_swallowed(
     monkeypatch.setattr(dealer, "deal_agreement_key", lambda *_: (farm.config.key, tuple(farm.endorsers)))
     attestation = (farm.config.purpose_key("attestation"), tuple(farm.attesters))
     monkeypatch.setattr(dealer, "deal_key", lambda *_: attestation)
+    monkeypatch.setattr(dealer, "generate_receiver", lambda _: receiver(0))
     told: list[tuple[str, int]] = []
     dealer.found(GOOD, tmp_path / "one", PASSPHRASE, lambda stage, count: told.append((stage, count)))
-    assert told == [("folders", count) for count in range(1, 9)]
+    assert told == [
+        *(("receivers", count) for count in range(1, 7)),
+        *(("folders", count) for count in range(1, 9)),
+    ]
 
     def burst(stage: str, count: int) -> None:
         raise AllianceError("no more")

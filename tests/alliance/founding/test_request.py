@@ -19,7 +19,8 @@ from alliance.keys import ed25519
 from consensus.control.draft import key_message
 from consensus.control.rows import Role
 from quorum.receivers import ReceiverKey
-from tests.alliance.founding.applicants import Applicant, applicants, client, receivers
+from tests.alliance.founding.applicants import Applicant, applicants, client
+from tests.worlds.founding import receiver
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def anna() -> Applicant:
 
 @pytest.fixture(scope="module")
 def other() -> Applicant:
-    return Applicant("anna", "anna-ag", receivers()[1])
+    return Applicant("anna", "anna-ag", receiver(1))
 
 
 def refuse(text: str, match: str = "") -> None:

@@ -350,7 +350,7 @@ def test_stock_openssl_opens_the_key_files(tmp_path: Path) -> None:
 
 
 def test_resealing_changes_the_passphrase_and_nothing_else(farm: Farm, home: Path) -> None:
-    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 4
+    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 5
     load_all(farm, home, NEW)
     with pytest.raises(KeyFileError):
         load_all(farm, home, PASSPHRASE)
@@ -380,7 +380,7 @@ def test_a_failed_resealing_changes_nothing(farm: Farm, home: Path, monkeypatch:
         with pytest.raises(KeyFileError, match="No space left"):
             keys.reseal(home, farm.config, PASSPHRASE, NEW)
     load_all(farm, home)
-    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 4  # what was left behind is no obstacle
+    assert keys.reseal(home, farm.config, PASSPHRASE, NEW) == 5  # what was left behind is no obstacle
 
 
 @pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), Killed()], ids=["fails", "killed"])

@@ -213,7 +213,7 @@ def test_secrets_that_are_half_erased_keep_nobody_from_a_new_passphrase(farm: Fa
     shares.write_shares(home, 0, endorsers(OLD), PASSPHRASE)
     for name in (sealing_file(NEW), handover.receiver_file(RECEIVER), OPENING):
         files.write_private(home / name, bytes(100))
-    assert keys.reseal(home, farm.config, PASSPHRASE, NEW_PASSPHRASE) == 3
+    assert keys.reseal(home, farm.config, PASSPHRASE, NEW_PASSPHRASE) == 4
     assert Opener(farm.config, NEW_PASSPHRASE).counted(home) == OLD
 
 
@@ -225,7 +225,7 @@ def without_shares(farm: Farm, folder: Path) -> Path:
 
 
 def rekey(farm: Farm, folder: Path) -> None:
-    assert keys.reseal(folder, farm.config, PASSPHRASE, NEW_PASSPHRASE) == 5
+    assert keys.reseal(folder, farm.config, PASSPHRASE, NEW_PASSPHRASE) == 6
 
 
 def secrets_in(farm: Farm, folder: Path, passphrase: bytes) -> list[bytes]:

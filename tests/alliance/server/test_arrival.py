@@ -28,7 +28,7 @@ from alliance.pb.client_pb2 import ListenRequest, MembershipPart
 from alliance.pb.peer_pb2 import LogFrame
 from alliance.server import arrival
 from alliance.server.arrival import arrive, takes_part
-from alliance.server.succession import Successor
+from alliance.server.successor import Successor
 from alliance.storage import epoch_entry, epochs
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
@@ -332,7 +332,8 @@ def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, home: Pat
     state, other = ended(long_chain.farm.config).next_epoch(), newcomer(MEMBERS[ME]).party
     certificate = other.certificate.public_bytes(Encoding.DER)
     rows = list(state.directory.members)
-    rows[ME] = replace(rows[ME], identity=other.identity, certificate=certificate)
+    bare = {"receiver": b"", "receiver_signature": bytes(64)}
+    rows[ME] = replace(rows[ME], identity=other.identity, certificate=certificate, **bare)
     state = replace(state, directory=replace(state.directory, members=tuple(rows)))
     proof = begun(long_chain, state, long_chain.snapshot(END))
     told = [part.SerializeToString() for part in encode_proof(proof)]

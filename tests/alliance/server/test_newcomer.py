@@ -89,7 +89,8 @@ def test_a_newcomer_is_let_in_and_takes_part_when_its_epoch_begins(
 
 
 def test_what_a_newcomer_waits_for_is_said(farm: Farm) -> None:
-    bare, new = founded(farm.config), in_place_of(farm.config.members[SEAT])
+    without = tuple(replace(member, receiver=None) for member in farm.config.members)
+    bare, new = founded(replace(farm.config, members=without)), in_place_of(farm.config.members[SEAT])
     keyed = {"receiver": b"r" * 64, "receiver_signature": b"s" * 64}
     rows = tuple(replace(row, **keyed) for row in bare.directory.members)
     state = replace(bare, directory=replace(bare.directory, members=rows))

@@ -33,7 +33,11 @@ def changed(farm: Farm, epoch: int, end: Snapshot | None = None) -> tuple[Allian
     parts = (b"r" * 32, b"s" * 32) if end is None else (end.frontier.root, end.statement.state_digest)
     begun, party = founded(farm.config), LATER.party
     second = replace(
-        farm.config.members[1], name=party.name, identity=party.identity, certificate=party.certificate
+        farm.config.members[1],
+        name=party.name,
+        identity=party.identity,
+        certificate=party.certificate,
+        receiver=None,
     )
     row = member_row(second)
     members = (begun.directory.members[0], row, *begun.directory.members[2:])
