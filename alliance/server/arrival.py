@@ -29,7 +29,7 @@ from alliance.keys import handover, revision, shares
 from alliance.keys.shares import Generation
 from alliance.net.channels import NotServed, one_line
 from alliance.net.problems import plainly
-from alliance.server.succession import Successor, place
+from alliance.server.successor import Successor, place
 from alliance.storage import epoch_entry
 from alliance.storage.journal import Journal
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord

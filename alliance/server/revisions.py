@@ -7,7 +7,9 @@ cache of the newest revision, for the other programs that use the folder.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from alliance.config.control import current, founded
@@ -53,8 +55,15 @@ class Revisions:
         directory: Directory,
         gate: Gate,
         voucher: Voucher,
+        follow: Callable[[ControlState], None],
     ) -> None:
-        """``control``: that of ``beginning``, with the slots that the journal has proven."""
+        """``control``: that of ``beginning``, with the slots that the journal has proven.
+
+        ``follow`` is called with the state after each slot.
+        """
+        self._follow = follow
+        self._ending: tuple[ControlState, Checkpoint] | None = None
+        self._at_end = asyncio.Event()
         self._folder = folder
         self._control = control if isinstance(control, CheckedControl) else None
         self._directory = directory
@@ -72,6 +81,7 @@ class Revisions:
         if state.revision:
             self._take(Published.of(state))
         self._voucher.start(state.epoch, state.revision)
+        self._follow(state)
 
     @property
     def control(self) -> Control | None:
@@ -83,20 +93,23 @@ class Revisions:
         """The same, where it is that of an alliance."""
         return self._control.state if self._control is not None else None
 
-    @property
-    def ended(self) -> ControlState | None:
-        """The state at the end of the epoch, once the log is decided up to there."""
-        state = self.state
-        return state if state is not None and state.slot == state.end else None
-
     def stable(self, checkpoint: Checkpoint) -> None:
-        """A stable checkpoint. At the end of the epoch the members say with its state who is in the next."""
-        state = self.ended
-        if state is None or checkpoint.slot != state.slot:
-            return
-        said, membership = checkpoint.snapshot.statement, Published.of(state.next_epoch())
-        head = membership.epoch, 0, said.slot, said.root, said.state_digest
-        self._voucher.vouch(MembershipStatement(*head, membership.digest), membership)
+        """A stable checkpoint: it may be the one at the end of the epoch."""
+        state = self.state
+        if state is not None and checkpoint.slot == state.slot == state.end:
+            self._ending = state, checkpoint
+            self._at_end.set()
+
+    @property
+    def ending(self) -> tuple[ControlState, Checkpoint] | None:
+        """The state at the end of the epoch, and the stable checkpoint there, once this member has both."""
+        return self._ending
+
+    async def ended(self) -> tuple[ControlState, Checkpoint]:
+        """Waits for them."""
+        while self._ending is None:
+            await self._at_end.wait()
+        return self._ending
 
     def decided(self, entry: Entry, control: Control | None) -> None:
         """The next slot, and what the engine has made of it."""
@@ -105,6 +118,7 @@ class Revisions:
         before, state = self._control.state.revision, control.state
         self._control = control
         self._learn_keys(state)
+        self._follow(state)
         if state.revision > before:
             membership = Published.of(state)
             self._take(membership)

@@ -25,22 +25,25 @@ from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import together, until_first
 from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
-from alliance.server.arrival import arrive
+from alliance.resharing.handover import Handover
 from alliance.server.failure import Failure
+from alliance.server.own_commands import OwnCommands
 from alliance.server.retention import Retention
 from alliance.server.revisions import beginning
 from alliance.server.services import ClientService, PeerService
 from alliance.server.sessions import Sessions
-from alliance.server.succession import Successor, at_end, following, place
+from alliance.server.succession import Succession
+from alliance.server.successor import Successor, place
 from alliance.server.term import EngineFactory, Lasting, Term
 from alliance.server.vouching import Voucher
 from alliance.storage import epoch_entry
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
+from consensus.control import ControlState
 from fab_paxos import Replica
+from fab_paxos.events import Event
 from quorum import MembershipStatement
-from verifiable_log.merkle import Frontier
 
 log = logging.getLogger("alliance.server")
 
@@ -74,6 +77,7 @@ class Server:
         self._folder = folder
         self._make_engine = engine
         self._passphrase = b""
+        self._parting: tuple[Handover, Succession] | None = None
         self._next: Successor | None = None
         self._journal = Journal(folder / JOURNAL, config.alliance_id, config.members[me].name)
         config, me = _present(folder, config, credentials, self._journal)
@@ -105,6 +109,7 @@ class Server:
             self._admission.budget,
             self._failure,
             self._voucher,
+            self._follow,
             keep_slots,
         )
         try:
@@ -144,6 +149,7 @@ class Server:
         The passphrase is kept: later epochs have shares of their own to open.
         """
         self._passphrase = passphrase
+        self._parting = self._prepare_parting(passphrase)
         await self.term.start(passphrase)
         self._client_service.start()
         where = address or self._mine(self._directory.config).address
@@ -157,6 +163,14 @@ class Server:
         if address is None:  # else its address leads here in a way that this process does not know
             self._directory.follow(lambda now: self._endpoints.follow(self._mine(now).address))
         return where
+
+    def _prepare_parting(self, passphrase: bytes) -> tuple[Handover, Succession]:
+        """What takes this member, and its keys, from one epoch to the next."""
+        directory, mine = self._directory, self._credentials.party
+        commands = OwnCommands(self._folder, self._credentials, directory.config.context, self._post)
+        handover = Handover(self._folder, mine, passphrase, lambda: directory.config, commands.submit)
+        others = self._history, self._voucher, self._channels
+        return handover, Succession(self._folder, mine, directory, *others, handover)
 
     def _mine(self, config: AllianceConfig) -> Member:
         """This member as it is now; as it was, where it is none any more."""
@@ -174,50 +188,41 @@ class Server:
         reflection.enable_server_reflection([*_SERVICES, health, reflection.SERVICE_NAME], server)
 
     async def run(self) -> None:
-        """Serves until cancelled; an error that ends it is raised as the AllianceError that it is."""
+        """Serves until cancelled, once it was started; raises the AllianceError that ends it."""
+        if self._parting is None:
+            raise RuntimeError("a server is started before it runs")
+        handover, succession = self._parting
         await together(
-            terms=self._take_part(),
+            terms=self._take_part(succession),
             failure=self._failure.raised(),
             journal=self._watch_journal(),
             endpoints=self._endpoints.run(),
             voucher=self._voucher.run(),
+            handover=handover.run(),
         )
 
-    async def _take_part(self) -> None:
+    async def _take_part(self, succession: Succession) -> None:
         """In one epoch after the other. Raises NoLongerMember behind the last one."""
         while True:
-            await until_first(self.term.run(), self._epoch_over())
-            await self._enter()
-
-    async def _epoch_over(self) -> None:
-        """Returns when a later epoch can be entered: the next one by the log that is here, or the newest."""
-        term, config = self.term, self._directory.config
-        patience = config.timing.heartbeat_seconds
-        while True:
-            proof = await at_end(self._voucher, term.config, self._history, term.inbox, patience)
-            self._next = following(proof, config, term.revisions, self._history)
-            if self._next is None:
-                mine, at = self._credentials.party, self._history.slot
-                here = Frontier.from_parts(at, self._history.peaks(at))
-                self._next = await arrive(self._folder, config, mine, self._channels, config.epoch, here)
+            await until_first(self.term.run(), self._epoch_over(succession))
             if self._next is not None:
-                return
-            await asyncio.sleep(patience)
+                await self._enter(self._next)
 
-    async def _enter(self) -> None:
+    async def _epoch_over(self, succession: Succession) -> None:
+        """Returns when a later epoch can be entered."""
+        self._next = await succession.next(self.term.revisions, self.term.inbox)
+
+    async def _enter(self, successor: Successor) -> None:
         """What clients wait for, and they themselves, stay; all that is of the epoch begins anew."""
-        before, successor = self.term, self._next
-        if successor is None:
-            raise JournalError("this member is not at the end of its epoch")
+        before, config = self.term, successor.config
         pending, control = before.engine.pending, before.revisions.control
         before.close()
-        epoch = successor.config.epoch
         try:
             me = successor.enter(self._folder, self._journal, self._credentials.party)
         except OSError as error:
-            raise JournalError(f"epoch {epoch} cannot be entered: {error}") from None
-        log.info("epoch %d begins behind slot %d", epoch, successor.config.start)
-        self._directory.update(successor.config)
+            raise JournalError(f"epoch {config.epoch} cannot be entered: {error}") from None
+        log.info("epoch %d begins behind slot %d", config.epoch, config.start)
+        self._directory.update(config)
         self._voucher.enter(me)
         if self._history.checkpoint is not successor.record.checkpoint:
             self._history.bring(successor.record, successor.between)
@@ -240,6 +245,13 @@ class Server:
             except JournalError as error:
                 self._failure.failed(error)
                 return
+
+    def _follow(self, state: ControlState) -> None:
+        if self._parting is not None:
+            self._parting[0].follow(state)
+
+    def _post(self, event: Event) -> None:
+        self.term.inbox.post(event)
 
     def _endorse(self, statement: MembershipStatement) -> None:
         self.term.endorse(statement)

@@ -1,137 +1,131 @@
-"""From one epoch to the next: what a member needs to go over, and the order in which it does.
+"""From one epoch to the next: what a member needs to go over, and how it gets that.
 
 An epoch ends with a certificate of its members on who takes part in the next one, on the log up to the end
 and on the state there. With that in hand a member goes over by itself: it needs nothing of anybody that it
-has not, if it has decided the log up to the end. Who has not is brought up by the others.
+has not, if it has decided the log up to the end. Who has not is brought up by the others (``arrival``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from alliance.config.control import at
-from alliance.config.file import AllianceConfig
+from alliance.config.directory import Directory
 from alliance.config.parties import Party
-from alliance.errors import NoLongerMember
-from alliance.keys import shares
 from alliance.keys.shares import Generation
+from alliance.net.channels import Channels
+from alliance.resharing.handover import Outcome
+from alliance.server.arrival import arrive
 from alliance.server.driver import Inbox
 from alliance.server.revisions import Revisions
+from alliance.server.successor import Successor
 from alliance.server.vouching import Voucher
-from alliance.storage import epoch_entry
 from alliance.storage.history import History
-from alliance.storage.journal import Journal
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
 from alliance.wire.membership import MembershipProof
+from consensus.control import ControlState
 from consensus.control.published import Published
-from fab_paxos import RestoredState
-from fab_paxos.control import Control, after
-from fab_paxos.effects import EntryRecord, ProvenRecord, Record
 from fab_paxos.events import Combined
+from quorum import MembershipStatement
 from quorum.threshold_rsa import AgreementKey
-from verifiable_log import Entry
-from verifiable_log.client_windows import ClientWindows
+from verifiable_log.merkle import Frontier
 
 LOOK_SECONDS = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Successor:
-    """The epoch that is to be entered: its alliance.toml, and what the journal is to take.
+class Handing(Protocol):
+    """What hands the keys on (``alliance.resharing.handover``)."""
 
-    ``between`` are the slots up to the record's checkpoint that others have brought with it: those that the
-    member lacked, and maybe more. Where they are not all there, the log here begins behind the checkpoint.
-    """
+    async def outcome(self, state: ControlState) -> Outcome: ...
 
-    config: AllianceConfig
-    record: EpochRecord
-    between: tuple[Entry, ...] = ()
 
-    def enter(self, folder: Path, journal: Journal, mine: Party) -> int:
-        """All that is durable. This member's number in the epoch from now on.
+class Succession:
+    """What a server does at the end of an epoch; ``next`` returns when it can enter another one."""
 
-        Raises NoLongerMember when it has none: its shares are erased then. Raises OSError, JournalError and
-        KeyFileError: nothing may be said any more before the member has started again.
+    def __init__(
+        self,
+        folder: Path,
+        mine: Party,
+        directory: Directory,
+        history: History,
+        voucher: Voucher,
+        channels: Channels,
+        handing: Handing,
+    ) -> None:
+        self._folder = folder
+        self._mine = mine
+        self._directory = directory
+        self._history = history
+        self._voucher = voucher
+        self._channels = channels
+        self._handing = handing
+
+    async def next(self, revisions: Revisions, inbox: Inbox) -> Successor:
+        """The next epoch, by the log that is here, or else the newest one, as others bring it.
+
+        Raises NoLongerMember, KeyFileError and OSError.
         """
-        before: list[Record] = [EntryRecord(entry) for entry in self.between]
-        if before:
-            before.append(ProvenRecord(self.record.checkpoint.slot, self.record.decision))
-        epoch_entry.enter(folder, self.config, self.record, journal, before)
-        return place(folder, self.config, mine)
+        vouching = asyncio.create_task(self._vouch(revisions), name="vouch for the next epoch")
+        patience = self._directory.config.timing.heartbeat_seconds
+        try:
+            while True:
+                proof = await self._proven(inbox, patience)
+                successor = await self._following(proof, revisions) or await self._arrival()
+                if successor is not None:
+                    return successor
+                await asyncio.sleep(patience)
+        finally:
+            vouching.cancel()
+            await asyncio.gather(vouching, return_exceptions=True)
 
-    def state(self, control: Control | None, pruned: int) -> RestoredState:
-        """What the epoch's engine begins with. ``control``: any earlier one, to read this one's by."""
-        checkpoint, start = self.record.checkpoint, self.config.start
-        snapshot, decision = checkpoint.snapshot, self.record.decision
-        proven = decision if decision.epoch == self.config.epoch else None
-        within = self.record.is_at_its_slot
-        if control is not None:
-            control = after(control.read(snapshot.control_items), checkpoint.slot, start)
-        return RestoredState(
-            frontier=snapshot.frontier,
-            windows=ClientWindows.read(snapshot.client_items, snapshot.places),
-            certificate=proven if within else None,
-            beyond=None if within else proven,
-            checkpoint=checkpoint,
-            pruned=pruned,
-            control=control,
-            start=start,
-        )
+    async def _vouch(self, revisions: Revisions) -> None:
+        """At the end: this member's share of the certificate on who takes part in the next epoch."""
+        state, checkpoint = await revisions.ended()
+        keys, successor = self._directory.config.handed_on, state.next_epoch()
+        if successor.dealing != state.dealing:
+            keys = (await self._handing.outcome(state)).keys
+        said, membership = checkpoint.snapshot.statement, Published.of(successor)
+        head = membership.epoch, 0, said.slot, said.root, said.state_digest
+        self._voucher.vouch(MembershipStatement(*head, membership.digest), membership, keys)
 
+    async def _proven(self, inbox: Inbox, patience: float) -> MembershipProof:
+        """Waits until a later epoch is certified, and then, for ``patience`` seconds at most, until this
+        member has the log up to the end and the state there, if that is the next epoch."""
+        epoch = self._directory.config.epoch
+        proof = await self._voucher.later_than(epoch)
+        if proof.membership.epoch == epoch + 1:
+            inbox.post(Combined(proof.certificate))  # it makes the checkpoint at the end stable
+            until = asyncio.get_running_loop().time() + patience
+            while not self._stands_at(proof.membership.start):
+                if asyncio.get_running_loop().time() >= until:
+                    break
+                await asyncio.sleep(LOOK_SECONDS)
+        return proof
 
-def place(folder: Path, config: AllianceConfig, mine: Party) -> int:
-    """A member's number in an epoch, by its identity. Raises NoLongerMember, with its shares erased."""
-    for index, member in enumerate(config.members):
-        if member.identity == mine.identity:
-            return index
-    shares.erase_all(folder)
-    raise NoLongerMember(
-        f"{mine.name} takes no part in epoch {config.epoch}: it has stopped, its key shares are erased, and"
-        " its journal is an archive of the log"
-    )
+    def _stands_at(self, end: int) -> bool:
+        checkpoint = self._history.checkpoint
+        return checkpoint is not None and checkpoint.slot == end == self._history.certified_slot
 
+    async def _following(self, proof: MembershipProof, revisions: Revisions) -> Successor | None:
+        """The next epoch, from what this member has decided itself; None when it has not got to the end."""
+        decision = self._history.certificate
+        if revisions.ending is None or decision is None or not self._stands_at(proof.membership.start):
+            return None
+        state, checkpoint = revisions.ending
+        successor = state.next_epoch()
+        if Published.of(successor).config != proof.membership.config:
+            return None
+        keys: tuple[AgreementKey, ...] = ()
+        generation: Generation | None = None
+        if successor.dealing != state.dealing:
+            keys, generation = proof.keys, (await self._handing.outcome(state)).generation
+        membership = EpochMembership(proof.membership.config, proof.certificate)
+        record = EpochRecord(membership, checkpoint, decision.certificate, generation)
+        return Successor(at(self._directory.config, successor, keys), record)
 
-async def at_end(
-    voucher: Voucher, config: AllianceConfig, history: History, inbox: Inbox, patience: float
-) -> MembershipProof:
-    """Waits until the members have certified a later epoch, and then, for ``patience`` seconds at most, until
-    this member has the log up to the end and the state there, if it is the next one."""
-    proof = await voucher.later_than(config.epoch)
-    end = proof.membership.start
-    if proof.membership.epoch == config.epoch + 1:
-        inbox.post(Combined(proof.certificate))  # it makes the checkpoint at the end stable
-        until = asyncio.get_running_loop().time() + patience
-        while not _stands_at(history, end) and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_SECONDS)
-    return proof
-
-
-def _stands_at(history: History, end: int) -> bool:
-    checkpoint = history.checkpoint
-    return checkpoint is not None and checkpoint.slot == end == history.certified_slot
-
-
-def following(
-    proof: MembershipProof,
-    config: AllianceConfig,
-    revisions: Revisions,
-    history: History,
-    keys: Sequence[AgreementKey] = (),
-    generation: Generation | None = None,
-) -> Successor | None:
-    """The next epoch, from what this member has decided itself; None when it has not got to the end.
-
-    ``keys`` are those of the next dealing, if there is one, and ``generation`` this member's shares of it.
-    """
-    state, checkpoint, decision = revisions.ended, history.checkpoint, history.certificate
-    if state is None or checkpoint is None or decision is None or not _stands_at(history, state.slot):
-        return None
-    successor = state.next_epoch()
-    if Published.of(successor).config != proof.membership.config:
-        return None
-    membership = EpochMembership(proof.membership.config, proof.certificate)
-    record = EpochRecord(membership, checkpoint, decision.certificate, generation)
-    return Successor(at(config, successor, keys), record)
+    async def _arrival(self) -> Successor | None:
+        config, slot = self._directory.config, self._history.slot
+        here = Frontier.from_parts(slot, self._history.peaks(slot))
+        return await arrive(self._folder, config, self._mine, self._channels, config.epoch, here)

@@ -34,6 +34,7 @@ from alliance.server.world import ServerWorld
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
+from consensus.control import ControlState
 from fab_paxos import EngineConfig, RestoredState
 from fab_paxos.events import EndorsementMade, EndorsementRefused, Submitted
 from quorum import JointStatement, MembershipStatement
@@ -61,6 +62,7 @@ class Lasting:
     budget: Budget
     failure: Failure
     voucher: Voucher
+    follow: Callable[[ControlState], None]
     keep_slots: int | None
 
 
@@ -94,7 +96,7 @@ class Term:
         self.peers = Peers(config, me, lasting.credentials, self.incarnation, self.receiver)
         self.signer = Signer(config.context, self._endorsed)
         self.revisions = Revisions(
-            lasting.folder, state.control, lasting.directory, self.gate, lasting.voucher
+            lasting.folder, state.control, lasting.directory, self.gate, lasting.voucher, lasting.follow
         )
         self.world = self._make_world(Seal(config, me, key))
         self._driver = Driver(self.engine, self.world, inbox=self.inbox)

@@ -37,7 +37,7 @@ class Scene:
         directory.tell_incoming(self.told.append)
         voucher = Voucher(folder, directory, 0, nobody, nobody)  # type: ignore[arg-type]
         first = CheckedControl(founded(farm.config), has_signed)
-        self._revisions = Revisions(folder, first, directory, self.gate, voucher)
+        self._revisions = Revisions(folder, first, directory, self.gate, voucher, lambda _: None)
         self._revisions.start()
 
     def decide(self, state: ControlState) -> None:
