@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from alliance import cli
 from tests.worlds.executors import give_addresses
@@ -94,6 +96,10 @@ def alliance() -> Run:
     return run
 
 
+_built = functools.cache(typer.main.get_command)
+"""All commands take some 50 ms to be put together, as much as most of them take to run."""
+
+
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command line within this process: quicker, and its world can be bent."""
@@ -105,6 +111,7 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> Run:
             "stderr": io.TextIOWrapper(io.BytesIO(), encoding="utf-8"),
         }
         with monkeypatch.context() as bent:
+            bent.setattr(typer.main, "get_command", _built)
             bent.delenv("ALLIANCE_PASSPHRASE", raising=False)
             bent.delenv("ALLIANCE_NEW_PASSPHRASE", raising=False)
             if passphrase is not None:
