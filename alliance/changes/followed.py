@@ -100,13 +100,13 @@ class Followed:
         control = ControlState.read(items)
         if (control.alliance_id, control.slot) != (self.control.alliance_id, frontier.size):
             raise ValueError(f"the control state of slot {frontier.size} is of another alliance or slot")
-        if control.end == control.slot:
-            control = control.next_epoch()
-        self.control, self.frontier, self.windows = control, frontier, windows
-        if control.epoch != self.epochs[-1].epoch:
-            self.epochs = (*self.epochs, EpochNote.of(control))
-        if not control.revisions:  # else what is not in effect yet would be in it
-            self.newest = Published.of(control)
+        ended = control if control.end == control.slot else None
+        self.control = control if ended is None else control.next_epoch()
+        self.frontier, self.windows = frontier, windows
+        if self.control.epoch != self.epochs[-1].epoch:
+            self.epochs = (*self.epochs, EpochNote.of(self.control, ended))
+        if not self.control.revisions:  # else what is not in effect yet would be in it
+            self.newest = Published.of(self.control)
 
     def encode(self) -> bytes:
         """The file's content."""

@@ -81,6 +81,10 @@ def test_nobody_approves_twice_nor_in_the_name_of_another() -> None:
         (POLICY, (DropOperator("org-z"),), "no organisation 'org-z'"),
         (POLICY, (put_operator("org-b", "org-a"),), "is there already"),
         (POLICY, (put_operator("org-g", "m-a"),), "is there already"),
+        (POLICY, (put_operator("org-g", "key"), put_operator("org-h", "key")), "is there already"),
+        (POLICY, (put_operator("org-a", "key"), put_operator("org-b", "key")), "is there already"),
+        (POLICY, (put_operator("org-a", "key"), put_operator("org-b", "org-a")), "was in use once"),
+        (POLICY, (PutPolicy(PolicyRow(1)), PutPolicy(PolicyRow(255))), "too few for 255 faulty"),
         (POLICY, (PutOperator(OperatorRow("org-g", public("g")), bytes(64)),), "has not signed"),
         (FULL, (DropMember("m-z"),), "no member 'm-z'"),
         (FULL, (DropMember("m-a"),), "n >= 5f\\+1"),
@@ -169,6 +173,24 @@ def test_an_operator_that_is_replaced_by_a_change_signs_no_more() -> None:
     log.keys["org-a"] = "new key of a"
     assert log.edit("org-a", SetAddress("m-a", "x:1")) == ""
     assert "no key comes back" in log.propose("org-b", log.change(POLICY, put_operator("org-a", "org-a")))[1]
+
+
+def test_an_operator_that_a_change_removes_does_not_count_behind_it() -> None:
+    """Seven that stand two faulty ones: with the seventh goes its vote, and what it has approved of."""
+    log = Log()
+    log.agree(log.change(POLICY, put_operator("org-g", "org-g"), PutPolicy(PolicyRow(2))))
+    assert log.state.approve == 5
+    refused = log.change(POLICY, DropOperator("org-g"))
+    assert "6 operators are too few for 2 faulty" in log.propose("org-a", refused)[1]
+    other, _ = log.propose("org-b", log.change(POLICY, PutPolicy(PolicyRow(2, 7))))
+    assert log.do(*(Approve(name, other) for name in ("org-g", "org-c", "org-d"))) == ["", "", ""]
+    smaller = log.change(POLICY, DropOperator("org-g"), PutPolicy(PolicyRow(1)))
+    log.agree(smaller, ["org-g", "org-a", "org-b", "org-c", "org-d"])
+    assert (log.state.approve, log.state.opened) == (4, ())
+    assert (
+        "no organisation 'org-g'" in log.propose("org-g", log.change(POLICY, PutPolicy(PolicyRow(1, 7))))[1]
+    )
+    assert "no open change" in log.do(Approve("org-a", other))[0]
 
 
 def test_an_operator_of_the_same_change_does_not_approve_of_it() -> None:

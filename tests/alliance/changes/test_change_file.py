@@ -137,6 +137,8 @@ def test_what_is_truncated_too_long_or_of_another_kind_is_refused(
     refuse(proposal.to_toml().replace('kind = "policy"', 'kind = "edit"'), "unknown key")
     refuse(proposal.to_toml().replace("faulty = 0", "faulty = 256"), "may be faulty")
     refuse(proposal.to_toml().replace(f"expires_ms = {TIME_MS}", f"expires_ms = {2**64 - 1}"), "ask whoever")
+    for field in ("faulty", "clients_max", "attempt_seconds", "refresh_days"):
+        refuse(re.sub(rf"\n{field} = \d+", "", proposal.to_toml()), f"'{field}' is missing")
     refuse("a = " + "[" * 5000, "no change")
     assert len(text) < FILE_BYTES_MAX
 

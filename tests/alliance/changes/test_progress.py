@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alliance.changes import approval, drafting, member_drafting
+from alliance.changes import approval, drafting, member_drafting, simulation
 from alliance.changes.carry import Fate, commands_of, fate_of
 from alliance.changes.change_file import ChangeFile
 from alliance.changes.consequences import Consequences
@@ -14,6 +14,7 @@ from alliance.changes.member_drafting import Wanted
 from alliance.changes.progress import REFRESH, Progress, news, nothing_left
 from alliance.changes.simulation import forecast
 from alliance.errors import ConfigError
+from alliance.keys.ed25519 import has_signed
 from consensus.control import ControlState
 from consensus.limits import WINDOW_SLOTS
 from tests.alliance.changes.operators import NORTH, SOUTH
@@ -260,3 +261,20 @@ def test_epochs_before_a_checkpoint_are_not_made_up(farm: Farm, paper: Paper) ->
     fresh.epochs = fresh.epochs[:1]
     with pytest.raises(ValueError, match="do not belong together"):
         Followed.decode(fresh.encode())
+
+
+def test_a_checkpoint_at_an_end_begins_the_next_epoch(farm: Farm, paper: Paper) -> None:
+    """There is one at each end, and its control state is that of the epoch that ends."""
+    fresh = Followed.founded(farm.config)
+    paper.agree(suspend(paper, "member-6"))
+    assert paper.control.end is not None
+    paper.run(paper.control.end - paper.control.slot - 1)
+    before = paper.control
+    paper.run()
+    last, _ = before.apply(simulation.entry_of(before.slot + 1, paper.log[-1], []), has_signed)
+    fresh.begin_at(paper.state.frontier, paper.state.windows, last.items())
+    assert (fresh.control, fresh.control.epoch) == (paper.control, 1)
+    assert [one.beginning for one in fresh.epochs] == [Beginning.FOUNDING, Beginning.LIGHT]
+    assert Followed.decode(fresh.encode()).control == paper.control
+    paper.order()
+    fresh.apply(paper.control.slot, paper.log[-1])
