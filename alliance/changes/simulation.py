@@ -11,7 +11,7 @@ from alliance.changes.differences import Difference, differences
 from alliance.keys.ed25519 import has_signed
 from consensus.control import ControlState, Outcome, Verify
 from consensus.control.changes import ChangeKind
-from consensus.control.commands import Approve, Edit, SignedCommand
+from consensus.control.commands import Approve, Edit, SignedCommand, command_message
 from consensus.control.directory import Directory
 from consensus.control.draft import trust
 from consensus.control.rows import SIGNATURE_BYTES
@@ -69,7 +69,7 @@ def forecast(state: ControlState, change: ChangeFile, commands: Sequence[SignedC
     if change.command not in signed and not _is_open(state, change):
         # Nobody has signed it yet: as if its own organisation had.
         commands = [SignedCommand(change.command, bytes(SIGNATURE_BYTES)), *commands]
-        after, outcomes = apply(state, commands, _generous)
+        after, outcomes = apply(state, commands, _as_if_signed(state, commands))
         refusal = refusal or next((one.refusal for one in outcomes if not one.accepted), "")
     missing = 0 if refusal else _missing(after, change)
     final = after if not missing else _approved(after, change)
@@ -91,9 +91,10 @@ def _outcome(final: ControlState, change: ChangeFile) -> Directory:
     return final.directory
 
 
-def _generous(key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whoever has not signed is taken to have."""
-    return not any(signature) or has_signed(key, message, signature)
+def _as_if_signed(state: ControlState, commands: Sequence[SignedCommand]) -> Verify:
+    """Whoever has not signed one of these commands is taken to have; all else must be signed."""
+    unsigned = {command_message(state.alliance_id, one.command) for one in commands if not any(one.signature)}
+    return lambda key, message, signature: message in unsigned or has_signed(key, message, signature)
 
 
 def _is_open(state: ControlState, change: ChangeFile) -> bool:
@@ -115,4 +116,4 @@ def _approved(state: ControlState, change: ChangeFile) -> ControlState:
         row.organisation for row in state.directory.operators if row.organisation not in there.approvals
     ]
     words = [SignedCommand(Approve(name, change.digest), bytes(SIGNATURE_BYTES)) for name in others]
-    return apply(state, words, _generous)[0]
+    return apply(state, words, _as_if_signed(state, words))[0]

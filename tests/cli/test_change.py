@@ -11,13 +11,14 @@ from typing import cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.changes import approval, drafting, followed
+from alliance.changes import approval, drafting, followed, offering
 from alliance.changes.change_file import ChangeFile
 from alliance.cli.change_waiting import Waiting
 from alliance.client import Client
 from alliance.config.control import founded as founded_state
 from alliance.errors import NotInEffect, Unreachable
 from consensus.limits import WINDOW_SLOTS
+from tests.alliance.founding.applicants import receivers
 from tests.cli.conftest import Run
 from tests.worlds.processes import PASSPHRASE, Cluster
 
@@ -215,7 +216,9 @@ def test_who_waits_in_vain_is_told_where_it_stands(
         asyncio.run(wait.until_in_effect(7, 135))
 
 
-def test_clients_and_policy_change_while_the_servers_run(inside: Run, cluster: Cluster) -> None:
+def test_clients_and_policy_change_while_the_servers_run(
+    inside: Run, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster.complete()
     folder = cluster.client_folder("client-2")
     north, patient = operator(cluster, NORTH), ("--timeout", "120")
@@ -244,6 +247,15 @@ def test_clients_and_policy_change_while_the_servers_run(inside: Run, cluster: C
         assert (sent.code, says in sent.text) == (0, True), sent
     told = json.loads(inside("epochs", folder, "-o", "json").out)
     assert (told["revision"], told["policy"]["clients_max"]) == (report["revision"] + 1, 7)
+
+    # A member that a dealer made gets the key by which the others can deal to it.
+    monkeypatch.setattr(offering, "generate_receiver", lambda bits: receivers()[0])
+    assert inside("member", "receiver-key", cluster.member(NORTH)).code == 0
+    brings = ("member", "receiver", folder, cluster.member(NORTH) / "member-1.receiver")
+    brought = inside(*brings, *north, *patient)
+    assert brought.code == 0, brought.err
+    members = json.loads(inside("epochs", folder, "-o", "json").out)["members"]
+    assert [member["receiver_key"] for member in members] == [True, *[False] * 5]
 
     assert inside("client", "remove", folder, "carola", *north, *patient).code == 0
     refused = inside("propose", "carola", "close the gate", "--timeout", "20")

@@ -142,6 +142,7 @@ def test_a_seventh_member_comes(
     assert ", full: new shares (dealing 1); 1 of 7 members may be faulty (classic): member-1," in lines[-1]
     joined = inside("join", "emil", anybody)
     assert joined.code == 0, joined.err
+    assert joined.text.startswith("'emil' has what it needs to become a member, but is none yet, in 'test'")
     assert "alliance serve emil" in joined.text
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alliance.changes import drafting, simulation
 from consensus.control.rows import ClientLimits
 from tests.alliance.changes.operators import NORTH, SOUTH, Operators
@@ -58,3 +60,13 @@ def test_every_kind_of_difference_has_its_line(operators: Operators) -> None:
     )
     assert lines[1].startswith("client client-1 goes: organisation member-1, ")
     assert simulation.differences(before, before) == ()
+
+
+def test_who_has_not_signed_yet_is_no_excuse_for_a_key_that_has_not(operators: Operators) -> None:
+    """A dry run takes the missing signatures of operators as given, and no other one."""
+    change = drafting.add_client(operators.state, operators.request("carola"), "f", ClientLimits())
+    (added,) = change.operations
+    bare = drafting.edit(operators.state, NORTH, [replace(added, proof=bytes(64))])
+    for commands in ([], operators.signed(bare)):
+        told = simulation.forecast(operators.state, bare, commands)
+        assert "the new key has not signed that it is to be added" in told.refusal
