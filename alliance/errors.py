@@ -132,13 +132,13 @@ class OutcomeUnknown(AllianceError):
 
 
 class ChangeRefused(AllianceError):
-    """The alliance's members do not take a change of the alliance, or would not: it has no effect."""
+    """A change of the alliance has no effect: its members do not take it, or would not, or gave it up."""
 
     exit_code = 6
 
 
 class NotInEffect(AllianceError):
-    """A change is taken, and the time is over before it was in effect; behind which slot it is, is known."""
+    """A change is taken or approved, and the time is over before it was in effect; the text says how far."""
 
     exit_code = 3
 

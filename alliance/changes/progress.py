@@ -5,15 +5,21 @@ Of a full change: who has dealt, who of the members to come is ready, and until 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alliance.changes.operations import in_words
+from alliance.changes.operations import Names, in_words
 from consensus.control import ControlState
+from consensus.control.edits import EditOperation
+from consensus.control.operations import ChangeOperation
 from consensus.control.record import Phase
 from consensus.limits import ATTEMPTS_MAX, DEADLINE_SLOTS
 
-REFRESH = "all members get new shares of the same keys"
+
+def in_lines(operations: Sequence[EditOperation | ChangeOperation], names: Names) -> list[str]:
+    """The operations of a change for people, one line each; none is a refresh."""
+    return [in_words(one, names) for one in operations] or ["all members get new shares of the same keys"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,13 @@ class Progress:
         under_way, active, policy = state.under_way, state.active, state.directory.policy
         if not under_way:
             return None
-        words = [in_words(one, {}) for approved in under_way for one in approved.change.operations]
+        words = [line for approved in under_way for line in in_lines(approved.change.operations, {})]
         return cls(
             state.epoch,
             state.slot,
             state.phase,
             tuple(one.change_id.hex() for one in under_way),
-            tuple(words or [REFRESH]),
+            tuple(words),
             active.attempt + 1 if active else 0,
             active.began_slot + DEADLINE_SLOTS if active else 0,
             active.began_ms + 1000 * policy.attempt_seconds if active else 0,

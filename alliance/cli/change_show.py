@@ -64,8 +64,7 @@ def show(
 
 
 def _show_file(change: ChangeFile, output: Format) -> None:
-    from alliance.changes.operations import in_words
-    from alliance.changes.progress import REFRESH
+    from alliance.changes.progress import in_lines
     from consensus.control.commands import Propose
 
     told: dict[str, Any] = {
@@ -73,11 +72,9 @@ def _show_file(change: ChangeFile, output: Format) -> None:
         "alliance_id": change.alliance_id.hex(),
         "organisation": change.organisation,
         "number": change.command.counter,
-        "operations": [in_words(one, change.names) for one in change.operations],
+        "operations": in_lines(change.operations, change.names),
     }
     if isinstance(change.command, Propose):
-        if not told["operations"]:
-            told["operations"] = [REFRESH]
         told |= {
             "kind": change.command.change.kind.name.lower(),
             "from_epoch": change.command.change.from_epoch,
@@ -182,8 +179,7 @@ def _show_progress(far: Progress) -> None:
 
 
 def _open(state: ControlState, one: OpenChange) -> dict[str, Any]:
-    from alliance.changes.operations import in_words
-    from alliance.changes.progress import REFRESH
+    from alliance.changes.progress import in_lines
 
     return {
         "digest": one.change_id.hex(),
@@ -191,7 +187,7 @@ def _open(state: ControlState, one: OpenChange) -> dict[str, Any]:
         "organisation": one.propose.signer,
         "slot": one.slot,
         "expires_ms": one.change.expires_ms,
-        "operations": [in_words(operation, {}) for operation in one.change.operations] or [REFRESH],
+        "operations": in_lines(one.change.operations, {}),
         "approvals": list(one.approvals),
         "approvals_needed": state.needed(one.change),
         "aborts": list(one.aborts),

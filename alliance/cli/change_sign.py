@@ -15,6 +15,7 @@ from alliance.errors import ConfigError
 
 if TYPE_CHECKING:
     from alliance.changes.approval import Approval
+    from alliance.changes.change_file import ChangeFile
 
 APPROVE_EPILOG = lesson(
     """
@@ -118,10 +119,12 @@ def _sign(ways: Ways, path: Path, organisation: str | None, *, send: bool, is_ab
     check_writable(written, force=False)
     write_file(written, signed.to_toml().encode())
     with reporting(f"{written} is signed"):
-        _tell_signed(ways, path, written, signed)
+        _tell_signed(ways, path, written, signed, change)
 
 
-def _tell_signed(ways: Ways, path: Path, written: Path, signed: Approval) -> None:
+def _tell_signed(ways: Ways, path: Path, written: Path, signed: Approval, change: ChangeFile) -> None:
+    from alliance.changes.progress import in_lines
+
     if ways.output is Format.JSON:
         emit(
             {
@@ -132,7 +135,9 @@ def _tell_signed(ways: Ways, path: Path, written: Path, signed: Approval) -> Non
             }
         )
         return
-    say(f"'{signed.organisation}' says '{signed.says}' of {path}.")
+    say(f"'{signed.organisation}' says '{signed.says}' of {path}:")
+    for line in in_lines(change.operations, change.names):
+        say(f"  {line}")
     say(f"  {written}   public")
     say("Next: any client sends it:")
     say(f"  alliance change propose A-CLIENT'S-FOLDER {path} {written}")

@@ -57,7 +57,8 @@ def test_an_operator_reads_and_signs_offline(inside: Run, founded: Cluster, writ
     for name, says in (("member-1", "sign"), ("member-2", "approve")):
         signed = inside("change", "approve", "x.change", *operator(founded, name), passphrase=None)
         assert signed.code == 0, signed.err
-        assert signed.text.startswith(f"'{name}' says '{says}' of x.change.\n  x.change.{name}.approval ")
+        assert signed.text.startswith(f"'{name}' says '{says}' of x.change:\n  policy: faulty 1, clients max")
+        assert f"\n  x.change.{name}.approval   public\n" in signed.text
     arguments = (*operator(founded, "member-2"), "--to", "stop", "-o", "json")
     stop = json.loads(inside("change", "abort", "x.change", *arguments, passphrase=None).out)
     assert stop == {

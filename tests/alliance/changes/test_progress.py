@@ -11,7 +11,7 @@ from alliance.changes.consequences import Consequences
 from alliance.changes.epoch_notes import Beginning
 from alliance.changes.followed import Followed
 from alliance.changes.member_drafting import Wanted
-from alliance.changes.progress import REFRESH, Progress, news, nothing_left
+from alliance.changes.progress import Progress, in_lines, news, nothing_left
 from alliance.changes.simulation import forecast
 from alliance.errors import ConfigError
 from alliance.keys.ed25519 import has_signed
@@ -94,7 +94,7 @@ def test_readies_that_name_other_dealings_are_not_counted_together(paper: Paper)
     paper.order(*paper.readies(MEMBERS[:2]), *paper.readies(MEMBERS[2:3], b"u" * 32))
     far = Progress.of(paper.control)
     assert far is not None
-    assert (far.ready, far.operations) == (("member-1", "member-2"), (REFRESH,))
+    assert (far.ready, far.operations) == (("member-1", "member-2"), tuple(in_lines([], {})))
 
 
 def test_an_attempt_that_takes_too_long_and_a_change_that_is_given_up(
@@ -208,6 +208,8 @@ def test_what_a_change_of_members_asks_for(paper: Paper) -> None:
         "member-2: the new server begins with an empty folder of its own; never start the old folder again",
     ):
         assert any(part in line for line in lines), part
+    eight = consequences(paper.control, full(paper, Wanted(added=asked)))
+    assert (eight.dealers, eight.ready, eight.newcomers_ready) == (5, 7, 1)
     none = full(paper, Wanted(faulty=0))
     assert consequences(paper.control, none).warnings[-1].startswith("no member may be faulty")
     assert consequences(paper.control, none).to_json()["kind"] == "full"
