@@ -8,7 +8,7 @@ it alike.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Protocol, Self
 
 from verifiable_log.batch import Entry
@@ -49,6 +49,11 @@ class Control(Protocol):
         It is asked when the log is decided to ``slot - WINDOW_SLOTS`` or further, and nothing that is decided
         later changes the answer.
         """
+        ...
+
+    def departed(self, slot: int) -> Collection[bytes]:
+        """Whose numbers are forgotten with ``slot``: clients that are not admitted there or later, nor in any
+        slot that may still be replaced when it is accepted. It is asked as ``admits`` is."""
         ...
 
     def limits(self, client_id: bytes) -> tuple[int, int]:

@@ -104,6 +104,8 @@ class UncertifiedLog:
         slot = self.tip + 1
         if self.end is not None and slot > self.end:
             raise BeyondTheEnd(f"slot {slot} lies beyond slot {self.end}, the last one of this epoch")
+        if self.control is not None:
+            self.windows.drop(slot, self.control.departed(slot))
         fresh = tuple(self.windows.admit(slot, submission) for submission in batch.submissions)
         entry = Entry(slot, view, batch, frontier.root, frontier, signature, fresh)
         self._entries.append(entry)

@@ -97,12 +97,21 @@ class _Undo:
     slots: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """A window that went with ``slot``."""
+
+    slot: int
+    client_id: bytes
+    window: _Window
+
+
 class ClientWindows:
     """Per client the last CLIENT_WINDOW sequence numbers; memory is bounded by the number of clients."""
 
     def __init__(self) -> None:
         self._windows: dict[bytes, _Window] = {}
-        self._undo: deque[_Undo] = deque()
+        self._undo: deque[_Undo | _Gone] = deque()
         # The clients that have not changed since they were last written down.
         self._written: dict[bytes, Written] = {}
         self._writer: StateWriter | None = None
@@ -194,6 +203,14 @@ class ClientWindows:
         self._undo.append(_Undo(slot, client_id, seq, top, used, digests, slots))
         return True
 
+    def drop(self, slot: int, clients: Iterable[bytes]) -> None:
+        """With ``slot``, before anything of it is entered, the windows of these go: they are not admitted any
+        more. One that came back would have all of its numbers again."""
+        for client_id in clients:
+            if client_id in self._windows:
+                self._changes(client_id)
+                self._undo.append(_Gone(slot, client_id, self._windows.pop(client_id)))
+
     def preview(self, slot: int, submissions: Sequence[Submission]) -> tuple[bool, ...]:
         """What ``admit`` would say to these in turn, in the new slot ``slot``. Changes nothing."""
         fresh = tuple(self.admit(slot, submission) for submission in submissions)
@@ -207,6 +224,9 @@ class ClientWindows:
         while self._undo and self._undo[-1].slot > slot:
             undo = self._undo.pop()
             self._changes(undo.client_id)
+            if isinstance(undo, _Gone):
+                self._windows[undo.client_id] = undo.window
+                continue
             if undo.top < 0:
                 del self._windows[undo.client_id]
                 continue

@@ -78,6 +78,7 @@ class Followed:
 
     def apply(self, slot: int, batch: Batch) -> None:
         """The next slot, all of it or, when this raises ValueError, nothing."""
+        self.windows.drop(slot, self.control.departed(slot))
         fresh = [self.windows.admit(slot, submission) for submission in batch.submissions]
         try:
             control, outcomes = self.control.apply(entry_of(slot, batch, fresh), has_signed)

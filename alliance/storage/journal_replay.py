@@ -78,6 +78,8 @@ def replay(
         log.append(slot_leaf(entry.slot, entry.batch.digest))
         if log.root() != entry.root:
             raise ValueError(f"the batch of slot {entry.slot} is not the one that was accepted")
+        if control is not None:
+            windows.drop(entry.slot, control.departed(entry.slot))
         fresh = tuple(windows.admit(entry.slot, submission) for submission in entry.batch.submissions)
         windows.settle(entry.slot)
         if control is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from consensus.control.draft import Verify
@@ -39,6 +39,9 @@ class CheckedControl:
 
     def admits(self, client_id: bytes, slot: int) -> bool:
         return self.state.admits(client_id, slot)
+
+    def departed(self, slot: int) -> Collection[bytes]:
+        return self.state.departed(slot)
 
     def limits(self, client_id: bytes) -> tuple[int, int]:
         return self.state.limits(client_id)

@@ -14,7 +14,7 @@ Clients come by their digest: whoever asks for the members need not carry some t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -85,9 +85,18 @@ class Directory:
         return {row.client_id: row for row in self.members}
 
     @cached_property
+    def departures(self) -> Mapping[int, Sequence[bytes]]:
+        """The clients that go, by the slot from which on they are not admitted."""
+        slots: dict[int, list[bytes]] = {}
+        for client_id, row in self.clients.items():
+            if not row.live:
+                slots.setdefault(row.until_slot, []).append(client_id)
+        return slots
+
+    @cached_property
     def first_departure(self) -> int:
-        """The lowest slot from which on one of the clients is not admitted any more."""
-        return min((row.until_slot for row in self.clients.values()), default=FOREVER)
+        """The lowest of those slots."""
+        return min(self.departures, default=FOREVER)
 
     @cached_property
     def encoded_clients(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -194,6 +194,15 @@ class Record:
         return any(
             slot > one.slot + WINDOW_SLOTS and client_id in one.change.new_keys for one in self.under_way
         )
+
+    def departed(self, slot: int) -> Collection[bytes]:
+        """Whose numbers are forgotten with ``slot``, as far ahead as for ``admits``; ids stay in ``past``.
+
+        A client's go WINDOW_SLOTS behind its last slot: who accepts that has a certificate of all in which it
+        was admitted. Those of members that went with the epoch before go with the first slot of this one.
+        """
+        clients = self.directory.departures.get(slot - WINDOW_SLOTS, ())
+        return clients if slot != self.start + 1 else (*clients, *self.past)
 
     def limits(self, client_id: bytes) -> tuple[int, int]:
         """How much of a client, or of a member as one, waits at one member at most: submissions, bytes."""

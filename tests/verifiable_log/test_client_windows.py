@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.worlds.cluster import submission
+from tests.worlds.cluster import client_id, submission
 from verifiable_log import Submission
 from verifiable_log.client_windows import DIGESTS_KEPT, ClientWindows, Freshness, Lookup
 from verifiable_log.limits import CLIENT_WINDOW
@@ -21,10 +21,15 @@ class Twin:
     """The dumb one: a list of everything, judged from the beginning each time."""
 
     def __init__(self) -> None:
-        self.admitted: list[tuple[int, Submission]] = []
+        self.admitted: list[tuple[int, Submission | bytes]] = []  # or who was dropped
 
     def judge(self, one: Submission) -> Lookup:
-        theirs = [(slot, other) for slot, other in self.admitted if other.client_id == one.client_id]
+        theirs: list[tuple[int, Submission]] = []
+        for slot, what in self.admitted:
+            if what == one.client_id:
+                theirs = []
+            elif isinstance(what, Submission) and what.client_id == one.client_id:
+                theirs.append((slot, what))
         highest = max((other.client_seq for _, other in theirs), default=-1)
         if highest >= 0 and one.client_seq <= highest - CLIENT_WINDOW:
             return Lookup(Freshness.EXPIRED)
@@ -41,6 +46,9 @@ class Twin:
             self.admitted.append((slot, one))
         return fresh
 
+    def drop(self, slot: int, client: bytes) -> None:
+        self.admitted.append((slot, client))
+
     def rollback(self, slot: int) -> None:
         self.admitted = [(at, one) for at, one in self.admitted if at <= slot]
 
@@ -56,6 +64,7 @@ ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("admit"), SUBMISSIONS),
         st.tuples(st.just("next slot"), st.none()),
+        st.tuples(st.just("drop"), st.integers(0, 1)),
         st.tuples(st.just("settle"), st.integers(0, 8)),
         st.tuples(st.just("rollback"), st.integers(0, 8)),
     ),
@@ -77,6 +86,10 @@ def test_windows_judge_like_the_dumb_twin(
                 assert windows.admit(slot, one) == twin.admit(slot, one)
             case "next slot", _:
                 slot += 1
+            case "drop", int(client):
+                slot += 1
+                windows.drop(slot, [client_id(client)])
+                twin.drop(slot, client_id(client))
             case "settle", int(back):
                 settled = max(settled, slot - 1 - back)
                 windows.settle(settled)

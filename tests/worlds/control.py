@@ -19,7 +19,10 @@ from verifiable_log.ordering_state import CONTROL_ITEM
 MAGIC = b"control: "
 END, REVISE = MAGIC + b"end", MAGIC + b"revise "
 _HEAD = struct.Struct(">BQQQQQQQ")
-_CHANGE = struct.Struct(">BQ32s?")
+_CHANGE = struct.Struct(">BQ32sB")
+
+
+OUT, IN, GONE = range(3)
 
 
 def admit(client_id: bytes, admitted: bool = True) -> bytes:
@@ -27,9 +30,14 @@ def admit(client_id: bytes, admitted: bool = True) -> bytes:
     return REVISE + bytes([admitted]) + client_id
 
 
+def remove(client_id: bytes) -> bytes:
+    """The command that lets a client out for ever."""
+    return REVISE + bytes([GONE]) + client_id
+
+
 @dataclass(frozen=True)
 class TinyControl:
-    """``changes`` are (slot behind which it holds, client, whether it is admitted), in the order decided."""
+    """``changes`` are (slot behind which it holds, client, OUT, IN or GONE), in the order decided."""
 
     alpha: int = WINDOW_SLOTS
     epoch: int = 0
@@ -37,7 +45,7 @@ class TinyControl:
     applied: int = 0
     time_ms: int = 0
     end: int | None = None
-    changes: tuple[tuple[int, bytes, bool], ...] = ()
+    changes: tuple[tuple[int, bytes, int], ...] = ()
     ticking: bool = False
     deposed: int | None = None
     share: tuple[int, int] = (POOL_SUBMISSIONS_MAX, POOL_BYTES_MAX)
@@ -48,11 +56,15 @@ class TinyControl:
         return max(pending, default=None)
 
     def admits(self, client_id: bytes, slot: int) -> bool:
-        admitted = True
+        admitted = IN
         for since, client, answer in self.changes:
             if client == client_id and since < slot:
                 admitted = answer
-        return admitted
+        return admitted == IN
+
+    def departed(self, slot: int) -> tuple[bytes, ...]:
+        gone = slot - self.alpha - 1
+        return tuple(client for since, client, answer in self.changes if (since, answer) == (gone, GONE))
 
     def limits(self, client_id: bytes) -> tuple[int, int]:
         return self.share
@@ -80,8 +92,10 @@ class TinyControl:
             return replace(self, end=last)
         if command.startswith(REVISE):
             since = last if self.end is None else min(last, self.end)
-            change = since, command[len(REVISE) + 1 :], command[len(REVISE)] == 1
-            return replace(self, changes=(*self.changes, change))
+            client, answer = command[len(REVISE) + 1 :], command[len(REVISE)]
+            if any((client, GONE) == (other, known) for _, other, known in self.changes):
+                return self
+            return replace(self, changes=(*self.changes, (since, client, answer)))
         return self
 
     @property

@@ -181,6 +181,7 @@ class Disk:
             if control is not None:
                 control = after(control.read(snapshot.control_items), snapshot.slot, self.start)
         for slot in range(first, self.proven + 1):
+            windows.drop(slot, control.departed(slot) if control is not None else ())
             for submission in self.entries[slot].batch.submissions:
                 windows.admit(slot, submission)
             windows.settle(slot)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -12,11 +14,12 @@ from fab_paxos.effects import SnapshotRecord
 from quorum import Endorsement, JointStatement, QuorumCertificate, combine
 from tests.worlds.checkers import check_all
 from tests.worlds.cluster import SIX, Cluster, client_id, submission
-from tests.worlds.control import END, TinyControl, admit
+from tests.worlds.control import END, TinyControl, admit, remove
 from tests.worlds.journals import ALLIANCE_ID, JournalDisk
 from tests.worlds.member import Member
 from tests.worlds.single import Script
 from tests.worlds.standin import CONTEXT, StandInEndorser, StandInScheme
+from tests.worlds.timed import MEMORY
 from tests.worlds.windows import window_of
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.ordering_state import Checkpoint, Snapshot
@@ -33,22 +36,32 @@ class Journalled(Cluster):
         member.disk = JournalDisk(self.folder, member.me, Random(member.me), self.founded, CONTEXT.epoch)
 
 
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """Where syncs take no time."""
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
+
+
 def restart(cluster: Cluster) -> None:
     """Everybody comes back with what it knew."""
     cluster.settle(2)
-    before = {member.me: member.engine.rooms.log.control for member in cluster.live()}
+    before = [known(member) for member in cluster.live()]
     for member in cluster.members:
         cluster.crash(member.me)
         cluster.restart(member.me)
-    assert {member.me: member.engine.rooms.log.control for member in cluster.live()} == before
+    assert [known(member) for member in cluster.live()] == before
+
+
+def known(member: Member) -> object:
+    log = member.engine.rooms.log
+    return member.me, log.control, log.windows.state()
 
 
 @pytest.mark.parametrize("every", [3, 1000])
-def test_a_restart_knows_what_the_log_says(
-    tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restart_knows_what_the_log_says(memory: Path, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the checkpoint, from the entries above it, and at the end of the epoch."""
-    monkeypatch.setattr(Journalled, "folder", tmp_path, raising=False)
+    monkeypatch.setattr(Journalled, "folder", memory, raising=False)
     with window_of(W):
         cluster = Journalled(SIX, founded=TinyControl(alpha=W), checkpoint_slots=every, retain_slots=2)
         try:
@@ -57,6 +70,13 @@ def test_a_restart_knows_what_the_log_says(
                 cluster.submit(1, submission(seq % 3, seq, word))
                 cluster.run()
             restart(cluster)
+            cluster.submit(2, submission(7, 0), submission(9, 1, remove(client_id(7))))
+            for seq in range(4, 4 + 3 * W):
+                cluster.submit(1, submission(seq % 3, seq))
+                cluster.run()
+            restart(cluster)
+            windows = {item[1:33] for item in cluster.members[0].engine.rooms.log.windows.state()}
+            assert windows == {client_id(client) for client in (0, 1, 2, 9)}
             cluster.settle_views(1)
             cluster.submit(1, submission(9, 0, END))
             restart(cluster)
