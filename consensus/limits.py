@@ -41,6 +41,10 @@ OPEN_CHANGES_MAX = 2
 DEADLINE_SLOTS = 10_000
 """So many slots an attempt at a change has at least: after an outage, agreed time may leap."""
 
+OVERLOOKED_MS = 16_000
+"""So long a leader may overlook what waits until it is suspected (``overlooked_heartbeats`` of an engine). An
+attempt at a change has so much agreed time for each of f faulty leaders, and twice as much besides."""
+
 ATTEMPTS_MAX = 3
 """Attempts at handing the keys on, after which a change is aborted and proposed anew, or not."""
 

@@ -75,6 +75,7 @@ def report(state: ControlState) -> dict[str, Any]:
     from dataclasses import asdict
 
     from alliance.changes.differences import client_fields
+    from consensus.control.dealing import DAY_MS
 
     directory = state.directory
     return {
@@ -104,6 +105,13 @@ def report(state: ControlState) -> dict[str, Any]:
         ],
         "approvals_needed": state.approve,
         "policy": asdict(directory.policy),
+        "refresh": {
+            "last_ms": state.dealt_ms,
+            "due_ms": state.dealt_ms + directory.policy.refresh_days * DAY_MS
+            if directory.policy.refresh_days
+            else None,
+            "hindrance": state.refresh_hindrance,
+        },
         "clients": [
             {"name": row.name, "client_id": row.client_id.hex(), **client_fields(row)}
             | {"from_slot": row.from_slot, "admitted": row.admitted(state.slot + 1)}
@@ -124,6 +132,11 @@ def _tell(state: ControlState) -> None:
     operators = ", ".join(row["organisation"] for row in told["operators"])
     say(f"  operators  {operators}: {told['approvals_needed']} of them approve a change")
     say(f"  policy     {', '.join(f'{key} {value}' for key, value in told['policy'].items())}")
+    refresh = told["refresh"]
+    if refresh["due_ms"] is not None:
+        say(f"  refresh    of the members' shares: due at {utc(refresh['due_ms'])}, of agreed time")
+    if refresh["hindrance"]:
+        say(f"             it cannot be done: {refresh['hindrance']}")
     for client in told["clients"]:
         word = "client     " if client["admitted"] else "(client)   "
         say(f"  {word}{client['name']} ({client['organisation']})")

@@ -22,7 +22,7 @@ from alliance.server.gate import Gate
 from alliance.server.vouching import Voucher
 from consensus.control.checked import CheckedControl
 from consensus.control.directory import Directory as Rows
-from consensus.control.pending import ApprovedChange
+from consensus.control.pending import ActiveChange, ApprovedChange
 from consensus.control.published import Published
 from consensus.control.state import ControlState
 from fab_paxos.control import Control
@@ -43,6 +43,26 @@ def beginning(folder: Path, config: AllianceConfig) -> CheckedControl:
         return CheckedControl(ControlState(config.alliance_id, rows, {}), has_signed)
     first = config if config.membership == (0, 0) else revision.load_founded(folder)
     return CheckedControl(founded(first), has_signed)
+
+
+def tell_of_handover(before: ControlState | None, state: ControlState) -> None:
+    """In the log: what people have to do so that shares are handed on, and an attempt that failed."""
+    if state.refresh_hindrance and (before is None or state.refresh_hindrance != before.refresh_hindrance):
+        days = state.directory.policy.refresh_days
+        log.warning("shares are to be refreshed every %d days: %s", days, state.refresh_hindrance)
+    if before is None or before.active is None or before.end is not None:
+        return
+    was, now = before.active, state.active
+    if now is None and state.end is None:
+        log.warning(
+            "change %s has ended without a new epoch: it was aborted, or its time is over", _short(was)
+        )
+    elif now is not None and now.attempt > was.attempt:
+        log.warning("change %s: attempt %d has failed, and the next one begins", _short(was), was.attempt + 1)
+
+
+def _short(change: ActiveChange) -> str:
+    return change.approved.change_id.hex()[:16]
 
 
 class Revisions:
@@ -77,6 +97,7 @@ class Revisions:
         if self._control is None:
             return
         state = self._control.state
+        tell_of_handover(None, state)
         self._learn_keys(state)
         if state.revision:
             self._take(Published.of(state))
@@ -116,6 +137,7 @@ class Revisions:
         if self._control is None or not isinstance(control, CheckedControl):
             return
         before, state = self._control.state.revision, control.state
+        tell_of_handover(self._control.state, state)
         self._control = control
         self._learn_keys(state)
         self._follow(state)

@@ -20,7 +20,14 @@ from consensus.control.encoding import u64
 from consensus.control.pending import ActiveChange, ApprovedChange, PostedDealing, PostedReady, Transcript
 from consensus.control.record import Record
 from consensus.control.rows import MemberRow
-from consensus.limits import ATTEMPTS_MAX, DEADLINE_SLOTS, RECOVERY_ATTEMPT, WINDOW_SLOTS
+from consensus.limits import (
+    ATTEMPTS_MAX,
+    DEADLINE_SLOTS,
+    DEALT_MEMBERS_MAX,
+    OVERLOOKED_MS,
+    RECOVERY_ATTEMPT,
+    WINDOW_SLOTS,
+)
 
 State = TypeVar("State", bound=Record)
 
@@ -73,11 +80,10 @@ def pass_time(state: State) -> State:
     """What comes of the slot and the agreed time alone: an attempt's deadline, a refresh that is due."""
     if state.end is not None:
         return state
-    policy = state.directory.policy
     active = state.active
     if active is not None:
         over = state.slot >= active.began_slot + DEADLINE_SLOTS
-        if not over or state.time_ms < active.began_ms + 1000 * policy.attempt_seconds:
+        if not over or state.time_ms < active.began_ms + _attempt_ms(state):
             return state
         if active.attempt + 1 == ATTEMPTS_MAX:
             return replace(state, active=None, dealt_ms=state.time_ms)
@@ -85,9 +91,33 @@ def pass_time(state: State) -> State:
         return replace(state, active=again)
     if state.dealt_ms == 0:
         return replace(state, dealt_ms=state.time_ms) if state.time_ms else state
-    if policy.refresh_days and state.time_ms >= state.dealt_ms + policy.refresh_days * DAY_MS:
+    days = state.directory.policy.refresh_days
+    if days and state.time_ms >= state.dealt_ms + days * DAY_MS and not refresh_hindrance(state):
         return _refresh(state)
     return state
+
+
+def refresh_hindrance(state: Record) -> str:
+    """Why shares are not refreshed although the policy wants it, for people; empty where nothing is wrong.
+
+    As soon as that is over, a refresh that is due begins.
+    """
+    directory = state.directory
+    if not directory.policy.refresh_days:
+        return ""
+    without = [row.name for row in directory.members if not row.receiver]
+    if without:
+        return f"no receiver key of {', '.join(without)}: their own operators set them"
+    if len(directory.members) > DEALT_MEMBERS_MAX:
+        return f"shares are dealt to at most {DEALT_MEMBERS_MAX} members: change the policy"
+    return ""
+
+
+def _attempt_ms(state: Record) -> int:
+    """How long an attempt has, in agreed time: as the policy says, or longer, where f leaders in a row could
+    overlook it and the one after them has to order it yet."""
+    leaders = state.directory.faulty_max + 2
+    return max(1000 * state.directory.policy.attempt_seconds, leaders * OVERLOOKED_MS)
 
 
 def dealt(state: State, ended: Record) -> State:
@@ -168,6 +198,4 @@ def _refresh(state: State) -> State:
     )
     digest = sha256(b"alliance-control-refresh/1\x00" + u64(state.epoch) + u64(state.slot)).digest()
     approved = ApprovedChange(digest, change, state.slot)
-    if not all(row.receiver for row in state.directory.members):
-        return replace(state, dealt_ms=state.time_ms)
     return replace(state, active=ActiveChange(approved, state.slot, state.time_ms))

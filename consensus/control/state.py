@@ -121,6 +121,11 @@ class ControlState(Record):
                 outcomes += told
         return state, tuple(outcomes)
 
+    @property
+    def refresh_hindrance(self) -> str:
+        """As that of ``dealing``."""
+        return dealing.refresh_hindrance(self)
+
     def next_epoch(self) -> Self:
         """The state with which the next epoch begins. Raises ValueError before the end of this one."""
         if self.slot != self.end:
