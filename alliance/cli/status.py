@@ -127,6 +127,8 @@ def _note(member: MemberStatus) -> str:
     filled = f"slots filled by new views: {member.filled}" if member.filled >= FILLED_NOTED else ""
     applications = [f"{name}: {alarm}" for name, alarm in member.application_alarms.items()]
     told = (_clock(member), *member.alarms, *applications, _expiry(member), _scarce(member), filled, share)
+    hindrance = member.refresh_hindrance
+    told = (*told, f"shares are not refreshed: {hindrance}" if hindrance else "")
     notes = (_accused(member), suspected, *told)
     return "; ".join(filter(None, notes))
 

@@ -50,6 +50,8 @@ class MemberStatus:
     journal_checked_seconds_ago: float = 0.0
     filled: int = 0
     """Slots decided since it started that a new view left empty: something was proposed beyond them."""
+    refresh_hindrance: str = ""
+    """Why the members' shares are not refreshed although the policy wants it; empty where nothing hinders."""
     certificate_expires: int = 0
     """When the TLS certificate that it shows expires, in seconds since 1970."""
     usage: dict[str, int] = field(default_factory=dict)
@@ -99,6 +101,7 @@ def told_by(config: AllianceConfig, member: int, reply: pb.StatusReply) -> Membe
         journal_checked=reply.journal_checked,
         journal_checked_seconds_ago=reply.journal_checked_seconds_ago,
         filled=reply.filled,
+        refresh_hindrance=one_line(reply.refresh_hindrance),
         usage={part.name: getattr(reply, part.name) for part in dataclasses.fields(Usage)},
         snapshots={one_line(one.name): one.snapshot for one in reply.applications},
         application_alarms={

@@ -117,7 +117,7 @@ class Offence(_message.Message):
     def __init__(self, member: _Optional[str] = ..., name: _Optional[str] = ..., times: _Optional[int] = ...) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed", "evidence", "offences", "epoch", "revision", "clients", "without_share", "certificate_expires", "connections", "connections_max", "calls", "calls_max", "bytes_in_flight", "bytes_in_flight_max", "descriptors", "descriptors_max", "calls_refused", "connections_cut", "clock_ahead_ms", "suspected", "journal_checked", "journal_checked_seconds_ago", "filled", "applications")
+    __slots__ = ("name", "version", "view", "leader", "accepted", "decided", "certified", "uptime_seconds", "peers", "blamed", "evidence", "offences", "epoch", "revision", "clients", "without_share", "certificate_expires", "connections", "connections_max", "calls", "calls_max", "bytes_in_flight", "bytes_in_flight_max", "descriptors", "descriptors_max", "calls_refused", "connections_cut", "clock_ahead_ms", "suspected", "journal_checked", "journal_checked_seconds_ago", "filled", "applications", "refresh_hindrance")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     VIEW_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,7 @@ class StatusReply(_message.Message):
     JOURNAL_CHECKED_SECONDS_AGO_FIELD_NUMBER: _ClassVar[int]
     FILLED_FIELD_NUMBER: _ClassVar[int]
     APPLICATIONS_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_HINDRANCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     view: int
@@ -184,7 +185,8 @@ class StatusReply(_message.Message):
     journal_checked_seconds_ago: float
     filled: int
     applications: _containers.RepeatedCompositeFieldContainer[ApplicationStatus]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., clients: _Optional[int] = ..., without_share: bool = ..., certificate_expires: _Optional[int] = ..., connections: _Optional[int] = ..., connections_max: _Optional[int] = ..., calls: _Optional[int] = ..., calls_max: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., bytes_in_flight_max: _Optional[int] = ..., descriptors: _Optional[int] = ..., descriptors_max: _Optional[int] = ..., calls_refused: _Optional[int] = ..., connections_cut: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., suspected: _Optional[_Iterable[str]] = ..., journal_checked: _Optional[int] = ..., journal_checked_seconds_ago: _Optional[float] = ..., filled: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ...) -> None: ...
+    refresh_hindrance: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., view: _Optional[int] = ..., leader: _Optional[str] = ..., accepted: _Optional[int] = ..., decided: _Optional[int] = ..., certified: _Optional[int] = ..., uptime_seconds: _Optional[float] = ..., peers: _Optional[_Iterable[_Union[PeerStatus, _Mapping]]] = ..., blamed: _Optional[_Iterable[str]] = ..., evidence: _Optional[_Iterable[_Union[Evidence, _Mapping]]] = ..., offences: _Optional[_Iterable[_Union[Offence, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., clients: _Optional[int] = ..., without_share: bool = ..., certificate_expires: _Optional[int] = ..., connections: _Optional[int] = ..., connections_max: _Optional[int] = ..., calls: _Optional[int] = ..., calls_max: _Optional[int] = ..., bytes_in_flight: _Optional[int] = ..., bytes_in_flight_max: _Optional[int] = ..., descriptors: _Optional[int] = ..., descriptors_max: _Optional[int] = ..., calls_refused: _Optional[int] = ..., connections_cut: _Optional[int] = ..., clock_ahead_ms: _Optional[int] = ..., suspected: _Optional[_Iterable[str]] = ..., journal_checked: _Optional[int] = ..., journal_checked_seconds_ago: _Optional[float] = ..., filled: _Optional[int] = ..., applications: _Optional[_Iterable[_Union[ApplicationStatus, _Mapping]]] = ..., refresh_hindrance: _Optional[str] = ...) -> None: ...
 
 class ApplicationStatus(_message.Message):
     __slots__ = ("name", "snapshot", "alarm")

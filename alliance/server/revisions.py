@@ -114,6 +114,10 @@ class Revisions:
         """The same, where it is that of an alliance."""
         return self._control.state if self._control is not None else None
 
+    def refresh_hindrance(self) -> str:
+        """Why the members' shares are not refreshed although the policy wants it; empty: nothing hinders."""
+        return self.state.refresh_hindrance if self.state is not None else ""
+
     def stable(self, checkpoint: Checkpoint) -> None:
         """A stable checkpoint: it may be the one at the end of the epoch."""
         state = self.state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from alliance.config.directory import Directory
@@ -23,7 +23,10 @@ from alliance.version import VERSION
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The parts of a member that a Status is read from; ``evidence``: how many files are kept, by culprit."""
+    """The parts of a member that a Status is read from; ``evidence``: how many files are kept, by culprit.
+
+    ``refresh_hindrance``: why the members' shares are not refreshed although the policy wants it.
+    """
 
     engine: Engine
     links: Mapping[int, Link]
@@ -35,6 +38,7 @@ class Watched:
     budget: Budget
     retention: Retention
     signer: Signer
+    refresh_hindrance: Callable[[], str] = str
 
 
 class StatusSource:
@@ -86,6 +90,7 @@ class StatusSource:
             journal_checked=checked,
             journal_checked_seconds_ago=seconds,
             filled=log.filled,
+            refresh_hindrance=watched.refresh_hindrance(),
             applications=[
                 pb.ApplicationStatus(**dataclasses.asdict(one)) for one in watched.retention.applications
             ],

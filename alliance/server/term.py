@@ -137,6 +137,7 @@ class Term:
             lasting.budget,
             lasting.retention,
             self.signer,
+            self.revisions.refresh_hindrance,
         )
 
     async def start(self, passphrase: bytes) -> None:

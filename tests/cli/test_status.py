@@ -103,6 +103,13 @@ def test_many_slots_that_new_views_filled_are_noted() -> None:
     assert status._note(dataclasses.replace(member, filled=32)) == "slots filled by new views: 32"
 
 
+def test_that_shares_cannot_be_refreshed_is_noted() -> None:
+    late = int(time.time()) + 100 * 86400
+    member = MemberStatus("member-1", "127.0.0.1:7400", True, certificate_expires=late)
+    hindered = dataclasses.replace(member, refresh_hindrance="no receiver key of member-2")
+    assert status._note(hindered) == "shares are not refreshed: no receiver key of member-2"
+
+
 @pytest.mark.parametrize("columns", [80, 400])
 def test_certified_snapshots_and_what_is_wrong_with_them_are_shown(
     monkeypatch: pytest.MonkeyPatch, columns: int

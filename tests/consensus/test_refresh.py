@@ -10,7 +10,9 @@ from consensus.control.operations import PutPolicy
 from consensus.control.record import Phase
 from consensus.control.rows import PolicyRow
 from consensus.control.state import ControlState
-from consensus.limits import ATTEMPTS_MAX
+from consensus.limits import ATTEMPTS_MAX, OVERLOOKED_MS
+from fab_paxos import EngineConfig
+from quorum import QuorumSystem
 from tests.consensus.alliance import Log, found, set_receiver
 
 MEMBERS = tuple(f"m-{letter}" for letter in "abcdef")
@@ -99,10 +101,12 @@ def test_more_members_than_shares_are_dealt_to_are_told(monkeypatch: pytest.Monk
 
 
 def test_an_attempt_outlasts_f_leaders_that_overlook_it_whatever_the_policy_says() -> None:
+    engine = EngineConfig(QuorumSystem(6, 1), 0)
+    assert engine.overlooked_heartbeats * engine.heartbeat_seconds * 1000 == OVERLOOKED_MS
     log = Log(found(policy=PolicyRow(1, attempt_seconds=10)))
     log.slot(time_ms=BEGIN)
     log.agree(log.change(ChangeKind.FULL))
-    log.run(DEADLINE, time_ms=BEGIN + 3 * 16_000 - 1)
+    log.run(DEADLINE, time_ms=BEGIN + 3 * OVERLOOKED_MS - 1)
     assert log.state.dealt_for.attempt == 0
-    log.slot(time_ms=BEGIN + 3 * 16_000)
+    log.slot(time_ms=BEGIN + 3 * OVERLOOKED_MS)
     assert log.state.dealt_for.attempt == 1

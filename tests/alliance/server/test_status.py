@@ -59,10 +59,12 @@ def test_everything_noticed_is_told_by_name(farm: Farm) -> None:
     evidence, checked = {"member-4": 2, "member-1": 1}, cast(JournalCheck, Checked())
     retention = cast(Retention, Beside())
     mine, signer = farm.members[2], Signer(farm.config.context, lambda *_: None)
-    watched = Watched(Still(), links, log, clocks, evidence, checked, mine, budget, retention, signer)
+    parts = Still(), links, log, clocks, evidence, checked, mine, budget, retention, signer
+    watched = Watched(*parts, lambda: "no receiver key of member-2")
     reply = StatusSource(Directory(farm.config), 2, watched).reply()
     assert (reply.journal_checked, reply.journal_checked_seconds_ago, reply.filled) == (5, 2.5, 40)
     assert not reply.without_share
+    assert reply.refresh_hindrance == "no receiver key of member-2"
     assert (reply.name, reply.view, reply.leader) == ("member-3", 7, "member-2")
     assert (reply.accepted, reply.decided, reply.certified) == (9, 8, 6)
     assert [(peer.name, peer.connected, peer.rejected, peer.alarm) for peer in reply.peers] == [
