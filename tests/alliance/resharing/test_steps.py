@@ -10,12 +10,15 @@ import pytest
 from alliance.keys.handover import Received
 from alliance.keys.shares import Generation
 from alliance.resharing import steps
-from alliance.resharing.attempt import next_threshold
+from alliance.resharing.attempt import Attempt, next_threshold
 from alliance.resharing.steps import BeReady, Deal, Held, Switch, Tidy
+from consensus.control.encoding import Reader
 from quorum import QuorumSystem
 from quorum.system import LEAN
 from tests.consensus.alliance import ORGANISATIONS, Log, found, member_row, public, put_member
 from tests.consensus.test_epochs import FULL, LIGHT, MEMBERS, replaced, scheduled
+from tests.shoup_rsa.board import receiver
+from tests.shoup_rsa.conftest import deal_once
 
 OLD, NEW, AGAIN = Generation(0), Generation(1), Generation(1, 1)
 DIGEST = b"t" * 32
@@ -167,3 +170,25 @@ def test_a_threshold_keeps_its_meaning_or_its_number(
     before: QuorumSystem, threshold: int, after: QuorumSystem, expected: int
 ) -> None:
     assert next_threshold(threshold, before, after) == expected
+
+
+def test_dealings_are_bound_to_alliance_epoch_change_and_attempt() -> None:
+    """And the encoding that the process gets is of all of it."""
+    key = deal_once(4, 3, 1, "bound", 0, 512, 2).public_key
+    receivers = tuple(
+        (name, receiver(1024, number).key.to_bytes()) for number, name in enumerate(MEMBERS[:4])
+    )
+    attempt = Attempt(
+        bytes(32), 1, 1, bytes(32), 0, (key,), (3,), 1, MEMBERS[:4], receivers, (("m-a", b"d"),)
+    )
+    assert Attempt.read(Reader(attempt.encode())) == attempt
+    others = [
+        replace(attempt, alliance_id=b"a" * 32),
+        replace(attempt, epoch=2),
+        replace(attempt, change_id=b"c" * 32),
+        replace(attempt, attempt=1),
+        replace(attempt, receivers=receivers[::-1]),
+    ]
+    digests = {one.redistribution.digest for one in (attempt, *others)}
+    assert len(digests) == 6
+    assert replace(attempt, posted=()).redistribution.digest in digests

@@ -14,9 +14,10 @@ from tests.campaigns.planted.lean import LEAN
 from tests.campaigns.planted.lives import LIVES
 from tests.campaigns.planted.passage import PASSAGE
 from tests.campaigns.planted.planting import in_place
+from tests.campaigns.planted.resharing import RESHARING
 from tests.campaigns.planted.wire import WIRE
 
-ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS, *LIVES)
+ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS, *LIVES, *RESHARING)
 PLANTED = {bug.name: bug for bug in ALL}
 
 

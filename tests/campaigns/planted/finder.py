@@ -211,6 +211,7 @@ FINDERS: dict[str, Finder] = {
         "tests/alliance/evidence/test_evidence.py",
         "tests/campaigns/simulation/test_evidence.py",
     ),
+    "resharing tests": partial(pytest_on, "tests/quorum/test_redistribution.py", "tests/alliance/resharing"),
     "control state tests": partial(pytest_on, "tests/consensus"),
     CONTROL_FINDER: partial(pytest_on, CONTROL),
 }
@@ -226,6 +227,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "lean": ("lean campaign", "lean tests"),
     "control": ("control state tests",),
     "end": ("crossings", "end tests"),
+    "resharing": ("resharing tests",),
     "lives": ("crossings", "campaign", "life tests"),
 }
 """Who searches for the bugs of a part, in this order. No bug has a finder of its own that knows of it."""
