@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alliance.cli.output import Format, Output, emit, lesson, prose, read_file, say
 from alliance.errors import InvalidEvidence
+
+if TYPE_CHECKING:
+    from alliance.config.file import AllianceConfig
+    from alliance.evidence.portable import PortableEvidence
+    from alliance.evidence.verdict import Conviction
 
 EPILOG = lesson(
     """
@@ -45,17 +51,20 @@ def verify_evidence(
     and it does not matter who kept the file.
     """
     from alliance.config import file as config
-    from alliance.evidence.portable import EVIDENCE_BYTES_MAX, PortableEvidence
-    from alliance.evidence.verdict import verify
+    from alliance.evidence.portable import EVIDENCE_BYTES_MAX, TWO_SUBMISSIONS, PortableEvidence
     from alliance.storage import epochs
 
     known = config.load(alliance)
     data = read_file(file, "a file of a member's folder 'evidence'", EVIDENCE_BYTES_MAX)
     try:
         evidence = PortableEvidence.from_json(data)
-        if evidence.context.alliance_id == known.alliance_id:
-            known = epochs.of_epoch(alliance, known, evidence.context.epoch)
-        verdict = verify(known, evidence)
+        if evidence.context.alliance_id != known.alliance_id:
+            judges: Iterable[AllianceConfig] = (known,)  # who says what is wrong
+        elif evidence.kind == TWO_SUBMISSIONS:
+            judges = epochs.all_known(alliance, known)
+        else:
+            judges = (epochs.of_epoch(alliance, known, evidence.context.epoch),)
+        verdict = _judged(evidence, judges)
     except InvalidEvidence as error:
         raise InvalidEvidence(f"{file} proves nothing: {error}") from None
     if output is Format.JSON:
@@ -72,3 +81,16 @@ def verify_evidence(
         )
     else:
         say(f"proven: {verdict.text}; signed by it, in alliance '{known.name}'")
+
+
+def _judged(evidence: PortableEvidence, judges: Iterable[AllianceConfig]) -> Conviction:
+    """By the first of these memberships that convicts. Raises what the first of all says, if none does."""
+    from alliance.evidence.verdict import verify
+
+    refusal: InvalidEvidence | None = None
+    for config in judges:
+        try:
+            return verify(config, evidence)
+        except InvalidEvidence as error:
+            refusal = refusal or error
+    raise refusal or InvalidEvidence("nobody is known who could judge it")

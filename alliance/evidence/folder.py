@@ -63,7 +63,7 @@ class EvidenceFolder:
 
     def keep(self, culprit: str, evidence: Evidence | TwoSubmissions, decided: DecidedLog) -> Path | None:
         """The new file, durable; None if there is one of this offence already, or enough, or it failed."""
-        name = f"{culprit}.{_offence(evidence)}.json"
+        name = f"{culprit}.{_offence(evidence, self._config.epoch)}.json"
         if name in self._tried or self._attempts[culprit] >= FILES_PER_CULPRIT_MAX:
             return None
         self._try(name, culprit)
@@ -89,20 +89,28 @@ class EvidenceFolder:
         write_whole(path, data)
 
 
-def _offence(evidence: Evidence | TwoSubmissions) -> str:
-    """The kind and the place of an offence: a second one there adds nothing to the first."""
+def _offence(evidence: Evidence | TwoSubmissions, epoch: int) -> str:
+    """The kind and the place of an offence: a second one there adds nothing to the first.
+
+    Views count anew in each epoch. A client's numbers do not.
+    """
+    if isinstance(evidence, TwoSubmissions):
+        return f"{kinds.TWO_SUBMISSIONS}.number-{evidence.first.client_seq}"
+    kind, place = _kind_and_place(evidence)
+    return f"{kind}.epoch-{epoch}-{place}" if epoch else f"{kind}.{place}"
+
+
+def _kind_and_place(evidence: Evidence) -> tuple[str, str]:
     match evidence:
         case TwoStatements(first) | TwoProposals(first):
-            return f"{kinds.TWO_STATEMENTS}.view-{first.view}-slot-{first.slot}"
+            return kinds.TWO_STATEMENTS, f"view-{first.view}-slot-{first.slot}"
         case BrokenLog(after=after):
-            return f"{kinds.BROKEN_LOG}.view-{after.view}-slot-{after.slot}"
+            return kinds.BROKEN_LOG, f"view-{after.view}-slot-{after.slot}"
         case Repetition(propose):
-            return f"{kinds.REPETITION}.view-{propose.view}-slot-{propose.slot}"
+            return kinds.REPETITION, f"view-{propose.view}-slot-{propose.slot}"
         case TwoNewViews(first):
-            return f"{kinds.TWO_NEW_VIEWS}.view-{first.view}"
+            return kinds.TWO_NEW_VIEWS, f"view-{first.view}"
         case WrongNewView(new_view):
-            return f"{kinds.WRONG_NEW_VIEW}.view-{new_view.view}"
+            return kinds.WRONG_NEW_VIEW, f"view-{new_view.view}"
         case TwoReports(_, first):
-            return f"{kinds.TWO_REPORTS}.view-{first.view}"
-        case TwoSubmissions(first):
-            return f"{kinds.TWO_SUBMISSIONS}.number-{first.client_seq}"
+            return kinds.TWO_REPORTS, f"view-{first.view}"

@@ -193,6 +193,8 @@ def export(
 
     Raises LookupError when the log does not have what is needed.
     """
+    if isinstance(evidence, TwoSubmissions):
+        context = Context(context.alliance_id, 0)  # in which clients sign
 
     def made(kind: str, *said: _Said, **besides: Any) -> PortableEvidence:
         statements = tuple(_signed(context, message) for message in said)

@@ -55,14 +55,16 @@ class Conviction:
 def verify(config: AllianceConfig, evidence: PortableEvidence) -> Conviction:
     """Convicts, or raises InvalidEvidence. ``config`` must come from somebody whom the judge trusts.
 
-    It is that of the epoch of the evidence (``alliance.storage.epochs``): members change.
+    It is that of the epoch of the evidence (``alliance.storage.epochs``): members change. A client signs for
+    the alliance, and not for its members of the day: evidence against one is of epoch 0, and any config is
+    good that knows it.
     """
-    if evidence.context != config.context:
+    is_client = evidence.kind == kinds.TWO_SUBMISSIONS
+    if evidence.context != Context(config.alliance_id, 0 if is_client else config.epoch):
         raise InvalidEvidence(
             f"it is of another alliance or epoch than '{config.name}': name the folder of the alliance whose"
             f" id begins {evidence.context.alliance_id.hex()[:16]}"
         )
-    is_client = evidence.kind == kinds.TWO_SUBMISSIONS
     parties: tuple[Party, ...] = config.clients if is_client else config.members
     names = [party.name for party in parties]
     if evidence.culprit not in names:

@@ -10,11 +10,14 @@ itself: [founding] gives the alliance_id, and the alliance's public key, which s
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from alliance.config import file as config_file
 from alliance.config.file import AllianceConfig
 from alliance.errors import ConfigError
+from alliance.keys import revision
 from alliance.keys.files import sync, write_whole
 from alliance.storage.journal_epochs import EpochMembership
 from alliance.wire.membership import MembershipProof
@@ -23,6 +26,7 @@ from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate
 
 FOLDER = "epochs"
 CERTIFICATE_BYTES_MAX = 64 * 1024
+_EPOCH = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 
 
 def keep(folder: Path, config: AllianceConfig, membership: EpochMembership | None) -> None:
@@ -41,12 +45,34 @@ def keep(folder: Path, config: AllianceConfig, membership: EpochMembership | Non
 
 
 def of_epoch(folder: Path, present: AllianceConfig, epoch: int) -> AllianceConfig:
-    """Who took part in an epoch: ``present``, or what the folder has kept. Raises ConfigError."""
-    if epoch == present.epoch:
-        return present
+    """Who took part in an epoch: ``present``, or what the folder has kept. Raises ConfigError.
+
+    Of the first epoch every party's folder keeps how it began, members' and others'.
+    """
+    return present if epoch == present.epoch else _kept(folder, present, epoch)
+
+
+def all_known(folder: Path, present: AllianceConfig) -> Iterator[AllianceConfig]:
+    """``present``, and how the epochs began of which the folder knows that, the newest first.
+
+    For clients, who come and go within an epoch, too: one that is in none of them may have been one all the
+    same. Raises ConfigError.
+    """
+    yield present
+    names = (path.stem for path in (folder / FOLDER).glob("*.toml"))
+    known = {int(name) for name in names if _EPOCH.fullmatch(name)}
+    if (folder / revision.FOUNDED).exists():
+        known.add(0)
+    for epoch in sorted(known, reverse=True):
+        yield _kept(folder, present, epoch)
+
+
+def _kept(folder: Path, present: AllianceConfig, epoch: int) -> AllianceConfig:
     home = folder / FOLDER
     path = home / _toml(epoch)
     if not path.exists():
+        if epoch == 0 and (folder / revision.FOUNDED).exists():
+            return revision.load_founded(folder)
         raise ConfigError(
             f"{path} does not exist, and {folder / config_file.FILE} is of epoch {present.epoch}: a member"
             f" that took part in epoch {epoch} keeps who did, in its folder '{FOLDER}'"
