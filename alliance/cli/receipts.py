@@ -31,6 +31,7 @@ from alliance.errors import ConfigError, InvalidReceipt
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+    from alliance.config.file import AllianceConfig
     from alliance.proofs.receipt import Receipt
 
 VERIFY_EPILOG = lesson(
@@ -74,22 +75,41 @@ def verify(
         Path,
         typer.Option("--key", metavar="public.pem", help="The alliance's public key.", show_default=False),
     ],
+    alliance: Annotated[
+        Path | None,
+        typer.Option(
+            "--alliance",
+            metavar="DIR",
+            help="Also check the votes of members that it has, by the keys in this folder: its alliance.toml"
+            " or, for members of another epoch, 'epochs' beside that.",
+            show_default=False,
+        ),
+    ] = None,
     output: Output = Format.TEXT,
 ) -> None:
     """Check a receipt: that a quorum of the alliance ordered this command at this place.
 
     Needs the receipt and the alliance's public.pem, which must come from somebody you trust; contacts
-    nobody.
+    nobody. A receipt is good for ever, whoever the members are today: it names the epoch of those that made
+    it.
     """
     public_key = _read_key(key)
     receipt = _read(file)
+    members = _members(alliance, receipt) if alliance is not None else None
     try:
-        receipt.verify(public_key)
+        if members is None:
+            receipt.verify(public_key)
+        else:
+            receipt.verify(public_key, [member.identity_key for member in members.members])
+            _require_votes(receipt, members)
     except InvalidReceipt as error:
         raise InvalidReceipt(f"{file} proves nothing: {error}") from None
-    if receipt.votes:
-        talk("the receipt has votes of members as well, which were not checked: that takes their keys")
-    certified = receipt.certificate.slot
+    if receipt.votes and members is None:
+        talk(
+            "the receipt has votes of members as well, which were not checked: that takes their keys, from"
+            " --alliance DIR"
+        )
+    certified, epoch = receipt.certificate.slot, receipt.context.epoch
     client = receipt.client_id.hex()
     if output is Format.JSON:
         emit(
@@ -103,17 +123,44 @@ def verify(
                 "time_ms": receipt.time_ms,
                 "certified_slot": certified,
                 "alliance_id": receipt.context.alliance_id.hex(),
-                "epoch": receipt.context.epoch,
+                "epoch": epoch,
+                "votes_checked": len(receipt.votes) if members is not None else 0,
                 "key_fingerprint": receipt.key_fingerprint,
                 **as_json(receipt.command),
             }
         )
     else:
+        quorum = f"the quorum's signature of epoch {epoch}" if epoch else "the quorum's signature"
+        votes = f", and by {len(receipt.votes)} members' votes" if members is not None else ""
         say(
             f"proven: {shown(receipt.command)} is at"
             f" {place(receipt.slot, receipt.position, receipt.command_index)}; proposed by client"
-            f" {client[:16]}…; stamped {utc(receipt.time_ms)}; certified by the quorum's signature on the log"
-            f" up to slot {certified}, key {receipt.key_fingerprint[:16]}…"
+            f" {client[:16]}…; stamped {utc(receipt.time_ms)}; certified by {quorum} on the log"
+            f" up to slot {certified}, key {receipt.key_fingerprint[:16]}…{votes}"
+        )
+
+
+def _members(folder: Path, receipt: Receipt) -> AllianceConfig:
+    """Who took part in the receipt's epoch, as the folder says. Raises ConfigError."""
+    from alliance.config import file as config
+    from alliance.storage import epochs
+
+    known = config.load(folder)
+    if known.alliance_id != receipt.alliance_id:
+        raise ConfigError(
+            f"{folder / config.FILE} is of another alliance than the receipt, whose alliance_id begins"
+            f" {receipt.alliance_id.hex()[:16]}: name the folder of that one"
+        )
+    return epochs.of_epoch(folder, known, receipt.context.epoch)
+
+
+def _require_votes(receipt: Receipt, members: AllianceConfig) -> None:
+    """More votes than liars make. Raises InvalidReceipt."""
+    enough = members.system.one_correct
+    if len(receipt.votes) < enough:
+        raise InvalidReceipt(
+            f"it has {len(receipt.votes)} votes of members of epoch {members.epoch}, and {enough} at least"
+            " are more than liars make; without --alliance the quorum's signature alone is checked"
         )
 
 

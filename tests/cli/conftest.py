@@ -15,9 +15,13 @@ import pytest
 import typer.main
 
 from alliance import cli
+from tests.alliance.conftest import cheap_scrypt, farm
 from tests.worlds.executors import give_addresses
 from tests.worlds.founding import found
 from tests.worlds.processes import PASSPHRASE, Cluster, command, environment, founding
+
+__all__ = ["cheap_scrypt", "farm"]
+"""The alliance of other packages' tests, for what takes no process."""
 
 RUN_SECONDS = 240.0
 PURPOSES = (("tokens", 3), ("web", 3), ("logins", 2))
