@@ -21,8 +21,9 @@ import grpc.aio
 
 import alliance.client as consensus
 from alliance.client.arguments import command_bytes, seconds
+from alliance.config.directory import place_of
 from alliance.config.file import ATTESTATION, AllianceConfig
-from alliance.config.parties import require_application
+from alliance.config.parties import Member, require_application
 from alliance.errors import Unreachable
 from alliance.execution.errors import CommandRefused, ReplyMissing
 from alliance.execution.machine import REPLY_BYTES_MAX, Kind, wrap
@@ -33,6 +34,7 @@ from alliance.pb import application_pb2 as pb
 from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from alliance.wire.bounds import SHARE_BYTES_MAX
 from quorum import CombineFailed, Endorsement, InvalidEndorsement, ReplyStatement
+from quorum.threshold_rsa import ThresholdRsaScheme
 from verifiable_log.limits import TIME_MS_MAX
 from verifiable_log.merkle_tree import ProofError
 
@@ -53,16 +55,21 @@ class ExecutionClient:
         """Raises ConfigError when the alliance has no attestation key."""
         self.consensus = client
         self.application = require_application(application)
-        self.scheme = client.config.attestation  # made of all keys at each call, so once
         self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
         self.fingerprint = key_fingerprint(self.attestation_key)
         self._channels = Channels(client.credentials)
-        self._late_until: dict[int, float] = {}
+        client.directory.follow(self._channels.keep_to)
+        self._late_until: dict[bytes, float] = {}
 
     @property
     def config(self) -> AllianceConfig:
         """As the client knows it now."""
         return self.consensus.config
+
+    @property
+    def scheme(self) -> ThresholdRsaScheme:
+        """That of the members who are known now. Their shares change, the public key does not."""
+        return self.config.attestation
 
     async def __aenter__(self) -> ExecutionClient:
         return self
@@ -146,8 +153,9 @@ class ExecutionClient:
             await asyncio.sleep(ROUND_PAUSE_SECONDS)
 
     async def _round(self, collection: _Collection) -> Reply | None:
-        waiting = [member for member in self._order(collection.slot) if collection.wants(member)]
-        asked: dict[asyncio.Task[bool], int] = {}
+        members, order = self.config.members, self._order(collection.slot)
+        waiting = [members[place] for place in order if collection.wants(members[place])]
+        asked: dict[asyncio.Task[bool], Member] = {}
 
         def ask_one_more() -> None:
             if waiting:
@@ -184,44 +192,51 @@ class ExecutionClient:
         """Whom to ask first: the same for all clients of a slot, whose replies then cost one share each of
         the same executors, and others for the next slot. Those who were late or wrong come last for a while.
         """
-        now, count = asyncio.get_running_loop().time(), len(self.config.members)
-        return sorted(
-            range(count),
-            key=lambda member: (self._late_until.get(member, 0.0) > now, (member - slot) % count),
-        )
+        now, members = asyncio.get_running_loop().time(), self.config.members
+        late = [self._late_until.get(member.identity, 0.0) > now for member in members]
+        return sorted(range(len(members)), key=lambda place: (late[place], (place - slot) % len(members)))
 
-    def _put_last(self, member: int) -> None:
-        self._late_until[member] = asyncio.get_running_loop().time() + LATE_SECONDS
+    def _put_last(self, member: Member) -> None:
+        self._late_until[member.identity] = asyncio.get_running_loop().time() + LATE_SECONDS
 
-    def channel(self, member: int) -> grpc.aio.Channel:
+    def channel(self, member: Member) -> grpc.aio.Channel:
         """The channel to a member's executor, opened when first used."""
         self.consensus.life.require()
-        party = self.config.members[member]
-        return self._channels.to(replace(party, address=party.application_address(self.application)))
+        return self._channels.to(replace(member, address=member.application_address(self.application)))
 
 
 class _Collection:
     """The answers to one command: outcomes as they were told, in which epoch, and who gave a share on each.
 
     An executor signs in the epoch that it is in, whatever the slot. So while members change, the shares on
-    one outcome may be of two epochs; they do not combine, and who is asked again signs in the newer one.
+    one outcome may be of two epochs; they do not combine, and who is asked again signs in the newer one. Each
+    epoch's shares are judged by its own members and their verification keys, as far as they are known: a
+    client may hear from an epoch before it has learnt who is in it.
     """
 
     def __init__(self, client: ExecutionClient, receipt: Receipt) -> None:
         self.slot = receipt.slot
         self._client = client
         self._receipt = receipt
-        self._scheme = client.scheme
+        self._configs: dict[int, AllianceConfig] = {}
         self._proven = False
-        self._groups: dict[tuple[int, Outcome], dict[int, bytes]] = {}
+        self._groups: dict[tuple[int, Outcome], dict[bytes, bytes]] = {}  # shares by identity
         self._statements: dict[Outcome, ReplyStatement] = {}
 
-    def wants(self, member: int) -> bool:
+    def wants(self, member: Member) -> bool:
         """Not who has answered, unless in an earlier epoch than another one."""
         newest = max((epoch for epoch, _ in self._groups), default=0)
-        return not any(member in held for (epoch, _), held in self._groups.items() if epoch == newest)
+        return not any(
+            member.identity in held for (epoch, _), held in self._groups.items() if epoch == newest
+        )
 
-    async def ask(self, member: int) -> bool:
+    def _of(self, epoch: int) -> AllianceConfig:
+        """Who is in that epoch; if it is not known, who is in the newest that is."""
+        now = self._client.config
+        self._configs[now.epoch] = now
+        return self._configs.get(epoch, now)
+
+    async def ask(self, member: Member) -> bool:
         """Whether this executor gave an answer that may count."""
         receipt, proven = self._receipt, self._proven
         call: Any = self._client.channel(member).unary_unary(
@@ -240,23 +255,33 @@ class _Collection:
             said: pb.SignedOutcome | None = await call(request)
         except grpc.aio.AioRpcError:
             return False
+        except asyncio.CancelledError:  # of the call, because its member went and so did the connection?
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return False
         if said is not None:
             self._client.consensus.heard(said)
         outcome = self._outcome(said) if said is not None else None
         if said is None or outcome is None or not 0 < len(said.share) <= SHARE_BYTES_MAX:
             return False
         if proven:
-            endorsement = Endorsement(self._statements[outcome], member, said.share)
+            config = self._of(said.epoch)
+            place = place_of(config, member.identity)
+            if place is None:
+                return False
+            endorsement = Endorsement(self._statements[outcome], place, said.share)
             try:
-                self._scheme.in_epoch(said.epoch).verify_endorsement(endorsement)
+                config.attestation.in_epoch(said.epoch).verify_endorsement(endorsement)
             except InvalidEndorsement:
                 return False
         elif self._proven:
             return False  # it was asked before proofs were needed
-        self._groups = {group: held for group, held in self._groups.items() if held.keys() != {member}}
+        mine = member.identity
+        self._groups = {group: held for group, held in self._groups.items() if held.keys() != {mine}}
         for held in self._groups.values():
-            held.pop(member, None)
-        self._groups.setdefault((said.epoch, outcome), {})[member] = said.share
+            held.pop(mine, None)
+        self._groups.setdefault((said.epoch, outcome), {})[mine] = said.share
         return True
 
     def _outcome(self, said: pb.SignedOutcome) -> Outcome | None:
@@ -288,15 +313,21 @@ class _Collection:
 
     def combined(self) -> Reply | None:
         """The reply, when enough executors gave one answer. After a bad share, all are asked for proofs."""
-        for (epoch, outcome), shares in self._groups.items():
-            if len(shares) < self._scheme.threshold:
+        for (epoch, outcome), shares in list(self._groups.items()):
+            config, statement = self._of(epoch), self._statements[outcome]
+            scheme = config.attestation.in_epoch(epoch)
+            placed = ((place_of(config, identity), share) for identity, share in shares.items())
+            endorsements = [
+                Endorsement(statement, place, share) for place, share in placed if place is not None
+            ]
+            if len(endorsements) < scheme.threshold:
                 continue
-            scheme = self._scheme.in_epoch(epoch)
-            statement = self._statements[outcome]
-            endorsements = [Endorsement(statement, member, share) for member, share in shares.items()]
             try:
                 signature = scheme.combine(endorsements)
             except CombineFailed:
+                if config.epoch != epoch:  # others' verification keys: nothing is wrong with the shares
+                    del self._groups[epoch, outcome]
+                    continue
                 self._proven = True
                 self._groups.clear()
                 return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from contextlib import aclosing
 from pathlib import Path
 
@@ -18,11 +17,12 @@ import grpc.aio
 from alliance.client.listener import Listener
 from alliance.client.revisions import Follower
 from alliance.config import file as config_file
-from alliance.config.directory import Directory
+from alliance.config.directory import Directory, place_of
 from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.config.membership import Answer
 from alliance.config.parties import Member, require_application
-from alliance.errors import LogPruned, PortTaken, StateDiverged, StateError, Unreachable
+from alliance.errors import LogPruned, NoLongerMember, PortTaken, StateDiverged, StateError, Unreachable
+from alliance.execution.attestation import Attestation
 from alliance.execution.gathering import Gathering
 from alliance.execution.keeper import Keeper
 from alliance.execution.machine import StateMachine
@@ -40,15 +40,13 @@ from alliance.net.channels import Channels
 from alliance.net.endpoints import Endpoints
 from alliance.net.tasks import Threads, together
 from alliance.pb import application_pb2_grpc
-from alliance.server.signer import Signer
-from quorum import JointStatement, QuorumCertificate
+from quorum import QuorumCertificate
 
 log = logging.getLogger("alliance.execution")
 
 COMPARE_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 STOP_GRACE_SECONDS = 1.0
-SHARES_KEPT = 4096
 CALLS_PER_HOLDER_MAX = 1024
 """Open questions of one client: most of them wait for their slot to be executed."""
 
@@ -67,7 +65,9 @@ class Executor:
     ) -> None:
         """Reads the saved state. Raises StateError, and ConfigError without an attestation key."""
         self.directory = Directory(config)
-        self._me = me
+        self.name = config.members[me].name
+        """The member's."""
+        self._identity = config.members[me].identity
         self._credentials = credentials
         self._home = folder
         self._application = require_application(application)
@@ -86,17 +86,20 @@ class Executor:
         self._threads = Threads()
         self._keeper = Keeper(application, self.runner, self._state, self._folder, self._made, self._threads)
         self._others = Others(self.directory, me, application, self._channels)
-        self._gathering = Gathering(config, me, application, self._folder, self._others, self.sign)
+        self._attestation = Attestation(folder, config)
+        self._gathering = Gathering(
+            self.directory, self.name, application, self._folder, self._others, self._attestation
+        )
         self._transfer = Transfer(self._folder, self._others)
         self._admission = Admission(config, CALLS_PER_HOLDER_MAX)
         self._endpoints = Endpoints(self._admission, credentials, self._equip)
         self._service = ApplicationService(
             self.directory, self._admission.identities, application, self.runner, self, self._folder
         )
-        self.directory.follow(self._admission.update)
-        self._signer = Signer(config.context, self._endorsed, ATTESTATION)
-        self._asked: dict[tuple[JointStatement, bool], asyncio.Future[bytes | None]] = {}
-        self._shares: OrderedDict[tuple[JointStatement, bool], bytes] = OrderedDict()
+        self._removed = asyncio.Event()
+        self.directory.follow(
+            self._admission.update, self._channels.keep_to, self._attestation.update, self._seated
+        )
         self._follower = Follower(folder, self.directory, self.channel, beside_server=True)
         self._accused: set[int] = set()
 
@@ -111,17 +114,12 @@ class Executor:
         credentials = keys.load_credentials(folder, member, passphrase)
         return cls(folder, config, me, credentials, application, machine)
 
-    @property
-    def name(self) -> str:
-        """The member's."""
-        return self.config.members[self._me].name
-
     async def start(self, passphrase: bytes, address: str | None = None) -> str:
         """Starts its signer and listening; returns the address.
 
         Raises KeyFileError, SignerError or PortTaken.
         """
-        await self._signer.start(self._home, passphrase)
+        await self._attestation.start(passphrase)
         where = address or self._where(self.config)
         if not await self._endpoints.open(where):
             raise PortTaken(
@@ -129,11 +127,33 @@ class Executor:
                 f" address under 'applications' of {self.name} in every alliance.toml"
             )
         if address is None:  # else its address leads here in a way that this process does not know
-            self.directory.follow(lambda now: self._endpoints.follow(self._where(now)))
+            self.directory.follow(self._move)
         return where
 
+    def _move(self, config: AllianceConfig) -> None:
+        if place_of(config, self._identity) is not None:
+            self._endpoints.follow(self._where(config))
+
+    def _seated(self, config: AllianceConfig) -> None:
+        if place_of(config, self._identity) is None:
+            self._removed.set()
+
+    async def _until_removed(self) -> None:
+        """Raises NoLongerMember when the member takes no part any more."""
+        await self._removed.wait()
+        raise NoLongerMember(
+            f"{self.name} takes no part in epoch {self.config.epoch}: its executor ends. What it has come to"
+            f" stays in {self._state.path}"
+        )
+
+    @property
+    def _me(self) -> int:
+        """The member's number in the epoch that is known now; 0 once it has none."""
+        return place_of(self.config, self._identity) or 0
+
     def _where(self, config: AllianceConfig) -> str:
-        return config.members[self._me].application_address(self._application)
+        mine = config.members[place_of(config, self._identity) or 0]
+        return mine.application_address(self._application)
 
     def _equip(self, server: grpc.aio.Server) -> None:
         application_pb2_grpc.add_ApplicationServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
@@ -151,13 +171,15 @@ class Executor:
         return f"the application '{there[0]}' of this member does" if there else "another process does"
 
     async def run(self) -> None:
-        """Executes until cancelled. Raises StateDiverged, StateError or SignerError."""
+        """Executes until cancelled. Raises StateDiverged, StateError, SignerError or NoLongerMember."""
         for held in await asyncio.to_thread(self._folder.load):
             self._made(held)
         try:
             await together(
                 follow=self._follow(),
-                signer=self._signer.run(),
+                signer=self._attestation.run(),
+                epochs=self._follower.reread(),
+                seat=self._until_removed(),
                 compare=self._compare(),
                 endpoints=self._endpoints.run(),
                 keeper=self._keeper.run(),
@@ -171,7 +193,7 @@ class Executor:
         """Saves the state and ends."""
         await self._endpoints.stop(STOP_GRACE_SECONDS)
         self._service.close()
-        self._signer.close()
+        self._attestation.close()
         await self._follower.close()
         await self._channels.close()
         try:
@@ -249,29 +271,13 @@ class Executor:
     # -- answering -----------------------------------------------------------------------------------
 
     async def attest(self, outcome: Outcome, *, proven: bool) -> bytes | None:
-        """This member's share on an outcome of its own; None if the signer refuses."""
-        return await self.sign(outcome.statement(), proven=proven)
+        """This member's share on an outcome of its own, in the epoch that ``directory`` names when this
+        returns; None if there is none."""
+        return await self._attestation.sign(outcome.statement(), proven=proven)
 
     async def said(self, *, proven: bool) -> list[QuorumCertificate]:
         """What it says of snapshots, each with its share in the place of a signature."""
         return await self._gathering.said(proven=proven)
-
-    async def sign(self, statement: JointStatement, *, proven: bool) -> bytes | None:
-        """This member's share on what it has come to; None if the signer refuses."""
-        wanted = statement, proven
-        if wanted in self._shares:
-            return self._shares[wanted]
-        if wanted not in self._asked:
-            self._asked[wanted] = asyncio.get_running_loop().create_future()
-            self._signer.endorse(wanted[0], proven=proven)
-        return await asyncio.shield(self._asked[wanted])
-
-    def _endorsed(self, statement: JointStatement, signature: bytes | None, proven: bool) -> None:
-        if signature is not None:
-            self._shares[statement, proven] = signature
-            if len(self._shares) > SHARES_KEPT:
-                self._shares.popitem(last=False)
-        self._asked.pop((statement, proven)).set_result(signature)
 
     # -- comparing -----------------------------------------------------------------------------------
 
@@ -280,8 +286,9 @@ class Executor:
         others = self._others
         while True:
             await asyncio.sleep(COMPARE_SECONDS)
-            told = await asyncio.gather(*(others.digests(member) for member in others.members))
-            self.judge(dict(zip(others.members, told, strict=True)))
+            members = others.members
+            told = await asyncio.gather(*(others.digests(member) for member in members))
+            self.judge(dict(zip(members, told, strict=True)))
 
     def judge(self, told: dict[int, dict[int, bytes]]) -> None:
         """``told``: by member, the digest of each slot that it says. Raises StateDiverged."""
@@ -298,5 +305,5 @@ class Executor:
                 )
             for member in set(accused) - self._accused:
                 self._accused.add(member)
-                name = self.config.members[member].name
+                name = self._others.name(member)
                 log.warning("%s: its state of '%s' after slot %d differs", name, self._application, slot)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
 
-from alliance.config.file import AllianceConfig
+from alliance.config.directory import Directory
 from alliance.errors import StateDiverged, StateError
 from alliance.execution.others import STATEMENTS_MAX, Others, SaidSnapshot, SaidSnapshots
 from alliance.execution.snapshot_folder import Held, SnapshotFolder
@@ -28,6 +28,7 @@ from quorum import (
     SnapshotStatement,
     combine,
 )
+from quorum.threshold_rsa import ThresholdRsaScheme
 
 log = logging.getLogger("alliance.execution")
 
@@ -37,7 +38,12 @@ LONG_SECONDS = 60.0
 
 
 class Signs(Protocol):
-    async def __call__(self, statement: JointStatement, *, proven: bool) -> bytes | None:
+    @property
+    def epoch(self) -> int:
+        """In which the shares are that ``sign`` gives."""
+        ...
+
+    async def sign(self, statement: JointStatement, *, proven: bool) -> bytes | None:
         """This member's share on a statement; None if its signer refuses."""
         ...
 
@@ -47,20 +53,20 @@ class Gathering:
 
     def __init__(
         self,
-        config: AllianceConfig,
-        me: int,
+        directory: Directory,
+        name: str,
         application: str,
         folder: SnapshotFolder,
         others: Others,
-        sign: Signs,
+        signs: Signs,
     ) -> None:
-        self._config = config
-        self._me = me
+        """``name``: the member's."""
+        self._directory = directory
+        self._name = name
         self._application = application
         self._folder = folder
         self._others = others
-        self._sign = sign
-        self._scheme = config.attestation
+        self._signs = signs
         self._statements: dict[int, SnapshotStatement] = {}
         self._since: dict[int, float] = {}
         self._suspicious: set[int] = set()
@@ -75,11 +81,11 @@ class Gathering:
 
     async def said(self, *, proven: bool) -> list[QuorumCertificate]:
         """This executor's statements, the newest first, each with its share in the place of a signature."""
-        epoch, told = self._scheme.context.epoch, []
+        told = []
         for _, statement in sorted(self._statements.items(), reverse=True):
-            share = await self._sign(statement, proven=proven)
+            share = await self._signs.sign(statement, proven=proven)
             if share is not None:
-                told.append(QuorumCertificate(epoch, statement, share))
+                told.append(QuorumCertificate(self._signs.epoch, statement, share))
         return told
 
     async def run(self) -> None:
@@ -98,10 +104,9 @@ class Gathering:
         if not pending:
             return
         proven = any(held.slot in self._suspicious for held in pending)
-        answers = await asyncio.gather(
-            *(self._others.snapshots(member, proven=proven) for member in self._others.members)
-        )
-        told = dict(zip(self._others.members, answers, strict=True))
+        members = self._others.members
+        answers = await asyncio.gather(*(self._others.snapshots(one, proven=proven) for one in members))
+        told = dict(zip(members, answers, strict=True))
         alarms = [await self._settle(held, told) for held in pending]
         self._set_alarm(next(filter(None, reversed(alarms)), ""))
 
@@ -132,7 +137,7 @@ class Gathering:
         if now - self._since.setdefault(held.slot, now) < LONG_SECONDS:
             return ""
         agree = 1 + sum(said is not None for said in shares.values())
-        needed = self._scheme.threshold
+        needed = self._directory.config.attestation.threshold
         return f"no certified snapshot after slot {held.slot}: {agree} of {needed} executors have signed it"
 
     @staticmethod
@@ -149,10 +154,10 @@ class Gathering:
                 if self._folder.check(shown.certificate) == held.statement:
                     return shown.certificate
                 self._folder.discard(held.slot)
-                name, application = self._config.members[self._me].name, self._application
+                application = self._application
                 raise StateDiverged(
-                    f"{name} has another state of '{application}' after slot {held.slot} than is certified:"
-                    " it halts. If the application is the same version everywhere, delete"
+                    f"{self._name} has another state of '{application}' after slot {held.slot} than is"
+                    " certified: it halts. If the application is the same version everywhere, delete"
                     f" {application}.state and {application}.lock in the member's folder and start it again;"
                     " if it happens again, the state machine is not deterministic"
                 )
@@ -162,37 +167,35 @@ class Gathering:
         self, held: Held, shares: Mapping[int, SaidSnapshot | None]
     ) -> QuorumCertificate | None:
         """From this executor's share and those of others on the same in this epoch, if they suffice."""
-        statement, epoch = held.statement, self._scheme.context.epoch
+        statement, scheme = held.statement, self._directory.config.attestation
         proven = held.slot in self._suspicious
-        endorsements = [
-            Endorsement(statement, member, said.signature)
-            for member, said in shares.items()
-            if said is not None and (said.epoch, said.statement) == (epoch, statement)
-        ]
-        if proven:
-            endorsements = [one for one in endorsements if self._is_good(one)]
-        if len(endorsements) + 1 < self._scheme.threshold:
+        endorsements = []
+        for member, said in shares.items():
+            place = self._others.place(member)
+            if said is None or place is None or said.statement != statement:
+                continue
+            endorsement = Endorsement(statement, place, said.signature)
+            if said.epoch == scheme.context.epoch and (not proven or self._is_good(scheme, endorsement)):
+                endorsements.append(endorsement)
+        if len(endorsements) + 1 < scheme.threshold:
             return None
-        mine = await self._sign(statement, proven=proven)
-        if mine is None:
+        mine, me = await self._signs.sign(statement, proven=proven), self._others.me
+        if mine is None or me is None or self._signs.epoch != scheme.context.epoch:
             return None
-        endorsements.append(Endorsement(statement, self._me, mine))
+        endorsements.append(Endorsement(statement, me, mine))
         try:
-            return await asyncio.to_thread(combine, self._scheme, endorsements)
+            return await asyncio.to_thread(combine, scheme, endorsements)
         except CombineFailed as failure:
             log.warning("the shares on a snapshot after slot %d do not combine: %s", held.slot, failure)
             self._suspicious.add(held.slot)
             return None
 
-    def _is_good(self, endorsement: Endorsement) -> bool:
+    def _is_good(self, scheme: ThresholdRsaScheme, endorsement: Endorsement) -> bool:
         try:
-            self._scheme.verify_endorsement(endorsement)
+            scheme.verify_endorsement(endorsement)
         except InvalidEndorsement as error:
-            log.warning(
-                "%s: its share on a snapshot is wrong: %s",
-                self._others.name(endorsement.member),
-                error.reason,
-            )
+            name = self._directory.config.members[endorsement.member].name
+            log.warning("%s: its share on a snapshot is wrong: %s", name, error.reason)
             return False
         return True
 

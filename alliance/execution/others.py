@@ -8,7 +8,8 @@ from typing import Any
 
 import grpc.aio
 
-from alliance.config.directory import Directory
+from alliance.config.directory import Directory, place_of
+from alliance.config.file import AllianceConfig
 from alliance.net.channels import Channels, parser
 from alliance.pb import application_pb2 as pb
 from alliance.wire.bounds import PROOF_HASHES_MAX, Malformed
@@ -40,16 +41,52 @@ class SaidSnapshots:
 
 
 class Others:
-    """The other executors, by member."""
+    """The other executors.
+
+    Each has a number as long as this process lives, whatever the epoch: its place among the members that were
+    there first, and a further one if it came later. ``place`` gives that in the epoch that is known now.
+    """
 
     def __init__(self, directory: Directory, me: int, application: str, channels: Channels) -> None:
+        """``me``: this executor's own place."""
         self._directory = directory
         self._application = application
         self._channels = channels
-        self.members = [member for member in range(len(directory.config.members)) if member != me]
+        self._mine = directory.config.members[me].identity
+        self._known = list(directory.config.members)
+        self._config = directory.config
+
+    @property
+    def members(self) -> list[int]:
+        """The numbers of those that are members now."""
+        config = self._present()
+        here = {member.identity for member in config.members} - {self._mine}
+        return [number for number, one in enumerate(self._known) if one.identity in here]
+
+    @property
+    def me(self) -> int | None:
+        """This executor's own place in this epoch; None: it has none."""
+        return place_of(self._directory.config, self._mine)
+
+    def place(self, member: int) -> int | None:
+        """Whose number that is, among the members of this epoch; None: it is none of them."""
+        return place_of(self._directory.config, self._known[member].identity)
 
     def name(self, member: int) -> str:
-        return self._directory.config.members[member].name
+        return self._known[member].name
+
+    def _present(self) -> AllianceConfig:
+        """The newest membership; who is new in it gets a number."""
+        config = self._directory.config
+        if config is not self._config:
+            self._config = config
+            numbers = {one.identity: number for number, one in enumerate(self._known)}
+            for member in config.members:
+                if member.identity in numbers:
+                    self._known[numbers[member.identity]] = member
+                else:
+                    self._known.append(member)
+        return config
 
     async def digests(self, member: int) -> dict[int, bytes]:
         """By slot; none if it does not answer."""
@@ -84,7 +121,7 @@ class Others:
         finally:
             call.cancel()
             await asyncio.gather(read, return_exceptions=True)
-        said = None if read.exception() is not None else read.result()
+        said = None if read.cancelled() or read.exception() is not None else read.result()
         if said is None or said is grpc.aio.EOF:
             return None
         return said.data, tuple(said.path[:PROOF_HASHES_MAX])
@@ -102,7 +139,8 @@ class Others:
             return None
 
     def _channel(self, member: int) -> grpc.aio.Channel:
-        party = self._directory.config.members[member]
+        self._present()
+        party = self._known[member]
         return self._channels.to(replace(party, address=party.application_address(self._application)))
 
 

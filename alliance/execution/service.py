@@ -84,7 +84,10 @@ class ApplicationService:
             )
         share = await self._attester.attest(outcome, proven=request.proven)
         if share is None:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another answer was signed before")
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "another answer was signed before, or there is no share of the present keys",
+            )
         answer = pb.SignedOutcome(
             status=outcome.status,
             time_ms=outcome.time_ms,

@@ -42,9 +42,10 @@ class Transfer:
 
         What is half there is ended first, if somebody still has it. None: nobody has one. Raises StateError.
         """
-        answers = await asyncio.gather(*(self._others.snapshots(member) for member in self._others.members))
+        members = self._others.members
+        answers = await asyncio.gather(*map(self._others.snapshots, members))
         sources: dict[SaidSnapshot, list[int]] = {}
-        for member, said in zip(self._others.members, answers, strict=True):
+        for member, said in zip(members, answers, strict=True):
             for one in said.certificates:
                 if one.statement.slot > beyond:
                     sources.setdefault(one, []).append(member)

@@ -13,6 +13,8 @@ from alliance.cli.demo.cluster import free_addresses
 from alliance.client import Client
 from alliance.config.file import AllianceConfig
 from alliance.execution import ExecutionClient, Executor, StateMachine
+from alliance.server.signer import Answer, AttestationGuard
+from quorum import JointStatement
 from tests.alliance.farm import PASSPHRASE, Farm
 from tests.alliance.network import Office, serving
 
@@ -76,6 +78,31 @@ class Stage:
         name = self.application if application is None else application
         async with ExecutionClient(consensus, name) as connected:
             yield connected
+
+
+class InProcess:
+    """A signer without a process of its own: what it signs, and what it refuses, is the same."""
+
+    def __init__(self, answer: Answer, farm: Farm, member: int) -> None:
+        self._context = farm.config.context
+        self._guard = AttestationGuard(self._context)
+        self._endorser = farm.attesters[member]
+        self._answer = answer
+
+    async def start(self, folder: Path, passphrase: bytes) -> None:
+        pass
+
+    def endorse(self, statement: JointStatement, *, proven: bool) -> None:
+        message = statement.encode(self._context)
+        self._guard.judge(message)
+        share = self._endorser.endorse(message, proven=proven)
+        asyncio.get_running_loop().call_soon(self._answer, statement, share, proven)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        pass
 
 
 async def _end(life: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,14 +41,14 @@ from alliance.execution.runner import COMPARE_SLOTS
 from alliance.execution.snapshot_folder import Held
 from alliance.pb import application_pb2 as pb
 from alliance.proofs.snapshot import alarm_path, newest_certified
-from alliance.server.signer import AttestationGuard, Signer
+from alliance.server.signer import Signer
 from examples.kv.store import Store
 from fab_paxos.limits import CHECKPOINT_SLOTS
-from quorum import JointStatement, SnapshotStatement
+from quorum import SnapshotStatement
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
 from tests.alliance.network import Office
-from tests.execution.stage import Stage
+from tests.execution.stage import InProcess, Stage
 
 EVERY = 4
 
@@ -72,35 +73,11 @@ def test_snapshots_are_made_where_members_make_checkpoints() -> None:
     assert SNAPSHOT_SLOTS % COMPARE_SLOTS == 0
 
 
-class InProcess:
-    """A signer without a process of its own: what it signs, and what it refuses, is the same."""
-
-    def __init__(self, one: Executor, farm: Farm, member: int) -> None:
-        self._context = farm.config.context
-        self._guard = AttestationGuard(self._context)
-        self._endorser = farm.attesters[member]
-        self._answer = one._endorsed
-
-    async def start(self, folder: Path, passphrase: bytes) -> None:
-        pass
-
-    def endorse(self, statement: JointStatement, *, proven: bool) -> None:
-        message = statement.encode(self._context)
-        self._guard.judge(message)
-        share = self._endorser.endorse(message, proven=proven)
-        asyncio.get_running_loop().call_soon(self._answer, statement, share, proven)
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    def close(self) -> None:
-        pass
-
-
 def hired(stage: Stage, member: int, machine: StateMachine, kind: type[Executor] = Executor) -> Executor:
     """The member's executor on this stage."""
     one = stage.executor(member, machine, kind)
-    one._signer = cast(Signer, InProcess(one, stage.farm, member))
+    answer = partial(one._attestation._endorsed, stage.config.epoch)
+    one._attestation._signer = cast(Signer, InProcess(answer, stage.farm, member))
     return one
 
 
@@ -289,11 +266,17 @@ def test_who_differs_from_what_is_certified_halts(
 class BadShares(Executor):
     """What it says of snapshots bears no share of its own."""
 
-    async def sign(self, statement: Any, *, proven: bool) -> bytes | None:
-        share = await super().sign(statement, proven=proven)
-        if share is None or not isinstance(statement, SnapshotStatement):
-            return share
-        return share[:-1] + bytes([share[-1] ^ 1])
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        sign = self._attestation.sign
+
+        async def spoilt(statement: Any, *, proven: bool) -> bytes | None:
+            share = await sign(statement, proven=proven)
+            if share is None or not isinstance(statement, SnapshotStatement):
+                return share
+            return share[:-1] + bytes([share[-1] ^ 1])
+
+        self._attestation.sign = spoilt  # type: ignore[method-assign]
 
 
 def test_a_bad_share_delays_a_certificate_and_its_member_is_named(
@@ -430,7 +413,7 @@ def test_snapshots_are_for_members_executors_alone(
                 there = {"slot": EVERY, "tree": held.statement.tree}
                 chunk = pb.ChunkRequest(application="kv", **there)
                 denied, missing = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND
-                mine = client.channel(0)
+                mine = client.channel(stage.config.members[0])
                 assert await code(mine, "Chunk", chunk) is denied
                 assert await code(mine, "Snapshots", pb.SnapshotsRequest(application="kv")) is denied
                 others, party = executors[1]._others, stage.config.members[0]

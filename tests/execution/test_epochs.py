@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from alliance.client import Client
-from alliance.config.file import AllianceConfig
-from alliance.execution import ExecutionClient, Outcome, Reply, Status
+from alliance.client import Client, listener, revisions
+from alliance.config.file import FILE, AllianceConfig
+from alliance.config.parties import Member
+from alliance.execution import ExecutionClient, Executor, Outcome, Reply, Status, gathering, keeper, runner
 from alliance.execution import client as client_module
+from alliance.execution import executor as executor_module
 from alliance.execution.outcome import placed
 from alliance.pb import application_pb2 as pb
 from alliance.proofs.receipt import Receipt
+from alliance.server.signer import Signer
+from examples.kv.store import Store
 from tests.alliance.conftest import Run
+from tests.alliance.epochs import new_member, next_epoch, proof
 from tests.alliance.farm import MEMBERS, TIME_MS, Chain, Farm
+from tests.alliance.network import Office
+from tests.execution.stage import InProcess, Stage
 
 ASKED_MAX = 4 * len(MEMBERS)
 """Four rounds: more would be a search without an end."""
@@ -41,12 +49,16 @@ class Executors:
         )
         (self.outcome,) = placed([answer])
 
+    def heard(self, asked: int) -> None:
+        """Before an answer; ``asked``: how many questions there were."""
+
     def answer(self, member: int, request: pb.ReplyRequest) -> pb.SignedOutcome | None:
         self.asked += 1
         assert self.asked <= ASKED_MAX
         if member not in self.epochs:
             return None
         epoch, outcome = next(self.epochs[member]), self.outcome
+        self.heard(self.asked)
         message = outcome.statement().encode(replace(self.farm.config.context, epoch=epoch))
         return pb.SignedOutcome(
             status=outcome.status,
@@ -66,9 +78,9 @@ class Asking(ExecutionClient):
 
     executors: Executors
 
-    def channel(self, member: int) -> Any:
+    def channel(self, member: Member) -> Any:
         async def call(request: pb.ReplyRequest) -> pb.SignedOutcome | None:
-            return self.executors.answer(member, request)
+            return self.executors.answer(self.config.members.index(member), request)
 
         return SimpleNamespace(unary_unary=lambda *_, **__: call)
 
@@ -113,3 +125,91 @@ def test_epoch_reply_shares_across_end(
             assert Reply.from_json(reply.to_json()) == reply
 
     run(scenario())
+
+
+def test_shares_of_another_dealing_wait_until_its_members_are_known(
+    farm: Farm, tmp_path: Path, chain: Chain, run: Run
+) -> None:
+    """They do not combine under the keys that a client knows, and are no bad shares for that."""
+    later, _ = next_epoch(farm, {0: new_member("seventh")})
+    receipt = chain.grow(1).receipt(1, 0, 0, 1)
+
+    async def scenario() -> None:
+        async with Asking(Client(farm.config, farm.clients[0], tmp_path), "kv") as client:
+            executors = client.executors = Executors(later, receipt, {n: always(1) for n in (1, 2, 3)})
+
+            def heard(asked: int) -> None:
+                if asked == 8:
+                    client.consensus.directory.update(later.config)
+
+            executors.heard = heard  # type: ignore[method-assign]
+            reply = await client.reply(receipt)
+            reply.verify(client.attestation_key)
+            assert (reply.context, executors.asked) == (later.config.context, 9)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("snapshots", [False, True], ids=["replies", "snapshots"])
+def test_epoch_executors_cross(
+    farm: Farm, tmp_path: Path, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch, snapshots: bool
+) -> None:
+    """With their members: they lose no state, and sign with the new shares what came of old slots, too."""
+    monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(revisions, "LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(gathering, "ROUND_SECONDS", 0.05)
+    if snapshots:
+        for module in (executor_module, runner):
+            monkeypatch.setattr(module, "COMPARE_SLOTS", 2)
+        monkeypatch.setattr(keeper, "SNAPSHOT_SLOTS", 2)
+
+    async def scenario() -> None:
+        async with Stage.set(farm, tmp_path, office) as stage:
+            old = replace(farm, config=stage.config)
+            later, membership = next_epoch(old, {5: new_member("seventh")}, start=1)
+            three = [stage.executor(member, Store()) for member in (0, 3, 4)]
+            for one in three:
+                (one._home / FILE).write_text(stage.config.to_toml())
+                in_process(one, old, later)
+            async with stage.running(*three), stage.client() as client:
+                first = await client.execute(b"set colour green")
+                office.chain.farm = later
+                office.directory.update(later.config)
+                office.voucher.proof = proof(old, later, membership, slot=1)
+                for one in three:
+                    (one._home / "new").write_text(later.config.to_toml())
+                    (one._home / "new").replace(one._home / FILE)
+                second = await client.execute(b"set colour red")
+                again = await client.reply(receipt_of(office, first))
+                assert (first.payload, second.payload, again.payload) == (b"null", b'"green"', b"null")
+                assert (first.context.epoch, again.context.epoch) == (0, 1)
+                for reply in (first, second, again):
+                    reply.verify(client.attestation_key)
+                assert all(one.config == later.config for one in three)
+                assert client.config == later.config
+                while snapshots and not all(one._folder.certified for one in three):
+                    await client.read(b"colour")
+                for held in (held for one in three for held in one._folder.certified):
+                    assert held.certificate is not None
+                    assert (held.slot, held.certificate.epoch) == (held.statement.slot, 1)
+
+    run(scenario())
+
+
+def receipt_of(office: Office, reply: Reply) -> Receipt:
+    """Of the command that it answers."""
+    return office.chain.receipt(reply.slot, 0, reply.command_index, len(office.chain.entries))
+
+
+def in_process(one: Executor, *farms: Farm) -> None:
+    """Its signers have no processes; ``farms`` hold the shares, by epoch."""
+    attestation = one._attestation
+    member = one._others.me
+    assert member is not None
+
+    def signer(config: AllianceConfig) -> Signer:
+        answer = partial(attestation._endorsed, config.epoch)
+        return cast(Signer, InProcess(answer, farms[config.epoch], member))
+
+    attestation._signer_of = signer  # type: ignore[method-assign]
+    attestation._signer = signer(one.config)

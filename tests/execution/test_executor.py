@@ -95,13 +95,13 @@ class Thrifty(Executor):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        endorse, self.endorsed = self._signer.endorse, list[Any]()
+        endorse, self.endorsed = self._attestation._signer.endorse, list[Any]()
 
         def noted(statement: Any, *, proven: bool) -> None:
             self.endorsed.append(statement)
             endorse(statement, proven=proven)
 
-        self._signer.endorse = noted  # type: ignore[method-assign]
+        self._attestation._signer.endorse = noted  # type: ignore[method-assign]
 
 
 def test_the_answers_of_a_slot_cost_one_share(farm: Farm, tmp_path: Path, office: Office, run: Run) -> None:
@@ -137,10 +137,10 @@ def test_clients_of_one_slot_ask_the_same_executors_and_late_ones_last(
             orders = [client._order(slot) for slot in range(7)]
             assert orders == [other._order(slot) for slot in range(7)]
             assert [order[:2] for order in orders] == [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0], [0, 1]]
-            client._put_last(1)
+            client._put_last(client.config.members[1])
             assert (client._order(0), client._order(1)) == ([0, 2, 3, 4, 5, 1], [2, 3, 4, 5, 0, 1])
             monkeypatch.setattr(client_module, "LATE_SECONDS", 0.0)
-            client._put_last(1)
+            client._put_last(client.config.members[1])
             assert client._order(0) == orders[0]
 
     run(scenario())
@@ -261,7 +261,7 @@ def test_who_comes_to_another_state_halts_and_is_named(
 
 async def code(client: ExecutionClient, **changes: Any) -> grpc.StatusCode:
     fields = {"application": "kv", "slot": 1, "client_seq": 0, "command_index": 0} | changes
-    ask = client.channel(0).unary_unary(
+    ask = client.channel(client.config.members[0]).unary_unary(
         "/alliance.v1.Application/Reply", request_serializer=pb.ReplyRequest.SerializeToString
     )
     try:
