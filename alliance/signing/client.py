@@ -21,6 +21,7 @@ import grpc.aio
 import alliance.client as consensus
 from alliance.client.arguments import seconds
 from alliance.config.file import AllianceConfig
+from alliance.config.parties import Member
 from alliance.errors import Unreachable
 from alliance.net.channels import Channels, one_line, parser
 from alliance.net.problems import plainly
@@ -64,6 +65,9 @@ class SigningClient:
     def __init__(self, client: consensus.Client) -> None:
         self.consensus = client
         self._channels = Channels(client.credentials)
+        self._crossed = asyncio.Event()  # when the epoch that is known now is known no more
+        client.directory.follow(self._channels.keep_to, self._cross)
+        self._epoch = client.config.epoch
 
     @property
     def config(self) -> AllianceConfig:
@@ -98,30 +102,44 @@ class SigningClient:
         """
         self.consensus.life.require()
         collection = _Collection(self, receipt)
-        asking = {member.name: collection.ask(at) for at, member in enumerate(self.config.members)}
         try:
             async with asyncio.timeout(seconds(timeout)):
-                await until_first(collection.decided.wait(), together(**asking))
+                while not await self._decided(collection):  # the members have changed: shares are others now
+                    collection = _Collection(self, receipt)
         except (TimeoutError, Unreachable):
             pass  # the time is over, or the client was closed
         if not collection.decided.is_set():
             raise SharesMissing(collection.report(), receipt)
         return collection.result()
 
-    def channel(self, member: int) -> grpc.aio.Channel:
+    async def _decided(self, collection: _Collection) -> bool:
+        """Whether it is, before the members change."""
+        crossed = self._crossed
+        asking = {member.name: collection.ask(at) for at, member in enumerate(collection.config.members)}
+        await until_first(collection.decided.wait(), together(**asking), crossed.wait())
+        return collection.decided.is_set()
+
+    def _cross(self, config: AllianceConfig) -> None:
+        if config.epoch != self._epoch:
+            self._epoch = config.epoch
+            self._crossed.set()
+            self._crossed = asyncio.Event()
+
+    def channel(self, member: Member) -> grpc.aio.Channel:
         """The channel to a member's desk, opened when first used."""
         self.consensus.life.require()
-        party = self.config.members[member]
-        return self._channels.to(replace(party, address=party.application_address(APPLICATION)))
+        return self._channels.to(replace(member, address=member.application_address(APPLICATION)))
 
 
 class _Collection:
-    """What the members say to one order. ``decided``: there are enough shares, or there never will be."""
+    """What the members of one epoch say to one order. ``decided``: there are enough shares, or there never
+    will be."""
 
     def __init__(self, client: SigningClient, receipt: Receipt) -> None:
         self._client = client
         self._receipt = receipt
-        self._order = order_of(client.config, receipt)
+        self.config = client.config
+        self._order = order_of(self.config, receipt)
         self._key = self._order.occasion.key
         self._question = pb.ShareRequest(receipt=receipt.to_json().encode())
         self._shares = Shares(self._key, self._order.message)
@@ -131,8 +149,8 @@ class _Collection:
         self.decided = asyncio.Event()
 
     async def ask(self, member: int) -> None:
-        """Asks one member until it answers."""
-        call: Any = self._client.channel(member).unary_unary(
+        """Asks one member until it answers, with a share that belongs to this epoch."""
+        call: Any = self._client.channel(self.config.members[member]).unary_unary(
             "/alliance.v1.Signing/Share",
             request_serializer=pb.ShareRequest.SerializeToString,
             response_deserializer=parser(pb.ShareReply),
@@ -144,7 +162,9 @@ class _Collection:
                 said = await call(self._question)
                 if said is not None:
                     self._client.consensus.heard(said)
-                break
+                if said is None or said.refusal or said.epoch == self.config.epoch:
+                    break
+                self._absent[member] = f"it is in epoch {said.epoch}, this client in {self.config.epoch}"
             except grpc.aio.AioRpcError as error:
                 problem = f"{error.code().name.lower()}: {error.details() or 'without a reason'}"
                 details = one_line(plainly(problem))
@@ -156,7 +176,7 @@ class _Collection:
         self._absent.pop(member, None)
         self._hear(member, said)
         lost = len(self._refusals) + len(self._culprits)
-        if self._shares.enough or len(self._client.config.members) - lost < self._key.threshold:
+        if self._shares.enough or len(self.config.members) - lost < self._key.threshold:
             self.decided.set()
 
     def _hear(self, member: int, said: pb.ShareReply | None) -> None:
@@ -184,7 +204,7 @@ class _Collection:
             self._order.document(signature),
             self._order,
             self._receipt,
-            tuple(self._client.config.members[member].name for member in self._shares.members),
+            tuple(self.config.members[member].name for member in self._shares.members),
             self._named(self._refusals),
             self._named(self._culprits),
         )
@@ -204,7 +224,7 @@ class _Collection:
         return "; ".join(parts)
 
     def _named(self, heard: dict[int, str]) -> tuple[tuple[str, str], ...]:
-        return tuple((self._client.config.members[member].name, why) for member, why in sorted(heard.items()))
+        return tuple((self.config.members[member].name, why) for member, why in sorted(heard.items()))
 
 
 async def connect(folder: str | Path, passphrase: bytes) -> SigningClient:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Membership
 from alliance.config.parties import Party
 from alliance.errors import ConfigError, InvalidReceipt, InvalidRequest
 from alliance.keys.shares import load_endorser
@@ -47,6 +48,11 @@ class Desk:
             for policy in policies
         }
         return cls(config, policies, endorsers)
+
+    @property
+    def membership(self) -> Membership:
+        """In which its shares count."""
+        return self._config.membership
 
     def judge(self, data: bytes, client: Party, now: float) -> Order:
         """The order that a receipt proves, if this member is to sign it. ``now`` is in seconds since 1970.

@@ -63,6 +63,9 @@ class Town:
     def __init__(self, farm: Farm, config: AllianceConfig, folder: Path) -> None:
         self.farm = farm
         self.config = config
+        self.known = config
+        """What the client begins with."""
+        self.served: list[Served] = []
         self._folder = folder
 
     @asynccontextmanager
@@ -72,13 +75,14 @@ class Town:
             for me, desk in enumerate(desks):
                 if desk is not None:
                     served = Served(self.farm, self.config, me, *desk)
+                    self.served.append(served)
                     port = await stack.enter_async_context(serving(self.farm, me, served))
                     addresses[me] = f"127.0.0.1:{port}"
             members = tuple(
                 replace(member, applications=(("sign", address),))
                 for member, address in zip(self.config.members, addresses, strict=True)
             )
-            there = replace(self.config, members=members)
+            there = replace(self.known, members=members)
             yield await stack.enter_async_context(
                 SigningClient(Client(there, self.farm.clients[0], self._folder))
             )
@@ -239,7 +243,7 @@ def test_a_client_that_floods_waits_for_itself(
 
     async def scenario() -> None:
         async with town.client(GOOD) as client:
-            ask: Any = client.channel(0).unary_unary(
+            ask: Any = client.channel(client.config.members[0]).unary_unary(
                 "/alliance.v1.Signing/Share",
                 request_serializer=pb.ShareRequest.SerializeToString,
                 response_deserializer=pb.ShareReply.FromString,
@@ -266,7 +270,7 @@ def test_members_are_no_clients(town: Town, receipt: Receipt, run: Run) -> None:
         async with town.client(GOOD) as client:
             client._channels = Channels(town.farm.members[3])
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await client.channel(0).unary_unary("/alliance.v1.Signing/Share")(b"")
+                await client.channel(client.config.members[0]).unary_unary("/alliance.v1.Signing/Share")(b"")
             assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
     run(scenario())
@@ -280,5 +284,43 @@ def test_no_key_no_order(town: Town, run: Run) -> None:
             for purpose in ("attestation", "agreement", "cellar"):
                 with pytest.raises(ConfigError, match=purpose):
                     await client.sign(purpose, token())
+
+    run(scenario())
+
+
+def test_shares_of_another_epoch_are_asked_for_again_when_its_members_are_known(
+    town: Town, receipt: Receipt, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be of another dealing, and do not combine with those of this one: nobody is to blame."""
+    monkeypatch.setattr(client_module, "AGAIN_SECONDS", 0.01)
+    town.config = replace(town.config, epoch=1)
+
+    async def scenario() -> None:
+        async with town.client(GOOD, GOOD) as client:
+            signing = asyncio.create_task(client.collect(receipt))
+            while not all(desk.asked > 1 for desk in town.served):
+                await asyncio.wait([signing], timeout=0.01)
+            assert not signing.done()
+            client.consensus.directory.update(replace(client.config, epoch=1))
+            signed = await signing
+            assert (signed.members, signed.culprits) == (("member-1", "member-2"), ())
+
+    run(scenario())
+
+
+def test_a_desk_without_shares_is_asked_again(
+    town: Town, receipt: Receipt, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "AGAIN_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with town.client(GOOD, GOOD) as client:
+            first, desk = town.served[0], town.served[0].desk
+            first.desk = None
+            signing = asyncio.create_task(client.collect(receipt))
+            while first.asked < 2:
+                await asyncio.wait([signing], timeout=0.01)
+            first.desk = desk
+            assert (await signing).members == ("member-1", "member-2")
 
     run(scenario())
