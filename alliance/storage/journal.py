@@ -27,6 +27,7 @@ from alliance.storage.journal_epochs import EPOCH, SHARES, EpochRecord, read_mem
 from alliance.storage.journal_files import PAGE_SIZE, Presence, examine
 from alliance.storage.journal_marker import Mark, Reached
 from alliance.storage.journal_openings import OPENINGS, pack_openings
+from alliance.storage.journal_over import require_not_over
 from alliance.storage.journal_records import (
     COMMITS,
     DAMAGE,
@@ -143,6 +144,7 @@ class Journal:
         First everything is moved from the WALs into the files, and synced: what an earlier process could
         not sync may be in memory only, and nothing more is to be built upon it."""
         with self._durably():
+            require_not_over(self.path, self.epoch, self._read_note)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._checkpoints.sync()
             self._presence.forget_sizes()
@@ -248,6 +250,7 @@ class Journal:
         """What was said and heard in the epoch before is of no use any more: it has members of its own."""
         after, checkpoint = record.enter(position), record.checkpoint
         self._db.execute("DELETE FROM meta WHERE key = ? OR key GLOB ?", (OPENINGS, HEARD_IN_ANY))
+        self._db.execute("DELETE FROM entries WHERE slot > ?", (checkpoint.slot,))
         self.membership, self.shares = record.membership, record.shares or self.shares
         self._write_note(EPOCH, record.membership.pack())
         self._write_note(SHARES, str(self.shares or "").encode())

@@ -114,13 +114,14 @@ class EpochRecord:
     def enter(self, position: Position) -> Position:
         """Where the member stands, after ``position`` in an earlier epoch: it has said nothing yet.
 
-        Raises ValueError when it cannot follow.
+        What it has accepted behind the checkpoint, and nobody certified, is forgotten: an epoch that ended by
+        an act of recovery may have got further than its end. Raises ValueError when it cannot follow.
         """
         membership, slot = self.membership, self.checkpoint.slot
-        if membership.epoch <= position.epoch or slot < position.last:
+        if membership.epoch <= position.epoch or slot < position.proven:
             raise ValueError(
                 f"epoch {membership.epoch} at slot {slot} does not follow upon epoch {position.epoch}, which"
-                f" has accepted slot {position.last}"
+                f" has certified slot {position.proven}"
             )
         return Position(proven=slot, last=slot, epoch=membership.epoch, start=membership.start)
 

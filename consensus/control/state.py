@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from consensus.control import dealing, items, operating, recovery
+from consensus.control import dealing, items, operating, recovering
 from consensus.control.changes import ChangeKind
 from consensus.control.commands import (
     MAGIC,
@@ -154,9 +154,9 @@ class ControlState(Record):
     def recovered(self, by: Recovery, dealings: Sequence[PostedDealing], verify: Verify) -> Self:
         """The state at the end of the epoch, which is here: by an act of the operators, not by the log.
 
-        ``recovery`` has what it means. Raises Refused or MalformedControl, with the reason.
+        ``recovering`` has what it means. Raises Refused or MalformedControl, with the reason.
         """
-        return recovery.recover(self, by, dealings, verify)
+        return recovering.recover(self, by, dealings, verify)
 
     def _pass(self, slot: int, time_ms: int) -> Self:
         """What a slot does without any command."""

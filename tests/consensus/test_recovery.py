@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.control import ControlState
+from consensus.control import ControlState, recovering
 from consensus.control.changes import ChangeKind
 from consensus.control.commands import MAGIC
 from consensus.control.directory import Refused
@@ -38,7 +38,7 @@ def act_on(
     operations: Sequence[ChangeOperation] = OPERATIONS,
     survivors: Sequence[str] = SURVIVORS,
 ) -> RecoveryAct:
-    return RecoveryAct.of(state, ROOT, survivors, tuple(operations))
+    return recovering.act_on(state, ROOT, survivors, tuple(operations))
 
 
 def approved(state: ControlState, act: RecoveryAct, by: Sequence[str] = ORGANISATIONS[:4]) -> Recovery:

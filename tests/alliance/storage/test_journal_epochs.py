@@ -17,6 +17,7 @@ from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
+from alliance.storage.journal_over import declare_over
 from alliance.storage.journal_records import DAMAGE, Position, in_epoch
 from fab_paxos.effects import EntryRecord, NewViewRecord, ProgressRecord, ProvenRecord, Record, ViewRecord
 from quorum import AcceptedStatement, Context, InvalidStatement, MembershipStatement, QuorumCertificate
@@ -303,7 +304,7 @@ def test_epoch_member_sleeps_two(
 def test_an_epoch_does_not_begin_again_nor_go_back(
     farm: Farm, long_chain: Chain, path: Path, script: list[Append], entering: EpochRecord
 ) -> None:
-    for position in (Position(proven=END, last=END, epoch=1), Position(proven=END, last=END + 1)):
+    for position in (Position(proven=END, last=END, epoch=1), Position(proven=END + 1, last=END + 1)):
         with pytest.raises(ValueError, match="epoch 1 at slot 6 does not follow upon epoch"):
             entering.enter(position)
     with opened(path, farm) as journal:
@@ -314,6 +315,34 @@ def test_an_epoch_does_not_begin_again_nor_go_back(
         with pytest.raises(JournalError):
             journal.append(script[ENTERS + 1].records)
     assert seen(path, farm).epoch == 1
+
+
+def test_what_was_accepted_behind_the_end_and_never_certified_is_forgotten(
+    farm: Farm, long_chain: Chain, path: Path, entering: EpochRecord
+) -> None:
+    """As where an act of recovery ends an epoch: the member goes on from the end, and says nothing of it."""
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(entry) for entry in long_chain.entries[: END + 2]])
+        journal.append([ProvenRecord(END, long_chain.certificate(END)), entering])
+    found = seen(path, farm)
+    assert (found.epoch, found.furthest, found.memory.proven, found.memory.entries) == (1, (0, 0), END, ())
+
+
+def test_an_epoch_that_is_over_by_an_act_is_not_started_in_again_and_the_next_one_is(
+    farm: Farm, long_chain: Chain, path: Path, entering: EpochRecord
+) -> None:
+    with opened(path, farm) as journal:
+        journal.append([EntryRecord(entry) for entry in long_chain.entries[:END]])
+        journal.append([ProvenRecord(END, long_chain.certificate(END))])
+        for _ in range(2):
+            declare_over(journal, b"a" * 32)
+        with pytest.raises(JournalError, match="is over by another act"):
+            declare_over(journal, b"b" * 32)
+    with opened(path, farm) as journal, pytest.raises(JournalError, match="alliance recover finish"):
+        journal.begin(bytes(32))
+    with opened(path, farm) as journal:
+        journal.append([entering])
+        assert journal.begin(bytes(32)) == 1
 
 
 def altered(chain: Chain, entering: EpochRecord) -> Iterator[tuple[str, dict[str, Any]]]:
