@@ -21,12 +21,14 @@ from quorum.system import MEMBER_COUNT_MAX
 
 class Beginning(IntEnum):
     """How an epoch began: by the FOUNDING; as a LIGHT one, with the shares of the one before; as a FULL one,
-    with new ones; or UNREAD, where the log is known from a checkpoint within the epoch on."""
+    with new ones; UNREAD, where the log is known from a checkpoint within the epoch on; or by a RECOVERY, an
+    act of the operators that no log has ordered."""
 
     FOUNDING = 0
     LIGHT = 1
     FULL = 2
     UNREAD = 3
+    RECOVERY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class EpochNote:
         if ended is not None:
             beginning = Beginning.LIGHT if state.dealing == ended.dealing else Beginning.FULL
             time_ms = ended.time_ms
+        if any(one.epoch + 1 == state.epoch for one in state.recoveries):
+            beginning = Beginning.RECOVERY
         rows = state.directory
         names = tuple(row.name for row in rows.members)
         head = state.epoch, beginning, state.start, time_ms, state.dealing

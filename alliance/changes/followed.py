@@ -20,21 +20,27 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+import grpc.aio
+
 from alliance.changes.epoch_notes import EpochNote
 from alliance.changes.simulation import entry_of
 from alliance.client.client import Client
 from alliance.client.listener import Listener
+from alliance.client.revisions import newer
 from alliance.client.server_choice import Channels
 from alliance.config.control import current, founded
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Membership
 from alliance.errors import LogPruned
 from alliance.keys import files, revision
 from alliance.keys.ed25519 import has_signed
 from alliance.proofs.receipt import key_fingerprint, load_public_key
+from alliance.wire.bounds import Malformed
 from consensus.control import ControlState, Outcome
 from consensus.control.encoding import Reader, blob, listed, u64
 from consensus.control.published import Published
 from consensus.limits import CLIENT_IDS_MAX
+from quorum import InvalidCertificate, InvalidStatement
 from verifiable_log.batch import Batch
 from verifiable_log.client_windows import CLIENT_ITEM_BYTES_MAX, ClientWindows
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX
@@ -96,18 +102,24 @@ class Followed:
         self.outcomes |= {(one.client_id, one.client_seq): one for one in outcomes}
         self.frontier = self.frontier.append(slot_leaf(slot, batch.digest))
 
+    def forget(self) -> None:
+        """What was read is not how it is: a checkpoint is to say it."""
+        self.frontier, self.windows, self.newest = Frontier(0, ()), ClientWindows(), None
+        self.outcomes.clear()
+
     def begin_at(self, frontier: Frontier, windows: ClientWindows, items: tuple[bytes, ...]) -> None:
         """Goes on from a checkpoint, whose control items these are. Raises ValueError for another state."""
         control = ControlState.read(items)
         if (control.alliance_id, control.slot) != (self.control.alliance_id, frontier.size):
             raise ValueError(f"the control state of slot {frontier.size} is of another alliance or slot")
-        ended = control if control.end == control.slot else None
-        self.control = control if ended is None else control.next_epoch()
-        self.frontier, self.windows = frontier, windows
-        if self.control.epoch != self.epochs[-1].epoch:
-            self.epochs = (*self.epochs, EpochNote.of(self.control, ended))
-        if not self.control.revisions:  # else what is not in effect yet would be in it
-            self.newest = Published.of(self.control)
+        ended = None
+        if control.end == control.slot:
+            control, ended = control.next_epoch(), control
+        self.control, self.frontier, self.windows = control, frontier, windows
+        if control.epoch != self.epochs[-1].epoch:
+            self.epochs = (*self.epochs, EpochNote.of(control, ended))
+        if not control.revisions:  # else what is not in effect yet would be in it
+            self.newest = Published.of(control)
 
     def encode(self) -> bytes:
         """The file's content."""
@@ -201,12 +213,30 @@ async def read(
         return
     if behind <= FAR_SLOTS:
         with contextlib.suppress(LogPruned):
-            await _take(_near(config, channels, followed), followed, until, advance)
-            return
+            listener = _near(config, channels, followed)
+            await _take(listener, followed, until, advance)
+            if listener.epoch <= followed.control.epoch or not await _has_missed_an_epoch(channels, followed):
+                return
+            followed.forget()
     fingerprint = key_fingerprint(load_public_key(config.key.to_pem()))
     await _take(
         _FromCheckpoint(config, channels, fingerprint, until, None, exact=True), followed, until, advance
     )
+
+
+async def _has_missed_an_epoch(channels: Channels, followed: Followed) -> bool:
+    """Whether an epoch has begun that the log did not order: by an act of recovery. A checkpoint has it."""
+    config, control = channels.config, followed.control
+    for member in config.members:
+        try:
+            proof = await newer(channels.channel(member), Membership(control.epoch, 0))
+            if proof is not None:
+                proof.verify(config.scheme)
+                now = proof.membership
+                return now.epoch > control.epoch and control.slot > now.start
+        except (grpc.aio.AioRpcError, Malformed, InvalidCertificate, InvalidStatement, ValueError) as error:
+            log.debug("%s proves no membership: %s", member.name, error)
+    return False
 
 
 def _near(config: AllianceConfig, channels: Channels, followed: Followed) -> Listener:

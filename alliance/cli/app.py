@@ -20,6 +20,7 @@ from alliance.cli import (
     operator,
     propose,
     receipts,
+    recover,
     rekey,
     renew,
     request,
@@ -92,3 +93,4 @@ sign.register(app)
 rekey.register(app)
 renew.register(app)
 share.register(app)
+recover.register(app)

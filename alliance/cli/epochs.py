@@ -56,6 +56,7 @@ _BEGAN = {
     "light": "light: the shares stayed",
     "full": "full: new shares",
     "unread": "begun before what is read here",
+    "recovery": "recovered by its operators: new shares",
 }
 
 
@@ -86,6 +87,16 @@ def report(state: ControlState) -> dict[str, Any]:
         "slot": state.slot,
         "pending": list(state.revisions),
         "config_digest": state.config_digest.hex(),
+        "recoveries": [
+            {
+                "epoch": one.epoch,
+                "slot": one.act.slot,
+                "act": one.act.digest.hex(),
+                "survivors": list(one.act.survivors),
+                "approvals": [approval.organisation for approval in one.approvals],
+            }
+            for one in state.recoveries
+        ],
         "profile": directory.profile,
         "faulty_max": directory.faulty_max,
         "members": [
@@ -137,6 +148,11 @@ def _tell(state: ControlState) -> None:
         say(f"  refresh    of the members' shares: due at {utc(refresh['due_ms'])}, of agreed time")
     if refresh["hindrance"]:
         say(f"             it cannot be done: {refresh['hindrance']}")
+    for recovery in told["recoveries"]:
+        say(
+            f"  recovered  epoch {recovery['epoch']} ended at slot {recovery['slot']} by an act of"
+            f" {', '.join(recovery['approvals'])}: what was decided behind that slot is lost"
+        )
     for client in told["clients"]:
         word = "client     " if client["admitted"] else "(client)   "
         say(f"  {word}{client['name']} ({client['organisation']})")

@@ -128,6 +128,8 @@ class Listener:
         self._named: AllianceConfig | None = None
         self._server = server if server is not None else 0
         self._passed = 0  # how many servers the newest attempt has used up
+        self.epoch = 0
+        """The highest one that a certificate of the log was of, as far as it was read."""
 
     def names(self) -> Mapping[bytes, str]:
         """Of all clients that were admitted since the listener was made, by their ids."""
@@ -286,6 +288,7 @@ class Listener:
             raise ServerLied(f"the frame does not begin at slot {self._next}")
         certificate = DecisionCertificate.of(frame.certificate)
         certificate.verify(self._scheme.in_epoch(certificate.epoch))
+        self.epoch = max(self.epoch, certificate.epoch)
         try:
             base = self._frontier
             if base is None:

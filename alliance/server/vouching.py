@@ -27,7 +27,7 @@ from alliance.net.problems import plainly
 from alliance.pb import client_pb2 as pb
 from alliance.storage import epochs
 from alliance.wire.bounds import SHARE_BYTES_MAX, Malformed
-from alliance.wire.membership import MembershipProof
+from alliance.wire.membership import FILE, MembershipProof
 from consensus.control.encoding import MalformedControl
 from consensus.control.published import Published
 from quorum import (
@@ -44,7 +44,6 @@ from quorum.threshold_rsa import AgreementKey
 
 log = logging.getLogger("alliance.server")
 
-FILE = "membership"
 PAUSE_SECONDS = (0.05, 5.0)
 """First and longest, between two rounds: the others get to the slot at about the same time."""
 

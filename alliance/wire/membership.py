@@ -26,6 +26,8 @@ from consensus.control.transcript import transcript_digest
 from quorum import InvalidCertificate, MembershipStatement, QuorumCertificate
 from quorum.threshold_rsa import AgreementKey, InvalidAgreementKey, ThresholdRsaScheme, read_agreement_key
 
+FILE = "membership"
+"""In a member's folder: the newest that it can show."""
 PART_BYTES = 1024 * 1024
 """Of clients, in one message."""
 CONFIG_BYTES_MAX = 4 * 1024 * 1024
