@@ -24,7 +24,8 @@ from consensus.control.operations import (
     SetSystem,
     Suspend,
 )
-from consensus.control.rows import OperatorRow
+from consensus.control.rows import ATTEMPT_SECONDS_MIN, OperatorRow
+from consensus.control.state import default_policy
 from quorum import QuorumSystem
 from tests.consensus.alliance import (
     ALLIANCE,
@@ -76,6 +77,7 @@ def governed(system: QuorumSystem) -> Governed:
             [member_row(f"m-{letter}", f"org-{letter}") for letter in letters],
             [OperatorRow(f"org-{letter}", public(f"org-{letter}")) for letter in letters],
             [client_row(f"c-{number}", "org-a") for number in CLIENTS],
+            replace(default_policy(system, len(letters)), attempt_seconds=ATTEMPT_SECONDS_MIN),
         ),
         verify,
     )
@@ -95,6 +97,7 @@ class Government:
 
     def __init__(self, seed: int) -> None:
         self._dice = Random(f"government {seed}")
+        self._lazy = self._dice.choice((0, 0, 0, 1))  # so many attempts at handing on come to nothing
         self._aims: list[_Aim] = []
         self._edits: list[str] = []
         self._keys: dict[bytes, str] = {}
@@ -154,6 +157,8 @@ class Government:
         state = log.state
         active, target = state.dealt_for, state.target
         change_id, attempt = active.approved.change_id, active.attempt
+        if attempt < self._lazy:
+            return
         dealt = {one.member for one in active.dealings}
         for row in state.directory.members:
             if row.name not in dealt and self._once((change_id, attempt, "deal", row.name), now):

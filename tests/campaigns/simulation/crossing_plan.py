@@ -134,7 +134,7 @@ class CrossingPlan:
         if resized and dice.random() < 0.2:
             aim = dice.choice((*LIGHT, *FULL[:2]))
         yield Step(at, "want", (aim, target))
-        if dice.random() < 0.3:  # another change at the same time, or while the first is under way
+        if dice.random() < 0.5:  # another change at the same time, or while the first is under way
             yield Step(
                 at + dice.randrange(_span(plan)), "want", (dice.choice(("suspend", *LIGHT, *FULL[:2])),)
             )

@@ -154,7 +154,7 @@ class Stage(Campaign):
         self._keep_acting()
         doublings = max((m.engine.rooms.view_timer._doublings for m in self.up), default=0)
         since = world.now
-        patience = 3 * PATIENCE_TIMEOUTS * TIMEOUT * 2**doublings
+        patience = (6 if self._crossing.plan.governed else 2) * PATIENCE_TIMEOUTS * TIMEOUT * 2**doublings
         if not self.left:
             require(self._wait(patience, self._over), f"the epoch does not end: {self._standing()}")
         world.recovery = (world.now - since) / (TIMEOUT * 2**doublings)
@@ -365,6 +365,8 @@ def _told(state: ControlState) -> Iterator[str]:
     yield "full changes" if full else "light changes"
     yield from ["suspensions"] * len(set(after.suspended) - set(before.suspended))
     yield from ["reinstatements"] * len(set(before.suspended) - set(after.suspended))
+    if full and state.dealt_for.attempt:
+        yield "second attempts"
     if state.carried is not None:
         yield "changes that begin again"
     yield from ["revisions"] * state.revision
