@@ -127,6 +127,30 @@ ENTERING = [
         ),
     ),
     _bug(
+        "an epoch begins from a log that is not the decided one",
+        at(
+            f"{_EPOCHS}EpochRecord.__post_init__",
+            "(self._decision.slot, self._decision.root) == (begins.slot, begins.root)",
+            "True",
+        ),
+    ),
+    _bug(
+        "an epoch begins from another state than was certified",
+        at(
+            f"{_EPOCHS}EpochRecord.__post_init__",
+            "Checkpoint(self.checkpoint.snapshot, self.membership.certificate)",
+            "pass",
+        ),
+    ),
+    _bug(
+        "an epoch begins again",
+        at(f"{_EPOCHS}EpochRecord.enter", "membership.epoch <= position.epoch or ", ""),
+    ),
+    _bug(
+        "an epoch begins before what was accepted in another",
+        at(f"{_EPOCHS}EpochRecord.enter", " or slot < position.last", ""),
+    ),
+    _bug(
         "the member's files change before its journal does",
         at(
             f"{_ENTRY}enter",
