@@ -49,7 +49,8 @@ def party_of(folder: Path, config: AllianceConfig) -> Party:
     name = keys.load_name(folder, "member")
     if party.request_file(folder, name).exists():
         return join.own_request(folder).party
-    # By 'alliance init': under its name may be somebody else by now.
-    if any(member.name == name for member in config.founding.members):
-        return keys.member_party(load_founded(folder), folder)[1]
-    return keys.member_party(config, folder)[1]
+    founded = {one.name: one.identity for one in config.founding.members}
+    now = {one.name: one for one in config.members}.get(name)
+    if name not in founded or (now is not None and now.identity == founded[name]):
+        return keys.member_party(config, folder)[1]
+    return keys.member_party(load_founded(folder), folder)[1]  # under its name is somebody else, or nobody

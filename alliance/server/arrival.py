@@ -134,11 +134,13 @@ def _proven(here: Frontier, batches: Sequence[Batch], end: Frontier) -> tuple[En
 
 
 def takes_part(folder: Path, journal: Path, config: AllianceConfig, me: Party) -> bool:
-    """Whether a party has a place in the alliance, by alliance.toml or by its journal; False: not yet.
+    """Whether a party has begun to take part, or may: the journal says so, whatever alliance.toml says.
 
-    Raises NoLongerMember when it had one, with its shares erased; ConfigError, JournalError, KeyFileError.
+    False: it has to arrive first. Raises NoLongerMember when it has no place any more, with its shares
+    erased; ConfigError, JournalError, KeyFileError.
     """
-    if any(member.identity == me.identity for member in config.members):
+    listed = any(member.identity == me.identity for member in config.members)
+    if not config.epoch and listed:
         return True
     if not journal.exists():
         return False
@@ -215,8 +217,11 @@ def _file_of(config: AllianceConfig, proof: MembershipProof) -> AllianceConfig:
 
 
 def _record(folder: Path, now: AllianceConfig, proof: MembershipProof, brought: BroughtState) -> EpochRecord:
-    """What the journal is to take. Raises ValueError and ServerLied unless all of it is of that epoch."""
+    """What the journal is to take. Raises NotServed, ValueError or ServerLied unless all of it is of that
+    epoch."""
     checkpoint, decision = brought.checkpoint
+    if checkpoint.slot < now.start:
+        raise NotServed("it has not come to the end of the epoch before")
     brought.windows()
     state = ControlState.read(checkpoint.snapshot.control_items)
     if state.end == state.slot == now.start:

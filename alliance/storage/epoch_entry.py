@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from alliance.config import file as config_file
 from alliance.config.file import FILE, AllianceConfig
 from alliance.errors import ConfigError
 from alliance.keys import files, shares
+from alliance.keys.revision import FOUNDED
 from alliance.keys.shares import Generation
 from alliance.storage import epochs
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
@@ -65,14 +67,16 @@ def enter(
 
 
 def resume(folder: Path, config: AllianceConfig, journal: Entered) -> AllianceConfig:
-    """At the start, what alliance.toml is to say: ``config``, or that of a later epoch which was entered.
+    """At the start, what alliance.toml is to say: ``config``, or how the epoch began that the journal is in.
 
+    That may be a later one, which was entered; or an earlier one, of whose end another program has learnt.
     Does 4 again if it may not be whole. Raises ConfigError, when the folder does not say who takes part
     in the journal's epoch, OSError, and KeyFileError.
     """
     begun = journal.membership
-    if config.epoch < journal.epoch:
+    if config.epoch != journal.epoch:
         config = epochs.of_epoch(folder, config, journal.epoch)
+        _put(folder, config)
     same = (config.epoch, config.start) == (journal.epoch, begun.start if begun is not None else 0)
     # A later revision has a digest of its own, which the journal does not know.
     if not same or (begun is not None and not config.revision and config.canonical != begun.config):
@@ -87,14 +91,23 @@ def resume(folder: Path, config: AllianceConfig, journal: Entered) -> AllianceCo
     return config
 
 
+def _put(folder: Path, config: AllianceConfig) -> None:
+    """``config`` is alliance.toml from now on; how the alliance was founded stays beside it."""
+    path, text = folder / FILE, config.to_toml().encode()
+    before = path.read_bytes()
+    if before == text:
+        return
+    mode = path.stat().st_mode & 0o777
+    with files.locked(folder):
+        if not (folder / FOUNDED).exists() and config_file.load(folder).membership == (0, 0):
+            files.write_new(folder / FOUNDED, before)
+        files.write_new(path, text)
+    os.chmod(path, mode)
+
+
 def _finish(folder: Path, config: AllianceConfig, counting: Generation | None) -> None:
     """The last part: a member that has no share of the new dealing keeps what it has, and cannot sign."""
-    path, text = folder / FILE, config.to_toml().encode()
-    if path.read_bytes() != text:
-        mode = path.stat().st_mode & 0o777
-        with files.locked(folder):
-            files.write_new(path, text)
-        os.chmod(path, mode)
+    _put(folder, config)
     if counting is None or counting not in shares.generations(folder):
         return
     if shares.current(folder) != counting:

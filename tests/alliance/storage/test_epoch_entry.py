@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from alliance.config import file as config_file
 from alliance.config.file import FILE, AllianceConfig
 from alliance.errors import ConfigError, JournalError
-from alliance.keys import shares
+from alliance.keys import revision, shares
 from alliance.keys.shares import Generation
 from alliance.storage import epoch_entry, epochs
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
@@ -167,10 +168,29 @@ def test_what_does_not_belong_together_is_refused(
         epoch_entry.enter(home, other[0], record, Kept())
     assert not (home / epochs.FOLDER).exists()
     for present, journal, says in (
-        (config, Kept(), "is of epoch 1, and this member's journal says that it is in epoch 0"),
+        (config, Kept(), r"0\.toml does not exist, and .* is of epoch 1"),
         (farm.config, Kept(1, record.membership), r"1\.toml does not exist"),
         (config, Kept(1, changed(farm, 1)[1]), "have certified another file"),
     ):
         with pytest.raises(ConfigError, match=says):
             epoch_entry.resume(home, present, journal)
     assert (home / FILE).read_text() == farm.config.to_toml()
+
+
+def test_the_journal_decides_though_another_program_knows_of_a_later_epoch(
+    farm: Farm, home: Path, config: AllianceConfig
+) -> None:
+    """An executor beside a member that sleeps keeps the folder's alliance.toml as new as it can."""
+    epochs.keep(home, farm.config, None)
+    revision.keep(home, config)
+    assert config_file.load(home) == config
+    assert epoch_entry.resume(home, config, Kept()) == farm.config
+    assert config_file.load(home) == farm.config == revision.load_founded(home)
+
+
+def test_how_the_alliance_was_founded_stays_in_the_folder(
+    farm: Farm, home: Path, config: AllianceConfig, record: EpochRecord
+) -> None:
+    epoch_entry.enter(home, config, record, Kept())
+    assert config_file.load(home) == config
+    assert revision.load_founded(home) == farm.config
