@@ -19,6 +19,7 @@ from alliance.keys.revision import FOUNDED, load_founded
 from consensus.control.changes import Change, ChangeKind, base_digest
 from consensus.control.commands import Propose
 from consensus.control.operations import Suspend
+from consensus.control.pending import ApprovedChange
 from consensus.control.rows import FOREVER, ClientLimits
 from consensus.limits import WINDOW_SLOTS
 from tests.alliance.changes.operators import NORTH, SOUTH, Operators
@@ -184,6 +185,20 @@ def test_it_goes_on_behind_the_end_of_an_epoch(farm: Farm, operators: Operators)
     assert state.control.directory.suspended == ("member-6",)
     decide(state)
     assert Followed.decode(state.encode()).control == state.control
+
+
+def test_a_checkpoint_at_the_end_of_an_epoch_is_where_the_next_begins(farm: Farm, chain: Chain) -> None:
+    """The members that go on from it show it as theirs."""
+    state, last, at = Followed.founded(farm.config), Followed.founded(farm.config).control, 6
+    suspends = Change(ChangeKind.LIGHT, 0, bytes(32), 0, 0, (Suspend("member-2"),))
+    scheduled = (ApprovedChange(b"c" * 32, suspends, 1),)
+    ended = replace(last, slot=at, end=at, scheduled=scheduled)
+    chain.grow(at + 1)
+    state.begin_at(chain.frontiers[at], ClientWindows(), ended.items())
+    assert state.control == ended.next_epoch()
+    assert [one.epoch for one in state.epochs] == [0, 1]
+    state.apply(at + 1, chain.entries[at].batch)
+    assert (state.control.epoch, state.control.slot) == (1, at + 1)
 
 
 @pytest.mark.parametrize(("known", "far"), [(0, 4), (3, 4), (3, 4096)])
