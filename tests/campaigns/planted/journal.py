@@ -154,8 +154,8 @@ ENTERING = [
         "the member's files change before its journal does",
         at(
             f"{_ENTRY}enter",
-            "journal.append([record])\n    _finish(folder, config, journal.shares)",
-            "_finish(folder, config, record.shares)\n    journal.append([record])",
+            "journal.append([*before, record])\n    _finish(folder, config, journal.shares)",
+            "_finish(folder, config, record.shares)\n    journal.append([*before, record])",
         ),
     ),
     _bug(
