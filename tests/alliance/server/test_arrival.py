@@ -511,6 +511,8 @@ def test_who_has_a_place_who_has_none_yet_and_who_has_none_any_more(
     without = tuple(one for one in farm.config.members if one.identity != mine.identity)
     before: Any = replace(farm.config, members=without)  # as if it had been none of them
     assert not takes_part(home, path, found.config, mine)  # what others have certified it has not entered
+    later = replace(found.config, revision=3)
+    assert come({0: Teller.of(epoch), 3: Teller.of(epoch)}, config=later) == found  # by whatever it knows
     with closing(Journal(path, farm.config.alliance_id, MEMBERS[ME])) as journal:
         epochs.keep(home, found.config, found.record.membership)
         journal.append([found.record])
