@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from alliance.changes import followed
 from alliance.changes.epoch_notes import Beginning, EpochNote
 from alliance.config import control as config_control
 from alliance.config import file as config_file
+from alliance.config.parties import Member
 from alliance.errors import ConfigError, JournalError, KeyFileError
+from alliance.founding.party import ask_as_member
 from alliance.keys import files, shares
 from alliance.keys.ed25519 import has_signed
 from alliance.keys.shares import Generation, load_endorser
@@ -21,14 +25,18 @@ from alliance.recovery import ceremony
 from alliance.recovery.report import make_report, open_report
 from alliance.storage import epochs
 from alliance.storage.journal import Journal
+from alliance.storage.journal_replay import Replayed
 from alliance.wire.membership import FILE as MEMBERSHIP
 from alliance.wire.membership import MembershipProof
-from consensus.control import CheckedControl
+from consensus.control import CheckedControl, ControlState
 from consensus.control.encoding import Reader
+from consensus.control.published import Published
 from consensus.limits import RECOVERY_ATTEMPT
 from quorum import Endorsement, SuspectStatement, combine
-from tests.alliance.farm import PASSPHRASE, Chain
-from tests.alliance.recovery.wreck import BEHIND, LOST, SLOTS, SURVIVORS, Wreck
+from tests.alliance.farm import PASSPHRASE, Chain, Farm
+from tests.alliance.recovery.wreck import BEHIND, LOST, SLOTS, SURVIVORS, Wreck, stable
+from verifiable_log.batch import Batch
+from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 EVERYBODY = (*SURVIVORS, *LOST)
 NEW = Generation(1, RECOVERY_ATTEMPT)
@@ -106,11 +114,37 @@ def test_a_finish_that_was_interrupted_goes_on(copy: Wreck, monkeypatch: pytest.
     assert not copy.finish("member-6").anew
 
 
+def test_a_folder_finishes_what_it_has_asked_for_and_nothing_else(copy: Wreck, farm: Farm) -> None:
+    vars(copy)["shares"] = [copy.concluded.share(one.shares[0]) for one in copy.holders.values()]
+    operator = copy.operators["member-6"]
+    for alliance_id, folder in [(bytes(32), "elsewhere"), (copy.config.alliance_id, "again")]:
+        home = copy.home / folder
+        ask_as_member(home, "member-6", "member-6", "x:1", 2048, PASSPHRASE, operator, alliance_id)
+        shutil.rmtree(copy.folder("member-6"))
+        home.rename(copy.folder("member-6"))
+        says = "of another alliance" if folder == "elsewhere" else "are not those of 'member-6'"
+        with pytest.raises((ConfigError, KeyFileError), match=says):
+            copy.finish("member-6")
+        assert not (copy.folder("member-6") / "journal.sqlite").exists()
+    (copy.member("member-2") / "member.name").write_text("member-9\n")
+    with pytest.raises(ConfigError, match="'member-9' is no member of epoch 1"):
+        copy.finish("member-2")
+
+
 def test_how_the_epoch_began_is_known_to_who_reads_of_it(recovered: Wreck) -> None:
     state = recovered.concluded.state
     note = EpochNote.of(state.next_epoch(), state)
     assert (note.beginning, note.start) == (Beginning.RECOVERY, SLOTS)
     assert EpochNote.read(Reader(note.encode())) == note
+
+
+def test_a_recovered_alliance_reports_the_epoch_that_began_by_it(recovered: Wreck) -> None:
+    """And could be recovered again, before it has decided anything."""
+    for name in ("member-1", "member-6"):
+        survivor = open_report(make_report(recovered.folder(name), PASSPHRASE), name)
+        assert survivor.log.place == (1, SLOTS)
+        assert survivor.log.state == recovered.concluded.state.next_epoch()
+        assert survivor.receiver is None
 
 
 def test_whoever_asks_a_member_gets_the_proof_of_the_membership(recovered: Wreck) -> None:
@@ -128,6 +162,106 @@ def test_finishing_again_changes_nothing(recovered: Wreck) -> None:
 def test_the_longest_report_is_taken_whoever_brings_it(wreck: Wreck) -> None:
     assert [one.log.state.slot for one in wreck.reports] == [SLOTS, BEHIND, SLOTS, SLOTS]
     assert ceremony.furthest(wreck.reports[1:]).state.slot == SLOTS
+
+
+def test_with_a_checkpoint_and_without_it_is_the_same_state(wreck: Wreck) -> None:
+    from_the_start, _, _, from_a_checkpoint = (one.log for one in wreck.reports)
+    assert from_a_checkpoint.state == from_the_start.state
+    assert from_a_checkpoint.frontier == from_the_start.frontier
+    assert from_a_checkpoint.windows.state() == from_the_start.windows.state()
+
+
+def test_a_survivor_that_lies_about_its_log_is_not_believed(
+    wreck: Wreck, copy: Wreck, long_chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It signs what it likes; what it says does not follow from any certificate."""
+    farm, replay, batches = long_chain.farm, Journal.replay, Journal.batches
+
+    def another_state(journal: Journal, founded: CheckedControl) -> Replayed:
+        replayed = replay(journal, founded)
+        checkpoint = replayed.state.checkpoint
+        assert checkpoint is not None
+        state = (*stable(Chain(farm).grow(BEHIND, 50), BEHIND).snapshot.state,)
+        bent = copied_checkpoint(checkpoint, Snapshot(checkpoint.snapshot.frontier, state))
+        return replace(replayed, state=replace(replayed.state, checkpoint=bent))
+
+    def a_state_that_nobody_signed(journal: Journal, founded: CheckedControl) -> Replayed:
+        replayed = replay(journal, founded)
+        checkpoint = replayed.state.checkpoint
+        assert checkpoint is not None
+        other = stable(Chain(farm).grow(BEHIND, 50), BEHIND).snapshot
+        snapshot = Snapshot(checkpoint.snapshot.frontier, other.state)
+        forged = Checkpoint(snapshot, replace(checkpoint.certificate, statement=snapshot.statement))
+        return replace(replayed, state=replace(replayed.state, checkpoint=forged))
+
+    def fewer(journal: Journal, first: int, last: int) -> Iterator[Batch]:
+        return batches(journal, first, last - 1)
+
+    def another(journal: Journal, first: int, last: int) -> Iterator[Batch]:
+        yield long_chain.entries[last].batch
+        yield from batches(journal, first + 1, last)
+
+    def of_another_slot(journal: Journal, founded: CheckedControl) -> Replayed:
+        return replace(replay(journal, founded), certificate=long_chain.certificate(SLOTS + 1))
+
+    def unsigned(journal: Journal, founded: CheckedControl) -> Replayed:
+        certificate = long_chain.certificate(SLOTS)
+        return replace(replay(journal, founded), certificate=replace(certificate, signature=b"x" * 256))
+
+    for name, lie in [
+        ("replay", another_state),
+        ("replay", a_state_that_nobody_signed),
+        ("batches", fewer),
+        ("batches", another),
+        ("replay", of_another_slot),
+        ("replay", unsigned),
+    ]:
+        with monkeypatch.context() as bent:
+            bent.setattr(Journal, name, lie)
+            if lie is of_another_slot:
+                bent.setattr(Journal, "batches", lambda journal, first, last: batches(journal, first, SLOTS))
+            told = make_report(copy.member("member-4"), PASSPHRASE)
+        with pytest.raises(ConfigError, match="is no report, or was altered"):
+            open_report(told, "it")
+
+
+def copied_checkpoint(checkpoint: Checkpoint, snapshot: Snapshot) -> Checkpoint:
+    """One whose parts do not belong together, as no honest program makes it."""
+    bent = object.__new__(Checkpoint)
+    object.__setattr__(bent, "snapshot", snapshot)
+    object.__setattr__(bent, "certificate", checkpoint.certificate)
+    return bent
+
+
+def test_who_followed_the_log_notices_an_epoch_that_no_log_ordered(
+    recovered: Wreck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = recovered.concluded.certificate(recovered.shares)
+    membership = Published.of(recovered.concluded.state.next_epoch())
+    proofs = {"now": MembershipProof(certificate, membership, recovered.concluded.dealt.keys)}
+
+    async def newer(channel: object, have: object) -> MembershipProof | None:
+        return proofs.get("now")
+
+    class Ways:
+        config = recovered.config
+
+        def channel(self, member: Member) -> object:
+            return member
+
+    def misses(state: ControlState) -> bool:
+        known = followed.Followed(state, recovered.log.frontier, recovered.log.windows)
+        return asyncio.run(followed._has_missed_an_epoch(Ways(), known))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(followed, "newer", newer)
+    before, begun = recovered.log.state, recovered.concluded.state.next_epoch()
+    assert misses(replace(before, slot=SLOTS + 1))
+    assert not misses(before)
+    assert not misses(replace(begun, slot=SLOTS + 1))
+    proofs["now"] = replace(proofs["now"], keys=())
+    assert not misses(replace(before, slot=SLOTS + 1))
+    proofs.clear()
+    assert not misses(replace(before, slot=SLOTS + 1))
 
 
 def test_every_byte_of_a_report_counts(wreck: Wreck) -> None:

@@ -1,8 +1,8 @@
 """An alliance that has lost two of its six members, on disk; and its recovery, step by step.
 
-Members 1 to 4 are there, each with a journal: member 1 knows the most certified slots, member 2 fewer, and
-member 3 has accepted what nobody has certified. Member 5 is gone, and there is a backup of its shares; member
-6 is gone altogether.
+Members 1 to 4 are there, each with a journal: member 1 knows the most certified slots, member 2 fewer, member
+3 has accepted what nobody has certified, and member 4 has a checkpoint. Member 5 is gone, and there is a
+backup of its shares; member 6 is gone altogether.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from alliance.config import control as config_control
 from alliance.config.file import AllianceConfig
 from alliance.founding.party import ask_as_member
 from alliance.founding.request import Request
 from alliance.keys import sealing
 from alliance.keys.channel import utc_now
+from alliance.keys.ed25519 import has_signed
 from alliance.keys.folder import OPERATOR
 from alliance.recovery import ceremony
 from alliance.recovery.act_file import ActFile
@@ -31,13 +33,29 @@ from alliance.recovery.parts import Approval, Dealing, Share
 from alliance.recovery.planning import Wanted, make_act
 from alliance.recovery.report import Furthest, Survivor, make_report, open_report
 from alliance.storage.journal import Journal
+from consensus.control import CheckedControl
 from consensus.control.recovery import RecoveryApproval
-from fab_paxos.effects import EntryRecord, ProvenRecord
+from fab_paxos.effects import CheckpointRecord, EntryRecord, ProvenRecord
 from tests.alliance.farm import PASSPHRASE, Chain, Farm
+from verifiable_log.client_windows import ClientWindows
+from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 SURVIVORS = ("member-1", "member-2", "member-3", "member-4")
 LOST = ("member-5", "member-6")
 SLOTS, BEHIND, BEYOND = 7, 4, 2
+
+
+def stable(chain: Chain, slot: int) -> Checkpoint:
+    """A checkpoint with what the log up to there says of the alliance itself."""
+    farm, windows = chain.farm, ClientWindows()
+    control = CheckedControl(config_control.founded(farm.config), has_signed)
+    for entry in chain.entries[:slot]:
+        for submission in entry.batch.submissions:
+            windows.admit(entry.slot, submission)
+        control, _ = control.apply(entry)
+    state = (*windows.state(), *control.items())
+    snapshot = Snapshot(chain.frontiers[slot], state, windows.places())
+    return Checkpoint(snapshot, farm.certify(snapshot.statement))
 
 
 @dataclass
@@ -61,6 +79,9 @@ class Wreck:
         for number, name in enumerate(SURVIVORS):
             certified = BEHIND if number == 1 else SLOTS
             wreck.write_journal(chain, name, certified, SLOTS + BEYOND if number == 2 else certified)
+        journal = Journal(wreck.member("member-4") / "journal.sqlite", farm.config.alliance_id, "member-4")
+        journal.append([CheckpointRecord(stable(chain, BEHIND))])
+        journal.close()
         backup = back_up(wreck.member("member-5"), farm.config, 4, PASSPHRASE, utc_now())
         wreck.backup.write_text(backup.to_json())
         for name in LOST:
