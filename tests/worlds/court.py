@@ -59,7 +59,8 @@ class Court:
         found = export(CONTEXT, culprit, evidence, history)
         signed = replace(found, statements=tuple(self._signed(culprit, said) for said in found.statements))
         self.files.append(signed.to_json())
-        return verify(config(self._system, culprit), PortableEvidence.from_json(self.files[-1]))
+        judge = config(self._system, culprit, self._gate.start)
+        return verify(judge, PortableEvidence.from_json(self.files[-1]))
 
     def _signed(self, culprit: str, word: SignedBytes) -> SignedBytes:
         number = int(culprit.partition("-")[2])
@@ -78,14 +79,16 @@ class Court:
         return SignedBytes(word.statement, _key(culprit).sign(word.statement))
 
 
-def config(system: QuorumSystem, client: str = "client-0") -> Any:
-    """As much of an alliance.toml as a judge needs."""
+def config(system: QuorumSystem, client: str = "client-0", start: int = 0) -> Any:
+    """As much of an alliance.toml as a judge needs. The epoch begins behind ``start``."""
     number = int(client.partition("-")[2])
     return SimpleNamespace(
         name="simulated",
+        alliance_id=CONTEXT.alliance_id,
+        epoch=CONTEXT.epoch,
         context=CONTEXT,
         system=system,
-        start=0,
+        start=start,
         members=[_party(f"member-{me}") for me in range(system.member_count)],
         clients=[_party(f"client-{number}", number.to_bytes(32, "big"))],
     )
