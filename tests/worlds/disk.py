@@ -171,6 +171,8 @@ class Disk:
         self.view, self.muted_up_to, self.openings = 0, 0, ()
         self.certificate = self.beyond = self.election = None
         self.new_view_digest = None
+        if record.decision.epoch == record.membership.epoch:  # else it is no certificate here
+            self._keep(record.decision)
 
     def restore(self) -> RestoredState:
         log, windows, first = self._log(self.proven), ClientWindows(), 1

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
 from fab_paxos.messages import Certified, Message
-from quorum import Context, Endorsement, MembershipStatement, QuorumCertificate, combine
+from quorum import Context, DecisionCertificate, Endorsement, MembershipStatement, QuorumCertificate, combine
 from tests.worlds.cluster import Cluster
 from tests.worlds.disk import Disk
 from tests.worlds.member import Member
@@ -62,6 +62,18 @@ def _certified(old: Cluster, disk: Disk, config: bytes) -> QuorumCertificate:
         for me in range(old.system.decision)
     ]
     return combine(old.scheme, shares)
+
+
+def later_record(new: Cluster, record: EpochRecord) -> EpochRecord:
+    """The same with the newest checkpoint of the epoch itself, if it has one: for somebody who comes late."""
+    honest = [member for member in new.live() if member.me not in new.tampers]
+    for disk in sorted((member.disk for member in honest), key=lambda disk: -disk.proven):
+        checkpoint, decision = disk.checkpoint, disk.certificate
+        if checkpoint is None or decision is None or checkpoint.slot <= record.checkpoint.slot:
+            continue
+        if DecisionCertificate.of(decision).slot >= checkpoint.slot:
+            return replace(record, checkpoint=checkpoint, decision=decision)
+    return record
 
 
 def heard_in(old: World) -> tuple[Message, ...]:

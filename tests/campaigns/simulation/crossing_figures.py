@@ -42,6 +42,7 @@ class CrossingFigures:
                 {what.replace(" ", "_"): n for what, n in world.faults.items() if "the switch" in what}
             )
             self.counts["sleepers"] += world.faults["members that sleep through an epoch"]
+            self.counts["late"] += world.faults["members that come late"]
             self._chain(world.trace())
 
     def add(self, other: CrossingFigures) -> None:

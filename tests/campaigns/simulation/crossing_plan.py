@@ -95,15 +95,14 @@ class CrossingPlan:
             named = "revenant", *(name for _, name, _ in plan.liars[1:])
             others = zip(plan.liars, named, strict=False)
             plan = _with_liars(plan, tuple((me, name, at) for (me, _, at), name in others))
+        if number and dice.random() < 0.4:  # nobody lies: so others may sleep, or come late
+            plan = _with_liars(plan, ())
         if last:
             return self._with(plan, self._edits(dice, plan))
         plan = replace(plan, checkpoint_slots=dice.choice((2, 3, 5, 1000)))
-        if number and dice.random() < 0.5:  # nobody lies: so others may sleep
-            plan = _with_liars(plan, ())
         if kind is None and dice.random() < 0.4:
-            kinds = [
-                dice.choice([*END_KINDS, NOBODY]) for _ in plan.liars
-            ]  # they want no end, or go behind it
+            # They want no end, or go on behind it.
+            kinds = [dice.choice([*END_KINDS, NOBODY]) for _ in plan.liars]
             others = zip(plan.liars, kinds, strict=True)
             plan = _with_liars(plan, tuple((me, name, at) for (me, _, at), name in others if name != NOBODY))
         return self._with(plan, [*self._edits(dice, plan), *self._end(dice, plan, number)])

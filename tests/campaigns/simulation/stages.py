@@ -27,6 +27,7 @@ from tests.worlds.epochs import (
     context_after,
     end_of,
     heard_in,
+    later_record,
     log_of,
     prepare,
     record_of,
@@ -73,8 +74,10 @@ class Stage(Campaign):
         self.seated: set[int] = set(range(system.member_count))
         self.left: set[int] = set()
         self.record: EpochRecord | None = None
-        self.asleep: frozenset[int] = frozenset()
+        self.late: frozenset[int] = frozenset()  # they come when its trouble is over
+        self.asleep: frozenset[int] = frozenset()  # or not at all
         self._crossing = crossing
+        self._begun: int | None = None
         self.world.words = crossing.words
 
     @property
@@ -130,12 +133,14 @@ class Stage(Campaign):
     # -- what becomes of it --------------------------------------------------------------------------
 
     def begin(self) -> None:
+        """From now on there is trouble: enough members are here that something can come of it."""
+        self._begun = self.world.now
         self._begin()
         if self._crossing.plan.governed:
             self.world.later(GOVERNS, self.govern)
 
     def turmoil(self) -> None:
-        self._advance(max(self.world.now, self._length))
+        self._advance(max(self.world.now, (self._begun or 0) + self._length))
         self.world.check()
 
     def calm(self) -> None:
@@ -210,13 +215,18 @@ class Crossing:
             after = self._after(stage)
             if after is None:
                 raise AssertionError("the epoch has ended, and none begins")
-            while self._to_come(after):
-                for seat in self._to_come(after):
-                    self._seat(after, seat)
+            self._seat_all(after)
             after.turmoil()
+            after.late = frozenset()
+            self._seat_all(after)
             stage = after
         stage.finish()
         self._check()
+
+    def _seat_all(self, stage: Stage) -> None:
+        while self._to_come(stage):
+            for seat in self._to_come(stage):
+                self._seat(stage, seat)
 
     # -- from one to the next ------------------------------------------------------------------------
 
@@ -234,7 +244,8 @@ class Crossing:
         return self.stages[stage.number + 1] if len(self.stages) > stage.number + 1 else None
 
     def _to_come(self, stage: Stage) -> list[int]:
-        return [me for me in range(len(stage.seats)) if me not in stage.seated | stage.asleep]
+        away = stage.seated | stage.asleep | stage.late
+        return [me for me in range(len(stage.seats)) if me not in away]
 
     def _begin(self, stage: Stage) -> Stage | None:
         """The next epoch, when somebody has come to the end of this one."""
@@ -260,14 +271,15 @@ class Crossing:
         after.world.heard_before = heard_in(world)
         after.seats, after.seated, after.world.names = seats, set(), names
         after.record = record_of(world, end, config)
-        liars = len(after.world.adversaries)
-        if not after.is_last and self.dice.random() < 0.5:
-            honest = [member.me for member in after.world.honest]
-            after.asleep = frozenset(self.dice.sample(honest, system.faulty_max - liars))
+        honest = [member.me for member in after.world.honest]
+        away = frozenset(self.dice.sample(honest, system.faulty_max - len(after.world.adversaries)))
+        if self.dice.random() < 0.5:
+            after.late = away
+        elif not after.is_last:
+            after.asleep = away
         prepare(world, after.world, end)
         self.ends.append(end)
         self.stages.append(after)
-        after.begin()
         waiting = [one for one in world.submitted if one.client_id != client_id(GOVERNOR)]
         for one in waiting[-RESUBMITTED:]:  # whoever has no answer asks again, in whatever epoch
             after.world.later(self.dice.randrange(500) * MILLISECOND, self._ask_again, after, one)
@@ -308,6 +320,9 @@ class Crossing:
         record, home, dice, delay = stage.record, self._home(stage, seat), self.dice, 0
         if record is None:
             raise AssertionError("nobody has brought the end")
+        if dice.random() < 0.8:
+            record = later_record(stage.world, record)
+            stage.world.faults["members that come late"] += record != stage.record
         own = None
         if home is not None:
             before, me = home
@@ -335,10 +350,14 @@ class Crossing:
             if before.number < stage.number - 1:
                 world.faults["members that sleep through an epoch"] += 1
         known = {
-            slot: entry for one in self.stages[: stage.number] for slot, entry in log_of(one.world).items()
+            slot: entry
+            for one in self.stages[: stage.number + 1]
+            for slot, entry in log_of(one.world).items()
         }
         take_seat(stage.world, seat, own, record, known)
         stage.seated.add(seat)
+        if len(stage.seated) == stage.world.system.decision:
+            stage.begin()
         if seat in stage.world.adversaries:
             stage.world.adversaries[seat].begin_epoch(record)
         stage.world.later(delay, stage._restart, seat)
