@@ -147,8 +147,8 @@ ENTERING = [
         at(f"{_EPOCHS}EpochRecord.enter", "membership.epoch <= position.epoch or ", ""),
     ),
     _bug(
-        "an epoch begins before what was accepted in another",
-        at(f"{_EPOCHS}EpochRecord.enter", " or slot < position.last", ""),
+        "an epoch begins before what was certified in another",
+        at(f"{_EPOCHS}EpochRecord.enter", " or slot < position.proven", ""),
     ),
     _bug(
         "the member's files change before its journal does",
