@@ -11,17 +11,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from alliance.config import file as config_file
+from alliance.keys import handover
 from alliance.proofs.receipt import Receipt, load_public_key
 from tests.worlds.processes import PASSPHRASE, Cluster, command, environment
 
 LOST = ("member-5", "member-6")
 BEFORE, AFTER = 5, 3
 STEP_SECONDS = 120.0
+READY_COMMANDS_MAX = 1000
 
 
 @dataclass
@@ -76,13 +78,29 @@ class Drill:
             began = self.step("lose", began)
             self.recover(cluster)
             began = self.step("recover", began)
+            used = {name: set(handover.receivers(cluster.member(name))) for name in cluster.names}
             cluster.start()
             with cluster.client("client-1") as client:
                 for number in range(AFTER):
                     client.propose(b"after %d" % number)
-            self.step("go on", began)
+            began = self.step("go on", began)
+            self.await_receivers(cluster, used)
+            self.step("be ready", began)
             self.look(cluster, first)
         return first
+
+    def await_receivers(self, cluster: Cluster, used: Mapping[str, set[bytes]]) -> None:
+        """While commands are ordered: until each member has erased what it received its shares by, because
+        the log has its key for the next time."""
+        with cluster.client("client-2") as client:
+            for number in range(READY_COMMANDS_MAX):
+                there = {name: set(handover.receivers(cluster.member(name))) for name in used}
+                if all(len(there[name]) == 1 and not there[name] & used[name] for name in used):
+                    return
+                client.propose(b"meanwhile %d" % number)
+        raise AssertionError(
+            f"after {READY_COMMANDS_MAX} commands some have the receivers of before: {there}"
+        )
 
     def lose(self, cluster: Cluster) -> None:
         """Two disks die. Their organisations keep the operator keys elsewhere, and make new members."""
