@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from alliance.client.revisions import ASK_SECONDS, newer
-from alliance.config.directory import Directory
+from alliance.config.directory import Directory, place_of
 from alliance.config.membership import Membership
 from alliance.config.parties import Member
 from alliance.errors import ConfigError
@@ -180,16 +180,19 @@ class Voucher:
         return Membership(0, 0) if proof is None else Membership(*proof.counters)
 
     async def _ask(self, party: Member) -> None:
-        """A share if this server has one of its own to put beside it, else the whole."""
+        """A share if this server has one of its own to put beside it, else the whole.
+
+        The whole, too, of who has given its share: it may have come to it by those who are gone by now.
+        """
         own = self._own
         if own is None or not await self._ask_for_share(party, own[0]):
             await self._ask_for_newer(party)
 
     async def _ask_for_share(self, party: Member, statement: MembershipStatement) -> bool:
-        """Whether it has one, or has given it before; who has not yet may have the whole already."""
-        member = self._directory.config.members.index(party)
-        if member in self._shares:
-            return True
+        """Whether it has given one now; who has none any more may have the whole already."""
+        member = place_of(self._directory.config, party.identity)
+        if member is None or member in self._shares:
+            return False
         ask = self._channels.to(party).unary_unary(
             "/alliance.v1.Client/MembershipShare",
             request_serializer=pb.MembershipShareRequest.SerializeToString,

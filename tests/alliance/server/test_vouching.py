@@ -127,6 +127,54 @@ def test_members_make_it_together_and_a_liar_changes_nothing(farm: Farm, tmp_pat
     run(scenario())
 
 
+def test_who_has_given_its_share_is_asked_for_the_whole(farm: Farm, tmp_path: Path, run: Run) -> None:
+    """It has got there with the share of one that has left since; the others are silent."""
+    statement, membership = revision(farm.config, 1)
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            last, first = Member(farm, 0, tmp_path / "m0"), Member(farm, 1, tmp_path / "m1")
+            stack.push_async_callback(last.close)
+            stack.push_async_callback(first.close)
+            members = list(farm.config.members)
+            members[1] = at(farm.config, 1, await stack.enter_async_context(serving(farm, 1, first.office)))
+            last.directory._config = replace(farm.config, members=tuple(members))
+            first.voucher.vouch(statement, membership)
+            last.voucher.vouch(statement, membership)
+            await last.voucher._ask(members[1])
+            assert set(last.voucher._shares) == {0, 1}
+            first.voucher._accept(MembershipProof(farm.certify(statement), membership))
+            task = asyncio.create_task(last.voucher.run())
+            await asyncio.wait_for(proven(last), 5.0)
+            assert last.voucher.proof == first.voucher.proof
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    run(scenario())
+
+
+def test_who_moves_or_is_removed_while_it_is_to_be_asked_ends_nothing(
+    farm: Farm, tmp_path: Path, run: Run
+) -> None:
+    """Another revision takes effect in the very turn in which a round begins."""
+
+    async def scenario() -> None:
+        member = Member(farm, 0, tmp_path / "m0")
+        member.voucher.vouch(*revision(farm.config, 1))
+        before = member.voucher._others()
+        for new in ("localhost:1", None):
+            members = list(farm.config.members)
+            if new is None:
+                del members[1]
+            else:
+                members[1] = replace(members[1], address=new)
+            member.directory._config = replace(farm.config, members=tuple(members))
+            await member.voucher._ask(before[0])  # nobody is there
+        await member.close()
+
+    run(scenario())
+
+
 def test_a_file_that_was_altered_is_made_anew(farm: Farm, tmp_path: Path) -> None:
     statement, membership = revision(farm.config, 1)
     good = MembershipProof(farm.certify(statement), membership).encode()
