@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import grpc.aio
@@ -31,6 +32,9 @@ from verifiable_log.ordering_state import Checkpoint, Snapshot
 
 PART_SECONDS = 5.0
 """So long a server has for each part of what it is asked for."""
+SLOW_SECONDS, SLOW_BYTES = 30.0, 64 * 1024
+"""Who tells less than so many bytes a second, after so long, is left for another one: it may be a liar that
+tells a slot every few seconds."""
 
 
 class BroughtState:
@@ -167,6 +171,7 @@ async def _listen(
     )
     call = listen(request, metadata=GREETING)
     read: asyncio.Future[Any] | None = None
+    until = monotonic() + SLOW_SECONDS
     try:
         await established(call)
         while True:
@@ -181,6 +186,9 @@ async def _listen(
                 raise Malformed("not a message")
             if is_all(frame):
                 return
+            until += frame.ByteSize() / SLOW_BYTES
+            if monotonic() > until:
+                raise NotServed(f"it tells less than {SLOW_BYTES} bytes in a second")
     finally:
         call.cancel()
         if read is not None:

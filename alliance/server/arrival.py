@@ -100,14 +100,16 @@ async def arrive(
 
 async def _between(
     now: AllianceConfig, me: Party, channels: Channels, here: Frontier | None, end: Frontier
-) -> tuple[Entry, ...]:
+) -> tuple[Entry, ...] | None:
     """The slots from the log that is ``here`` to that of the checkpoint, so that it goes on without a gap.
 
     None if there are more than so many, or nobody keeps them: then the member goes on without them, as it
     does when it is brought up within an epoch.
     """
-    if here is None or not 0 < end.size - here.size <= BETWEEN_SLOTS_MAX:
+    if here == end:  # all is decided here, and only not certified
         return ()
+    if here is None or not 0 < end.size - here.size <= BETWEEN_SLOTS_MAX:
+        return None
     for member in now.members:
         if member.identity == me.identity:
             continue
@@ -118,7 +120,7 @@ async def _between(
             log.info("%s does not tell the log from slot %d on: %s", member.name, here.size + 1, _why(error))
         except _REFUTED as error:
             log.warning("%s tells a log that does not verify: %s", member.name, _why(error))
-    return ()
+    return None
 
 
 def _proven(here: Frontier, batches: Sequence[Batch], end: Frontier) -> tuple[Entry, ...]:

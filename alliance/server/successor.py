@@ -24,12 +24,13 @@ class Successor:
     """The epoch that is to be entered: its alliance.toml, and what the journal is to take.
 
     ``between`` are the slots up to the record's checkpoint that others have brought with it: those that the
-    member lacked, and maybe more. Where they are not all there, the log here begins behind the checkpoint.
+    member lacked, and maybe more, or none if it had decided them all. None: they are not all there, and the
+    log here begins behind the checkpoint.
     """
 
     config: AllianceConfig
     record: EpochRecord
-    between: tuple[Entry, ...] = ()
+    between: tuple[Entry, ...] | None = ()
 
     def enter(self, folder: Path, journal: Journal, mine: Party) -> int:
         """All that is durable. This member's number in the epoch from now on.
@@ -37,8 +38,10 @@ class Successor:
         Raises NoLongerMember when it has none: its shares are erased then. Raises OSError, JournalError and
         KeyFileError: nothing may be said any more before the member has started again.
         """
-        before: list[Record] = [EntryRecord(entry) for entry in self.between]
-        if before:
+        before: list[Record] = []
+        if self.between is not None:
+            # What others bring up may have been pruned meanwhile: the old epoch went on.
+            before += [EntryRecord(entry) for entry in self.between if entry.slot > journal.pruned]
             before.append(ProvenRecord(self.record.checkpoint.slot, self.record.decision))
         epoch_entry.enter(folder, self.config, self.record, journal, before)
         return place(folder, self.config, mine)

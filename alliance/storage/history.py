@@ -90,15 +90,15 @@ class History:
         self._news.set()  # who waits for a slot below it is to hear that it will not come
         self._news = asyncio.Event()
 
-    def bring(self, record: EpochRecord, between: Sequence[Entry]) -> None:
+    def bring(self, record: EpochRecord, between: Sequence[Entry] | None) -> None:
         """The log goes on with an epoch's checkpoint, which others brought, and which is journalled.
 
-        ``between`` are the slots up to it, at least those after the last one here; or the log here begins
+        ``between`` are the slots up to it, at least those after the last one here; None: the log here begins
         behind it.
         """
         if self._journal.pruned > self.pruned:
             self.install_snapshot(record.checkpoint)
-        for entry in between:
+        for entry in between or ():
             if entry.slot > self.slot:
                 self.decided(entry)
         self.checkpoint = record.checkpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ from consensus.control.operations import Suspend
 from consensus.control.pending import ApprovedChange
 from consensus.control.published import Published
 from consensus.control.transcript import transcript_digest
-from fab_paxos.effects import EntryRecord, ProvenRecord
+from fab_paxos.effects import EntryRecord, ProvenRecord, SnapshotRecord
 from quorum import AcceptedStatement, Context, MembershipStatement, QuorumCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import MEMBERS, PASSPHRASE, Chain, Farm
@@ -483,15 +484,66 @@ def test_a_log_that_nobody_has_is_gone_without(
     history = History(journal, journal.replay().log, long_chain.certificate(at))
     found = come(tellers, here=long_chain.frontiers[at])
     assert found is not None
-    assert found.between == ()
+    assert found.between is None
     monkeypatch.setattr(arrival, "BETWEEN_SLOTS_MAX", LATER - at - 1)
     assert come(tellers, here=long_chain.frontiers[at]) == found
     assert tellers[0].asked.count("log") == 1
     found.enter(home, journal, farm.config.members[ME])
-    history.bring(found.record, ())
+    history.bring(found.record, None)
     assert (history.slot, history.pruned, journal.pruned) == (LATER, LATER, LATER)
     assert history.certified_slot == at  # the newest one goes beyond what is here
     assert history.checkpoint == truth.checkpoint
+
+
+def test_who_has_decided_all_of_it_and_certified_none_keeps_its_log(
+    farm: Farm, long_chain: Chain, home: Path, come: Come, journal: Journal
+) -> None:
+    """The shares on the last slots did not reach it, and by now all others are in the next epoch."""
+    truth, at = light(long_chain), 3
+    journal.append([EntryRecord(entry) for entry in long_chain.entries[:END]])
+    journal.append([ProvenRecord(at, long_chain.certificate(at))])
+    tellers = {0: Teller.of(truth), 1: Teller.of(truth)}
+    found = come(tellers, here=long_chain.frontiers[END])
+    assert found is not None
+    assert tellers[0].asked.count("log") == 0
+    found.enter(home, journal, farm.config.members[ME])
+    assert journal.pruned == 0
+    assert list(journal.batches(1, END)) == [entry.batch for entry in long_chain.entries[:END]]
+
+
+def test_who_is_brought_up_in_the_old_epoch_while_it_arrives(
+    farm: Farm, long_chain: Chain, home: Path, come: Come, journal: Journal
+) -> None:
+    """A peer that has not got to the end either has brought a checkpoint of theirs meanwhile."""
+    truth, at = later(long_chain, 1), 3
+    journal.append([EntryRecord(entry) for entry in long_chain.entries[:at]])
+    journal.append([ProvenRecord(at, long_chain.certificate(at))])
+    log = [wire(long_chain.frame(at + 1, 20, 20))]
+    found = come({n: Teller(truth.parts, truth.frames, log) for n in (0, 1)}, here=long_chain.frontiers[at])
+    assert found is not None
+    assert found.between
+    early = Checkpoint(long_chain.snapshot(END), long_chain.checkpoint(END).certificate)
+    journal.append([SnapshotRecord(early, long_chain.certificate(END), 0)])
+    found.enter(home, journal, farm.config.members[ME])
+    replayed = journal.replay()
+    assert (journal.pruned, replayed.log.size, replayed.log.root()) == (END, LATER, long_chain.root(LATER))
+
+
+def test_epoch_who_tells_a_little_now_and_then_keeps_nobody_away(
+    long_chain: Chain, come: Come, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slot that it tells is in time, and all of them would take hours."""
+    truth, at = later(long_chain, 1), 3
+    monkeypatch.setattr(brought_state, "monotonic", itertools.count(0, 10).__next__)
+    little = [wire(long_chain.frame(slot, slot, 20)) for slot in range(at + 1, LATER + 1)]
+    tellers = {
+        0: Teller(truth.parts, truth.frames, little),
+        1: Teller(truth.parts, truth.frames, [wire(long_chain.frame(at + 1, 20, 20))]),
+    }
+    found = come(tellers, here=long_chain.frontiers[at])
+    assert found is not None
+    assert [teller.asked.count("log") for teller in tellers.values()] == [1, 1]
+    assert [entry.slot for entry in found.between or ()] == list(range(at + 1, LATER + 1))
 
 
 # -- by the folder alone -----------------------------------------------------------------------------
