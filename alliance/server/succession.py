@@ -8,12 +8,14 @@ has not, if it has decided the log up to the end. Who has not is brought up by t
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Protocol
 
 from alliance.config.control import at
 from alliance.config.directory import Directory
 from alliance.config.parties import Party
+from alliance.errors import AllianceError
 from alliance.keys.shares import Generation
 from alliance.net.channels import Channels
 from alliance.resharing.handover import Outcome
@@ -31,6 +33,8 @@ from fab_paxos.events import Combined
 from quorum import MembershipStatement
 from quorum.threshold_rsa import AgreementKey
 from verifiable_log.merkle import Frontier
+
+log = logging.getLogger("alliance.server")
 
 LOOK_SECONDS = 0.01
 
@@ -85,7 +89,9 @@ class Succession:
         state, checkpoint = await revisions.ended()
         keys, successor = self._directory.config.handed_on, state.next_epoch()
         if successor.dealing != state.dealing:
-            keys = (await self._handing.outcome(state)).keys
+            while (outcome := await self._outcome(state)) is None:  # noqa: ASYNC110 - what failed has no event
+                await asyncio.sleep(self._directory.config.timing.heartbeat_seconds)
+            keys = outcome.keys
         said, membership = checkpoint.snapshot.statement, Published.of(successor)
         head = membership.epoch, 0, said.slot, said.root, said.state_digest
         self._voucher.vouch(MembershipStatement(*head, membership.digest), membership, keys)
@@ -120,10 +126,24 @@ class Succession:
         keys: tuple[AgreementKey, ...] = ()
         generation: Generation | None = None
         if successor.dealing != state.dealing:
-            keys, generation = proof.keys, (await self._handing.outcome(state)).generation
+            if (outcome := await self._outcome(state)) is None:
+                return None
+            keys, generation = proof.keys, outcome.generation
         membership = EpochMembership(proof.membership.config, proof.certificate)
         record = EpochRecord(membership, checkpoint, decision.certificate, generation)
         return Successor(at(self._directory.config, successor, keys), record)
+
+    async def _outcome(self, state: ControlState) -> Outcome | None:
+        """What a full change has come to; None when that cannot be told now, for which the log says why.
+
+        It takes a process of its own, which a machine that is short of memory may end. The certificate of the
+        others has the keys, so whoever cannot tell them at all arrives as one that was away.
+        """
+        try:
+            return await self._handing.outcome(state)
+        except (AllianceError, OSError) as error:
+            log.warning("the keys of epoch %d cannot be told: %s", state.epoch + 1, error)
+            return None
 
     async def _arrival(self) -> Successor | None:
         config, slot = self._directory.config, self._history.slot
