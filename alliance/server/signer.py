@@ -146,7 +146,8 @@ class Signer:
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reader: asyncio.StreamReader | None = None
-        self._awaited: tuple[Path, bytes] | None = None  # where a share is to come, and its passphrase
+        # Where a share is to come, its passphrase, and what counted before the process looked.
+        self._awaited: tuple[Path, bytes, Generation | None] | None = None
 
     @property
     def has_share(self) -> bool:
@@ -156,9 +157,10 @@ class Signer:
     async def start(self, folder: Path, passphrase: bytes) -> None:
         """Starts the process and opens the share, or waits for one. Raises KeyFileError or SignerError."""
         require_passphrase(passphrase)
+        tried = shares.current(folder)
         if await self._open(folder, passphrase):
             return
-        self._awaited = folder, passphrase
+        self._awaited = folder, passphrase, tried
         log.warning(
             "no share of the keys of this epoch, which were handed on while this member was away: it takes"
             " part, and signs nothing with the others until it gets one"
@@ -225,9 +227,8 @@ class Signer:
             statement, proven = self._waiting.popleft()
             self._answer(statement, body if status == _OK else None, proven)
 
-    async def _get_share(self, folder: Path, passphrase: bytes) -> None:
+    async def _get_share(self, folder: Path, passphrase: bytes, tried: Generation | None) -> None:
         """Returns when there is one, and it is open. Raises KeyFileError or SignerError."""
-        tried: Generation | None = shares.current(folder)
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if (counting := shares.current(folder)) != tried and await self._open(folder, passphrase):

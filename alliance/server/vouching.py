@@ -47,6 +47,9 @@ log = logging.getLogger("alliance.server")
 PAUSE_SECONDS = (0.05, 5.0)
 """First and longest, between two rounds: the others get to the slot at about the same time."""
 
+SEEK_SECONDS = 0.5
+"""Between two times that all are asked for a later epoch: a peer names one as often as it opens a link."""
+
 Endorse = Callable[[MembershipStatement], None]
 
 
@@ -70,6 +73,7 @@ class Voucher:
         self._share = b""
         self._shares: dict[int, Endorsement] = {}
         self._seeking = False
+        self._sought = float("-inf")
         self._news = asyncio.Event()
         self._accepted = asyncio.Event()
 
@@ -137,9 +141,14 @@ class Voucher:
         return self._share if known else b""
 
     def seek(self) -> None:
-        """Another member says that there is a later epoch: whoever has the proof of it is asked, once."""
-        self._seeking = True
-        self._news.set()
+        """Another member says that there is a later epoch: whoever has the proof of it is asked, once.
+
+        Not so soon after the last time: it says so again with the next link, or lies.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._sought >= SEEK_SECONDS:
+            self._sought, self._seeking = now, True
+            self._news.set()
 
     async def later_than(self, epoch: int) -> MembershipProof:
         """Waits for the proof of a later epoch."""

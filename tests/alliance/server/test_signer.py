@@ -389,10 +389,11 @@ def test_a_signer_of_another_epoch_than_its_server_does_not_start(farm: Farm, ru
     run(scenario())
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 def test_a_member_takes_part_without_a_share_until_it_gets_one(
-    farm: Farm, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
-    """The keys were handed on while it was away."""
+    """The keys were handed on while it was away; ``at_once``: the share comes just after it was looked for."""
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     new, _ = next_epoch(farm)
     home, config, generation = tmp_path / "home", new.config, Generation(1, 2)
@@ -400,19 +401,25 @@ def test_a_member_takes_part_without_a_share_until_it_gets_one(
     (home / FILE).write_text(config.to_toml())
     statement = AcceptedStatement(0, 7, ROOT)
 
+    def get() -> None:
+        made = {AGREEMENT: new.endorsers[ME], ATTESTATION: new.attesters[ME]}
+        shares.add_shares(home, generation, made, PASSPHRASE)
+        shares.switch_to(home, generation)
+
     async def scenario() -> None:
         answers = Answers()
         signer = Signer(config.context, answers)
         await signer.start(home, PASSPHRASE)
         assert not signer.has_share
+        if at_once:
+            get()
         reader = asyncio.create_task(signer.run())
         signer.endorse(statement, proven=True)
         assert answers.list == []  # it comes later, as every answer does
         await answers.count(1)
         assert answers.list == [(statement, None, True)]
-        made = {AGREEMENT: new.endorsers[ME], ATTESTATION: new.attesters[ME]}
-        shares.add_shares(home, generation, made, PASSPHRASE)
-        shares.switch_to(home, generation)
+        if not at_once:
+            get()
         while answers.list[-1][1] is None:
             signer.endorse(statement, proven=True)
             await answers.count(len(answers.list) + 1)

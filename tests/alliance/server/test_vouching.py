@@ -175,6 +175,34 @@ def test_who_moves_or_is_removed_while_it_is_to_be_asked_ends_nothing(
     run(scenario())
 
 
+def test_a_liar_that_names_later_epochs_makes_nobody_flood_the_others(
+    farm: Farm, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opens link after link; the others would answer for it."""
+
+    async def scenario() -> None:
+        member, asked = Member(farm, 0, tmp_path / "m0"), list[Any]()
+
+        async def note(party: Any) -> None:
+            asked.append(party)
+
+        monkeypatch.setattr(member.voucher, "_ask_for_newer", note)
+        task = asyncio.create_task(member.voucher.run())
+        for _ in range(100):
+            member.voucher.seek()
+            await asyncio.sleep(0)
+        assert len(asked) == 5
+        monkeypatch.setattr(module, "SEEK_SECONDS", 0.0)
+        member.voucher.seek()
+        while len(asked) < 10:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await member.close()
+
+    run(scenario())
+
+
 def test_a_file_that_was_altered_is_made_anew(farm: Farm, tmp_path: Path) -> None:
     statement, membership = revision(farm.config, 1)
     good = MembershipProof(farm.certify(statement), membership).encode()
