@@ -208,8 +208,13 @@ class Channels:
         return channel
 
     def keep_to(self, config: AllianceConfig) -> None:
+        """As ``leave_others``, and to who is none of these members no connection is kept from now on."""
+        self._members = frozenset(member.identity for member in config.members)
+        self.leave_others(config)
+
+    def leave_others(self, config: AllianceConfig) -> None:
         """Ends the connections to all who are none of these members, when their calls have had a moment."""
-        members = self._members = frozenset(member.identity for member in config.members)
+        members = frozenset(member.identity for member in config.members)
         gone = [channel for identity, channel in self._retired if identity not in members]
         self._retired = [held for held in self._retired if held[0] in members]
         for there in [there for there in self._open if there[0] not in members]:

@@ -124,6 +124,11 @@ class Inbox:
         self._halted = True
         self._wake.set()
 
+    @property
+    def submitted(self) -> tuple[Submission, ...]:
+        """What clients have submitted, and no turn has handled."""
+        return tuple(event.submission for event in self._submitted if isinstance(event, Submitted))
+
     def take(self) -> list[Event]:
         """What waits, as far as one turn handles it; at most half of it is what clients submitted."""
         submitted = min(len(self._submitted), TURN_EVENTS_MAX // 2)

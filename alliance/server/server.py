@@ -16,7 +16,7 @@ from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member
-from alliance.errors import AllianceError, ConfigError, JournalError, PortTaken
+from alliance.errors import AllianceError, ConfigError, JournalError, NoLongerMember, PortTaken
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
@@ -28,6 +28,7 @@ from alliance.pb import client_pb2, client_pb2_grpc, peer_pb2
 from alliance.resharing.handover import Handover
 from alliance.server.failure import Failure
 from alliance.server.own_commands import OwnCommands
+from alliance.server.parting import passed_on
 from alliance.server.retention import Retention
 from alliance.server.revisions import beginning
 from alliance.server.services import ClientService, PeerService
@@ -125,7 +126,7 @@ class Server:
             self._admission.identities,
             self._voucher,
         )
-        self._directory.follow(self._admission.update, self._evidence.update)
+        self._directory.follow(self._admission.update, self._evidence.update, self._channels.leave_others)
         self._directory.tell_incoming(self._admission.expect)
 
     @classmethod
@@ -215,10 +216,14 @@ class Server:
     async def _enter(self, successor: Successor) -> None:
         """What clients wait for, and they themselves, stay; all that is of the epoch begins anew."""
         before, config = self.term, successor.config
-        pending, control = before.engine.pending, before.revisions.control
+        pending = *before.engine.pending, *before.inbox.submitted
+        control = before.revisions.control
         before.close()
         try:
             me = successor.enter(self._folder, self._journal, self._credentials.party)
+        except NoLongerMember:
+            await passed_on(self._channels, config)
+            raise
         except OSError as error:
             raise JournalError(f"epoch {config.epoch} cannot be entered: {error}") from None
         log.info("epoch %d begins behind slot %d", config.epoch, config.start)

@@ -16,6 +16,7 @@ import pytest
 
 from alliance.client import Client
 from alliance.config.control import founded
+from alliance.config.file import AllianceConfig
 from alliance.config.timing import Timing
 from alliance.errors import (
     ConfigError,
@@ -25,15 +26,18 @@ from alliance.errors import (
     PortTaken,
     SignerError,
 )
+from alliance.keys import shares
+from alliance.server import server as server_module
 from alliance.server import world as module
 from alliance.server.peers import MESSAGE_BYTES
 from alliance.server.server import JOURNAL, Server
+from alliance.server.successor import Successor
 from alliance.storage import epochs
 from alliance.storage.journal import Journal
 from alliance.storage.journal_epochs import EpochRecord
 from alliance.wire import peer_messages
 from fab_paxos.effects import Blame, EntryRecord, Offence, ProvenRecord, Timer, ViewRecord
-from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, TimerFired
+from fab_paxos.events import CombinationFailed, Combined, ProofsWanted, Submitted, TimerFired
 from fab_paxos.messages import Status
 from quorum import AcceptedStatement, Endorsement
 from tests.alliance.conftest import Run
@@ -264,6 +268,44 @@ def test_a_member_starts_in_a_later_epoch(farm: Farm, home: Path, long_chain: Ch
     run(scenario())
 
 
+def test_epoch_what_is_of_the_old_epoch_goes_and_what_clients_wait_for_stays(
+    farm: Farm, home: Path, long_chain: Chain, run: Run
+) -> None:
+    """What no turn has handled, too; and whoever is no member any more is not kept connected."""
+    snapshot = ended(long_chain)
+    config, membership = changed(farm, 1, snapshot)
+    journal = Journal(home / JOURNAL, farm.config.alliance_id, farm.config.members[0].name)
+    journal.append(
+        [*map(EntryRecord, long_chain.entries[:END]), ProvenRecord(END, long_chain.certificate(END))]
+    )
+    journal.close()
+    record = EpochRecord(
+        membership, Checkpoint(snapshot, membership.certificate), long_chain.certificate(END)
+    )
+    handled, waiting = farm.submission(1000), farm.submission(1001)
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            server._passphrase = PASSPHRASE
+            await server.term.start(PASSPHRASE)
+            for member in farm.config.members[1:]:
+                server._channels.to(member)
+            server.term.inbox.post(Submitted(handled))
+            server.term.turn()
+            assert server.term.engine.pending == (handled,)
+            server.term.inbox.post(Submitted(waiting))
+            await server._enter(Successor(config, record))
+            assert server.term.config.epoch == 1
+            assert server.term.inbox.submitted == (handled, waiting)
+            stay = {member.identity for member in config.members}
+            assert {identity for identity, _ in server._channels._open} == stay & {
+                member.identity for member in farm.config.members[1:]
+            }
+            assert len(server._channels) < 5
+
+    run(scenario())
+
+
 def test_a_member_that_takes_no_part_any_more_is_told(farm: Farm, tmp_path: Path, long_chain: Chain) -> None:
     """The second one of epoch 0, whose place has another in epoch 1."""
     home, snapshot = Path(shutil.copytree(farm.member_home(1), tmp_path / "home")), ended(long_chain)
@@ -276,6 +318,43 @@ def test_a_member_that_takes_no_part_any_more_is_told(farm: Farm, tmp_path: Path
     for _ in range(2):
         with pytest.raises(NoLongerMember, match=r"member-2 takes no part in epoch 1: it has stopped"):
             Server(farm.config, 1, farm.members[1], home)
+
+
+def test_epoch_who_is_removed_goes_on_answering_before_it_ends(
+    farm: Farm, tmp_path: Path, long_chain: Chain, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its share, or the whole, may be what the others cannot do without."""
+    home, snapshot = Path(shutil.copytree(farm.member_home(1), tmp_path / "home")), ended(long_chain)
+    config, membership = changed(farm, 1, snapshot)
+    journal = Journal(home / JOURNAL, farm.config.alliance_id, farm.config.members[1].name)
+    journal.append(
+        [*map(EntryRecord, long_chain.entries[:END]), ProvenRecord(END, long_chain.certificate(END))]
+    )
+    journal.close()
+    record = EpochRecord(
+        membership, Checkpoint(snapshot, membership.certificate), long_chain.certificate(END)
+    )
+    waits, over = asyncio.Event(), asyncio.Event()
+
+    async def passed_on(_: object, to: AllianceConfig) -> None:
+        assert to == config
+        waits.set()
+        await over.wait()
+
+    monkeypatch.setattr(server_module, "passed_on", passed_on)
+
+    async def scenario() -> None:
+        async with stopped(Server.open(home, PASSPHRASE)) as server:
+            entering = asyncio.create_task(server._enter(Successor(config, record)))
+            await waits.wait()
+            assert shares.pieces(home) == ()  # it cannot sign any more
+            assert not await server.term.inbox.filled()  # and says nothing
+            assert not entering.done()
+            over.set()
+            with pytest.raises(NoLongerMember):
+                await entering
+
+    run(scenario())
 
 
 def test_a_port_in_use_is_said_plainly(home: Path, run: Run) -> None:

@@ -393,7 +393,7 @@ def test_a_signer_of_another_epoch_than_its_server_does_not_start(farm: Farm, ru
 def test_a_member_takes_part_without_a_share_until_it_gets_one(
     farm: Farm, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
 ) -> None:
-    """The keys were handed on while it was away; ``at_once``: the share comes just after it was looked for."""
+    """The keys were handed on while it was away; ``at_once``: it comes just after it was looked for."""
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     new, _ = next_epoch(farm)
     home, config, generation = tmp_path / "home", new.config, Generation(1, 2)

@@ -194,7 +194,7 @@ def test_a_liar_that_names_later_epochs_makes_nobody_flood_the_others(
         assert len(asked) == 5
         monkeypatch.setattr(module, "SEEK_SECONDS", 0.0)
         member.voucher.seek()
-        while len(asked) < 10:
+        while len(asked) < 10:  # noqa: ASYNC110 - until the last
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
