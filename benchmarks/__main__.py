@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run, peers, soak, scale, checkpoints, profile."""
+"""``python -m benchmarks``: run, peers, soak, scale, checkpoints, change, profile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 # gRPC's core otherwise writes its own lines to stderr; it reads this when it is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from benchmarks import checkpoints, plot, profiling, scaling, soak, verdict
+from benchmarks import changes, checkpoints, plot, profiling, scaling, soak, verdict
 from benchmarks.plan import FULL, SMOKE, Plan
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.report import Report, conditions
@@ -26,6 +26,7 @@ _EXAMPLES = """examples:
   python -m benchmarks soak --minutes 60        memory under full load
   python -m benchmarks scale                    the tables of docs/development/scaling.md
   python -m benchmarks checkpoints              turns of one member around a checkpoint of busy clients
+  python -m benchmarks change                   a full and a light change, and a revision, under load
 exit codes: 0 all was measured; 1 something did not start or gave no answer, and is named; 2 wrong usage"""
 
 
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="run|peers|soak|scale|checkpoints|profile")
+    commands = parser.add_subparsers(required=True, metavar="run|peers|soak|scale|checkpoints|change|profile")
     for name, function, about in (
         ("run", _run, "measure the product and its ceiling"),
         ("peers", _peers, "measure the product beside etcd, ZooKeeper and PySyncObj"),
@@ -98,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     busy = commands.add_parser("checkpoints", help=about, description=about)
     busy.set_defaults(run=_checkpoints)
     busy.add_argument("-o", "--output", choices=("text", "json"), default="text", help="on stdout")
+    about = "what changes of members cost while a client proposes all the time"
+    change = commands.add_parser("change", help=about, description=about)
+    change.set_defaults(run=_change)
+    change.add_argument("-o", "--output", choices=("text", "json"), default="text", help="on stdout")
     long = commands.add_parser("soak", help="memory under full load, for as long as one likes")
     long.set_defaults(run=_soak)
     long.add_argument("-o", "--output", choices=("text", "json"), default="text", help="on stdout")
@@ -183,6 +188,16 @@ def _checkpoints(options: argparse.Namespace) -> int:
     bar = _Bar()
     bar.steps = 2 * len(checkpoints.CLIENTS)
     checkpoints.run(report, bar)
+    bar.end()
+    sys.stdout.write((report.to_json() if options.output == "json" else report.text()) + "\n")
+    return 0
+
+
+def _change(options: argparse.Namespace) -> int:
+    report = Report(conditions=conditions())
+    bar = _Bar()
+    bar.steps = 1 + len(changes.STEPS)
+    changes.run(report, bar)
     bar.end()
     sys.stdout.write((report.to_json() if options.output == "json" else report.text()) + "\n")
     return 0

@@ -15,7 +15,7 @@ from alliance.client import MemberStatus
 from alliance.config import file as config_file
 from alliance.founding import dealer
 from alliance.founding.plan import Founding
-from benchmarks.launch import NOTE, TAP
+from benchmarks.launch import CERTIFIED, DECIDED, NOTE, TAP
 from benchmarks.processes import BenchmarkFailed, Child, python
 from benchmarks.targets import PASSPHRASE
 from benchmarks.usage import Usage, used
@@ -149,13 +149,17 @@ class Servers:
 
     def notes(self, name: str) -> dict[int, tuple[float, float]]:
         """When each slot was decided and certified at a tapped member, ``time.monotonic`` of the machine."""
-        data = (self.folder / "members" / name / "tap").read_bytes()
-        whole = data[: len(data) // NOTE.size * NOTE.size]
-        decided: dict[int, float] = {}
-        certified: dict[int, float] = {}
-        for slot, moment, is_certificate in NOTE.iter_unpack(whole):
-            (certified if is_certificate else decided).setdefault(slot, moment)
+        decided, certified = self.firsts(name, DECIDED), self.firsts(name, CERTIFIED)
         return {slot: (moment, certified.get(slot, 0.0)) for slot, moment in decided.items()}
+
+    def firsts(self, name: str, what: int) -> dict[int, float]:
+        """When that was first noted at a tapped member, by slot; by epoch where it is EPOCH."""
+        data = (self.folder / "members" / name / "tap").read_bytes()
+        firsts: dict[int, float] = {}
+        for number, moment, noted in NOTE.iter_unpack(data[: len(data) // NOTE.size * NOTE.size]):
+            if noted == what:
+                firsts.setdefault(number, moment)
+        return firsts
 
 
 def leader(members: list[MemberStatus]) -> str:
