@@ -130,11 +130,11 @@ class _Newcomer:
 
 
 def awaited(state: ControlState, party: Party) -> str:
-    """What a party that is no member yet waits for, in one line."""
+    """What a party that is no member yet waits for, in one line: the same until something is done for it."""
     if not any(party.client_id in one.change.new_keys for one in state.under_way):
         return f"waits for a change that adds '{party.name}': none is approved that is not in effect"
     if state.end is not None:
-        return f"waits for the end of epoch {state.epoch} at slot {state.end}: slot {state.slot} is decided"
+        return f"waits for the end of epoch {state.epoch} at slot {state.end}"
     active = state.active
     if active is None or party.client_id not in active.approved.change.new_keys:
         return "waits for the next epoch: its change begins again there"

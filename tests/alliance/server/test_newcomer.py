@@ -112,7 +112,7 @@ def test_what_a_newcomer_waits_for_is_said(farm: Farm) -> None:
         "ready for the next epoch: 2 are, 5 are needed": replace(
             state, active=replace(active, dealings=dealings, readies=readies)
         ),
-        "the end of epoch 0 at slot 140: slot 12 is decided": replace(
+        "the end of epoch 0 at slot 140": replace(
             state, active=active, scheduled=(change,), end=140, slot=12
         ),
         "become impossible (no receiver key": replace(bare, active=replace(active, dealings=dealings)),
@@ -120,3 +120,4 @@ def test_what_a_newcomer_waits_for_is_said(farm: Farm) -> None:
     }
     for text, now in expected.items():
         assert text in awaited(now, new.party)
+        assert awaited(replace(now, slot=now.slot + 1), new.party) == awaited(now, new.party), "a line a slot"
