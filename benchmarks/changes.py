@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from alliance.cli.demo.cluster import free_addresses
 from benchmarks.launch import CERTIFIED, EPOCH, VOTED
 from benchmarks.report import Report, Row
 from benchmarks.servers import Servers
@@ -26,7 +27,6 @@ SECTION = (
     " of it from the certificate on the next members to the first vote; processor time is the servers'"
 )
 CALM_SECONDS = 2.0
-APPROVALS = 4
 STEPS = ("calm", "light", "revision", "full")
 
 
@@ -50,12 +50,10 @@ class _Changes:
         working = asyncio.create_task(self._pulse.run(clients / "client-1", secret))
         async with Council(home, clients / "client-2", secret) as council:
             await self._calm()
-            place = council.control.directory.members[-1].address
-            await self._change("light", council, council.leading([self._servers.names[-1]], []))
-            await self._change(
-                "revision", council, council.moving(self._servers.names[-1], place), approvals=1
-            )
-            await self._change("full", council, council.refreshing)
+            last, [place] = self._servers.names[-1], free_addresses(1)
+            await self._change("light", council, council.leading([last], []), 2)
+            await self._change("revision", council, council.moving(last, place), 1)
+            await self._change("full", council, council.refreshing, 4)
         self._pulse.over = True
         await working
 
@@ -67,9 +65,7 @@ class _Changes:
         busy = self._servers.used().since(used).cpu_seconds
         self._add("calm", began, time.monotonic(), busy, {})
 
-    async def _change(
-        self, label: str, council: Council, draft: Drafting, *, approvals: int = APPROVALS
-    ) -> None:
+    async def _change(self, label: str, council: Council, draft: Drafting, approvals: int) -> None:
         self._progress(label)
         began, used = time.monotonic(), self._servers.used()
         decided = await council.decide(draft, approvals)

@@ -111,17 +111,15 @@ class Council:
     def _full(self, wanted: Wanted) -> Drafting:
         return lambda state, by, until: member_drafting.members(state, by, wanted, self._bits, until)
 
-    async def decide(
-        self, draft: Drafting, approvals: int, watcher: Watcher = lambda _: None, *, by: str = ""
-    ) -> Decided:
+    async def decide(self, draft: Drafting, approvals: int, watcher: Watcher = lambda _: None) -> Decided:
         """Proposed by one organisation, approved by so many with it, and followed to its end.
 
         ``watcher`` is told of each state of the log meanwhile. For an edit: until it is in effect.
         """
         await self._catch_up()
-        who = by or self.names[0]
         until_ms = max(int(time.time() * 1000), self.control.time_ms) + DAY_MS
-        change = draft(self.control, who, until_ms)
+        change = draft(self.control, self.names[0], until_ms)
+        who = change.organisation
         signers = [who, *(name for name in self.names if name != who)][:approvals]
         signed = [(name, approval.sign(change, self._keys[name], name)) for name in signers]
         carried = await self._carried(change, signed)
