@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import grpc.aio
@@ -16,7 +17,14 @@ from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member
-from alliance.errors import AllianceError, ConfigError, JournalError, NoLongerMember, PortTaken
+from alliance.errors import (
+    AllianceError,
+    ConfigError,
+    JournalError,
+    NoLongerMember,
+    PortTaken,
+    SignerError,
+)
 from alliance.evidence.folder import EvidenceFolder
 from alliance.keys import folder as keys
 from alliance.keys.channel import Credentials
@@ -33,6 +41,7 @@ from alliance.server.retention import Retention
 from alliance.server.revisions import beginning
 from alliance.server.services import ClientService, PeerService
 from alliance.server.sessions import Sessions
+from alliance.server.signer_process import SignerProcess
 from alliance.server.succession import Succession
 from alliance.server.successor import Successor, place
 from alliance.server.term import EngineFactory, Lasting, Term
@@ -80,6 +89,7 @@ class Server:
         self._passphrase = b""
         self._parting: tuple[Handover, Succession] | None = None
         self._next: Successor | None = None
+        self._ahead: SignerProcess | None = None
         self._journal = Journal(folder / JOURNAL, config.alliance_id, config.members[me].name)
         config, me = _present(folder, config, credentials, self._journal)
         self.name = config.members[me].name
@@ -233,7 +243,8 @@ class Server:
             self._history.bring(successor.record, successor.between)
             self._sessions.snapshot_installed()
         state = successor.state(control, self._history.pruned)
-        self.term = Term(self._lasting, me, state, self._make_engine)
+        ahead, self._ahead = self._ahead, None
+        self.term = Term(self._lasting, me, state, self._make_engine, ahead)
         await self.term.start(self._passphrase)
         self._client_service.start()
         self.term.submit(pending)
@@ -252,8 +263,12 @@ class Server:
                 return
 
     def _follow(self, state: ControlState) -> None:
-        if self._parting is not None:
-            self._parting[0].follow(state)
+        if self._parting is None:
+            return
+        self._parting[0].follow(state)
+        if state.end is not None and self._ahead is None:
+            with suppress(SignerError):  # which is told where it is needed
+                self._ahead = SignerProcess(self._folder, state.epoch + 1)
 
     def _post(self, event: Event) -> None:
         self.term.inbox.post(event)
@@ -272,6 +287,8 @@ class Server:
         Streams end at once: nothing more comes on them, and who waits there is to ask another member.
         """
         self.term.close()
+        if self._ahead is not None:
+            self._ahead.close()
         await self._endpoints.stop(None)
         await self._channels.close()
         self._journal.close()

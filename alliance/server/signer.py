@@ -34,6 +34,7 @@ from typing import Protocol
 from alliance.errors import AllianceError, ConfigError, KeyFileError, SignerError, require_passphrase
 from alliance.keys import shares
 from alliance.keys.shares import Generation
+from alliance.server.signer_process import SignerProcess
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -137,8 +138,15 @@ class AttestationGuard(SigningGuard):
 class Signer:
     """The server's side. ``endorse`` never waits; the answer comes to the callback, in order."""
 
-    def __init__(self, context: Context, answer: Answer, purpose: str | None = None) -> None:
-        """``purpose``: of the key that it holds; None for the agreement key."""
+    def __init__(
+        self,
+        context: Context,
+        answer: Answer,
+        purpose: str | None = None,
+        ahead: SignerProcess | None = None,
+    ) -> None:
+        """``purpose``: of the key that it holds; None for the agreement key. ``ahead``: its process."""
+        self._ahead = ahead
         self._purpose = purpose
         self._context = context
         self._answer = answer
@@ -168,8 +176,9 @@ class Signer:
 
     async def _open(self, folder: Path, passphrase: bytes) -> bool:
         """Whether there is a share to open."""
-        ours = self._spawn(folder)
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        started = self._started(folder)
+        self._process = started.process
+        self._reader, self._writer = await asyncio.open_connection(sock=started.channel)
         self._writer.write(_frame(passphrase))
         try:
             status, text = await self._read()
@@ -182,29 +191,14 @@ class Signer:
             raise KeyFileError(text.decode("utf-8", "replace"))
         return True
 
-    def _spawn(self, folder: Path) -> socket.socket:
-        """Starts the process, before the loop is busy; our end of the channel to it."""
-        ours, theirs = socket.socketpair()
-        try:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "alliance.server.signer",
-                    str(folder),
-                    str(theirs.fileno()),
-                    self._purpose or "",
-                    str(self._context.epoch),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
-        except OSError as error:
-            ours.close()
-            raise SignerError(f"the signer process does not start: {error}") from None
-        finally:
-            theirs.close()
-        return ours
+    def _started(self, folder: Path) -> SignerProcess:
+        """That which was started ahead, or a new one. Raises SignerError."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.epoch == self._context.epoch and ahead.process.poll() is None:
+            return ahead
+        if ahead is not None:
+            ahead.close()
+        return SignerProcess(folder, self._context.epoch, self._purpose)
 
     def endorse(self, statement: JointStatement, *, proven: bool) -> None:
         if self._awaited is not None:
@@ -238,6 +232,8 @@ class Signer:
         log.info("the share of the keys of this epoch is there: this member signs with the others again")
 
     def close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:

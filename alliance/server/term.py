@@ -28,6 +28,7 @@ from alliance.server.retention import Retention
 from alliance.server.revisions import Revisions
 from alliance.server.sessions import Sessions
 from alliance.server.signer import Signer
+from alliance.server.signer_process import SignerProcess
 from alliance.server.status import StatusSource, Watched
 from alliance.server.vouching import Voucher
 from alliance.server.world import ServerWorld
@@ -69,8 +70,18 @@ class Lasting:
 class Term:
     """From the member's first word in an epoch to its last one; ``config`` is how the epoch began, for it."""
 
-    def __init__(self, lasting: Lasting, me: int, state: RestoredState, engine: EngineFactory) -> None:
-        """Raises ValueError when the state does not fit together, and JournalError."""
+    def __init__(
+        self,
+        lasting: Lasting,
+        me: int,
+        state: RestoredState,
+        engine: EngineFactory,
+        ahead: SignerProcess | None = None,
+    ) -> None:
+        """Raises ValueError when the state does not fit together, and JournalError.
+
+        ``ahead``: the signer's process.
+        """
         self.config = config = lasting.directory.config
         self.me = me
         self._lasting = lasting
@@ -94,7 +105,7 @@ class Term:
             lasting.voucher.seek,
         )
         self.peers = Peers(config, me, lasting.credentials, self.incarnation, self.receiver)
-        self.signer = Signer(config.context, self._endorsed)
+        self.signer = Signer(config.context, self._endorsed, ahead=ahead)
         self.revisions = Revisions(
             lasting.folder, state.control, lasting.directory, self.gate, lasting.voucher, lasting.follow
         )

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from unittest.mock import patch
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from alliance.changes import approval, drafting, followed, member_drafting
 from alliance.changes.carry import Carried, Fate, carry, commands_of, fate_of
 from alliance.changes.change_file import ChangeFile
@@ -67,7 +69,7 @@ class Council:
         self._client: Client
         self._followed: Followed
 
-    def _key(self, path: Path) -> sealing.Ed25519PrivateKey:
+    def _key(self, path: Path) -> Ed25519PrivateKey:
         return sealing.unseal_signing(path.read_bytes(), path, self._passphrase)
 
     async def __aenter__(self) -> Council:

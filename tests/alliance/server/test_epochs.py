@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from alliance.client import Client
 from alliance.config import file as config_file
+from alliance.server import signer
+from alliance.server.signer_process import SignerProcess
 from consensus.control.changes import Change, ChangeKind, base_digest
 from consensus.control.operations import ChangeOperation, Reinstate, Suspend
 from tests.alliance.conftest import Run
@@ -60,9 +64,20 @@ class Changes:
         await until(lambda: all(server.term.incarnation.settled.is_set() for server in self.servers))
 
 
-def test_epoch_suspend_and_reinstate(farm: Farm, tmp_path: Path, run: Run) -> None:
-    """The leader is suspended and another one leads; then it is reinstated. A client goes on all the time."""
-    six, done = Six(farm, tmp_path), list[bytes]()
+def test_epoch_suspend_and_reinstate(
+    farm: Farm, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leader is suspended and another one leads; then it is reinstated. A client goes on all the time.
+
+    Nobody waits for a process to start: those of the next epoch's signers are there when it begins.
+    """
+    six, done, at_once = Six(farm, tmp_path), list[bytes](), list[int]()
+
+    def started(folder: Path, epoch: int, purpose: str | None = None) -> SignerProcess:
+        at_once.append(epoch)
+        return SignerProcess(folder, epoch, purpose)
+
+    monkeypatch.setattr(signer, "SignerProcess", started)
 
     async def scenario() -> None:
         async with running(six) as client:
@@ -74,6 +89,7 @@ def test_epoch_suspend_and_reinstate(farm: Farm, tmp_path: Path, run: Run) -> No
                 await changes.order(ChangeKind.LIGHT, 4, Reinstate("member-1"))
                 await changes.entered(2)
             assert led == [1] * 6
+            assert at_once == [0] * 6
             assert {server.term.config.system.leader(0) for server in changes.servers} == {0}
             assert all(config_file.load(home).epoch == 2 for home in six.homes)
             heard = [entry.command async for entry in client.listen(follow=False, server="member-2")]

@@ -22,6 +22,7 @@ from alliance.keys import shares
 from alliance.keys.shares import Generation
 from alliance.server import signer as module
 from alliance.server.signer import AttestationGuard, Signer, SigningGuard
+from alliance.server.signer_process import SignerProcess
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -283,6 +284,28 @@ def pid(signer: Signer) -> int:
 
 def what_others_see(process: int) -> bytes:
     return b"".join(Path(f"/proc/{process}/{file}").read_bytes() for file in ("cmdline", "environ"))
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_process_that_waits_is_taken_over_for_its_own_epoch_alone(farm: Farm, run: Run, epoch: int) -> None:
+    async def scenario() -> None:
+        answers = Answers()
+        ahead = SignerProcess(farm.member_home(ME), epoch)
+        signer = Signer(farm.config.context, answers, ahead=ahead)
+        try:
+            await signer.start(farm.member_home(ME), PASSPHRASE)
+            reader = asyncio.create_task(signer.run())
+            assert (pid(signer) == ahead.process.pid) is (epoch == 0)
+            assert (ahead.process.poll() is None) is (epoch == 0)
+            signer.endorse(SuspectStatement(0), proven=False)
+            await answers.count(1)
+            assert answers.list[0][1] is not None
+            reader.cancel()
+        finally:
+            signer.close()
+        assert ahead.process.poll() is not None
+
+    run(scenario())
 
 
 def test_the_process_endorses_refuses_and_hides_its_secret(farm: Farm, run: Run) -> None:
