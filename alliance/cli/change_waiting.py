@@ -25,13 +25,17 @@ PROGRESS_SLOTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How a command waits: for ``timeout`` seconds at each step, reading the log by its client."""
+    """How a command waits: for ``timeout`` seconds at each step, reading the log by its client.
+
+    ``tell`` is told what happens; whoever sits at a terminal is, if it is None.
+    """
 
     folder: Path
     timeout: float
     client: Client
     followed: Followed
     advance: Advance
+    tell: Callable[[str], None] | None = None
 
     async def until_in_effect(self, slot: int, effective: int) -> None:
         """Until the log is at ``effective``, of what was taken at ``slot``. Raises NotInEffect."""
@@ -60,7 +64,7 @@ class Waiting:
         from alliance.changes.followed import watch
         from alliance.changes.progress import Progress
 
-        story = Story(change.digest, self.followed.control, _at_a_terminal())
+        story = Story(change.digest, self.followed.control, self.tell or _at_a_terminal())
         try:
             async with asyncio.timeout(self.timeout) as clock:
                 loop = asyncio.get_running_loop()

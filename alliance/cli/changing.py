@@ -79,6 +79,8 @@ class Ways:
     operator_file: Path | None = None
     to: Path | None = None
     dry_run: bool = False
+    tell: Callable[[str], None] | None = None
+    """Told what happens while it waits; somebody at a terminal is, if nobody is named here."""
 
 
 Drafting = Callable[["ControlState"], "ChangeFile"]
@@ -88,7 +90,7 @@ Proposal = Callable[["ControlState", str, int], "ChangeFile"]
 
 def make(ways: Ways, drafting: Drafting) -> None:
     """A change that somebody wants: written as a file, or signed, sent and waited for."""
-    _drafted(ways, _operator(ways), drafting)
+    _finished(ways, _operator(ways), drafting)
 
 
 def propose(ways: Ways, organisation: str | None, days: int, proposal: Proposal) -> None:
@@ -96,12 +98,19 @@ def propose(ways: Ways, organisation: str | None, days: int, proposal: Proposal)
     if organisation is None and ways.operator is None:
         raise ConfigError("say who proposes it: --organisation NAME, or --operator F to sign it at once")
     key = _operator(ways)
+    _finished(ways, key, proposing(organisation, key, days, proposal))
+
+
+def proposing(
+    organisation: str | None, key: Ed25519PrivateKey | None, days: int, proposal: Proposal
+) -> Drafting:
+    """What ``organisation`` proposes, or else that one whose operator's key it is; open for so many days."""
 
     def drafting(state: ControlState) -> ChangeFile:
         until_ms = max(int(time.time() * 1000), state.time_ms) + days * DAY_MS
         return proposal(state, organisation or _speaks_for(state, key), until_ms)
 
-    _drafted(ways, key, drafting)
+    return drafting
 
 
 def _operator(ways: Ways) -> Ed25519PrivateKey | None:
@@ -117,11 +126,11 @@ def _speaks_for(state: ControlState, key: Ed25519PrivateKey | None) -> str:
     raise ConfigError("--operator is no operator's key in this alliance: 'alliance epochs' tells whose are")
 
 
-def _drafted(ways: Ways, key: Ed25519PrivateKey | None, drafting: Drafting) -> None:
+def _finished(ways: Ways, key: Ed25519PrivateKey | None, drafting: Drafting) -> None:
     secret = unlock(ways.folder, ways.passphrase_file)
     if ways.to is not None:
         check_writable(ways.to, force=False)
-    result = asyncio.run(_make(ways, secret, key, drafting))
+    result = asyncio.run(drafted(ways, secret, key, drafting))
     if not ways.dry_run and result.needs_file:
         result = written(result, ways.to)
     finish(result, ways.output, ways.folder)
@@ -129,7 +138,7 @@ def _drafted(ways: Ways, key: Ed25519PrivateKey | None, drafting: Drafting) -> N
 
 def send(ways: Ways, change: ChangeFile, approvals: Sequence[tuple[str, Approval]]) -> None:
     """A change that operators have signed already."""
-    result = asyncio.run(_send(ways, unlock(ways.folder, ways.passphrase_file), change, approvals))
+    result = asyncio.run(sent(ways, unlock(ways.folder, ways.passphrase_file), change, approvals))
     finish(result, ways.output, ways.folder)
 
 
@@ -161,7 +170,8 @@ async def following(ways: Ways, secret: bytes) -> AsyncIterator[tuple[Client, Fo
             follower.keep(ways.folder, state, client.config)
 
 
-async def _make(ways: Ways, secret: bytes, key: Ed25519PrivateKey | None, drafting: Drafting) -> Result:
+async def drafted(ways: Ways, secret: bytes, key: Ed25519PrivateKey | None, drafting: Drafting) -> Result:
+    """What somebody wants, carried if its operator's key is given. Raises as ``sent``, and ConfigError."""
     from alliance.changes import approval
 
     async with following(ways, secret) as (client, followed, advance):
@@ -173,9 +183,10 @@ async def _make(ways: Ways, secret: bytes, key: Ed25519PrivateKey | None, drafti
         return await _carry(ways, client, followed, change, approvals, advance)
 
 
-async def _send(
+async def sent(
     ways: Ways, secret: bytes, change: ChangeFile, approvals: Sequence[tuple[str, Approval]]
 ) -> Result:
+    """What operators have signed, carried and waited for. Raises ChangeRefused and NotInEffect."""
     from alliance.changes.drafting import require_names
 
     async with following(ways, secret) as (client, followed, advance):
@@ -205,7 +216,7 @@ async def _carry(
     carried = await carry(client, followed, change, commands, ways.timeout, advance)
     if carried.fate is Fate.REFUSED:
         raise ChangeRefused(f"the members refuse it, at slot {carried.slot}: {carried.refusal}")
-    wait = Waiting(ways.folder, ways.timeout, client, followed, advance)
+    wait = Waiting(ways.folder, ways.timeout, client, followed, advance, ways.tell)
     if carried.fate is Fate.BEGUN:
         carried = await wait.until_it_has_ended(change, carried)
     elif carried.fate is Fate.TAKEN and carried.effective is not None:

@@ -37,11 +37,14 @@ class Cluster:
         self._environment = {**os.environ, "ALLIANCE_PASSPHRASE": passphrase}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
 
-    async def start(self, names: Sequence[str]) -> None:
-        """Returns when all of them listen. Raises ServerFailed."""
+    async def start(self, names: Sequence[str], patience: float = READY_SECONDS) -> None:
+        """Returns when all of them listen. Raises ServerFailed, also after ``patience`` seconds."""
         options = ("-o", "json", "--log-level", "warning")
         await asyncio.gather(
-            *(self._start(name, "alliance", "serve", str(self.home(name)), *options) for name in names)
+            *(
+                self._start(name, "alliance", "serve", str(self.home(name)), *options, patience=patience)
+                for name in names
+            )
         )
 
     async def start_liar(self, name: str, attack: str) -> None:
@@ -73,12 +76,14 @@ class Cluster:
         """What its servers say on standard error."""
         return self.home(name) / LOG
 
-    async def _start(self, name: str, module: str, *arguments: str) -> None:
-        said = await self.launch(name, self.log(name), module, *arguments)
+    async def _start(self, name: str, module: str, *arguments: str, patience: float = READY_SECONDS) -> None:
+        said = await self.launch(name, self.log(name), module, *arguments, patience=patience)
         if said.get("event") != "ready":
             raise ServerFailed(f"{name} says something else than that it is ready: {said}")
 
-    async def launch(self, name: str, log_file: Path, module: str, *arguments: str) -> dict[str, Any]:
+    async def launch(
+        self, name: str, log_file: Path, module: str, *arguments: str, patience: float = READY_SECONDS
+    ) -> dict[str, Any]:
         """Starts ``python -m module``; the JSON of its first line. Raises ServerFailed."""
         with log_file.open("ab") as log:
             # A session of its own: Ctrl-C is for the demo, which then ends its servers in order.
@@ -95,13 +100,13 @@ class Cluster:
         if process.stdout is None:
             raise ServerFailed(f"{name} has no standard output")
         try:
-            async with asyncio.timeout(READY_SECONDS):
+            async with asyncio.timeout(patience):
                 line = await process.stdout.readline()
                 if not line:
                     await process.wait()
         except TimeoutError:
             last = _last_line(log_file)
-            raise ServerFailed(f"{name} was not ready within {READY_SECONDS:g} s: {last}") from None
+            raise ServerFailed(f"{name} was not ready within {patience:g} s: {last}") from None
         if not line:
             raise ServerFailed(f"{name} ended with code {process.returncode}: {_last_line(log_file)}")
         said: dict[str, Any] = json.loads(line)

@@ -32,6 +32,7 @@ EPILOG = lesson(
     alliance demo
     alliance demo --file /usr/share/common-licenses/GPL-3
     alliance demo --attack equivocate
+    alliance demo --change
     alliance demo -o json | jq .p50_ms
     """,
     "0 all of it held  ·  1 a part did not, and is named  ·  2 too few members for so many faults",
@@ -63,6 +64,10 @@ def demo(
             "--attack", help="Show one way to lie, and what it costs the others.", show_default=False
         ),
     ] = None,
+    change: Annotated[
+        bool,
+        typer.Option("--change", help="Replace a member, add one, refresh all shares, and lose nothing."),
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the alliance's folder to play with.")] = False,
     members: Annotated[int, typer.Option("--members", min=1, max=255, help="Number of members.")] = 6,
     faults: Annotated[int, typer.Option("--faults", min=1, help="Byzantine members to withstand.")] = 1,
@@ -78,20 +83,20 @@ def demo(
 
     With --attack one lying leader is shown more closely: it tells two stories, falls silent, is as slow as it
     can be, ignores a client, or spoils signatures.
-    """
-    from alliance.cli.demo.cluster import free_addresses
-    from alliance.cli.demo.narration import Narration
-    from alliance.founding import plan
 
-    if attack is not None and file is not None:
-        raise ConfigError("the attacks propose commands of their own: leave out --file or --attack")
+    With --change the members change: one's disk is destroyed, and a new folder with new keys replaces it;
+    another organisation comes; all shares are refreshed. The operators approve, the others hand the keys on,
+    and meanwhile a client proposes all the time. The receipt of the first command is checked by openssl in
+    the end, with the key that never changed.
+    """
+    from alliance.cli.demo.narration import Narration
+
+    _require_one_course(attack, file, change)
     brought = _brought(name) if name is not None else None
-    if brought is not None and (attack is not None or file is not None):
-        raise ConfigError("--file and --attack belong to the demo without a name")
+    if brought is not None and (attack is not None or file is not None or change):
+        raise ConfigError("--file, --attack and --change belong to the demo without a name")
     commands = _commands(file)
-    names = [f"member-{number}" for number in range(1, members + 1)]
-    founding = plan.Founding("demo", names, free_addresses(members), ["client-1", "client-2"], faults, 2048)
-    plan.check(founding)
+    founding, address = _planned(members, faults, change)
     narration = Narration(silent=output is Format.JSON)
     for number in ENDING:
         signal.signal(number, signal.default_int_handler)
@@ -102,7 +107,7 @@ def demo(
         if brought is not None:
             run: Run = brought(*made, narration)
         else:
-            run = _own(made, commands, attack, narration)
+            run = _own(made, commands, attack, address if change else None, narration)
         try:
             asyncio.run(_live(run))
         except asyncio.CancelledError:
@@ -116,6 +121,29 @@ def demo(
             shutil.rmtree(folder, ignore_errors=True)
     run.figures.seconds = round(time.monotonic() - begin, 2)
     _conclude(run, narration, output)
+
+
+def _require_one_course(attack: AttackName | None, file: Path | None, change: bool) -> None:
+    if attack is not None and file is not None:
+        raise ConfigError("the attacks propose commands of their own: leave out --file or --attack")
+    if change and (attack is not None or file is not None):
+        raise ConfigError("--change proposes commands of its own, and nobody lies: leave out the other one")
+
+
+def _planned(members: int, faults: int, change: bool) -> tuple[Founding, str]:
+    """What is founded, and the address of one more member. Raises ConfigError."""
+    from alliance.cli.demo.cluster import free_addresses
+    from alliance.founding import plan
+    from consensus.limits import DEALT_MEMBERS_MAX
+
+    if change and members >= DEALT_MEMBERS_MAX:
+        raise ConfigError(f"keys are handed on to at most {DEALT_MEMBERS_MAX} members, and one is to come")
+    *addresses, another = free_addresses(members + 1)
+    names = [f"member-{number}" for number in range(1, members + 1)]
+    clients = [f"client-{number}" for number in range(1, 4 if change else 3)]
+    founding = plan.Founding("demo", names, addresses, clients, faults, 2048)
+    plan.check(founding)
+    return founding, another
 
 
 async def _live(run: Run) -> None:
@@ -155,11 +183,17 @@ def _brought(name: str) -> type[Run]:
     return run
 
 
-def _own(made: Made, commands: list[bytes], attack: AttackName | None, narration: Narration) -> Run:
+def _own(
+    made: Made, commands: list[bytes], attack: AttackName | None, address: str | None, narration: Narration
+) -> Run:
+    """``address`` is for the member that comes, if members are to change."""
     from alliance.cli.demo.attack_kinds import PLANS
     from alliance.cli.demo.attack_run import Attacked
+    from alliance.cli.demo.change_run import Changed
     from alliance.cli.demo.newcomer_run import Demo
 
+    if address is not None:
+        return Changed(*made, address, narration)
     if attack is not None:
         return Attacked(*made, PLANS[attack], narration)
     return Demo(*made, commands, narration)

@@ -62,6 +62,11 @@ class Run(ABC):
     async def live(self, first: Client, second: Client) -> None:
         """The parts between the start of the servers and the proofs."""
 
+    @property
+    def shown(self) -> Receipt:
+        """The receipt that is proven to strangers."""
+        return self.receipts[-1]
+
     async def prove(self) -> None:
         """The receipt, before those who trust nobody."""
         self.narration.chapter(
@@ -83,7 +88,7 @@ class Run(ABC):
                 await connect(home / "client-2", secret) as second,
             ):
                 await self.live(first, second)
-            write_file(self.folder / "receipt.json", self.receipts[-1].to_json().encode())
+            write_file(self.folder / "receipt.json", self.shown.to_json().encode())
             await self.prove()
         except _Over:
             pass
