@@ -82,6 +82,8 @@ class Handover:
         self._judged: dict[tuple[int, bytes, int], tuple[AgreementKey, ...]] = {}
         self._blamed: set[tuple[tuple[int, bytes, int], str]] = set()
         self._quiet = False
+        # What one of them receives or judges, which takes seconds, serves the others.
+        self._working = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"Handover({self._party.name!r}, passphrase=<hidden>)"
@@ -108,7 +110,8 @@ class Handover:
         """Does what is due, until cancelled."""
         while True:
             self._news.clear()
-            pause = await self._turn()
+            async with self._working:
+                pause = await self._turn()
             try:
                 async with asyncio.timeout(pause):
                     await self._news.wait()
@@ -217,6 +220,10 @@ class Handover:
         tell the keys, or they are not those that the ready members have named; and ValueError for a state
         without a full change.
         """
+        async with self._working:
+            return await self._outcome(state)
+
+    async def _outcome(self, state: ControlState) -> Outcome:
         config = self._config()
         attempt = self._attempt(state, config, late=False)
         agreed, _ = state.dealt_for.agreed

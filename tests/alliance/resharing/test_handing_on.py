@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from alliance.errors import KeyFileError
 from alliance.keys import handover, shares
 from alliance.keys.shares import Generation
-from alliance.resharing import steps
+from alliance.resharing import process, steps
+from alliance.resharing.work import Answer, Kind, Task
 from consensus.control.commands import Abort, Deal, Ready, SignedCommand
 from consensus.control.operations import DropMember
 from consensus.control.rows import PolicyRow
@@ -20,7 +23,7 @@ from quorum import QuorumSystem
 from quorum.system import LEAN
 from tests.alliance.conftest import Run
 from tests.alliance.resharing.conftest import Found
-from tests.alliance.resharing.town import Town, row_of, with_receiver
+from tests.alliance.resharing.town import Town, row_of, with_receiver, working
 from tests.consensus import alliance as rows
 
 FOUR = QuorumSystem(4, 1, LEAN)
@@ -114,6 +117,34 @@ def test_epoch_full_then_a_sleepers_late_ready(run: Run, found: Found) -> None:
         await town.hand_on()
         town.check_shares()
         assert not town.refusals
+
+    run(story())
+
+
+def test_who_was_not_ready_at_the_end_receives_once_whoever_asks(
+    run: Run, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server asks twice at the end, to vouch and to go over, while the member may still be at it itself."""
+    done: list[Kind] = []
+
+    async def counting(folder: Path, task: Task) -> Answer:
+        done.append(task.kind)
+        return await working(folder, task)
+
+    async def story() -> None:
+        town = found(FOUR)
+        town.agree()
+        await town.until(lambda: town.ready() >= {"m-a", "m-c", "m-d"}, ["m-a", "m-c", "m-d"])
+        slow = town.homes["m-b"].handover
+        monkeypatch.setattr(process, "perform", counting)
+        async with town.running(["m-b"]):
+            await town.breath()
+            assert town.state.end is not None
+            town.log.to(town.state.end)
+            slow.follow(town.state)
+            outcomes = await asyncio.gather(slow.outcome(town.state), slow.outcome(town.state))
+        assert [one.generation for one in outcomes] == [Generation(1)] * 2
+        assert len(done) == 1
 
     run(story())
 
