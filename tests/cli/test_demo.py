@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -9,12 +10,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from alliance.cli.demo import change_run
 from alliance.cli.demo import command as demo
 from alliance.cli.demo.newcomer_run import DemoFigures
 from alliance.cli.demo.verdict import difference
+from alliance.errors import Unreachable
 from tests.cli.conftest import RUN_SECONDS, Run
 from tests.worlds.processes import STOP_SECONDS, environment, started
 
@@ -137,6 +142,9 @@ def test_an_interrupted_demo_cleans_up(tmp_path: Path, number: signal.Signals) -
         (["--file", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["--file", "any.txt", "--attack", "slow"], "leave out --file or --attack"),
         (["--attack", "rumour"], "'--attack'"),
+        (["--change", "--attack", "slow"], "nobody lies: leave out the other one"),
+        (["--change", "--file", "any.txt"], "--change proposes commands of its own"),
+        (["--change", "--members", "31"], "keys are handed on to at most 31 members"),
         (["--faults", "0"], "'--faults'"),
     ],
 )
@@ -153,6 +161,46 @@ def test_a_short_file_is_filled_up(tmp_path: Path, capsys: pytest.CaptureFixture
     assert commands[:3] == [b"one", b"", b"two"]
     assert len(commands) == demo.FEWEST_COMMANDS
     assert "3 lines" in capsys.readouterr().err
+
+
+class Proposing:
+    """A client whose commands are decided at once, ``good`` of them."""
+
+    public_key = None
+
+    def __init__(self, good: int, enough: asyncio.Event) -> None:
+        self._good, self._enough, self.verified = good, enough, 0
+
+    async def propose(self, command: bytes, timeout: float) -> Any:
+        if not self._good:
+            raise Unreachable("nobody answers")
+        self._good -= 1
+        if not self._good:
+            self._enough.set()
+        return SimpleNamespace(command=command, verify=self._verify)
+
+    def _verify(self, key: object) -> None:
+        self.verified += 1
+
+
+def test_who_proposes_all_the_time_loses_nothing_or_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_run, "PAUSE_SECONDS", 0)
+
+    async def story() -> None:
+        enough, receipts = asyncio.Event(), list[Any]()
+        client = Proposing(3, enough)
+        steady = change_run.Steady(cast(Any, client), receipts)
+        await enough.wait()
+        assert await steady.end() > 0
+        assert [one.command for one in receipts] == [b"reading 1", b"reading 2", b"reading 3"]
+        assert client.verified == 3
+        steady = change_run.Steady(cast(Any, Proposing(0, enough)), receipts)
+        await asyncio.sleep(0)
+        with pytest.raises(Unreachable):
+            await steady.end()
+        await steady.cancel()
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,19 @@ from typing import Any
 
 import pytest
 
-from alliance.changes import carry, followed, offering
+from alliance.changes import carry, followed, member_drafting, offering
 from alliance.changes.change_file import ChangeFile
 from alliance.cli import change_waiting, changing
+from alliance.cli.demo.operators import Operators
+from alliance.cli.demo.proofs import PartFailed
 from alliance.errors import Unreachable
 from alliance.founding import party
 from alliance.founding.join import own_request
+from alliance.founding.party import largest_key
 from alliance.keys.folder import load_credentials
+from consensus.control import ControlState
 from consensus.control.commands import SignedCommand
+from quorum.receivers import receiver_bits
 from tests.alliance.changes.paper import Paper
 from tests.alliance.founding.applicants import receivers
 from tests.cli.conftest import Run
@@ -209,6 +214,27 @@ def test_a_refresh_is_watched(
     assert "member-5 is ready: 5 of 5" in told
     assert told[-1].startswith("epoch 1 has begun, behind slot ")
     assert inside("change", "show", anybody, "--watch").text.splitlines()[-1] == "nothing is under way"
+
+
+def test_the_demos_operators_decide_by_the_commands_own_functions(
+    founded: Cluster, paper: Paper, anybody: Path
+) -> None:
+    told: list[str] = []
+    operators = Operators(Path("operators"), anybody, Path("secret"), told.append)
+    for name in MEMBERS:
+        shutil.copy(founded.member(name) / "operator.pem", operators.key(name))
+    bits = receiver_bits(largest_key(founded.config))
+
+    def refresh(state: ControlState, proposer: str, until_ms: int) -> ChangeFile:
+        return member_drafting.members(state, proposer, member_drafting.Wanted(), bits, until_ms)
+
+    handing_on(paper, MEMBERS)
+    done = asyncio.run(operators.decide(MEMBERS, refresh))
+    assert (done.in_effect, done.epoch, done.change.organisation) == (True, 1, NORTH)
+    assert "member-5 has dealt: 5 of 5" in told
+    assert told[-1].startswith("epoch 1 has begun, behind slot ")
+    with pytest.raises(PartFailed, match="3 more operators must approve, and these are 2"):
+        asyncio.run(operators.decide(MEMBERS[:3], refresh))
 
 
 def test_who_watches_as_a_program_gets_an_object_a_line(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alliance.proofs.receipt import Receipt
 
 FIRST_COMMANDS = 20
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.2
 """Between two commands of the client that proposes all the time: the machine has other things to do."""
 
 

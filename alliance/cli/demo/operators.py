@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from alliance.cli.change_report import Result
 
-STEP_SECONDS = 120.0
+STEP_SECONDS = 300.0
 """Nothing new came of a change for so long: more than a step takes on a machine that is busy."""
 
 
