@@ -109,7 +109,13 @@ class Incarnation:
 
     # -- this member, as its peers remember it -------------------------------------------------------
 
+    def _require_present(self) -> None:
+        """Of an epoch that is over the journal does not know what was said. Raises NotServed."""
+        if self._journal.epoch != self._config.epoch:
+            raise NotServed(f"epoch {self._config.epoch} has ended within the handshake")
+
     def _examine(self, peer: int, memory: pb.Memory) -> None:
+        self._require_present()
         if len(memory.statements) > STATEMENTS_MAX:
             raise Malformed(f"{len(memory.statements)} statements remembered")
         for shown in map(SignedStatement.decode, memory.statements):
@@ -171,6 +177,7 @@ class Incarnation:
 
     def _take(self, peer: int, shown: SignedStatement | None, came: SignedStatement) -> None:
         """Makes a greeting durable if it is newer than the held one, which must be the one that was shown."""
+        self._require_present()
         came.verify(self._config.members[peer].identity_key, self._config.context)
         greeting = came.statement
         if not isinstance(greeting, GreetingStatement):

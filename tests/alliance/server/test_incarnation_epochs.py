@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from alliance.errors import IdentityConflict
+from alliance.net.channels import NotServed
 from fab_paxos.effects import EntryRecord, ProvenRecord
 from quorum import GreetingStatement, VoteStatement
 from tests.alliance.conftest import Run
@@ -51,6 +52,27 @@ def test_what_was_said_in_the_epoch_before_is_not_shown(
             assert held is not None
             assert isinstance(held.statement, GreetingStatement)
             assert held.statement.incarnation == me.incarnation.number == 2
+
+    run(scenario())
+
+
+def test_a_handshake_that_the_end_of_the_epoch_overtakes_convicts_nobody(
+    farm: Farm, long_chain: Chain, tmp_path: Path, run: Run
+) -> None:
+    """Its journal is in the next epoch already, and knows nothing of what it said in the one before."""
+
+    async def scenario() -> None:
+        for late in (ME, PEER):
+            home = tmp_path / str(late)
+            home.mkdir()
+            with started(farm, ME, home / "me") as me, started(farm, PEER, home / "peer") as peer:
+                vote = VoteStatement(3, 0, long_chain.root(END))
+                signature = farm.members[ME].signing_key.sign(vote.encode(farm.config.context))
+                peer.latest.note(ME, vote, signature)
+                enter(me if late == ME else peer, long_chain)
+                ended = (await meet(me, peer))[0 if late == ME else 1]
+                assert isinstance(ended, NotServed)
+                assert "epoch 0 has ended" in str(ended)
 
     run(scenario())
 
