@@ -46,13 +46,13 @@ async def become_member(
     newcomer = _Newcomer(folder, config, founded, mine, passphrase, pause)
     try:
         await until_first(newcomer.follow(), newcomer.handover.run())
-        config = newcomer.client.config
+        config, first = newcomer.client.config, newcomer.epoch
     finally:
         await newcomer.close()
     log.info("'%s' is a member by the log: it begins when the members have certified that", mine.party.name)
     channels = Channels(mine)
     try:
-        await arrival.begin(folder, folder / JOURNAL, config, mine.party, channels, pause)
+        await arrival.begin(folder, folder / JOURNAL, config, mine.party, channels, first, pause)
     finally:
         await channels.close()
 
@@ -77,6 +77,11 @@ class _Newcomer:
         self._followed = following.load(folder, founded)
         self.client = Client(config, mine, folder)
         self.handover = Handover(folder, mine.party, passphrase, lambda: self.client.config, self._submit)
+
+    @property
+    def epoch(self) -> int:
+        """That of the log as it was read so far."""
+        return self._followed.control.epoch
 
     async def close(self) -> None:
         for task in self._submitting.values():

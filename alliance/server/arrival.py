@@ -159,18 +159,26 @@ def takes_part(folder: Path, journal: Path, config: AllianceConfig, me: Party) -
 
 
 async def begin(
-    folder: Path, journal: Path, config: AllianceConfig, me: Party, channels: Channels, pause: float
+    folder: Path,
+    journal: Path,
+    config: AllianceConfig,
+    me: Party,
+    channels: Channels,
+    first: int,
+    pause: float,
 ) -> None:
     """A new member enters its first epoch, as soon as that is certified and somebody has a checkpoint of it.
 
-    Raises NoLongerMember when it has missed all that it was a member of; JournalError, KeyFileError, and
-    ConfigError.
+    ``first`` is that epoch by the log. Of the one before, which may be the newest that is certified, it is no
+    member. Raises NoLongerMember when it has missed all that it was a member of; JournalError, KeyFileError,
+    and ConfigError.
     """
     with closing(Journal(journal, config.alliance_id, me.name)) as kept:
-        successor = await arrive(folder, config, me, channels, kept.epoch)
+        before = max(kept.epoch, first - 1)
+        successor = await arrive(folder, config, me, channels, before)
         while successor is None:
             await asyncio.sleep(pause)
-            successor = await arrive(folder, config, me, channels, kept.epoch)
+            successor = await arrive(folder, config, me, channels, before)
         try:
             successor.enter(folder, kept, me)
         except OSError as error:

@@ -18,7 +18,7 @@ from alliance.client import brought_state, revisions
 from alliance.config import file as config_file
 from alliance.config.control import current, founded
 from alliance.config.file import FILE, AllianceConfig
-from alliance.config.parties import Member
+from alliance.config.parties import Member, Party
 from alliance.errors import NoLongerMember
 from alliance.keys import handover, shares
 from alliance.keys.handover import Received
@@ -328,9 +328,9 @@ def test_epoch_full_then_light_sleeper(farm: Farm, long_chain: Chain, home: Path
     assert counting() is None  # they do already
 
 
-def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, home: Path, come: Come) -> None:
-    """Its name has another identity now, as after the loss of a disk."""
-    state, other = ended(long_chain.farm.config).next_epoch(), newcomer(MEMBERS[ME]).party
+def without_me(long_chain: Chain, other: Party) -> dict[int, Teller]:
+    """Members that prove an epoch in which its name has another identity, as after the loss of a disk."""
+    state = ended(long_chain.farm.config).next_epoch()
     certificate = other.certificate.public_bytes(Encoding.DER)
     rows = list(state.directory.members)
     bare = {"receiver": b"", "receiver_signature": bytes(64)}
@@ -338,8 +338,44 @@ def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, home: Pat
     state = replace(state, directory=replace(state.directory, members=tuple(rows)))
     proof = begun(long_chain, state, long_chain.snapshot(END))
     told = [part.SerializeToString() for part in encode_proof(proof)]
+    return {at: Teller(told, []) for at in (0, 3)}
+
+
+class Looked(Exception):
+    """It has looked once."""
+
+
+def test_a_member_to_be_is_none_of_the_epoch_before_its_own(
+    long_chain: Chain, home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first epoch has begun by the log, and is not certified yet: it keeps its shares, and waits."""
+    farm, looked, kept = long_chain.farm, list[Successor | None](), shares.pieces(home)
+
+    async def look(*arguments: Any) -> None:
+        looked.append(await arrive(*arguments))
+        raise Looked
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            servers = without_me(long_chain, newcomer(MEMBERS[ME]).party)
+            ports = {
+                at: await stack.enter_async_context(serving(farm, at, one)) for at, one in servers.items()
+            }
+            doors = await stack.enter_async_context(Doors(farm, ports, farm.members[ME]))
+            journal, me = home / "journal.sqlite", farm.config.members[ME]
+            await arrival.begin(home, journal, farm.config, me, Way(doors), first=2, pause=0.01)
+
+    monkeypatch.setattr(arrival, "arrive", look)
+    with pytest.raises(Looked):
+        run(scenario())
+    assert looked == [None]
+    assert shares.pieces(home) == kept != ()
+
+
+def test_who_is_none_of_the_newest_epoch_is_told_so(long_chain: Chain, home: Path, come: Come) -> None:
+    other = newcomer(MEMBERS[ME]).party
     with pytest.raises(NoLongerMember, match="member-6 takes no part in epoch 1"):
-        come({at: Teller(told, []) for at in (0, 3)})
+        come(without_me(long_chain, other))
     assert shares.pieces(home) == ()
     assert config_file.load(home).members[ME].identity == other.identity
     assert load_founded(home) == long_chain.farm.config
