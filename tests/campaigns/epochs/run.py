@@ -12,6 +12,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,12 +30,13 @@ from tests.campaigns.epochs.plan import Kind, Step, plan
 from tests.campaigns.epochs.pulse import Pulse
 from tests.campaigns.epochs.town import NO_LONGER_MEMBER, Disorder, Town, approvals
 from tests.worlds.council import Council
-from tests.worlds.processes import PASSPHRASE, STOP_SECONDS
+from tests.worlds.processes import PASSPHRASE, ServerProcess
 from tests.worlds.require import require
 
 SECRET = PASSPHRASE.encode()
 STEP_SECONDS = 400.0
 ATTEMPTS = 3
+TOLD_SECONDS = 20.0
 
 
 @dataclass
@@ -113,14 +115,24 @@ class Run:
         await judge.erased(town.homes, dealing)
         for home, old in town.left:
             server = old or town.again(home)  # by somebody who does not know
-            code = await asyncio.to_thread(server.wait, STOP_SECONDS)
-            require(code == NO_LONGER_MEMBER, f"{home.name}, which was replaced, has ended with {code}")
-            require(not shares.pieces(home), f"{home.name} was replaced, and has shares")
+            await self._ended(home, server)
         for name, server in town.running.items():
             code = await asyncio.to_thread(server.stop, signal.SIGTERM)
             require(code == 0, f"{name} has ended with {code}")
         self.figures.counts["slots"] = judge.one_log(town.homes)
         self.figures.counts["epochs"] = epoch + 1
+
+    async def _ended(self, home: Path, server: ServerProcess) -> None:
+        """By itself, with its shares erased; or nobody has told it, and nobody admits it any more."""
+        try:
+            code = await asyncio.to_thread(server.wait, TOLD_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.figures.counts["replaced, not told and refused"] += 1
+            server.kill()
+            return
+        require(code == NO_LONGER_MEMBER, f"{home.name}, which was replaced, has ended with {code}")
+        require(not shares.pieces(home), f"{home.name} was replaced, and has shares")
+        self.figures.counts["replaced and ended"] += 1
 
 
 def one(seed: int, kept: Path) -> str:
