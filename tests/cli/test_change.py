@@ -18,8 +18,8 @@ from alliance.client import Client
 from alliance.config.control import founded as founded_state
 from alliance.errors import NotInEffect, Unreachable
 from consensus.limits import WINDOW_SLOTS
-from tests.alliance.founding.applicants import receivers
 from tests.cli.conftest import Run
+from tests.worlds.founding import receiver
 from tests.worlds.processes import PASSPHRASE, Cluster
 
 NORTH = "member-1"
@@ -250,7 +250,7 @@ def test_clients_and_policy_change_while_the_servers_run(
     assert (told["revision"], told["policy"]["clients_max"]) == (report["revision"] + 1, 7)
 
     # A member that a dealer made gets the key by which the others can deal to it.
-    monkeypatch.setattr(offering, "generate_receiver", lambda bits: receivers()[0])
+    monkeypatch.setattr(offering, "generate_receiver", lambda bits: receiver(6))
     assert inside("member", "receiver-key", cluster.member(NORTH)).code == 0
     brings = ("member", "receiver", folder, cluster.member(NORTH) / "member-1.receiver")
     brought = inside(*brings, *north, *patient)

@@ -15,9 +15,9 @@ from alliance.config.file import ATTESTATION
 from alliance.founding import party
 from alliance.keys.folder import load_credentials
 from alliance.keys.shares import load_endorser
-from tests.alliance.founding.applicants import NAMES, receivers
+from tests.alliance.founding.applicants import NAMES
 from tests.cli.conftest import Run
-from tests.worlds.founding import cheaply
+from tests.worlds.founding import cheaply, receiver
 from tests.worlds.processes import PASSPHRASE
 
 
@@ -25,7 +25,7 @@ from tests.worlds.processes import PASSPHRASE
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Receiver keys that are ready, in a folder of one's own."""
     monkeypatch.chdir(tmp_path)
-    stock = iter((*receivers(), *reversed(receivers())))
+    stock = map(receiver, (*range(6), *reversed(range(6))))
     with patch.object(party, "generate_receiver", lambda bits: next(stock)), cheaply():
         yield
 

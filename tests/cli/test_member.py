@@ -26,9 +26,8 @@ from consensus.control import ControlState
 from consensus.control.commands import SignedCommand
 from quorum.receivers import receiver_bits
 from tests.alliance.changes.paper import Paper
-from tests.alliance.founding.applicants import receivers
 from tests.cli.conftest import Run
-from tests.worlds.founding import cheap_key_files
+from tests.worlds.founding import cheap_key_files, receiver
 from tests.worlds.processes import PASSPHRASE, Cluster
 
 NORTH, SOUTH = "member-1", "member-2"
@@ -49,7 +48,7 @@ def paper(founded: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(carry, "follow", made.follow)
     monkeypatch.setattr(followed, "watch", made.watch)
     for module in (party, offering):
-        monkeypatch.setattr(module, "generate_receiver", lambda bits: receivers()[0])
+        monkeypatch.setattr(module, "generate_receiver", lambda bits: receiver(6))
     monkeypatch.chdir(tmp_path)
     Path("secret").write_text(PASSPHRASE)
     with cheap_key_files():
@@ -124,7 +123,7 @@ def test_a_seventh_member_comes(
     assert "member-2 approve, 3 more must\nNext: send emil.change to the other" in opened.text
     shown = inside("change", "show", "emil.change", passphrase=None).text
     assert shown.startswith(
-        "'member-2' proposes a full change (number 2):\n  member emil of member-1 is at 127."
+        "'member-2' proposes a full change (number 1):\n  member emil of member-1 is at 127."
     )
     listed = json.loads(inside("change", "show", anybody, "-o", "json").out)
     assert [(one["kind"], one["approvals"], one["approvals_needed"]) for one in listed["open"]] == [

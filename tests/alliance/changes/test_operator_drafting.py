@@ -27,7 +27,8 @@ from quorum.receivers import read_receiver
 from tests.alliance.changes.operators import NORTH, SOUTH, Operators
 from tests.alliance.changes.paper import RECEIVER_BITS, TIME_MS, Paper
 from tests.alliance.farm import PASSPHRASE, Farm
-from tests.alliance.founding.applicants import applicants, receivers
+from tests.alliance.founding.applicants import applicants
+from tests.worlds.founding import receiver
 
 UNTIL_MS = TIME_MS + 1_000_000
 
@@ -160,7 +161,7 @@ def test_a_member_that_a_dealer_made_gets_its_first_receiver_key(
     farm: Farm, operators: Operators, tmp_path: Path
 ) -> None:
     home = Path(shutil.copytree(farm.member_home(1), tmp_path / "member-2"))
-    with patch.object(offering, "generate_receiver", lambda bits: receivers()[0]):
+    with patch.object(offering, "generate_receiver", lambda bits: receiver(6)):
         path = offering.offer_receiver(home, PASSPHRASE)
         assert offering.offer_receiver(home, PASSPHRASE) == path
     made = read_offered_receiver(path)
@@ -179,7 +180,7 @@ def test_a_member_that_a_dealer_made_gets_its_first_receiver_key(
 
 
 def test_a_receiver_key_of_somebody_else_is_not_brought_in(farm: Farm, operators: Operators) -> None:
-    key = receivers()[0].key.to_bytes()
+    key = receiver(6).key.to_bytes()
     signature = farm.members[0].signing_key.sign(b"something else")
     mine = OfferedReceiver(operators.state.alliance_id, "member-1", key, signature)
     for offers, reason in (
