@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, NoReturn
 
@@ -47,6 +47,9 @@ FAREWELL_SECONDS = 1.0
 _NONE = "only members and clients are served"
 _DEPARTED = "this party does not belong to the alliance any more: its members have removed it"
 
+FOR_FORMER = frozenset({"/alliance.v1.Client/GetMembership"})
+"""What who was a member until this epoch may ask: it is to learn that it is none any more."""
+
 ENDLESS = frozenset({"/alliance.v1.Peer/Exchange"})
 """Streams that may be silent: their ends have heartbeats of their own."""
 
@@ -67,10 +70,18 @@ class Admission(EachMethod):
     The process gets as many file descriptors as the system lets it have.
     """
 
-    def __init__(self, config: AllianceConfig, calls_per_holder: int = CALLS_PER_HOLDER_MAX) -> None:
+    def __init__(
+        self,
+        config: AllianceConfig,
+        calls_per_holder: int = CALLS_PER_HOLDER_MAX,
+        former: Sequence[Member] = (),
+    ) -> None:
+        """``former``: members of the epoch before, who may ask who takes part now."""
         super().__init__()
         self.identities = Identities(config)
+        self.identities.update(config, former=former)
         self._config = config
+        self._former = tuple(former)
         self._incoming: tuple[Client, ...] = ()
         descriptors.raise_limit()
         self.budget = Budget(calls_per_holder)
@@ -79,6 +90,8 @@ class Admission(EachMethod):
 
     def update(self, config: AllianceConfig) -> None:
         """These are the members and clients from now on. Whoever is none any more is told so, and cut off."""
+        if config.epoch > self._config.epoch:
+            self._former = self._config.members
         self._config = config
         self._look()
 
@@ -89,7 +102,7 @@ class Admission(EachMethod):
 
     def _look(self) -> None:
         before = self.identities.parties
-        self.identities.update(self._config, self._incoming)
+        self.identities.update(self._config, self._incoming, self._former)
         for identity in before - self.identities.parties:
             for handler in self._under_way.get(identity, ()):
                 handler.cancel()
@@ -123,7 +136,7 @@ class Admission(EachMethod):
         idle = None if method in ENDLESS else IDLE_SECONDS
 
         async def answer(_: object, context: Any) -> bytes | None:
-            party, call = await self._enter(context, bytes_max)
+            party, call = await self._enter(context, method, bytes_max)
             metered = Metered(context, call, handler, idle)
             mine: Any = asyncio.current_task()
             self._under_way.setdefault(party.identity, set()).add(mine)
@@ -150,8 +163,10 @@ class Admission(EachMethod):
         make: Any = getattr(grpc, f"stream_{answers}_rpc_method_handler")
         return make(answer)
 
-    async def _enter(self, context: Any, bytes_max: int) -> tuple[Party, Call]:
+    async def _enter(self, context: Any, method: str, bytes_max: int) -> tuple[Party, Call]:
         party = self.identities.known(context)
+        if party is None and method in FOR_FORMER:
+            party = self.identities.former(context)
         if party is None:
             return await _abort(context, grpc.StatusCode.PERMISSION_DENIED, _NONE)
         if not (peer := context.peer()):  # it has hung up before it had its turn

@@ -253,13 +253,19 @@ class Identities:
     def __init__(self, config: AllianceConfig) -> None:
         self.update(config)
 
-    def update(self, config: AllianceConfig, incoming: Sequence[Client] = ()) -> None:
-        """These are the members and clients from now on."""
+    def update(
+        self, config: AllianceConfig, incoming: Sequence[Client] = (), former: Sequence[Member] = ()
+    ) -> None:
+        """These are the members and clients from now on. ``former`` members are known as such and no more."""
         parties: list[Party] = [*incoming, *config.clients, *config.members]
-        self._by_issuer = {party.certificate.subject: party for party in parties}
+        gone = {member.identity: member for member in former}
+        gone = {identity: gone[identity] for identity in gone.keys() - {party.identity for party in parties}}
+        self._former = frozenset(gone)
+        self._by_issuer = {party.certificate.subject: party for party in (*gone.values(), *parties)}
         self._members = {member.identity: index for index, member in enumerate(config.members)}
         self._party_of = lru_cache(CERTIFICATES_KEPT)(self._look_up)
-        self.roots = b"".join(party.certificate.public_bytes(Encoding.PEM) for party in parties)
+        kept = (*gone.values(), *parties)
+        self.roots = b"".join(party.certificate.public_bytes(Encoding.PEM) for party in kept)
         self.parties = frozenset(party.identity for party in parties)
 
     def member(self, context: grpc.aio.ServicerContext[Any, Any]) -> int | None:
@@ -273,6 +279,15 @@ class Identities:
 
     def known(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
         """The member or client, or None when somebody else is at the other end."""
+        party = self._party(context)
+        return None if party is None or party.identity in self._former else party
+
+    def former(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
+        """Who was a member of the epoch before and is none of this one, or None."""
+        party = self._party(context)
+        return party if party is not None and party.identity in self._former else None
+
+    def _party(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
         for pem in context.auth_context().get("x509_pem_cert", ()):
             return self._party_of(pem)
         return None

@@ -46,7 +46,7 @@ from alliance.server.succession import Succession
 from alliance.server.successor import Successor, place
 from alliance.server.term import EngineFactory, Lasting, Term
 from alliance.server.vouching import Voucher
-from alliance.storage import epoch_entry
+from alliance.storage import epoch_entry, epochs
 from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
@@ -100,7 +100,7 @@ class Server:
         self._sessions = Sessions(self._history)
         self._retention = Retention(config, folder, self._history, awaited)
         self._check = JournalCheck(self._journal, self._history)
-        self._admission = Admission(config)
+        self._admission = Admission(config, former=epochs.members_before(folder, config))
         self._endpoints = Endpoints(self._admission, credentials, self._equip)
         self._health = health_aio.HealthServicer()
         self._failure = Failure()
@@ -221,7 +221,7 @@ class Server:
 
     async def _epoch_over(self, succession: Succession) -> None:
         """Returns when a later epoch can be entered."""
-        self._next = await succession.next(self.term.revisions, self.term.inbox)
+        self._next = await succession.next(self.term)
 
     async def _enter(self, successor: Successor) -> None:
         """What clients wait for, and they themselves, stay; all that is of the epoch begins anew."""

@@ -37,6 +37,19 @@ from verifiable_log.merkle import Frontier
 log = logging.getLogger("alliance.server")
 
 LOOK_SECONDS = 0.01
+ALONE_SECONDS = 5.0
+"""So often a member that cannot decide with those it is linked with asks whether there is a later epoch."""
+
+
+class Present(Protocol):
+    """A member's part in its present epoch (``term``)."""
+
+    @property
+    def revisions(self) -> Revisions: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def is_alone(self) -> bool: ...
 
 
 class Handing(Protocol):
@@ -66,12 +79,14 @@ class Succession:
         self._channels = channels
         self._handing = handing
 
-    async def next(self, revisions: Revisions, inbox: Inbox) -> Successor:
+    async def next(self, term: Present) -> Successor:
         """The next epoch, by the log that is here, or else the newest one, as others bring it.
 
         Raises NoLongerMember, KeyFileError and OSError.
         """
+        revisions, inbox = term.revisions, term.inbox
         vouching = asyncio.create_task(self._vouch(revisions), name="vouch for the next epoch")
+        looking = asyncio.create_task(self._look_around(term), name="look for a later epoch")
         patience = self._directory.config.timing.heartbeat_seconds
         try:
             while True:
@@ -82,7 +97,15 @@ class Succession:
                 await asyncio.sleep(patience)
         finally:
             vouching.cancel()
-            await asyncio.gather(vouching, return_exceptions=True)
+            looking.cancel()
+            await asyncio.gather(vouching, looking, return_exceptions=True)
+
+    async def _look_around(self, term: Present) -> None:
+        """Who is linked with too few may have been left behind: a removed member is told by no link."""
+        while True:
+            await asyncio.sleep(ALONE_SECONDS)
+            if term.is_alone:
+                self._voucher.seek()
 
     async def _vouch(self, revisions: Revisions) -> None:
         """At the end: this member's share of the certificate on who takes part in the next epoch."""

@@ -183,6 +183,12 @@ class Term:
         log.info("start %d: votes from now on", number)
         await self._driver.run()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether so few members are linked with this one that they decide nothing together."""
+        connected = sum(link.connected for link in self.peers.links.values())
+        return 1 + connected < self.config.system.decision
+
     def turn(self) -> None:
         """One turn of the engine, at once."""
         self._driver.turn()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from alliance.config import file as config_file
 from alliance.config.file import AllianceConfig
+from alliance.config.parties import Member
 from alliance.errors import ConfigError
 from alliance.keys import revision
 from alliance.keys.files import sync, write_whole
@@ -83,6 +84,16 @@ def _kept(folder: Path, present: AllianceConfig, epoch: int) -> AllianceConfig:
     if epoch:
         _require_certified(home / _certificate(epoch), found, present)
     return found
+
+
+def members_before(folder: Path, present: AllianceConfig) -> tuple[Member, ...]:
+    """Who took part in the epoch before the present one, as far as this folder knows."""
+    if not present.epoch:
+        return ()
+    try:
+        return of_epoch(folder, present, present.epoch - 1).members
+    except ConfigError:  # it came in the middle
+        return ()
 
 
 def beginning(folder: Path, present: AllianceConfig) -> MembershipProof | None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
+from alliance.client.revisions import newer
 from alliance.config.directory import Directory, Follower
 from alliance.config.file import AllianceConfig
+from alliance.config.membership import Membership
 from alliance.keys.channel import Credentials
 from alliance.net import admission as module
 from alliance.net.admission import Admission
@@ -67,6 +70,35 @@ def test_a_client_is_let_in_when_it_is_admitted_and_not_before(farm: Farm, offic
             assert await status(farm, port, farm.clients[1]) is SERVED
             assert await status(farm, port, newcomer()) is REFUSED
             assert not before.done()
+
+    run(scenario())
+
+
+def test_who_was_a_member_until_this_epoch_may_ask_who_is_one_and_nothing_else(
+    farm: Farm, office: Office, run: Run
+) -> None:
+    """One epoch later it is a stranger like all others."""
+    old, new = farm.members[5], newcomer()
+    mine = {"identity": new.party.identity, "certificate": new.party.certificate, "receiver": None}
+    members = (*farm.config.members[:5], replace(farm.config.members[5], **mine))
+
+    async def asked(port: int) -> grpc.StatusCode:
+        async with open_channel(at(farm.config, ME, port), old) as channel:
+            for other in ("Status", "Submit", "Listen"):
+                assert await attempt(channel, other) in (DENIED, REFUSED)
+            try:
+                await newer(channel, Membership(0, 0))
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+            return SERVED
+
+    async def scenario() -> None:
+        admission = Admission(farm.config)
+        office.service._identities = admission.identities
+        async with serving(farm, ME, office, admission=admission) as port:
+            for epoch, told in ((1, SERVED), (2, REFUSED)):
+                admission.update(replace(farm.config, members=members, epoch=epoch))
+                assert await asked(port) is told
 
     run(scenario())
 

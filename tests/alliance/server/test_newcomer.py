@@ -16,8 +16,11 @@ from alliance.config.control import founded
 from alliance.config.file import FILE
 from alliance.config.parties import Member
 from alliance.config.rows import member_row
+from alliance.errors import NoLongerMember
 from alliance.keys import folder as keys
+from alliance.keys import shares
 from alliance.keys.channel import Credentials, certify, utc_now
+from alliance.server import succession
 from alliance.server.server import JOURNAL, Server
 from consensus.control.changes import Change, ChangeKind
 from consensus.control.draft import key_message
@@ -49,9 +52,14 @@ def put(farm: Farm, one: Credentials) -> PutMember:
 
 
 def test_a_newcomer_is_let_in_and_takes_part_when_its_epoch_begins(
-    farm: Farm, tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+    farm: Farm,
+    tmp_path: Path,
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It comes with the shares of its predecessor, as it may where no keys are handed on."""
+    monkeypatch.setattr(succession, "ALONE_SECONDS", 0.2)
     six = Six(farm, tmp_path)
     mine = in_place_of(six.config.members[SEAT])
     home = Path(shutil.copytree(farm.member_home(SEAT), tmp_path / "home"))
@@ -82,6 +90,15 @@ def test_a_newcomer_is_let_in_and_takes_part_when_its_epoch_begins(
             await six.stop(4)  # so that it takes the newcomer to decide
             receipt = await client.propose(b"after")
             receipt.verify(client.public_key)
+            # Its predecessor, which was down, hears that it is a member no more, and keeps no share.
+            before = Server(six.config, SEAT, farm.members[SEAT], six.homes[SEAT])
+            try:
+                await before.start(PASSPHRASE, "127.0.0.1:0")
+                with pytest.raises(NoLongerMember, match="member-6 takes no part in epoch 1"):
+                    await before.run()
+            finally:
+                await before.stop()
+            assert shares.pieces(six.homes[SEAT]) == ()
 
     caplog.set_level(logging.INFO, "alliance.server")
     run(scenario())
