@@ -190,5 +190,5 @@ def _require_receivers(rows: Sequence[MemberRow]) -> None:
     if without:
         raise ConfigError(
             f"{', '.join(without)}: no receiver key, without which nobody can hand a share to them; 'alliance"
-            " member receiver-key' makes a member's first one, for its own operator to bring in"
+            " request --alliance' makes one with all that a member needs"
         )

@@ -1,32 +1,26 @@
-"""Public files in which somebody offers a new key to an alliance that exists, for its operators to bring in.
+"""Public files in which an organisation's operator offers a new key to an alliance that exists.
 
-``OfferedOperator`` is the key of an organisation's operator, which has signed for its place there;
-``OfferedReceiver`` the first receiver key of a member that a dealer made, signed by the member's identity.
-Each has one spelling.
+The key has signed for its place there. A file has one spelling.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.config.fields import hexed, only, value
+from alliance.config.fields import hexed, only
 from alliance.config.parties import read_key, read_name
 from alliance.errors import ConfigError
 from alliance.founding.by_request import read_request
 from alliance.founding.public_text import read_text, read_toml, require_unedited
 from alliance.keys import ed25519
 from consensus.control.draft import key_message
-from consensus.control.rows import SIGNATURE_BYTES, Role, receiver_statement
-from quorum.receivers import InvalidReceiver, read_receiver
+from consensus.control.rows import SIGNATURE_BYTES, Role
 
-OPERATOR_FORMAT, RECEIVER_FORMAT = "alliance-operator/1", "alliance-receiver/1"
-OPERATOR_SUFFIX, RECEIVER_SUFFIX = ".operator", ".receiver"
+OPERATOR_FORMAT = "alliance-operator/1"
+OPERATOR_SUFFIX = ".operator"
 FILE_BYTES_MAX = 16 * 1024
 AGAIN = "ask whoever made it for the file again"
 
@@ -90,58 +84,3 @@ def read_operator(path: Path) -> OfferedOperator:
         )
     asked, seat = request.admission, request.seat
     return OfferedOperator(asked.alliance_id, seat.organisation, seat.operator, asked.operator_proof)
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedReceiver:
-    """``key`` is an encoded ``quorum.receivers.ReceiverKey`` of the member ``name``; its identity has signed
-    that. Whose identity that is, the alliance says."""
-
-    alliance_id: bytes
-    name: str
-    key: bytes
-    signature: bytes = field(repr=False)
-
-    def to_toml(self) -> str:
-        """The file's text; ``from_toml`` gives back an equal value."""
-        lines = [
-            f"# To this key '{self.name}' can be dealt shares. Public, never edited.",
-            f'format = "{RECEIVER_FORMAT}"',
-            f'alliance_id = "{self.alliance_id.hex()}"',
-            f'name = "{self.name}"',
-            f'receiver_key = "{base64.b64encode(self.key).decode()}"',
-            f'receiver_signature = "{self.signature.hex()}"',
-        ]
-        return "\n".join(lines) + "\n"
-
-    @classmethod
-    def from_toml(cls, text: str, where: str) -> OfferedReceiver:
-        """``where`` is the file, which errors begin with. Raises ConfigError."""
-        table = read_toml(text, where, "receiver key", RECEIVER_FORMAT, AGAIN)
-        only(table, ("format", "alliance_id", "name", "receiver_key", "receiver_signature"), where)
-        found = cls(
-            hexed(table, "alliance_id", 32, where),
-            read_name(table, where),
-            _receiver(table, where),
-            hexed(table, "receiver_signature", SIGNATURE_BYTES, where),
-        )
-        require_unedited(found.to_toml(), text, where, "'alliance member receiver-key' makes it", AGAIN)
-        return found
-
-    def is_signed_by(self, identity: bytes) -> bool:
-        """Whether it is the key of the member with this identity."""
-        return ed25519.is_signed(identity, self.signature, receiver_statement(self.name, identity, self.key))
-
-
-def read_offered_receiver(path: Path) -> OfferedReceiver:
-    """Raises ConfigError with the file's name."""
-    return OfferedReceiver.from_toml(read_text(path, FILE_BYTES_MAX, "a receiver key"), str(path))
-
-
-def _receiver(table: Mapping[str, Any], where: str) -> bytes:
-    try:
-        encoded = base64.b64decode(value(table, "receiver_key", str, where), validate=True)
-        read_receiver(encoded)
-    except (ValueError, InvalidReceiver) as error:
-        raise ConfigError(f"{where}: 'receiver_key' is none: {error}; {AGAIN}") from None
-    return encoded

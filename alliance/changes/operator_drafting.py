@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from alliance.changes.change_file import ChangeFile
-from alliance.changes.drafting import edit, member, proposal
-from alliance.changes.offered_keys import OfferedOperator, OfferedReceiver
+from alliance.changes.drafting import proposal
+from alliance.changes.offered_keys import OfferedOperator
 from alliance.config.fields import suggest
 from alliance.errors import ConfigError
 from consensus.control import ControlState
-from consensus.control.edits import SetReceiver
 from consensus.control.encoding import MalformedControl
 from consensus.control.operations import ChangeOperation, DropOperator, PutOperator, PutPolicy
 from consensus.control.policy import approvals_needed, faulty_operators_max
@@ -86,19 +85,3 @@ def _policy(state: ControlState, count: int, faulty: int | None) -> list[ChangeO
         most = faulty_operators_max(count)
         raise ConfigError(f"{error}; with {count}, say --faulty {most} at most") from None
     return [PutPolicy(changed)] if changed != policy else []
-
-
-def set_receiver(state: ControlState, offered: OfferedReceiver, where: str, bits: int) -> ChangeFile:
-    """A member's first receiver key, of ``bits`` at least: an edit of its organisation's."""
-    from quorum.receivers import read_receiver
-
-    if offered.alliance_id != state.alliance_id:
-        raise ConfigError(f"{where} is for another alliance, {offered.alliance_id.hex()[:16]}…")
-    row = member(state, offered.name)
-    if not offered.is_signed_by(row.identity):
-        raise ConfigError(f"{where}: it is not signed by the identity of '{row.name}': do not bring it in")
-    if row.receiver:
-        raise ConfigError(f"'{row.name}' has a receiver key already; the next ones come by themselves")
-    if read_receiver(offered.key).bits < bits:
-        raise ConfigError(f"{where}: the key is too small for this alliance's keys, and needs {bits} bits")
-    return edit(state, row.organisation, [SetReceiver(row.name, offered.key, offered.signature)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alliance.cli import changing, member_keys, member_lead, passphrase
+from alliance.cli import changing, member_lead, passphrase
 from alliance.cli.changing import Days, DryRun, OperatorOption, Proposer, Timeout, To, Ways
 from alliance.cli.client import Carrier
 from alliance.cli.output import Format, Output, lesson, prose
@@ -101,7 +101,6 @@ def register(app: typer.Typer) -> None:
     ):
         group.command(command.__name__, help=prose(command), epilog=epilog)(command)
     member_lead.register(group)
-    member_keys.register(group)
     app.add_typer(group, name="member")
     app.command("refresh", help=prose(refresh), epilog=REFRESH_EPILOG)(refresh)
 

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from alliance.changes import approval, drafting, followed, offering
+from alliance.changes import approval, drafting, followed
 from alliance.changes.change_file import ChangeFile
 from alliance.cli.change_waiting import Waiting
 from alliance.client import Client
@@ -19,7 +19,6 @@ from alliance.config.control import founded as founded_state
 from alliance.errors import NotInEffect, Unreachable
 from consensus.limits import WINDOW_SLOTS
 from tests.cli.conftest import Run
-from tests.worlds.founding import receiver
 from tests.worlds.processes import PASSPHRASE, Cluster
 
 NORTH = "member-1"
@@ -248,15 +247,6 @@ def test_clients_and_policy_change_while_the_servers_run(
         assert (sent.code, says in sent.text) == (0, True), sent
     told = json.loads(inside("epochs", folder, "-o", "json").out)
     assert (told["revision"], told["policy"]["clients_max"]) == (report["revision"] + 1, 7)
-
-    # A member that a dealer made gets the key by which the others can deal to it.
-    monkeypatch.setattr(offering, "generate_receiver", lambda bits: receiver(6))
-    assert inside("member", "receiver-key", cluster.member(NORTH)).code == 0
-    brings = ("member", "receiver", folder, cluster.member(NORTH) / "member-1.receiver")
-    brought = inside(*brings, *north, *patient)
-    assert brought.code == 0, brought.err
-    members = json.loads(inside("epochs", folder, "-o", "json").out)["members"]
-    assert [member["receiver_key"] for member in members] == [True, *[False] * 5]
 
     assert inside("client", "remove", folder, "carola", *north, *patient).code == 0
     refused = inside("propose", "carola", "close the gate", "--timeout", "20")

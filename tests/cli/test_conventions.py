@@ -54,8 +54,6 @@ COMMANDS = [
     "member resize",
     "member suspend",
     "member reinstate",
-    "member receiver-key",
-    "member receiver",
     "operator key",
     "operator add",
     "operator rotate",

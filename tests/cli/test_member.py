@@ -373,17 +373,6 @@ def test_a_new_organisation_comes_by_one_file(
     assert "member emil is new: organisation east, address 127.0.0.1:7499" in then.text
 
 
-def test_a_members_first_receiver_key_is_made_and_brought_in(
-    inside: Run, home: Cluster, paper: Paper, anybody: Path
-) -> None:
-    made = inside("member", "receiver-key", home.member(NORTH))
-    assert made.code == 0, made.err
-    file = home.member(NORTH) / "member-1.receiver"
-    assert f"alliance member receiver A-CLIENT'S-FOLDER {file} --operator" in made.text
-    again = inside("member", "receiver", anybody, file, "--dry-run")  # on paper it has one
-    assert (again.code, "'member-1' has a receiver key already" in again.error) == (2, True)
-
-
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

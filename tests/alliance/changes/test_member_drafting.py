@@ -195,7 +195,7 @@ def test_what_the_state_alone_rules_out_is_said_too(paper: Paper, monkeypatch: p
         replace(row, receiver=b"", receiver_signature=bytes(64)) for row in paper.control.directory.members
     ]
     bare = replace(paper.control, directory=replace(paper.control.directory, members=tuple(rows)))
-    with pytest.raises(ConfigError, match=r"no receiver key, .* 'alliance member receiver-key'"):
+    with pytest.raises(ConfigError, match=r"no receiver key, .* 'alliance request --alliance'"):
         member_drafting.members(bare, NORTH, Wanted(), RECEIVER_BITS, UNTIL_MS)
 
 

@@ -1,12 +1,10 @@
-"""Whose keys decide: operators that come, rotate and go; and the first receiver keys of members."""
+"""Whose keys decide: operators that come, rotate and go."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,20 +13,15 @@ from alliance.changes import approval, drafting, offering, operator_drafting, si
 from alliance.changes.change_file import ChangeFile
 from alliance.changes.offered_keys import (
     OfferedOperator,
-    OfferedReceiver,
-    read_offered_receiver,
     read_operator,
 )
-from alliance.errors import AllianceError, ConfigError
-from alliance.keys import handover, sealing
+from alliance.errors import ConfigError
+from alliance.keys import sealing
 from alliance.keys.folder import OPERATOR
-from consensus.control import ControlState
-from quorum.receivers import read_receiver
-from tests.alliance.changes.operators import NORTH, SOUTH, Operators
-from tests.alliance.changes.paper import RECEIVER_BITS, TIME_MS, Paper
-from tests.alliance.farm import PASSPHRASE, Farm
+from tests.alliance.changes.operators import NORTH, SOUTH
+from tests.alliance.changes.paper import TIME_MS, Paper
+from tests.alliance.farm import PASSPHRASE
 from tests.alliance.founding.applicants import applicants
-from tests.worlds.founding import receiver
 
 UNTIL_MS = TIME_MS + 1_000_000
 
@@ -148,49 +141,6 @@ def test_a_members_request_brings_its_operators_key_too(tmp_path: Path) -> None:
         else:
             with pytest.raises(ConfigError, match="brings no operator's key to an alliance that exists"):
                 read_operator(path)
-
-
-# -- first receiver keys -------------------------------------------------------------------------------
-
-
-def bring(state: ControlState, text: str) -> ChangeFile:
-    return operator_drafting.set_receiver(state, OfferedReceiver.from_toml(text, "f"), "f", RECEIVER_BITS)
-
-
-def test_a_member_that_a_dealer_made_gets_its_first_receiver_key(
-    farm: Farm, operators: Operators, tmp_path: Path
-) -> None:
-    home = Path(shutil.copytree(farm.member_home(1), tmp_path / "member-2"))
-    with patch.object(offering, "generate_receiver", lambda bits: receiver(6)):
-        path = offering.offer_receiver(home, PASSPHRASE)
-        assert offering.offer_receiver(home, PASSPHRASE) == path
-    made = read_offered_receiver(path)
-    assert handover.receivers(home) == (read_receiver(made.key).fingerprint,)
-    edit = operator_drafting.set_receiver(operators.state, made, "f", RECEIVER_BITS)
-    assert (edit.organisation, ChangeFile.from_toml(edit.to_toml(), "f")) == (SOUTH, edit)
-    assert operators.order(*operators.signed(edit)) == [""]
-    assert drafting.member(operators.state, "member-2").receiver == made.key
-    with pytest.raises(ConfigError, match="'member-2' has a receiver key already"):
-        operator_drafting.set_receiver(operators.state, made, "f", RECEIVER_BITS)
-    text, fresh = path.read_text(), Operators.of(farm).state
-    for at in range(0, len(text), 131):
-        altered = text[:at] + ("7" if text[at] != "7" else "8") + text[at + 1 :]
-        with pytest.raises(AllianceError):
-            bring(fresh, altered)
-
-
-def test_a_receiver_key_of_somebody_else_is_not_brought_in(farm: Farm, operators: Operators) -> None:
-    key = receiver(6).key.to_bytes()
-    signature = farm.members[0].signing_key.sign(b"something else")
-    mine = OfferedReceiver(operators.state.alliance_id, "member-1", key, signature)
-    for offers, reason in (
-        (mine, "not signed by the identity of 'member-1'"),
-        (replace(mine, alliance_id=bytes(32)), "for another alliance"),
-        (replace(mine, name="member-9"), "no member 'member-9'"),
-    ):
-        with pytest.raises(ConfigError, match=reason):
-            operator_drafting.set_receiver(operators.state, offers, "f", RECEIVER_BITS)
-    assert mine.signature.hex() not in repr(mine)
 
 
 def test_an_operators_approval_goes_with_its_key(paper: Paper) -> None:
