@@ -107,22 +107,7 @@ class Server:
         self._channels = Channels(credentials)
         self._evidence = EvidenceFolder(folder, config)
         self._voucher = Voucher(folder, self._directory, me, self._channels, self._endorse)
-        self._lasting = Lasting(
-            folder,
-            credentials,
-            self._directory,
-            self._journal,
-            self._history,
-            self._sessions,
-            self._evidence,
-            self._retention,
-            self._check,
-            self._admission.budget,
-            self._failure,
-            self._voucher,
-            self._follow,
-            keep_slots,
-        )
+        self._lasting = self._what_lasts(keep_slots)
         try:
             self.term = Term(self._lasting, me, replayed.state, engine)
         except ValueError as error:
@@ -138,6 +123,24 @@ class Server:
         )
         self._directory.follow(self._admission.update, self._evidence.update, self._channels.leave_others)
         self._directory.tell_incoming(self._admission.expect)
+
+    def _what_lasts(self, keep_slots: int | None) -> Lasting:
+        return Lasting(
+            self._folder,
+            self._credentials,
+            self._directory,
+            self._journal,
+            self._history,
+            self._sessions,
+            self._evidence,
+            self._retention,
+            self._check,
+            self._admission.budget,
+            self._failure,
+            self._voucher,
+            self._follow,
+            keep_slots,
+        )
 
     @classmethod
     def open(

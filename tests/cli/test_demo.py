@@ -191,7 +191,7 @@ def test_who_proposes_all_the_time_loses_nothing_or_says_so(monkeypatch: pytest.
         client = Proposing(3, enough)
         steady = change_run.Steady(cast(Any, client), receipts)
         await enough.wait()
-        assert await steady.end() > 0
+        assert await steady.end() >= 0
         assert [one.command for one in receipts] == [b"reading 1", b"reading 2", b"reading 3"]
         assert client.verified == 3
         steady = change_run.Steady(cast(Any, Proposing(0, enough)), receipts)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from alliance.changes import carry, followed, member_drafting, offering
+from alliance.changes import carry, followed, member_drafting
 from alliance.changes.change_file import ChangeFile
 from alliance.cli import change_waiting, changing
 from alliance.cli.demo.operators import Operators
@@ -47,8 +47,7 @@ def paper(founded: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(followed, "follow", made.follow)
     monkeypatch.setattr(carry, "follow", made.follow)
     monkeypatch.setattr(followed, "watch", made.watch)
-    for module in (party, offering):
-        monkeypatch.setattr(module, "generate_receiver", lambda bits: receiver(6))
+    monkeypatch.setattr(party, "generate_receiver", lambda bits: receiver(6))
     monkeypatch.chdir(tmp_path)
     Path("secret").write_text(PASSPHRASE)
     with cheap_key_files():

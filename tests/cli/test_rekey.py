@@ -18,7 +18,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize(("kind", "files"), [("members/member-2", 4), ("clients/client-1", 2)])
+@pytest.mark.parametrize(("kind", "files"), [("members/member-2", 5), ("clients/client-1", 2)])
 def test_only_the_new_passphrase_opens_the_keys(
     inside: Run, home: Cluster, tmp_path: Path, kind: str, files: int
 ) -> None:
@@ -32,9 +32,9 @@ def test_only_the_new_passphrase_opens_the_keys(
         "key_files": files,
     }
     config = home.config
-    party = config.members[1] if files == 4 else config.clients[0]
+    party = config.members[1] if files == 5 else config.clients[0]
     keys.load_credentials(folder, party, b"mine alone")
-    if files == 4:
+    if files == 5:
         load_endorser(folder, config, 1, b"mine alone")
         load_endorser(folder, config, 1, b"mine alone", ATTESTATION)
     assert not list(folder.glob("*.next"))

@@ -144,7 +144,8 @@ def test_a_member_that_is_none_any_more_is_told_so(inside: Run, home: Cluster) -
     begun, other = founded(config), newcomer("member-1").party
     first, *others = begun.directory.members
     certificate = other.certificate.public_bytes(Encoding.DER)
-    row = replace(first, identity=other.identity, certificate=certificate)
+    bare = {"receiver": b"", "receiver_signature": bytes(64)}
+    row = replace(first, identity=other.identity, certificate=certificate, **bare)
     rows = replace(begun.directory, members=(row, *others))
     now = at(config, replace(begun, directory=rows, epoch=1, start=5, slot=5))
     with closing(Journal(folder / "journal.sqlite", config.alliance_id, "member-1")) as journal:

@@ -31,7 +31,9 @@ def test_every_share_is_tried_out(inside: Run, home: Cluster) -> None:
     assert (result.code, result.err) == (0, "")
     told = json.loads(result.text)
     assert (told["member"], told["ok"], told["epoch"], told["attempt"]) == ("member-2", True, 0, 0)
-    assert (told["alliance_epoch"], told["others"], told["receivers"], told["dealings"]) == (0, [], [], [])
+    assert (told["alliance_epoch"], told["others"], told["dealings"]) == (0, [], [])
+    assert told["receivers"] == [fingerprint.hex() for fingerprint in handover.receivers(folder)]
+    assert len(told["receivers"]) == 1
     assert told["one_time_key"] is False
     agreement, attestation = told["keys"]
     assert agreement == {
@@ -96,7 +98,7 @@ def test_what_lies_beside_the_shares_is_told(inside: Run, home: Cluster) -> None
         "1.0": "counts not yet: of a handover that goes on, or was given up",
         "1.1": "opens for nobody: half written, or half erased",
     }
-    assert (told["receivers"], told["dealings"]) == ([bytes(32).hex()], ["1.0"])
+    assert (told["receivers"][0], len(told["receivers"]), told["dealings"]) == (bytes(32).hex(), 2, ["1.0"])
     shares.switch_to(folder, Generation(1))
     result = inside("share", "status", folder)
     assert result.code == 2

@@ -24,9 +24,7 @@ _NAMES: tuple[tuple[str, int, tuple[ModuleType, ...]], ...] = (
         (acceptor, certifier, learner, report_evidence, uncertified_log, view_change),
     ),
     ("WINDOW_SLOTS", 1, (dealing, items, operating, record, state)),
-    # In the product some eighty windows, and minutes: too long to be waited for.
-    ("DEADLINE_SLOTS", 1, (dealing,)),
-    ("OVERLOOKED_MS", 1, (dealing,)),
+    ("DEADLINE_SLOTS", 1, (dealing,)),  # in the product some eighty windows: too long to be waited for
     ("PROPOSE_AHEAD_SLOTS", 2, (proposer,)),
     ("CERTIFICATE_SLOTS", 4, (certifier,)),
 )

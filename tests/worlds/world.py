@@ -139,6 +139,8 @@ class World(Cluster):
         self.quiet = False  # the clients of the liars have nothing more to order
         self.faults: Counter[str] = Counter()
         self.words = Words()
+        self._spoiled: set[int] = set()
+        """Whose words a test has exchanged or held back: later ones may be as old."""
         self.heard: deque[Message] = deque(maxlen=HEARD_MAX)
         self.heard_before: tuple[Message, ...] = ()  # in the epoch before
         self.names: list[Hashable] = [f"member {me}" for me in range(system.member_count)]
@@ -190,7 +192,9 @@ class World(Cluster):
 
     def spread(self, sender: int, recipients: Iterable[int], said: Message) -> None:
         honest = sender not in self.adversaries
-        if honest:
+        if sender in self.tampers:
+            self._spoiled.add(sender)
+        if honest and sender not in self._spoiled:
             epoch, start = self.scheme.context.epoch, self.gate.start
             self.words.said(self.names[sender], epoch, start, sender, self.system, said)
         try:
@@ -204,7 +208,7 @@ class World(Cluster):
             self.carry(sender, to, admitted)
 
     def endorsed(self, member: Member, statement: JointStatement) -> None:
-        if member.me not in self.adversaries:
+        if member.me not in self.adversaries and member.me not in self._spoiled:
             who, epoch = self.names[member.me], self.scheme.context.epoch
             self.words.endorsed(who, epoch, self.gate.start, statement)
 

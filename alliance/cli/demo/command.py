@@ -108,19 +108,24 @@ def demo(
             run: Run = brought(*made, narration)
         else:
             run = _own(made, commands, attack, address if change else None, narration)
-        try:
-            asyncio.run(_live(run))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
-        finally:
-            run.cluster.abandon()
-            if keep:
-                talk(f"kept: {folder}/alliance; the passphrase of its keys is in {folder}/passphrase")
+        _show(run, folder if keep else None)
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     run.figures.seconds = round(time.monotonic() - begin, 2)
     _conclude(run, narration, output)
+
+
+def _show(run: Run, kept: Path | None) -> None:
+    """From its first to its last event; ``kept`` is the folder that stays."""
+    try:
+        asyncio.run(_live(run))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        run.cluster.abandon()
+        if kept is not None:
+            talk(f"kept: {kept}/alliance; the passphrase of its keys is in {kept}/passphrase")
 
 
 def _require_one_course(attack: AttackName | None, file: Path | None, change: bool) -> None:

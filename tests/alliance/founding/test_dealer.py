@@ -101,6 +101,7 @@ def test_nothing_stays_behind_after_a_failure(
         target.mkdir(parents=True)
     attestation = (farm.config.purpose_key("attestation"), tuple(farm.attesters))
     monkeypatch.setattr(dealer, "deal_key", lambda *_: attestation)
+    monkeypatch.setattr(dealer, "generate_receiver", lambda _: receiver(0))
     for error, seen in (
         (OSError(28, "No space left on device"), ConfigError),
         (Interrupted(), Interrupted),

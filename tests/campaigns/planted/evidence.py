@@ -68,7 +68,11 @@ JUDGING = [
     ),
     _bug(
         "words of another alliance convict",
-        at(f"{_VERDICT}verify", "if evidence.context != config.context:", "if False:"),
+        at(
+            f"{_VERDICT}verify",
+            "if evidence.context != Context(config.alliance_id, 0 if is_client else config.epoch):",
+            "if False:",
+        ),
         at(f"{_VERDICT}opened", "if found.encode(context) != statement:", "if False:"),
     ),
     _bug(

@@ -13,9 +13,10 @@ from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from alliance.storage.journal_epochs import EpochRecord
-from consensus.control import ControlState
+from consensus.control import ControlState, dealing
 from consensus.control.changes import ChangeKind
 from quorum import QuorumSystem
 from tests.campaigns.simulation.campaign import LOOK, PATIENCE_TIMEOUTS, TIMEOUT, Campaign
@@ -193,7 +194,8 @@ class Crossing:
 
     def run(self) -> list[TimedWorld]:
         try:
-            with window_of(self.plan.window):
+            # Minutes of simulated time, in which leaders may overlook what others deal: longer than a plan.
+            with window_of(self.plan.window), patch.object(dealing, "OVERLOOKED_MS", 0):
                 self._run()
         finally:
             for stage in self.stages:
