@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is tested within one process, or nearly so; no campaign.
 UNITS := $(addprefix tests/,alliance checks consensus execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
-.PHONY: help demo test quick check campaigns sim crossings explore twins bugs fuzz fuzz-crypto robbery mutants attacks drill change epochs bench \
+.PHONY: help demo test quick check campaigns sim crossings explore twins bugs fuzz fuzz-crypto robbery mutants attacks long drill change epochs bench \
 	bench-peers bench-scale bench-crypto bench-receipts docs protos clean
 
 help: ## this list
@@ -73,7 +73,7 @@ campaigns: $(SETUP_DEV) ## every search below, for hours: make campaigns SEEDS=2
 	@$(MAKE) --no-print-directory sim SEEDS=$(or $(SEEDS),20000)
 	@$(MAKE) --no-print-directory crossings SEEDS=$(or $(SEEDS),20000)
 	@$(MAKE) --no-print-directory twins SCENARIOS=$(or $(SCENARIOS),100000)
-	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto robbery mutants attacks drill change epochs
+	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto robbery mutants attacks long drill change epochs
 	@echo "campaigns: ok"
 
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
@@ -113,6 +113,10 @@ robbery: $(SETUP_DEV) ## damaged, cut and exchanged files of killed members: mak
 attacks: $(SETUP_DEV) ## what clients and strangers can do to real servers: make attacks ONLY=silent SECONDS=20
 	@$(BIN)/python -m tests.attacks $(or $(ONLY),all) --seconds $(or $(SECONDS),20)
 	@echo "attacks: ok"
+
+long: $(SETUP_DEV) ## the tests that take too long for make test
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal -m campaign tests
+	@echo "long: ok"
 
 drill: $(SETUP_DEV) ## real servers lose more members than they can do without, and are recovered: two minutes
 	@$(BIN)/python -m tests.campaigns.recovery.run

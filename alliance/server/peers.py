@@ -238,7 +238,8 @@ class Peers:
                 call = exchange(metadata=GREETING)
                 try:
                     await established(call)
-                    await self._exchange(peer, call.read, call.write)
+                    if self._dialled[peer] is member:  # else it would take the link from the newer one
+                        await self._exchange(peer, call.read, call.write)
                 except OtherProtocol as error:
                     self._receiver.mismatched(peer, str(error))
                 except (NotServed, Malformed) as error:

@@ -11,6 +11,7 @@ from benchmarks.__main__ import main
 from tests.worlds.founding import cheaply
 
 
+@pytest.mark.campaign
 def test_the_latency_of_real_servers_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     only = "latency,locks,broadcast,batches"
     with cheaply():

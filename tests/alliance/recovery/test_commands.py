@@ -46,6 +46,7 @@ def run(
     return say
 
 
+@pytest.mark.campaign
 def test_from_reports_to_members_of_the_next_epoch(run: Run, wreck: Wreck) -> None:
     """One of each step is typed; what the others hand in is made beforehand."""
     concluded, reports = wreck.concluded, [f"{name}.report" for name in SURVIVORS]

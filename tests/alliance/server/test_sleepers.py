@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from consensus.control.changes import ChangeKind
 from consensus.control.operations import Suspend
 from tests.alliance.conftest import Run
@@ -15,6 +17,7 @@ from tests.alliance.server.test_server import Six
 SLEEPER = 5
 
 
+@pytest.mark.campaign
 def test_epoch_member_sleeps_and_wakes(farm: Farm, tmp_path: Path, run: Run) -> None:
     """The others waited for nobody; it comes in by a checkpoint of theirs, and takes part again."""
     six = Six(farm, tmp_path)

@@ -77,8 +77,8 @@ def test_epoch_who_cannot_tell_the_keys_at_once_vouches_later(
 
     async def scenario() -> None:
         handing, voucher = Handing(*FAILURES), Vouches()
-        inbox: Any = None
-        next_one = succession(farm, tmp_path, handing, voucher).next(at_the_end(farm, long_chain), inbox)
+        term: Any = SimpleNamespace(revisions=at_the_end(farm, long_chain), inbox=None, is_alone=False)
+        next_one = succession(farm, tmp_path, handing, voucher).next(term)
         waiting = asyncio.create_task(next_one)
         await asyncio.wait_for(voucher.vouched.wait(), 10.0)
         waiting.cancel()
