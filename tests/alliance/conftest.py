@@ -77,6 +77,8 @@ def run(_runner: asyncio.Runner) -> Run:
                 left = asyncio.all_tasks() - {asyncio.current_task()}
                 if left:
                     _, left = await asyncio.wait(left, timeout=2.0)
+                for task in left:  # it is the failure of this test, and of none behind it
+                    task.cancel()
                 assert not left, f"left behind: {left}"
                 return result
 

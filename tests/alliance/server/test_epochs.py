@@ -64,6 +64,7 @@ class Changes:
         await until(lambda: all(server.term.incarnation.settled.is_set() for server in self.servers))
 
 
+@pytest.mark.campaign
 def test_epoch_suspend_and_reinstate(
     farm: Farm, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

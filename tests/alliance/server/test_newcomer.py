@@ -51,6 +51,7 @@ def put(farm: Farm, one: Credentials) -> PutMember:
     return PutMember(member_row(party), one.signing_key.sign(message))
 
 
+@pytest.mark.campaign
 def test_a_newcomer_is_let_in_and_takes_part_when_its_epoch_begins(
     farm: Farm,
     tmp_path: Path,
