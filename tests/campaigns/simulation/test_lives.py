@@ -61,6 +61,9 @@ def reported(view: int, root: bytes) -> Report:
 CONTRADICTIONS: dict[str, Callable[[], object]] = {
     "two votes": lambda: told(Accepted(0, 21, A), Accepted(0, 21, B)),
     "a proposal, which is a vote": lambda: told(Propose(1, 21, NOOP, A), Accepted(1, 21, B)),
+    "a share on what it did not vote for": lambda: endorsed(
+        AcceptedStatement(0, 21, B), words=told(Accepted(0, 21, A))
+    ),
     "two shares": lambda: endorsed(AcceptedStatement(0, 21, A), AcceptedStatement(0, 21, B)),
     "a slot of an epoch before": lambda: told(Accepted(0, START, A)),
     "a share on a slot of an epoch before": lambda: endorsed(AcceptedStatement(0, START, A)),
@@ -81,11 +84,6 @@ CONTRADICTIONS: dict[str, Callable[[], object]] = {
         Accepted(0, 21, A), words=endorsed(SuspectStatement(0), epoch=EPOCH + 1)
     ),
 }
-
-
-def test_what_others_have_decided_is_endorsed_whatever_one_voted_for() -> None:
-    """A leader with two proposals: the one that this member took was not the one that the others took."""
-    endorsed(AcceptedStatement(0, 21, B), words=told(Accepted(0, 21, A)))
 
 
 @pytest.mark.parametrize("what", CONTRADICTIONS)
