@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -45,18 +46,23 @@ LOOK_SECONDS = 1.0
 CLOSE_SECONDS = 0.5
 
 
-async def newer(channel: grpc.aio.Channel, have: Membership) -> MembershipProof | None:
-    """What a server proves beyond ``have``, not verified; None: nothing.
-
-    Raises AioRpcError, Malformed, MalformedControl or InvalidStatement.
-    """
+def ask_membership(channel: grpc.aio.Channel, have: Membership) -> Any:
+    """The call that asks a server for what it proves beyond ``have``; its caller cancels it in the end."""
     ask = channel.unary_stream(
         "/alliance.v1.Client/GetMembership",
         request_serializer=pb.MembershipRequest.SerializeToString,
         response_deserializer=parser(pb.MembershipPart),
     )
     request = pb.MembershipRequest(have_epoch=have.epoch, have_revision=have.revision)
-    call = ask(request, timeout=ASK_SECONDS)
+    return ask(request, timeout=ASK_SECONDS)
+
+
+async def newer(channel: grpc.aio.Channel, have: Membership) -> MembershipProof | None:
+    """What a server proves beyond ``have``, not verified; None: nothing.
+
+    Raises AioRpcError, Malformed, MalformedControl or InvalidStatement.
+    """
+    call = ask_membership(channel, have)
     try:
         return await read_proof(call)
     finally:  # who stops reading ends the call: gRPC does not always

@@ -26,6 +26,11 @@ class Membership(NamedTuple):
     revision: int
 
     @classmethod
+    def last_of(cls, epoch: int) -> Membership:
+        """Not below any revision of this epoch, and below all of the next one."""
+        return cls(epoch, 2**64 - 1)
+
+    @classmethod
     def of(cls, answer: Answer) -> Membership:
         """What an answer names."""
         return cls(answer.epoch, answer.revision)

@@ -11,6 +11,7 @@ JSON, with one spelling. None of them is believed before ``ceremony`` has checke
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,19 +28,19 @@ FILE_BYTES_MAX = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(ABC):
     """A file of the ceremony: ``table`` and ``from_table`` are inverse."""
 
     FORMAT: ClassVar[str]
     SUFFIX: ClassVar[str]
     WHAT: ClassVar[str]
 
-    def table(self) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def table(self) -> dict[str, Any]: ...
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self: ...
 
     def to_json(self) -> str:
         """The file's text."""

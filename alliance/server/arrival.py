@@ -47,7 +47,6 @@ BETWEEN_BYTES_MAX = 64 * 1024 * 1024
 """So much of the log is brought with a checkpoint: that of some seconds, when all are busy."""
 AT_ONCE = 2
 """So many members are asked who takes part at one time: each may answer with some 70 MB."""
-_REVISION_MAX = 2**64 - 1
 
 _REFUTED = (Malformed, InvalidStatement, InvalidCertificate, ServerLied, ValueError)
 """What comes of an answer that no correct member gives, or that is of another time."""
@@ -199,7 +198,7 @@ async def _newest(
         nonlocal best, answered
         async with turns:
             try:
-                proof = await newer(channels.to(member), Membership(epoch, _REVISION_MAX))
+                proof = await newer(channels.to(member), Membership.last_of(epoch))
                 answered += 1
                 least = epoch if best is None else best.membership.epoch
                 if proof is None or proof.membership.epoch <= least:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
 
 import grpc
 import grpc.aio
 
-from alliance.client.revisions import ASK_SECONDS
+from alliance.client.revisions import ask_membership
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Membership
 from alliance.config.parties import Member
-from alliance.net.channels import parser
 from alliance.pb import client_pb2 as pb
+from alliance.server.arrival import Channels
 
 log = logging.getLogger("alliance.server")
 
@@ -28,13 +27,6 @@ PARTING_SECONDS = 600.0
 """For so long at most: who has gone over does not let it in any more, and may be found to be silent."""
 LOOK_SECONDS = 0.2
 """Who has gone over says so to a member that is removed for a second, before it closes the connection."""
-_REVISION_MAX = 2**64 - 1
-
-
-class Channels(Protocol):
-    """``alliance.net.channels.Channels``."""
-
-    def to(self, member: Member) -> grpc.aio.Channel: ...
 
 
 async def passed_on(channels: Channels, config: AllianceConfig) -> None:
@@ -57,13 +49,7 @@ async def passed_on(channels: Channels, config: AllianceConfig) -> None:
 async def _gone_over(channels: Channels, member: Member, epoch: int) -> None:
     """Returns when it says that it is in that epoch, or that it does not know this member."""
     while True:
-        ask = channels.to(member).unary_stream(
-            "/alliance.v1.Client/GetMembership",
-            request_serializer=pb.MembershipRequest.SerializeToString,
-            response_deserializer=parser(pb.MembershipPart),
-        )
-        request = pb.MembershipRequest(have_epoch=epoch, have_revision=_REVISION_MAX)
-        call = ask(request, timeout=ASK_SECONDS)
+        call = ask_membership(channels.to(member), Membership.last_of(epoch))
         try:
             said = await call.read()
             if isinstance(said, pb.MembershipPart) and Membership.of(said).epoch >= epoch:
