@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from fab_paxos.effects import Decide, EntryRecord, ProvenRecord, Send, SendLogFrame, Timer
+from fab_paxos.effects import Decide, Endorse, EntryRecord, ProvenRecord, Send, SendLogFrame, Timer
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
-from fab_paxos.messages import Accepted, Certified, Endorsed, Fetch, Message, Propose, Status
+from fab_paxos.messages import Accepted, Certified, CertifyRequest, Endorsed, Fetch, Message, Propose, Status
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import Cluster, submission
 from tests.worlds.single import Bench, Script, certified, only, persisted, said
@@ -290,3 +290,22 @@ def test_a_source_that_drips_does_not_set_the_pace() -> None:
         first = len(bench.decided) + 1
         bench.hear(source, frame(script, first, first + slots - 1, 40))
     assert [peer for peer, _ in fetches(bench.log)] == [2, 3, 4, 2, 3]
+
+
+def test_a_member_is_silent_on_slots_of_which_it_spoke_with_another_log() -> None:
+    """A leader with two stories. What a frame proves replaces the one that this member took; what the leader
+    then proposes on the same slots gets neither its vote nor its share, which would be a second word."""
+    bench, taken, proven = Bench(), Script(), Script()
+    for script, client in ((taken, 1), (proven, 2)):
+        for seq in range(3):
+            script.add(submission(client, seq))
+    bench.hear(0, taken.propose(1), taken.propose(2))
+    assert said(bench.drain(), Accepted)[-1].slot == 2
+    bench.hear(1, frame(proven, 1, 1, 1))
+    bench.drain()
+    spoken = [*bench.hear(0, proven.propose(2), CertifyRequest(0, 2)), *bench.drain()]
+    assert bench.replica.status.accepted == 2
+    assert (said(spoken, Accepted), only(spoken, Endorse)) == ([], [])
+    spoken = [*bench.hear(0, proven.propose(3), CertifyRequest(0, 3)), *bench.drain()]
+    assert [vote.root for vote in said(spoken, Accepted)] == [proven.root(3)]
+    assert only(spoken, Endorse) == [Endorse(proven.statement(3))]
