@@ -99,12 +99,9 @@ class Certifier:
     # -- our own endorsements ------------------------------------------------------------------------
 
     def endorse_wanted(self, out: list[Effect]) -> None:
-        """One signature at a time, on the newest slot that was requested and accepted in this view.
-
-        Not on one that this member has spoken of before, with another log.
-        """
+        """One signature at a time, on the newest slot that was requested and accepted in this view."""
         slot = max((slot for slot in (self._wanted, self._due) if slot <= self._log.tip), default=0)
-        if self._with_signer is not None or slot <= max(self.certified, self._log.muted_up_to):
+        if self._with_signer is not None or slot <= self.certified:
             return
         entry = self._log.entry(slot)
         if entry is None or entry.view != self._view:

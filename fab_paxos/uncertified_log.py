@@ -34,8 +34,7 @@ class UncertifiedLog:
     their place.
 
     Of slots up to ``muted_up_to`` this member has spoken in this view, of another log than it has now. It
-    says nothing more about them, and as leader proposes nothing more: its statements must never contradict
-    each other.
+    votes no more on them, and as leader proposes nothing more: its votes must never contradict each other.
 
     ``control`` is what the decided log says of the alliance itself, or None. By that nothing above ``end``,
     the last slot of the epoch, is ever in this log, and up to ``goal`` something decided waits for slots to

@@ -57,11 +57,11 @@ class Words:
                 pass
 
     def endorsed(self, who: Hashable, epoch: int, start: int, statement: JointStatement) -> None:
-        """It gives its share on this."""
+        """It gives its share on this: of a log that a certificate has replaced its votes do not bind it."""
         match statement:
             case AcceptedStatement(view, slot, root):
                 require(slot > start, f"{who} endorses slot {slot} of an epoch before")
-                self._keep_to(who, epoch, ("vote", epoch, view, slot), root)
+                self._keep_to(who, epoch, ("decided", epoch, view, slot), root)
             case ProgressStatement(view, digest):
                 self._keep_to(who, epoch, ("progress", epoch, view), digest)
             case CheckpointStatement(slot):  # the log is one: whatever the epoch

@@ -144,7 +144,6 @@ FINDERS: dict[str, Finder] = {
     "life tests": partial(
         pytest_on,
         "tests/campaigns/simulation/test_lives.py",
-        "tests/fab_paxos/test_catch_up.py",
         "tests/fab_paxos/test_next_epoch.py",
         "tests/fab_paxos/test_evidence.py",
         "tests/alliance/storage/test_journal_epochs.py",

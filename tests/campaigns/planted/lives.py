@@ -24,14 +24,6 @@ CATCHING_UP = (
         at("fab_paxos.acceptor:Acceptor.latest", " or entry.slot <= self._log.muted_up_to", ""),
     ),
     _bug(
-        "a member gives its share where it is to be silent",
-        at(
-            "fab_paxos.certifier:Certifier.endorse_wanted",
-            "max(self.certified, self._log.muted_up_to)",
-            "self.certified",
-        ),
-    ),
-    _bug(
         "a leader whose log was exchanged proposes on",
         at("fab_paxos.proposer:Proposer.propose", "not log.muted_up_to\n        and ", ""),
     ),
