@@ -99,17 +99,27 @@ class Certifier:
     # -- our own endorsements ------------------------------------------------------------------------
 
     def endorse_wanted(self, out: list[Effect]) -> None:
-        """One signature at a time, on the newest slot that was requested and accepted in this view."""
+        """One signature at a time, on the newest slot that was requested and accepted in this view.
+
+        A leader may request far slots after near ones: who has signed a later slot does not go back.
+        """
         slot = max((slot for slot in (self._wanted, self._due) if slot <= self._log.tip), default=0)
         if self._with_signer is not None or slot <= self.certified:
             return
         entry = self._log.entry(slot)
         if entry is None or entry.view != self._view:
             return
-        statement = AcceptedStatement(self._view, slot, entry.root)
-        if self.signing.mine is None or self.signing.mine.statement != statement:
-            self._with_signer = statement
-            out.append(Endorse(statement))
+        if not self._has_signed(slot):
+            self._with_signer = AcceptedStatement(self._view, slot, entry.root)
+            out.append(Endorse(self._with_signer))
+
+    def _has_signed(self, slot: int) -> bool:
+        """Whether our newest share of this view is on ``slot`` or a later one of the log that is here now."""
+        mine = self.signing.mine.statement if self.signing.mine is not None else None
+        if not isinstance(mine, AcceptedStatement) or mine.slot < slot:
+            return False
+        entry = self._log.entry(mine.slot)
+        return entry is not None and entry.root == mine.root
 
     def on_endorsement_made(
         self, statement: JointStatement, signature: bytes, proven: bool, out: list[Effect]

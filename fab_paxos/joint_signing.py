@@ -43,10 +43,11 @@ class JointSigning:
     ) -> Endorsement:
         """Tells our share to ``recipients``, or to everybody; with its proof always to everybody.
 
-        The newest is kept, to be repeated and proven. Whether it counts here, too, is for the caller to say.
+        The one that was asked for last is kept, to be repeated and proven; a proof of an earlier one takes no
+        place. Whether it counts here, too, is for the caller to say.
         """
         endorsement = Endorsement(statement, self._me, signature)
-        if self.mine is None or self._place(statement) >= self._place(self.mine.statement):
+        if not proven or self.mine is None or self._place(statement) >= self._place(self.mine.statement):
             self.mine = endorsement
         if proven or recipients is None:
             out.append(Broadcast(Endorsed(endorsement)))

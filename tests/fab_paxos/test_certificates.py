@@ -15,7 +15,7 @@ from fab_paxos.events import (
 )
 from fab_paxos.limits import CERTIFICATE_SLOTS, SHARES_PER_BEAT
 from fab_paxos.messages import Accepted, Certified, CertifyRequest, Endorsed, Message, ProveShare, Status
-from quorum import Endorsement, combine
+from quorum import AcceptedStatement, Endorsement, combine
 from quorum.signature_set import Ed25519Endorser, SignatureSetScheme
 from tests.quorum.keys import ed25519_keys
 from tests.worlds.checkers import check, check_all
@@ -146,6 +146,34 @@ def test_a_flagged_slot_is_endorsed_once_it_is_accepted_and_one_at_a_time() -> N
     assert only(bench.drain(), Endorse) == []
     bench.step(EndorsementMade(script.statement(2), b"share", False))
     assert only(bench.drain(), Endorse) == [Endorse(script.statement(3))]
+
+
+def test_a_far_slot_that_is_requested_after_a_near_one_costs_no_share() -> None:
+    """Else one share after another would be made, sent and thrown away until that slot comes."""
+    script, bench = Script(), Bench()
+    for seq in range(CERTIFICATE_SLOTS + 1):
+        bench.hear(0, script.add(submission(1, seq)))
+    near = script.statement(CERTIFICATE_SLOTS + 1)
+    bench.hear(0, CertifyRequest(0, near.slot))
+    assert only(bench.drain(), Endorse) == [Endorse(near)]
+    bench.step(EndorsementMade(near, b"share", False))
+    bench.hear(0, CertifyRequest(0, near.slot + 1))
+    assert only(bench.drain(), Endorse) == []
+    bench.hear(0, script.add(submission(2, 0)))
+    assert only(bench.drain(), Endorse) == [Endorse(script.statement(near.slot + 1))]
+
+
+def test_a_share_on_a_log_that_was_replaced_is_followed_by_one_on_the_log_that_is_here() -> None:
+    script, bench = Script(), Bench()
+    for seq in range(CERTIFICATE_SLOTS + 1):
+        bench.hear(0, script.add(submission(1, seq)))
+    due, gone = script.statement(CERTIFICATE_SLOTS), AcceptedStatement(0, CERTIFICATE_SLOTS + 1, bytes(32))
+    bench.drain()
+    bench.step(EndorsementMade(gone, b"of another log", False))
+    assert only(bench.drain(), Endorse) == [Endorse(due)]
+    for _ in range(2):
+        bench.step(EndorsementMade(due, b"share", False))
+        assert only(bench.drain(), Endorse) == []
 
 
 def test_only_the_leader_flags() -> None:
