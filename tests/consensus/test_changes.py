@@ -296,7 +296,8 @@ def test_a_change_that_is_approved_while_another_is_active_waits_for_it() -> Non
 
 
 def test_epoch_two_changes_race() -> None:
-    """The last approvals of two changes stand in one slot: the one in front becomes active."""
+    """The last approvals of two changes stand in one slot: the one in front becomes active. The other one
+    waits, keeps its approvals, and is void with the epoch for which it was approved."""
     log = Log()
     changes = log.change(FULL), log.change(FULL, slots=9999)
     ids = [log.propose(signer, change)[0] for signer, change in zip(ORGANISATIONS, changes, strict=False)]
@@ -304,6 +305,14 @@ def test_epoch_two_changes_race() -> None:
         assert log.do(*(Approve(organisation, one) for one in ids)) == ["", ""]
     assert log.do(Approve("org-e", ids[1]), Approve("org-e", ids[0])) == ["", ""]
     assert log.state.dealt_for.approved.change_id == ids[1]
+    (waiting,) = log.state.opened
+    assert (waiting.change_id, len(waiting.approvals)) == (ids[0], 4)
+    members = [row.name for row in log.state.directory.members]
+    assert log.deal(members) == log.ready(members) == [""] * 6
+    log.finish()
+    assert (log.state.epoch, log.state.active, log.state.opened) == (1, None, ())
+    assert "no open change" in log.do(Approve("org-f", ids[0]))[0]
+    assert "epoch" in log.propose("org-a", changes[0])[1]
 
 
 def test_a_policy_that_makes_an_active_change_impossible_waits_for_its_end() -> None:

@@ -262,17 +262,23 @@ def test_epoch_suspended_leader_drags_last_window() -> None:
 def test_epoch_revision_in_last_window() -> None:
     """What is decided then takes effect with the end, and not in slots that no longer come."""
     cluster = governed()
-    last = end(cluster)
-    cluster = governed()
-    cluster.submit(0, submission(9, 0, END), submission(8, 0, admit(client_id(7), admitted=False)))
+    removal = admit(client_id(7), admitted=False)
+    cluster.submit(0, submission(9, 0, END))
+    while (last := cluster.members[0].engine.rooms.log.end) is None:
+        cluster.step()
+    cluster.submit(0, submission(8, 0, removal))
+    cluster.run()
     cluster.submit(1, submission(7, 0))
     cluster.settle(3)
-    assert stands(cluster, last := cluster.members[0].engine.rooms.log.end or 0)
+    assert stands(cluster, last)
+    (scheduled,), (decided,) = decided_at(cluster, END), decided_at(cluster, removal)
+    assert scheduled < decided < last == scheduled + W < decided + W
     control = cluster.members[0].engine.rooms.log.control
     assert control is not None
     assert control.effective is None
     assert control.admits(client_id(7), last)
     assert not control.admits(client_id(7), last + 1)
+    check_all(cluster)
 
 
 def test_epoch_client_removed_in_flight() -> None:
