@@ -7,9 +7,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from alliance.config.file import AllianceConfig
 from alliance.errors import KeyFileError
 from alliance.keys import handover, shares
 from alliance.keys.shares import Generation
@@ -145,6 +147,25 @@ def test_who_was_not_ready_at_the_end_receives_once_whoever_asks(
             outcomes = await asyncio.gather(slow.outcome(town.state), slow.outcome(town.state))
         assert [one.generation for one in outcomes] == [Generation(1)] * 2
         assert len(done) == 1
+
+    run(story())
+
+
+def test_the_last_attempt_deals_as_if_nothing_had_been_dealt_before(run: Run, found: Found) -> None:
+    """Two have failed: it may be that the shares of now do not fit together."""
+
+    async def story() -> None:
+        town = found(FOUR)
+        town.agree()
+        active, home = town.state.dealt_for, town.homes["m-a"]
+        config = cast(AllianceConfig, town.config)
+        attempts = [
+            home.handover._attempt(
+                replace(town.state, active=replace(active, attempt=attempt)), config, late=False
+            )
+            for attempt in range(ATTEMPTS_MAX)
+        ]
+        assert [one.redistribution.restart for one in attempts] == [False, False, True]
 
     run(story())
 

@@ -294,11 +294,11 @@ def test_epoch_offer_after_next_checkpoint(
     assert (journal.epoch, replayed.state.start, replayed.log.size) == (1, END, LATER)
 
 
-def test_epoch_member_sleeps_two(long_chain: Chain, come: Come) -> None:
-    """The newest is taken, though some still know the one before."""
+@pytest.mark.parametrize("up_to_date", [(0, 2), (1, 4)])
+def test_epoch_member_sleeps_two(long_chain: Chain, come: Come, up_to_date: tuple[int, int]) -> None:
+    """The newest is taken, though some still know the one before, whoever answers last."""
     first, second = light(long_chain), later(long_chain, 2)
-    old, new = [Teller.of(first) for _ in range(3)], [Teller.of(second) for _ in range(2)]
-    found = come({0: old[0], 1: new[0], 2: old[1], 3: old[2], 4: new[1]})
+    found = come({at: Teller.of(second if at in up_to_date else first) for at in range(5)})
     assert found is not None
     assert found.config.epoch == 2
     assert found.record.checkpoint == second.checkpoint

@@ -6,15 +6,20 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from alliance.config.control import founded
 from alliance.config.directory import Directory
 from alliance.errors import AllianceError, KeyFileError, SignerError
+from alliance.keys.ed25519 import has_signed
 from alliance.keys.shares import Generation
 from alliance.resharing.handover import Outcome
+from alliance.server.gate import Gate
+from alliance.server.revisions import Revisions
 from alliance.server.succession import Succession
+from consensus.control.checked import CheckedControl
 from consensus.control.published import Published
 from quorum import MembershipStatement
 from tests.alliance.conftest import Run
@@ -105,5 +110,54 @@ def test_epoch_who_cannot_tell_the_keys_is_brought_in_by_the_others(
     async def scenario() -> None:
         one = succession(farm, tmp_path, Handing(failure), None, history)
         assert await one._following(proof, revisions) is None
+
+    run(scenario())
+
+
+def at_end(farm: Farm, chain: Chain, slot: int = END, end: int = END) -> Revisions:
+    """What is decided is the log up to this slot, and the end is scheduled."""
+    state = replace(founded(farm.config), slot=slot, end=end)
+    control, nobody = CheckedControl(state, has_signed), cast(Any, None)
+    return Revisions(farm.folder, control, Directory(farm.config), Gate(farm.config), nobody, lambda _: None)
+
+
+def test_epoch_nobody_vouches_before_the_checkpoint_at_the_end_is_stable(
+    farm: Farm, long_chain: Chain
+) -> None:
+    """A share on an earlier state would make a certificate on it, if f + 1 members were as hasty."""
+
+    def ending(there: Revisions, slot: int) -> Any:
+        there.stable(long_chain.checkpoint(slot))
+        return there.ending
+
+    there = at_end(farm, long_chain)
+    assert ending(there, END - 1) is None
+    state, checkpoint = ending(there, END)
+    assert checkpoint.slot == state.slot == END
+    for slot, end in ((END - 1, END), (END, END + 1)):
+        assert ending(at_end(farm, long_chain, slot, end), slot) is None
+
+
+def test_epoch_a_log_that_is_not_certified_to_the_end_leads_nobody_over(
+    farm: Farm, long_chain: Chain, tmp_path: Path, run: Run
+) -> None:
+    """Nor does another membership than that which this member has decided: it asks the others for theirs."""
+    revisions = at_the_end(farm, long_chain)
+    membership = Published.of(revisions.ending[0].next_epoch())
+    other = SimpleNamespace(start=END, config=b"another membership")
+    checkpoint, decision = long_chain.checkpoint(END), long_chain.decision(END)
+
+    async def scenario() -> None:
+        for certified, certificate, said in (
+            (END - 1, decision, membership),
+            (END, None, membership),
+            (END, decision, other),
+        ):
+            history: Any = SimpleNamespace(
+                checkpoint=checkpoint, certified_slot=certified, certificate=certificate
+            )
+            proof: Any = SimpleNamespace(membership=said)
+            one = succession(farm, tmp_path, Handing(), None, history)
+            assert await one._following(proof, revisions) is None
 
     run(scenario())

@@ -25,7 +25,7 @@ from alliance.server.vouching import FILE, Voucher
 from alliance.storage import epochs
 from alliance.storage.journal_epochs import EpochMembership
 from alliance.wire.bounds import SHARE_BYTES_MAX
-from alliance.wire.membership import MembershipProof, read_proof
+from alliance.wire.membership import MembershipProof, encode_proof, read_proof
 from consensus.control.published import Published
 from quorum import Context, MembershipStatement
 from tests.alliance.conftest import Run
@@ -33,6 +33,7 @@ from tests.alliance.doors import door
 from tests.alliance.epochs import next_epoch, proof
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.network import Office, Said, at, serving
+from tests.alliance.server.test_arrival import Teller
 
 
 class Member:
@@ -294,6 +295,28 @@ def test_a_share_is_for_members_and_for_the_revision_that_it_is_on(
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await asked(farm.clients[0], 0, 1)
             assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+    run(scenario())
+
+
+def test_no_older_proof_takes_the_place_of_a_newer_one(farm: Farm, tmp_path: Path, run: Run) -> None:
+    """A liar answers with what was true before, whatever is asked: here and in the file the newest stays."""
+
+    def made(number: int) -> MembershipProof:
+        statement, membership = revision(farm.config, number)
+        return MembershipProof(farm.certify(statement), membership)
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            member, liar = Member(farm, 0, tmp_path / "m0"), Teller([], [])
+            stack.push_async_callback(member.close)
+            peer = at(farm.config, 1, await stack.enter_async_context(serving(farm, 1, liar)))
+            for number, newest in ((3, 3), (1, 3), (2, 3), (3, 3), (4, 4), (3, 4)):
+                liar.parts = [part.SerializeToString() for part in encode_proof(made(number))]
+                await member.voucher._ask_for_newer(peer)
+                assert member.voucher.proof == made(newest)
+                assert (tmp_path / "m0" / FILE).read_bytes() == made(newest).encode()
+            assert liar.asked == ["membership"] * 6
 
     run(scenario())
 
