@@ -12,12 +12,13 @@ from tests.campaigns.planted.evidence import EVIDENCE
 from tests.campaigns.planted.journal import JOURNAL
 from tests.campaigns.planted.lean import LEAN
 from tests.campaigns.planted.lives import LIVES
+from tests.campaigns.planted.members import MEMBERS
 from tests.campaigns.planted.passage import PASSAGE
 from tests.campaigns.planted.planting import in_place
 from tests.campaigns.planted.resharing import RESHARING
 from tests.campaigns.planted.wire import WIRE
 
-ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS, *LIVES, *RESHARING)
+ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS, *LIVES, *RESHARING, *MEMBERS)
 PLANTED = {bug.name: bug for bug in ALL}
 
 

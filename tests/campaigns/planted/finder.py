@@ -130,6 +130,7 @@ _EXHAUSTIVE = "tests/campaigns/simulation/test_exhaustive.py"
 _PLANTS_ITSELF = f"{_EXHAUSTIVE}::test_sizes_off_by_one_disagree"
 _FLOOD = "tests/alliance/wire/test_matrix.py::test_a_flood_of_bad_messages_leaves_memory_and_log_small"
 _CHAOS = "tests/fab_paxos/test_chaos.py"
+_IN_SERVER = "tests/alliance/server/test_server.py::test_epoch_"
 
 FINDERS: dict[str, Finder] = {
     "campaign": partial(campaign_seeds, CAMPAIGN_SEEDS),
@@ -170,6 +171,7 @@ FINDERS: dict[str, Finder] = {
             f"tests/fab_paxos/test_{name}.py"
             for name in (
                 "snapshots",
+                "large_states",
                 "leader_monitor",
                 "missing_batches",
                 "reports",
@@ -212,6 +214,23 @@ FINDERS: dict[str, Finder] = {
         "tests/campaigns/simulation/test_evidence.py",
     ),
     "resharing tests": partial(pytest_on, "tests/quorum/test_redistribution.py", "tests/alliance/resharing"),
+    "member tests": partial(
+        pytest_on,
+        *(
+            f"tests/alliance/server/test_{name}.py"
+            for name in (
+                "arrival",
+                "succession",
+                "parting",
+                "incarnation_epochs",
+                "kills",
+                "own_commands",
+                "vouching",
+            )
+        ),
+        f"{_IN_SERVER}what_is_of_the_old_epoch_goes_and_what_clients_wait_for_stays",
+        f"{_IN_SERVER}who_is_removed_goes_on_answering_before_it_ends",
+    ),
     "control state tests": partial(pytest_on, "tests/consensus"),
     CONTROL_FINDER: partial(pytest_on, CONTROL),
 }
@@ -229,6 +248,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "end": ("crossings", "end tests"),
     "resharing": ("resharing tests",),
     "lives": ("crossings", "campaign", "life tests"),
+    "members": ("member tests",),
 }
 """Who searches for the bugs of a part, in this order. No bug has a finder of its own that knows of it."""
 

@@ -68,6 +68,10 @@ CHECKPOINTS = [
         ),
     ),
     _bug(
+        "a part of a state is as large as its clients' items let it be",
+        at("verifiable_log.checkpoint_offer:check_part", "+ item_bytes_max <", "+ 4096 <"),
+    ),
+    _bug(
         "an offer is taken from whoever was not asked",
         at(f"{_CATCH_UP}:on_offer", "if rooms.catch_up.was_asked(sender):", "if True:"),
     ),

@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from types import CodeType, FunctionType
 from typing import Any
@@ -69,6 +70,8 @@ def _function(where: str) -> FunctionType:
     match held:
         case property():
             held = held.fget
+        case cached_property():
+            held = held.func
         case classmethod() | staticmethod():
             held = held.__func__
     held = inspect.unwrap(held)
@@ -85,7 +88,7 @@ def _altered(function: FunctionType, edit: Edit) -> CodeType:
         source = source.replace(old, new)
     tree = ast.parse(source)
     (definition,) = tree.body
-    if not isinstance(definition, ast.FunctionDef):
+    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
         raise NotPlanted(f"{edit.where} is no plain function")
     definition.decorator_list.clear()
     names: dict[str, Any] = {}

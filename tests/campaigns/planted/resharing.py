@@ -60,6 +60,38 @@ RESHARING = [
         ),
     ),
     _bug(
+        "who has dealt deals again",
+        at(f"{_STEPS}:_dealing", "any(one.member == name for one in active.dealings)", "False"),
+    ),
+    _bug(
+        "who has said that it is ready says so again",
+        at(f"{_STEPS}:_receiving", "if name not in said:", "if True:"),
+    ),
+    _bug(
+        "who is not ready at the end says so behind it",
+        at(f"{_STEPS}:_receiving", "over = state.slot == state.end", "over = False"),
+    ),
+    _bug(
+        "shares that came late do not count",
+        at(f"{_STEPS}:due", "steps.append(Switch(arrived))", "pass"),
+    ),
+    _bug(
+        "a late share is judged with the keys of now",
+        at(
+            "alliance.resharing.attempt:Attempt.that_was",
+            "transcript.attempt,\n        before,",
+            "transcript.attempt,\n        keys_of(config),",
+        ),
+    ),
+    _bug(
+        "the last attempt deals on with shares that are in doubt",
+        at(
+            "alliance.resharing.attempt:Attempt.redistribution",
+            "restart=self.attempt == ATTEMPTS_MAX - 1",
+            "restart=False",
+        ),
+    ),
+    _bug(
         "the first bad dealing ends the judgement",
         at(f"{_KEYS}.judge", "continue", "break"),
     ),
