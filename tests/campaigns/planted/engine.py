@@ -269,6 +269,14 @@ VIEWS = [
 
 CERTIFICATES = [
     _bug(
+        "a far request makes a member sign the last due slot again",
+        at("fab_paxos.certifier:Certifier._has_signed", "mine.slot < slot", "mine.slot != slot"),
+    ),
+    _bug(
+        "a share of an earlier slot never takes the place of a later one",
+        at("fab_paxos.joint_signing:JointSigning.share", "not proven or self.mine", "self.mine"),
+    ),
+    _bug(
         "shares of an earlier view are kept",
         at(
             "fab_paxos.certifier:Certifier.enter_view",
