@@ -2,7 +2,7 @@
 
 Members 1 to 4 are there, each with a journal: member 1 knows the most certified slots, member 2 fewer, member
 3 has accepted what nobody has certified, and member 4 has a checkpoint. Member 5 is gone, and there is a
-backup of its shares; member 6 is gone altogether.
+backup of its shares; member 6 is gone altogether. Of four members, the first two and the last two are such.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config import control as config_control
 from alliance.config.file import AllianceConfig
-from alliance.founding.party import ask_as_member
+from alliance.founding.party import ask_as_member, largest_key
 from alliance.founding.request import Request
 from alliance.keys import sealing
 from alliance.keys.channel import utc_now
@@ -76,22 +76,25 @@ class Wreck:
             path = farm.member_home(number) / OPERATOR
             operators[member.name] = sealing.unseal_signing(sealing.read(path), path, PASSPHRASE)
         wreck = cls(home, farm.config, operators)
-        for number, name in enumerate(SURVIVORS):
+        for number, name in enumerate(wreck.survivors):
             certified = BEHIND if number == 1 else SLOTS
             wreck.write_journal(chain, name, certified, SLOTS + BEYOND if number == 2 else certified)
-        journal = Journal(wreck.member("member-4") / "journal.sqlite", farm.config.alliance_id, "member-4")
+        last, saved = wreck.survivors[-1], wreck.lost[0]
+        journal = Journal(wreck.member(last) / "journal.sqlite", farm.config.alliance_id, last)
         journal.append([CheckpointRecord(stable(chain, BEHIND))])
         journal.close()
-        backup = back_up(wreck.member("member-5"), farm.config, 4, PASSPHRASE, utc_now())
-        wreck.backup.write_text(backup.to_json())
-        for name in LOST:
+        number = len(wreck.survivors)
+        wreck.backup.write_text(
+            back_up(wreck.member(saved), farm.config, number, PASSPHRASE, utc_now()).to_json()
+        )
+        for name in wreck.lost:
             shutil.rmtree(wreck.member(name))
             wreck.requests[name] = ask_as_member(
                 home / "new" / name,
                 name,
                 name,
                 f"{name}:1",
-                2048,
+                largest_key(farm.config),
                 PASSPHRASE,
                 operators[name],
                 wreck.config.alliance_id,
@@ -105,24 +108,37 @@ class Wreck:
         journal.close()
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(member.name for member in self.config.members)
+
+    @property
+    def survivors(self) -> tuple[str, ...]:
+        return self.names[:-2]
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        return self.names[-2:]
+
+    @property
     def backup(self) -> Path:
-        return self.home / "member-5.backup"
+        """Of the shares of the first one that is lost."""
+        return self.home / f"{self.lost[0]}.backup"
 
     def member(self, name: str) -> Path:
         return self.home / "members" / name
 
     def folder(self, name: str) -> Path:
         """In which it goes on."""
-        return self.home / "new" / name if name in LOST else self.member(name)
+        return self.home / "new" / name if name in self.lost else self.member(name)
 
     @cached_property
     def told(self) -> list[bytes]:
         """The reports, as files."""
-        return [make_report(self.member(name), PASSPHRASE) for name in SURVIVORS]
+        return [make_report(self.member(name), PASSPHRASE) for name in self.survivors]
 
     @cached_property
     def reports(self) -> list[Survivor]:
-        return [open_report(data, name) for name, data in zip(SURVIVORS, self.told, strict=True)]
+        return [open_report(data, name) for name, data in zip(self.survivors, self.told, strict=True)]
 
     @cached_property
     def log(self) -> Furthest:
@@ -130,7 +146,7 @@ class Wreck:
 
     @property
     def wanted(self) -> Wanted:
-        return Wanted(replaced=[(name, self.requests[name]) for name in LOST])
+        return Wanted(replaced=[(name, self.requests[name]) for name in self.lost])
 
     @cached_property
     def act(self) -> ActFile:
@@ -145,8 +161,9 @@ class Wreck:
 
     @cached_property
     def holders(self) -> dict[str, Holder]:
-        held = {name: Holder.of_folder(self.member(name), self.log, PASSPHRASE) for name in SURVIVORS}
-        return held | {"member-5": Holder.of_backup(self.backup, self.log, self.operators["member-5"])}
+        held = {name: Holder.of_folder(self.member(name), self.log, PASSPHRASE) for name in self.survivors}
+        saved = self.lost[0]
+        return held | {saved: Holder.of_backup(self.backup, self.log, self.operators[saved])}
 
     @cached_property
     def dealings(self) -> list[Dealing]:
