@@ -109,6 +109,8 @@ class Admission(EachMethod):
             asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._cut, identity)
 
     def _cut(self, identity: bytes) -> None:
+        if identity in self.identities.parties:  # let in again meanwhile
+            return
         for key in self.budget.connections_of(identity):
             self.doorman.cut(key)
 

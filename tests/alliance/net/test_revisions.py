@@ -131,6 +131,31 @@ def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
     run(scenario())
 
 
+def test_who_is_let_in_again_meanwhile_keeps_its_connections(
+    farm: Farm, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that is undone, or an epoch that begins behind the one that left it out."""
+    monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        admission, back = Admission(farm.config), farm.clients[0]
+        async with (
+            serving(farm, ME, office, admission=admission) as port,
+            open_channel(at(farm.config, ME, port), back) as idle,
+        ):
+            assert await attempt(idle, "Status") is SERVED
+            connections = admission.budget.connections_of(back.party.identity)
+            admission.update(removing(farm.config, back.party.name))
+            admission.update(farm.config)
+            over = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.1, over.set)  # behind the farewell, by the same clock
+            await over.wait()
+            assert admission.budget.connections_of(back.party.identity) == connections
+            assert await attempt(idle, "Status") is SERVED
+
+    run(scenario())
+
+
 def test_who_comes_again_under_another_key_is_somebody_else(farm: Farm, office: Office, run: Run) -> None:
     """A rotation: the old key's connections end, the new one's are another party's."""
 
