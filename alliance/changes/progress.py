@@ -110,14 +110,19 @@ def news(before: ControlState, after: ControlState) -> list[str]:
     dealt, ready, aborts = (was.dealt, was.ready, was.aborts) if was is not None else ((), (), ())
     for at, name in enumerate(now.dealt, 1):
         if name not in dealt:
-            told.append(f"{name} has dealt: {at} of {now.dealers}")
+            told.append(f"{name} has dealt: {counted(at, now.dealers)}")
     for at, name in enumerate(now.ready, 1):
         if name not in ready:
-            told.append(f"{name} is ready: {at} of {now.readies}")
+            told.append(f"{name} is ready: {counted(at, now.readies)}")
     told += [f"{name} wants it to end" for name in now.aborts if name not in aborts]
     if now.end is not None and before.end is None:
         told.append(f"scheduled: the epoch ends with slot {now.end}")
     return told
+
+
+def counted(there: int, needed: int) -> str:
+    """Of those that it takes: all of them may come, and are welcome."""
+    return f"{there} of {needed}" if there <= needed else f"{there}, of whom {needed} are enough"
 
 
 def _of_opened(before: ControlState, after: ControlState) -> list[str]:

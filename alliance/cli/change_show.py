@@ -158,6 +158,7 @@ def _show_log(state: ControlState, output: Format) -> None:
 
 
 def _show_progress(far: Progress) -> None:
+    from alliance.changes.progress import counted
     from consensus.limits import ATTEMPTS_MAX
 
     say(f"approved, on the way to epoch {far.epoch + 1}:")
@@ -171,7 +172,7 @@ def _show_progress(far: Progress) -> None:
             f" {utc(far.deadline_ms)}"
         )
         say(f"  {len(far.dealt)} have dealt, of whom it takes {far.dealers}: {', '.join(far.dealt)}")
-        say(f"  {len(far.ready)} of {far.readies} are ready: {', '.join(far.ready)}")
+        say(f"  {counted(len(far.ready), far.readies)} are ready: {', '.join(far.ready)}")
     if far.aborts:
         say(f"  to end it want, of {far.aborting}: {', '.join(far.aborts)}")
     if far.end is not None:

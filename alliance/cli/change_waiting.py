@@ -118,13 +118,13 @@ class Story:
 
 
 def _how_far(far: object) -> str:
-    from alliance.changes.progress import Progress
+    from alliance.changes.progress import Progress, counted
 
     if not isinstance(far, Progress):
         return "nothing is under way"
     return (
-        f"attempt {far.attempt}, {len(far.dealt)} of {far.dealers} have dealt, {len(far.ready)} of"
-        f" {far.readies} are ready"
+        f"attempt {far.attempt}, {counted(len(far.dealt), far.dealers)} have dealt,"
+        f" {counted(len(far.ready), far.readies)} are ready"
     )
 
 

@@ -11,7 +11,7 @@ from alliance.changes.consequences import Consequences
 from alliance.changes.epoch_notes import Beginning
 from alliance.changes.followed import Followed
 from alliance.changes.member_drafting import Wanted
-from alliance.changes.progress import Progress, in_lines, news, nothing_left
+from alliance.changes.progress import Progress, counted, in_lines, news, nothing_left
 from alliance.changes.simulation import forecast
 from alliance.errors import ConfigError
 from alliance.keys.ed25519 import has_signed
@@ -280,3 +280,7 @@ def test_a_checkpoint_at_an_end_begins_the_next_epoch(farm: Farm, paper: Paper) 
     assert Followed.decode(fresh.encode()).control == paper.control
     paper.order()
     fresh.apply(paper.control.slot, paper.log[-1])
+
+
+def test_more_than_it_takes_are_told_as_such() -> None:
+    assert [counted(there, 5) for there in (4, 5, 6)] == ["4 of 5", "5 of 5", "6, of whom 5 are enough"]
