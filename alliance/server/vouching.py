@@ -72,6 +72,8 @@ class Voucher:
         self._keys: tuple[AgreementKey, ...] = ()
         self._share = b""
         self._shares: dict[int, Endorsement] = {}
+        self._denied: set[bytes] = set()
+        self._told_denied = False
         self._seeking = False
         self._sought = float("-inf")
         self._news = asyncio.Event()
@@ -170,6 +172,7 @@ class Voucher:
             if self._seeking:
                 self._seeking = False
                 await asyncio.gather(*map(self._ask_for_newer, self._others()))
+                self._tell_whether_denied()
             pause, longest = PAUSE_SECONDS
             while not self._has(self._wanted):
                 await asyncio.gather(*map(self._ask, self._others()))
@@ -219,8 +222,22 @@ class Voucher:
     async def _ask_for_newer(self, party: Member) -> None:
         with self._refusing(party):
             proof = await newer(self._channels.to(party), self._newest)
+            self._denied.discard(party.identity)
             if proof is not None:
                 self._accept(proof)
+
+    def _tell_whether_denied(self) -> None:
+        """Once, when more members than may lie serve this one no longer: they prove nothing to a stranger."""
+        denied = [party.name for party in self._others() if party.identity in self._denied]
+        is_denied = len(denied) > self._directory.config.system.faulty_max
+        if is_denied and not self._told_denied:
+            log.warning(
+                "%s serve this member no longer: it may have been removed or replaced in an epoch that it was"
+                " not there for. Ask another organisation who takes part ('alliance epochs' shows it); if it"
+                " does not, stop it, and destroy its shares",
+                ", ".join(denied),
+            )
+        self._told_denied = is_denied
 
     @contextmanager
     def _refusing(self, party: Member) -> Iterator[None]:
@@ -228,6 +245,8 @@ class Voucher:
         try:
             yield
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.PERMISSION_DENIED:
+                self._denied.add(party.identity)
             log.debug("%s: %s", party.name, plainly(str(error.details())))
         except (
             Malformed,

@@ -371,3 +371,39 @@ def test_who_comes_from_an_earlier_epoch_is_told_how_the_newest_began(
     last.start(1, 3)
     assert last.told(Membership(0, 0)) == newest  # of use to clients, at least
     assert "nobody can be told how epoch 1 began" in caplog.text
+
+
+def test_who_is_a_stranger_to_more_members_than_may_lie_is_told_what_that_may_mean(
+    farm: Farm, tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of one that was removed two epochs ago nobody knows any more; one alone may say so of anybody."""
+    stay = farm.config.members[1:]
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            members = [Member(farm, me, tmp_path / f"m{me}") for me in range(3)]
+            ports = list[int]()
+            for me, one in enumerate(members):
+                stack.push_async_callback(one.close)
+                ports.append(await stack.enter_async_context(serving(farm, me, one.office)))
+            there = [at(farm.config, me, ports[me]) for me in range(3)]
+            asking, (_, *others) = members[0], there
+            asking.directory._config = replace(farm.config, members=(*there, *farm.config.members[3:]))
+
+            async def seek(*denying: Member) -> None:
+                for one in members[1:]:
+                    known = stay if one in denying else farm.config.members
+                    one.office.service._identities.update(replace(farm.config, members=known))
+                await asyncio.gather(*(asking.voucher._ask_for_newer(party) for party in others))
+                asking.voucher._tell_whether_denied()
+
+            await seek(members[1])
+            assert not caplog.messages
+            for _ in range(2):
+                await seek(*members[1:])
+            (told,) = caplog.messages
+            assert told.startswith("member-2, member-3 serve this member no longer: it may have been removed")
+            await seek()
+            assert not asking.voucher._told_denied
+
+    run(scenario())
