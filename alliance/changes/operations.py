@@ -6,7 +6,6 @@ signature does not cover: whoever sends the file compares it with the alliance (
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -27,7 +26,6 @@ from alliance.config.parties import (
     read_party,
 )
 from alliance.config.receiver import FIELDS as _RECEIVER
-from alliance.config.receiver import Receiver
 from alliance.config.rows import member_of, member_row
 from alliance.errors import ConfigError
 from consensus.control.edits import (
@@ -36,7 +34,6 @@ from consensus.control.edits import (
     LimitClient,
     RemoveClient,
     SetAddress,
-    SetReceiver,
 )
 from consensus.control.operations import (
     NO_PROOF,
@@ -112,8 +109,6 @@ def in_words(operation: EditOperation | ChangeOperation, names: Names) -> str:
             return f"client {_called(operation, names)} goes, and its key never comes back"
         case LimitClient():
             return f"client {_called(operation, names)} stays{_bounds(operation)}"
-        case SetReceiver():
-            return f"member {operation.member} gets its first receiver key"
         case PutOperator():
             return f"operator of {operation.row.organisation}: the key {operation.row.key.hex()}"
         case DropOperator():
@@ -156,16 +151,6 @@ def _address_lines(one: SetAddress, names: Names) -> list[str]:
 def _read_address(table: Mapping[str, Any], where: str) -> SetAddress:
     address = read_address(value(table, "address", str, where), where)
     return SetAddress(read_name(table, where, "member"), address, tuple(read_applications(table, where)))
-
-
-def _receiver_lines(one: SetReceiver, names: Names) -> list[str]:
-    return [f'member = "{one.member}"', *Receiver(one.receiver, one.receiver_signature).to_lines()]
-
-
-def _read_receiver(table: Mapping[str, Any], where: str) -> SetReceiver:
-    encoded = base64.b64decode(value(table, "receiver_key", str, where), validate=True)
-    signature = hexed(table, "receiver_signature", SIGNATURE_BYTES, where)
-    return SetReceiver(read_name(table, where, "member"), encoded, signature)
 
 
 def _add_lines(one: AddClient, names: Names) -> list[str]:
@@ -271,7 +256,6 @@ _FORMS = {
     "reinstate": _by_name(Reinstate),
     "set-system": _Form(SetSystem, ("profile", "faulty_max"), _system_lines, _read_system),
     "set-address": _Form(SetAddress, ("member", "address", "applications"), _address_lines, _read_address),
-    "set-receiver": _Form(SetReceiver, ("member", *_RECEIVER), _receiver_lines, _read_receiver),
     "add-client": _Form(
         AddClient, ("name", "identity", "certificate", *_LIMITS, "proof"), _add_lines, _read_add
     ),

@@ -7,7 +7,6 @@ Encodings, each after its number as u8::
                      | proof[64]
     3 RemoveClient   client_id[32]
     4 LimitClient    client_id[32] | waiting u16 | bytes u32
-    5 SetReceiver    member text | receiver blob | receiver_signature[64]
 
 A client's key is rotated by a RemoveClient and an AddClient of the same name in one edit.
 """
@@ -37,7 +36,7 @@ from consensus.control.rows import (
     read_applications,
     read_role,
 )
-from consensus.limits import CERTIFICATE_BYTES_MAX, RECEIVER_BYTES_MAX
+from consensus.limits import CERTIFICATE_BYTES_MAX
 
 
 class Editing:
@@ -176,40 +175,12 @@ class LimitClient:
         editing.draft.clients[self.client_id] = replace(row, limits=self.limits)
 
 
-@dataclass(frozen=True, slots=True)
-class SetReceiver:
-    """A member's first receiver key, signed by its identity; the next ones come with its Ready."""
-
-    member: str
-    receiver: bytes
-    receiver_signature: bytes
-
-    def encode(self) -> bytes:
-        return u8(5) + text(self.member) + blob(self.receiver) + self.receiver_signature
-
-    @classmethod
-    def read(cls, reader: Reader) -> SetReceiver:
-        return cls(
-            reader.text(NAME_BYTES_MAX), reader.blob(RECEIVER_BYTES_MAX), reader.fixed(SIGNATURE_BYTES)
-        )
-
-    def apply(self, editing: Editing) -> None:
-        """Raises Refused."""
-        row = editing.own_member(self.member)
-        if row.receiver or not self.receiver:
-            raise Refused(f"'{self.member}' has a receiver key, to which something may be dealt by now")
-        changed = replace(row, receiver=self.receiver, receiver_signature=self.receiver_signature)
-        editing.draft.require_receiver(changed)
-        editing.draft.members[self.member] = changed
-
-
-EditOperation: TypeAlias = SetAddress | AddClient | RemoveClient | LimitClient | SetReceiver
+EditOperation: TypeAlias = SetAddress | AddClient | RemoveClient | LimitClient
 _READERS: dict[int, Callable[[Reader], EditOperation]] = {
     1: SetAddress.read,
     2: AddClient.read,
     3: RemoveClient.read,
     4: LimitClient.read,
-    5: SetReceiver.read,
 }
 
 

@@ -28,7 +28,7 @@ from consensus.control.commands import (
     command_message,
 )
 from consensus.control.draft import key_message
-from consensus.control.edits import AddClient, EditOperation, SetReceiver
+from consensus.control.edits import AddClient, EditOperation
 from consensus.control.operations import ChangeOperation, PutMember, PutOperator
 from consensus.control.record import Account
 from consensus.control.rows import (
@@ -116,11 +116,6 @@ def proof(organisation: str, role: Role, key: str) -> bytes:
 def add_client(name: str, organisation: str, role: Role = Role.USER, key: str = "") -> AddClient:
     own = key or name
     return AddClient(name, public(own), certified_by(name, own), proof(organisation, role, own), role)
-
-
-def set_receiver(member: str, key: str = "", receiver: str = "first") -> SetReceiver:
-    row = member_row(member, "org-a", key, receiver)
-    return SetReceiver(member, row.receiver, row.receiver_signature)
 
 
 def put_member(name: str, organisation: str, key: str = "", receiver: str = "first") -> PutMember:

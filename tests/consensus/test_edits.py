@@ -8,7 +8,7 @@ from consensus.control.commands import Edit
 from consensus.control.edits import EditOperation, LimitClient, RemoveClient, SetAddress
 from consensus.control.rows import ClientLimits, PolicyRow, Role
 from consensus.limits import EDIT_MS, EDITS_MAX, WINDOW_SLOTS
-from tests.consensus.alliance import Log, add_client, client_id, found, set_receiver
+from tests.consensus.alliance import Log, add_client, client_id, found
 from verifiable_log.limits import POOL_BYTES_MAX, POOL_SUBMISSIONS_MAX
 
 
@@ -72,15 +72,6 @@ def test_limits_and_addresses_change() -> None:
     assert log.state.limits(client_id("c-a")) == (3, 4096)
     assert log.state.limits(client_id("c-b")) == (POOL_SUBMISSIONS_MAX, POOL_BYTES_MAX)
     assert log.state.directory.member("m-b") == found().directory.member("m-b")
-
-
-def test_a_member_that_a_dealer_made_gets_its_first_receiver_key_and_no_second_one() -> None:
-    log = Log(found(receiver=""))
-    assert "not signed by its identity" in log.edit("org-a", set_receiver("m-a", key="m-b"))
-    assert "belongs to 'org-b'" in log.edit("org-a", set_receiver("m-b"))
-    assert log.edit("org-a", set_receiver("m-a")) == ""
-    assert log.state.directory.member("m-a").receiver == found().directory.member("m-a").receiver
-    assert "has a receiver key" in log.edit("org-a", set_receiver("m-a", receiver="second"))
 
 
 def test_an_alliance_has_so_many_clients_in_its_life_and_each_organisation_its_part(

@@ -17,7 +17,7 @@ from alliance.errors import ConfigError
 from consensus.control.changes import ChangeKind
 from consensus.control.commands import Propose
 from consensus.control.draft import key_message
-from consensus.control.edits import EditOperation, SetReceiver
+from consensus.control.edits import EditOperation
 from consensus.control.operations import (
     ChangeOperation,
     DropMember,
@@ -175,8 +175,8 @@ def test_every_operation_that_there_is_has_its_form(
     edit: ChangeFile, proposal: ChangeFile, light: ChangeFile, full: ChangeFile
 ) -> None:
     kinds = {type(one) for change in (edit, proposal, light, full) for one in change.operations}
-    assert kinds | {SetReceiver} == {*get_args(EditOperation), *get_args(ChangeOperation)}
-    assert {form.kind for form in operations._FORMS.values()} == kinds | {SetReceiver}
+    assert kinds == {*get_args(EditOperation), *get_args(ChangeOperation)}
+    assert {form.kind for form in operations._FORMS.values()} == kinds
 
 
 def test_an_operation_of_another_kind_of_change_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from alliance.server.revisions import tell_of_handover
 from consensus.control.changes import ChangeKind
 from consensus.control.commands import Abort
 from consensus.control.rows import PolicyRow
-from tests.consensus.alliance import ORGANISATIONS, Log, found, set_receiver
+from tests.consensus.alliance import ORGANISATIONS, Log, found
 
 DEADLINE = 10
 
@@ -29,7 +30,8 @@ def test_a_refresh_that_cannot_be_is_told_once_and_when_it_changes(caplog: pytes
         log.slot(time_ms=1)
         tell_of_handover(before, log.state)
         before = log.state
-        assert log.edit(f"org-{letter}", set_receiver(f"m-{letter}")) == ""
+        row = found().directory.member(f"m-{letter}")
+        log.state = replace(before, directory=before.directory.with_member(row))
         tell_of_handover(before, log.state)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 6

@@ -19,7 +19,6 @@ from tests.consensus.alliance import (
     found,
     put_member,
     put_operator,
-    set_receiver,
     verify,
 )
 from tests.worlds.require import require
@@ -31,14 +30,13 @@ class CommandTarget:
     """What is let through has one form; and only what an operator or member has signed has an effect."""
 
     def __init__(self) -> None:
-        log = Log(found(receiver=""))
+        log = Log(found())
         self._state = log.state
         edits = (
             SetAddress("m-a", "x.example:1", (("kv", "x.example:2"),)),
             add_client("new", "org-a"),
             RemoveClient(client_id("c-a")),
             LimitClient(client_id("c-a"), ClientLimits(1, 1)),
-            set_receiver("m-a"),
         )
         operations = (
             put_member("m-g", "org-a"),
