@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is tested within one process, or nearly so; no campaign.
 UNITS := $(addprefix tests/,alliance checks consensus execution fab_paxos quorum shoup_rsa signing verifiable_log)
 
-.PHONY: help demo test quick check campaigns sim crossings explore twins bugs fuzz fuzz-crypto robbery mutants attacks long drill change epochs bench \
+.PHONY: help demo test quick check campaigns sim crossings explore twins bugs fuzz fuzz-crypto robbery mutants attacks long drill change epochs lasting bench \
 	bench-peers bench-scale bench-crypto bench-receipts docs protos clean
 
 help: ## this list
@@ -73,7 +73,7 @@ campaigns: $(SETUP_DEV) ## every search below, for hours: make campaigns SEEDS=2
 	@$(MAKE) --no-print-directory sim SEEDS=$(or $(SEEDS),20000)
 	@$(MAKE) --no-print-directory crossings SEEDS=$(or $(SEEDS),20000)
 	@$(MAKE) --no-print-directory twins SCENARIOS=$(or $(SCENARIOS),100000)
-	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto robbery mutants attacks long drill change epochs
+	@$(MAKE) --no-print-directory explore bugs fuzz fuzz-crypto robbery mutants attacks long drill change epochs lasting
 	@echo "campaigns: ok"
 
 # One seed alone tells its plan when it is shrunk; a campaign kept in FIGURES goes on where it was stopped.
@@ -129,6 +129,10 @@ change: $(SETUP_DEV) ## real servers, of which one is replaced, one comes, and a
 epochs: $(SETUP_DEV) ## real servers from epoch to epoch, killed and paused: make epochs RUNS=20 SEED=0
 	@$(BIN)/python -m tests.campaigns.epochs.run --runs $(or $(RUNS),20) --seed $(or $(SEED),0)
 	@echo "epochs: ok"
+
+lasting: $(SETUP_DEV) ## members go through fifty epochs, and nothing grows but the log: make lasting EPOCHS=50
+	@$(BIN)/python -m tests.campaigns.epochs.lasting --epochs $(or $(EPOCHS),50)
+	@echo "lasting: ok"
 
 mutants: $(SETUP_DEV) ## wrong versions of shoup_rsa that tests must notice: make mutants SAMPLE=300 SEED=1; 0: all
 	@$(BIN)/python -m tests.campaigns.mutants.run --sample $(or $(SAMPLE),300) --seed $(or $(SEED),0)
