@@ -137,14 +137,15 @@ async def live(home: Path, epochs: int) -> list[str]:
                 sys.stdout.write(f"epoch {number}, {town.heard:,} slots, {town.ordered:,} commands: {told}\n")
                 sys.stdout.flush()
     (census, folder), (last, last_folder) = counted[0], counted[-1]
-    swollen = last.swelling(counted[-2][0], SLOW) if len(counted) > 1 else []
-    return swollen + last.growth(census, PART) + last_folder.growth(folder, PART)
+    return last.swelling(counted[-2][0], SLOW) + last.growth(census, PART) + last_folder.growth(folder, PART)
 
 
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="make lasting", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--epochs", type=int, default=50)
     options = parser.parse_args(arguments)
+    if options.epochs < 2 * FEW:
+        parser.error(f"it takes {2 * FEW} epochs to compare anything")
     began, used = time.monotonic(), time.process_time()
     with (
         tempfile.TemporaryDirectory(prefix="alliance-lasting-") as folder,
