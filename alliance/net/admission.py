@@ -48,7 +48,10 @@ _NONE = "only members and clients are served"
 _DEPARTED = "this party does not belong to the alliance any more: its members have removed it"
 
 FOR_FORMER = frozenset({"/alliance.v1.Client/GetMembership"})
-"""What who was a member until this epoch may ask: it is to learn that it is none any more."""
+"""What who was a member once may ask: it is to learn that it is none any more."""
+
+FORMER_MAX = 64
+"""So many former members are known, those that left last; the others are strangers."""
 
 ENDLESS = frozenset({"/alliance.v1.Peer/Exchange"})
 """Streams that may be silent: their ends have heartbeats of their own."""
@@ -76,13 +79,13 @@ class Admission(EachMethod):
         calls_per_holder: int = CALLS_PER_HOLDER_MAX,
         former: Sequence[Member] = (),
     ) -> None:
-        """``former``: members of the epoch before, who may ask who takes part now."""
+        """``former``: members of earlier epochs, the last that left first, who may ask who takes part now."""
         super().__init__()
         self.identities = Identities(config)
-        self.identities.update(config, former=former)
         self._config = config
-        self._former = tuple(former)
+        self._former = tuple(former[:FORMER_MAX])
         self._incoming: tuple[Client, ...] = ()
+        self.identities.update(config, former=self._former)
         descriptors.raise_limit()
         self.budget = Budget(calls_per_holder)
         self.doorman = Doorman(self.budget)
@@ -91,7 +94,10 @@ class Admission(EachMethod):
     def update(self, config: AllianceConfig) -> None:
         """These are the members and clients from now on. Whoever is none any more is told so, and cut off."""
         if config.epoch > self._config.epoch:
-            self._former = self._config.members
+            now = {member.identity for member in config.members}
+            known = {member.identity: member for member in (*self._config.members, *self._former)}
+            left = [member for member in known.values() if member.identity not in now]
+            self._former = tuple(left[:FORMER_MAX])
         self._config = config
         self._look()
 

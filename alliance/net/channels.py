@@ -283,7 +283,7 @@ class Identities:
         return None if party is None or party.identity in self._former else party
 
     def former(self, context: grpc.aio.ServicerContext[Any, Any]) -> Party | None:
-        """Who was a member of the epoch before and is none of this one, or None."""
+        """Who was a member of an earlier epoch and is none of this one, or None."""
         party = self._party(context)
         return party if party is not None and party.identity in self._former else None
 

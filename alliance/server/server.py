@@ -100,7 +100,7 @@ class Server:
         self._sessions = Sessions(self._history)
         self._retention = Retention(config, folder, self._history, awaited)
         self._check = JournalCheck(self._journal, self._history)
-        self._admission = Admission(config, former=epochs.members_before(folder, config))
+        self._admission = Admission(config, former=epochs.former_members(folder, config))
         self._endpoints = Endpoints(self._admission, credentials, self._equip)
         self._health = health_aio.HealthServicer()
         self._failure = Failure()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from alliance.config import file as config_file
@@ -27,6 +28,7 @@ from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate
 
 FOLDER = "epochs"
 CERTIFICATE_BYTES_MAX = 64 * 1024
+FORMER_EPOCHS = 64
 _EPOCH = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 
 
@@ -86,14 +88,19 @@ def _kept(folder: Path, present: AllianceConfig, epoch: int) -> AllianceConfig:
     return found
 
 
-def members_before(folder: Path, present: AllianceConfig) -> tuple[Member, ...]:
-    """Who took part in the epoch before the present one, as far as this folder knows."""
-    if not present.epoch:
-        return ()
+def former_members(folder: Path, present: AllianceConfig) -> tuple[Member, ...]:
+    """Who took part in earlier epochs and takes part no more, as far as this folder knows, the last first.
+
+    Of the newest FORMER_EPOCHS only: each is read and checked.
+    """
+    found: dict[bytes, Member] = {}
     try:
-        return of_epoch(folder, present, present.epoch - 1).members
+        for config in islice(all_known(folder, present), 1 + FORMER_EPOCHS):
+            found = {member.identity: member for member in config.members} | found
     except ConfigError:  # it came in the middle
-        return ()
+        pass
+    now = {member.identity for member in present.members}
+    return tuple(member for member in reversed(found.values()) if member.identity not in now)
 
 
 def beginning(folder: Path, present: AllianceConfig) -> MembershipProof | None:

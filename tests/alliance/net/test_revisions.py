@@ -74,13 +74,20 @@ def test_a_client_is_let_in_when_it_is_admitted_and_not_before(farm: Farm, offic
     run(scenario())
 
 
-def test_who_was_a_member_until_this_epoch_may_ask_who_is_one_and_nothing_else(
-    farm: Farm, office: Office, run: Run
+def without(config: AllianceConfig, index: int) -> AllianceConfig:
+    """The next epoch: somebody else is that member."""
+    new = newcomer().party
+    mine = {"identity": new.identity, "certificate": new.certificate, "receiver": None}
+    members = [replace(one, **mine) if at == index else one for at, one in enumerate(config.members)]
+    return replace(config, members=tuple(members), epoch=config.epoch + 1)
+
+
+def test_who_was_a_member_once_may_ask_who_is_one_and_nothing_else(
+    farm: Farm, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One epoch later it is a stranger like all others."""
-    old, new = farm.members[5], newcomer()
-    mine = {"identity": new.party.identity, "certificate": new.party.certificate, "receiver": None}
-    members = (*farm.config.members[:5], replace(farm.config.members[5], **mine))
+    """When too many have left after it, it is a stranger like all others."""
+    monkeypatch.setattr(module, "FORMER_MAX", 2)
+    old = farm.members[5]
 
     async def asked(port: int) -> grpc.StatusCode:
         async with open_channel(at(farm.config, ME, port), old) as channel:
@@ -96,8 +103,10 @@ def test_who_was_a_member_until_this_epoch_may_ask_who_is_one_and_nothing_else(
         admission = Admission(farm.config)
         office.service._identities = admission.identities
         async with serving(farm, ME, office, admission=admission) as port:
-            for epoch, told in ((1, SERVED), (2, REFUSED)):
-                admission.update(replace(farm.config, members=members, epoch=epoch))
+            config = farm.config
+            for leaves, told in ((5, SERVED), (0, SERVED), (1, REFUSED)):
+                config = without(config, leaves)
+                admission.update(config)
                 assert await asked(port) is told
 
     run(scenario())

@@ -75,6 +75,18 @@ def test_each_epoch_is_found_again(farm: Farm, home: Path) -> None:
         epochs.of_epoch(home, two, 3)
 
 
+def test_who_takes_part_no_more_is_known_from_all_epochs_that_are_kept(farm: Farm, home: Path) -> None:
+    (one, _), (two, _) = changed(farm, 1), changed(farm, 2)
+    replaced = farm.config.members[1]
+    for present in (one, two):
+        assert epochs.former_members(home, present) == (replaced,)
+    back = replace(farm.config, epoch=3)
+    assert epochs.former_members(home, back) == (one.members[1],)
+    (home / "epochs" / "1.certificate").write_bytes(b"damaged")
+    assert epochs.former_members(home, two) == ()
+    assert epochs.former_members(home / "elsewhere", farm.config) == ()
+
+
 def test_it_is_kept_as_it_began(farm: Farm, home: Path) -> None:
     kept = (home / "epochs" / "0.toml").read_bytes()
     first, *others = farm.config.members
