@@ -218,9 +218,16 @@ _RESTORE = (
 
 
 def load_endorser(
-    folder: Path, config: AllianceConfig, member: int, passphrase: bytes, purpose: str | None = None
+    folder: Path,
+    config: AllianceConfig,
+    member: int,
+    passphrase: bytes,
+    purpose: str | None = None,
+    unsealed: Mapping[Generation, bytes] | None = None,
 ) -> ThresholdRsaEndorser:
     """A member's share of the agreement key or of a purpose's, checked against the verification keys.
+
+    ``unsealed``: sealing keys (32 bytes each) that were unsealed before.
 
     Raises NoShare, WrongShareEpoch, KeyFileError for all else, and ConfigError when the alliance has no such
     key.
@@ -228,7 +235,9 @@ def load_endorser(
     files.settle(folder)
     key = config.key if purpose is None else config.purpose_key(purpose)
     generation = require_current(folder)
-    sealing_key = secret_file.unseal(folder / sealing_file(generation), passphrase)
+    sealing_key = (unsealed or {}).get(generation)
+    if sealing_key is None:
+        sealing_key = secret_file.unseal(folder / sealing_file(generation), passphrase)
     return open_share(folder / share_file(generation, purpose or AGREEMENT), sealing_key, key, member)
 
 

@@ -51,6 +51,7 @@ from alliance.storage.history import History
 from alliance.storage.journal import Journal
 from alliance.storage.journal_check import JournalCheck
 from consensus.control import ControlState
+from consensus.control.changes import ChangeKind
 from fab_paxos import Replica
 from fab_paxos.events import Event
 from quorum import MembershipStatement
@@ -272,6 +273,8 @@ class Server:
         if state.end is not None and self._ahead is None:
             with suppress(SignerError):  # which is told where it is needed
                 self._ahead = SignerProcess(self._folder, state.epoch + 1)
+                full = any(one.change.kind is ChangeKind.FULL for one in state.scheduled)
+                self._ahead.unseal_ahead(self._passphrase, state.dealing + full)
 
     def _post(self, event: Event) -> None:
         self.term.inbox.post(event)

@@ -11,8 +11,9 @@ else. That its member holds its shares of an epoch it says with every key.
 A member that was away when the keys were handed on takes part without a share, and gets one later: until then
 all is refused, and there is no process.
 
-Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase, answered
-by status and text; then requests ``proven u8 | statement bytes``, answered in order by
+Protocol on the inherited socket, each frame with its length as u32 before it: first the passphrase; then, to
+who was started ahead, the next dealing u64; then, once its epoch has begun, "begin", answered by status and
+text; then requests ``proven u8 | statement bytes``, answered in order by
 ``status u8 | signature or reason``.
 """
 
@@ -34,7 +35,7 @@ from typing import Protocol
 from alliance.errors import AllianceError, ConfigError, KeyFileError, SignerError, require_passphrase
 from alliance.keys import shares
 from alliance.keys.shares import Generation
-from alliance.server.signer_process import SignerProcess
+from alliance.server.signer_process import BEGIN, SignerProcess, frame
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -177,9 +178,9 @@ class Signer:
     async def _open(self, folder: Path, passphrase: bytes) -> bool:
         """Whether there is a share to open."""
         started = self._started(folder)
+        started.begin(passphrase)
         self._process = started.process
         self._reader, self._writer = await asyncio.open_connection(sock=started.channel)
-        self._writer.write(_frame(passphrase))
         try:
             status, text = await self._read()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -207,7 +208,7 @@ class Signer:
         if self._writer is None:
             raise SignerError("the signer is not running")
         self._waiting.append((statement, proven))
-        self._writer.write(_frame(bytes([proven]) + statement.encode(self._context)))
+        self._writer.write(frame(bytes([proven]) + statement.encode(self._context)))
 
     async def run(self) -> None:
         """Hands answers to the callback until the process ends, which raises SignerError."""
@@ -246,10 +247,6 @@ class Signer:
         (length,) = struct.unpack(">I", await self._reader.readexactly(4))
         data = await self._reader.readexactly(length)
         return data[0], data[1:]
-
-
-def _frame(body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + body
 
 
 # -- the process -------------------------------------------------------------------------------------
@@ -291,7 +288,20 @@ def _exactly(channel: socket.socket, count: int) -> bytes | None:
 
 
 def _reply(channel: socket.socket, status: int, body: bytes) -> None:
-    channel.sendall(_frame(bytes([status]) + body))
+    channel.sendall(frame(bytes([status]) + body))
+
+
+def _unsealed(folder: Path, dealing: int, passphrase: bytes) -> dict[Generation, bytes]:
+    """What opens the newest shares of this dealing; nothing if that cannot be told yet."""
+    from alliance.keys import secret_file
+
+    try:
+        newest = max((one for one in shares.generations(folder) if one.epoch == dealing), default=None)
+        if newest is None:
+            return {}
+        return {newest: secret_file.unseal(folder / shares.sealing_file(newest), passphrase)}
+    except AllianceError:  # told when the share is opened
+        return {}
 
 
 def main(arguments: list[str]) -> int:
@@ -308,9 +318,13 @@ def main(arguments: list[str]) -> int:
     if purpose not in (None, config.ATTESTATION):
         return 1
     with socket.socket(fileno=int(arguments[1])) as channel:
-        passphrase = _receive(channel)
-        if passphrase is None:
+        if (passphrase := _receive(channel)) is None or (request := _receive(channel)) is None:
             return 1
+        unsealed: dict[Generation, bytes] = {}
+        if request != BEGIN:
+            unsealed = _unsealed(folder, int.from_bytes(request), passphrase)
+            if _receive(channel) != BEGIN:
+                return 1
         try:
             alliance = config.load(folder)
             if alliance.epoch != epoch:
@@ -319,7 +333,7 @@ def main(arguments: list[str]) -> int:
             if shares.is_awaited(folder, alliance.dealing):
                 _reply(channel, _WITHOUT_SHARE, b"")
                 return 0
-            endorser = shares.load_endorser(folder, alliance, member, passphrase, purpose)
+            endorser = shares.load_endorser(folder, alliance, member, passphrase, purpose, unsealed)
         except AllianceError as error:
             _reply(channel, _REFUSED, str(error).encode())
             return error.exit_code

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,8 +49,10 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No processes, and nobody to wait for. What a file says is read once: the same text says the same."""
     monkeypatch.setattr(AllianceConfig, "from_toml", staticmethod(functools.cache(AllianceConfig.from_toml)))
     monkeypatch.setattr("alliance.server.term.Signer", InProcess)
-    monkeypatch.setattr(server_module, "SignerProcess", lambda *_: None)
+    monkeypatch.setattr(server_module, "SignerProcess", lambda *_: NO_PROCESS)
 
+
+NO_PROCESS = SimpleNamespace(unseal_ahead=lambda *_: None, close=lambda: None)
 
 Contents = dict[str, bytes]
 

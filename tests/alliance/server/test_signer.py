@@ -22,7 +22,7 @@ from alliance.keys import shares
 from alliance.keys.shares import Generation
 from alliance.server import signer as module
 from alliance.server.signer import AttestationGuard, Signer, SigningGuard
-from alliance.server.signer_process import SignerProcess
+from alliance.server.signer_process import SignerProcess, frame
 from quorum import (
     AcceptedStatement,
     CheckpointStatement,
@@ -199,9 +199,9 @@ def test_a_broken_channel_ends_the_loop(context: Context, end: bytes) -> None:
     loop = threading.Thread(target=module.serve, args=(Echo(), SigningGuard(context), theirs))
     loop.start()
     with ours, theirs:
-        ours.sendall(module._frame(b"\x01" + AcceptedStatement(0, 1, ROOT).encode(context)))
+        ours.sendall(frame(b"\x01" + AcceptedStatement(0, 1, ROOT).encode(context)))
         assert module._receive(ours) == bytes([module._OK]) + b"provenrrrr"
-        ours.sendall(module._frame(b"\x00"))
+        ours.sendall(frame(b"\x00"))
         assert (module._receive(ours) or b"")[0] == module._REFUSED
         ours.sendall(end)
         ours.shutdown(socket.SHUT_WR)
@@ -219,7 +219,7 @@ def test_a_server_that_ends_while_it_is_answered_ends_the_loop(context: Context)
             return super().endorse(message, proven=proven)
 
     with theirs:
-        ours.sendall(module._frame(b"\x00" + AcceptedStatement(0, 1, ROOT).encode(context)))
+        ours.sendall(frame(b"\x00" + AcceptedStatement(0, 1, ROOT).encode(context)))
         module.serve(Late(), SigningGuard(context), theirs)
 
 
@@ -235,7 +235,7 @@ def test_what_cannot_be_signed_is_refused_and_the_process_goes_on(context: Conte
     loop.start()
     with ours, theirs:
         for slot, root, status in ((1, ROOT, module._REFUSED), (2, OTHER_ROOT, module._OK)):
-            ours.sendall(module._frame(b"\x00" + AcceptedStatement(0, slot, root).encode(context)))
+            ours.sendall(frame(b"\x00" + AcceptedStatement(0, slot, root).encode(context)))
             assert (module._receive(ours) or b"")[0] == status
         ours.shutdown(socket.SHUT_WR)
         loop.join(10.0)
@@ -284,6 +284,38 @@ def pid(signer: Signer) -> int:
 
 def what_others_see(process: int) -> bytes:
     return b"".join(Path(f"/proc/{process}/{file}").read_bytes() for file in ("cmdline", "environ"))
+
+
+def test_what_opens_the_share_is_unsealed_ahead_of_its_own_dealing_alone(farm: Farm) -> None:
+    home = farm.member_home(ME)
+    assert list(module._unsealed(home, 0, PASSPHRASE)) == [Generation(0)]
+    assert module._unsealed(home, 1, PASSPHRASE) == {}
+    assert module._unsealed(home, 0, b"another passphrase") == {}
+
+
+@pytest.mark.parametrize("unseal", [None, 0, 1])
+def test_a_process_that_was_told_ahead_opens_its_share_when_it_begins(
+    farm: Farm, run: Run, unseal: int | None
+) -> None:
+    async def scenario() -> None:
+        answers = Answers()
+        ahead = SignerProcess(farm.member_home(ME), 0)
+        if unseal is not None:
+            ahead.unseal_ahead(PASSPHRASE, unseal)
+        signer = Signer(farm.config.context, answers, ahead=ahead)
+        try:
+            await signer.start(farm.member_home(ME), PASSPHRASE)
+            assert pid(signer) == ahead.process.pid
+            assert PASSPHRASE not in what_others_see(pid(signer))
+            reader = asyncio.create_task(signer.run())
+            signer.endorse(SuspectStatement(0), proven=False)
+            await answers.count(1)
+            assert answers.list[0][1] is not None
+            reader.cancel()
+        finally:
+            signer.close()
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
