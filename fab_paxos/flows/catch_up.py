@@ -83,6 +83,7 @@ def _on_brought(rooms: Rooms, sender: int, brought: Brought | None, out: list[Ef
         newly = log.decide(snapshot.slot)  # our own log, which it proves
         out.append(Persist(ProvenRecord(snapshot.slot, brought.certificate)))
         decide.on_decided(rooms, newly, out)
+        log.forget(snapshot.slot)  # as of a frame: an older certificate must not bring the proven slot down
     elif snapshot.slot > log.decided:
         _install(rooms, brought, out)
     rooms.certifier.keep_for_later(brought.certificate)

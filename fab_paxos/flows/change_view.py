@@ -39,9 +39,14 @@ def report(rooms: Rooms, out: list[Effect]) -> None:
 
 
 def on_report(rooms: Rooms, sender: int, report: Report, out: list[Effect]) -> None:
-    """As leader: the last Report that was missing opens the view."""
+    """As leader: the last Report that was missing opens the view.
+
+    The reporter may have the certificate alone, and this member what it proves: so it is heeded at once.
+    """
     if not rooms.leading:
         return
+    if report.view == rooms.view and report.base is not None:
+        decide.on_certificate(rooms, report.base, out)
     _open(rooms, rooms.view_change.on_report(sender, report, out), out)
 
 

@@ -10,12 +10,15 @@ from fab_paxos.effects import Decide, Endorse, EntryRecord, ProvenRecord, Send, 
 from fab_paxos.events import PeerConnected, TimerFired
 from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.messages import Accepted, Certified, CertifyRequest, Endorsed, Fetch, Message, Propose, Status
+from quorum import CheckpointStatement, QuorumCertificate
 from tests.worlds.checkers import check, check_all
 from tests.worlds.cluster import Cluster, submission
 from tests.worlds.single import Bench, Script, certified, only, persisted, said
 from verifiable_log import Batch
+from verifiable_log.checkpoint_offer import Offer
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import MerkleLog, slot_leaf
+from verifiable_log.state_writer import state_digest
 
 BEAT = TimerFired(Timer.HEARTBEAT)
 
@@ -93,6 +96,23 @@ def test_an_older_certificate_that_waits_does_not_bring_the_proven_slot_down() -
     proven = [p.record.slot for p in persisted(bench.log) if isinstance(p.record, ProvenRecord)]
     assert proven == sorted(proven)
     assert bench.replica.status == Status(0, 10, 10, 10)
+
+
+def test_an_older_certificate_that_comes_late_does_not_either_where_a_checkpoint_proved_our_own_log() -> None:
+    script, bench = log_of(12), Bench()
+    bench.hear(0, *(script.propose(slot) for slot in range(1, 11)))
+    assert fetches(bench.hear(1, Status(0, 12, 12, 12))) == [(1, 1)]
+    log = MerkleLog()
+    for slot, batch in enumerate(script.batches, 1):
+        log.append(slot_leaf(slot, batch.digest))
+    says = CheckpointStatement(8, script.root(8), state_digest(()))
+    signed = QuorumCertificate(3, says, b"joint")
+    cover = log.right_cover(8, 12)
+    bench.hear(1, Offer(signed, script.frontiers[8].peaks, (), script.certificate(12), cover))
+    assert bench.decided == list(range(1, 9))
+    bench.hear(2, Certified(script.certificate(6)))
+    proven = [p.record.slot for p in persisted(bench.log) if isinstance(p.record, ProvenRecord)]
+    assert proven == [8]
 
 
 @pytest.mark.parametrize(

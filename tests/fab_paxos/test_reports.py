@@ -7,16 +7,22 @@ from dataclasses import replace
 import pytest
 
 from fab_paxos import RestoredState
-from fab_paxos.messages import Certified, Report, slot_of_base
+from fab_paxos.effects import Timer
+from fab_paxos.events import TimerFired
+from fab_paxos.messages import Certified, NewView, Report, slot_of_base
 from fab_paxos.uncertified_log import UncertifiedLog, UncoveredReport
-from quorum import AcceptedStatement, QuorumCertificate
+from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem, SuspectStatement
+from quorum.system import LEAN
 from tests.fab_paxos.test_catch_up import frame, log_of
 from tests.worlds.cluster import submission
+from tests.worlds.control import TinyControl
 from tests.worlds.single import Bench, Script, said
 from tests.worlds.world import World
 from verifiable_log import Batch
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import EMPTY
+
+FOUR = QuorumSystem(4, 1, LEAN)
 
 
 def of_later_view(certificate: QuorumCertificate) -> QuorumCertificate:
@@ -82,3 +88,16 @@ def test_a_log_tells_its_own_votes_from_what_was_proven_to_it() -> None:
     for slot in (0, 1):
         with pytest.raises(UncoveredReport):
             log.accepted_above(slot)
+
+
+def test_lean_a_leader_heeds_the_certificate_that_a_report_brings() -> None:
+    """Its reporter may lack the log, and all others the certificate: then no Report of it ever ripened."""
+    script = Script(FOUR)
+    bench = Bench(me=1, system=FOUR, state=RestoredState(control=TinyControl()))
+    bench.hear(0, script.add(submission(1, 0)))
+    bench.hear(2, Certified(QuorumCertificate(3, SuspectStatement(0), b"joint")))
+    bench.hear(2, Report(1, script.certificate(1), ()))
+    bench.hear(3, Report(1, None, ()))
+    assert bench.decided == [1]
+    opened = bench.step(TimerFired(Timer.HEARTBEAT))  # its own Report names the certificate from now on
+    assert [new_view.base for new_view in said(opened, NewView)] == [script.certificate(1)]
