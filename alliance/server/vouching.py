@@ -217,7 +217,8 @@ class Voucher:
                 return False
             if self._own is not None and self._own[0] == statement:
                 self._count(member, said.share)
-        return True
+            return True
+        return False
 
     async def _ask_for_newer(self, party: Member) -> None:
         with self._refusing(party):

@@ -18,6 +18,7 @@ from alliance.config.control import founded
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Membership
+from alliance.net.admission import Admission
 from alliance.net.channels import Channels, open_channel
 from alliance.pb import client_pb2 as pb
 from alliance.server import vouching as module
@@ -150,6 +151,32 @@ def test_who_has_given_its_share_is_asked_for_the_whole(farm: Farm, tmp_path: Pa
             assert last.voucher.proof == first.voucher.proof
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    run(scenario())
+
+
+def test_who_is_removed_and_has_vouched_is_told_though_nobody_gives_it_shares_any_more(
+    farm: Farm, tmp_path: Path, run: Run
+) -> None:
+    """The others have gone over: to them it is a former member, which may ask who takes part and no more."""
+    statement, membership = revision(farm.config, 1)
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            removed, other = Member(farm, 0, tmp_path / "m0"), Member(farm, 1, tmp_path / "m1")
+            stack.push_async_callback(removed.close)
+            stack.push_async_callback(other.close)
+            now = replace(farm.config, members=farm.config.members[1:])
+            admission = Admission(now, former=farm.config.members[:1])
+            other.office.service._identities = admission.identities
+            port = await stack.enter_async_context(serving(farm, 1, other.office, admission=admission))
+            members = list(farm.config.members)
+            members[1] = at(farm.config, 1, port)
+            removed.directory._config = replace(farm.config, members=tuple(members))
+            removed.voucher.vouch(statement, membership)
+            other.voucher._accept(MembershipProof(farm.certify(statement), membership))
+            await removed.voucher._ask(members[1])
+            assert removed.voucher.proof == other.voucher.proof
 
     run(scenario())
 
