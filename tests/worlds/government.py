@@ -7,7 +7,7 @@ again. Nobody judges dealings here, as nobody does in the control state: they ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
 
@@ -88,7 +88,8 @@ class _Aim:
     """A change that operators are to agree upon; None from ``make``: it is done, or cannot be."""
 
     make: Callable[[Log], Change | None]
-    change_id: bytes = b""
+    proposed: list[bytes] = field(default_factory=list)
+    """Each is of another id. A slow leader may bring one to the log after the next was proposed."""
     said: int = -AGAIN
 
 
@@ -128,16 +129,16 @@ class Government:
         opened = {one.change_id: one for one in state.opened}
         under_way = {one.change_id for one in state.under_way}
         for aim in list(self._aims):
-            if aim.change_id in opened:
+            if change_id := next((one for one in reversed(aim.proposed) if one in opened), b""):
                 waiting = [
                     row.organisation
                     for row in state.directory.operators
-                    if row.organisation not in opened[aim.change_id].approvals
+                    if row.organisation not in opened[change_id].approvals
                 ]
                 for organisation in self._dice.sample(waiting, min(2, len(waiting))):
-                    if self._once((aim.change_id, organisation), now):
-                        yield log.sign(Approve(organisation, aim.change_id))
-            elif aim.change_id not in under_way and now - aim.said >= AGAIN:
+                    if self._once((change_id, organisation), now):
+                        yield log.sign(Approve(organisation, change_id))
+            elif under_way.isdisjoint(aim.proposed) and now - aim.said >= AGAIN:
                 yield from self._propose(log, aim, now)
         if state.active is not None and hands_on:
             yield from self._hand_on(log, now)
@@ -149,7 +150,8 @@ class Government:
             return
         organisation = self._dice.choice(log.state.directory.operators).organisation
         command = Propose(organisation, log.counter(organisation), change)
-        aim.change_id, aim.said = command.change_id, now
+        aim.proposed.append(command.change_id)
+        aim.said = now
         yield log.sign(command)
 
     def _hand_on(self, log: Log, now: int) -> Iterator[bytes]:
