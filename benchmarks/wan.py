@@ -69,6 +69,7 @@ class Blank:
     """A scheme and a signer whose signatures have the size of real ones, and cost nothing but ``Costs``."""
 
     context = Context(bytes(32), 0)
+    last_slot = None
 
     def __init__(self, threshold: int) -> None:
         self.threshold = threshold

@@ -54,5 +54,8 @@ RECOVERY_ATTEMPT = ATTEMPTS_MAX
 RECOVERIES_MAX = 64
 """Of one alliance in its life: their acts stay in the state."""
 
+KEY_CHANGES_MAX = 64
+"""Times that an alliance gets other public keys: every one is in the proof of each later membership."""
+
 DEALT_MEMBERS_MAX = 31
 """Members that keys are handed on to: more would take minutes, and megabytes of the log."""

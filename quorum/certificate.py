@@ -30,6 +30,11 @@ class QuorumCertificate:
         context = scheme.context
         if self.epoch != context.epoch:
             raise InvalidCertificate(f"it is of epoch {self.epoch}, not of epoch {context.epoch}")
+        last, slot = scheme.last_slot, getattr(self.statement, "slot", 0)
+        if last is not None and slot > last:
+            raise InvalidCertificate(
+                f"it is on slot {slot}, and the key of epoch {self.epoch} was in use up to slot {last}"
+            )
         scheme.verify(self.statement.encode(context), self.signature)
 
     def encode(self) -> bytes:

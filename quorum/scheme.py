@@ -47,6 +47,11 @@ class Scheme(Protocol):
         ...
 
     @property
+    def last_slot(self) -> int | None:
+        """No statement on a later slot is signed by it: another key has taken its place. None: any is."""
+        ...
+
+    @property
     def threshold(self) -> int:
         """How many members' endorsements make a certificate."""
         ...

@@ -35,6 +35,10 @@ class SignatureSetScheme:
         return self._context
 
     @property
+    def last_slot(self) -> None:
+        return None
+
+    @property
     def threshold(self) -> int:
         return self._threshold
 

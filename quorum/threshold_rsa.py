@@ -13,7 +13,7 @@ Members count from 0, share indices from 1 (0 is the secret's place on the polyn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import shoup_rsa
 from quorum.endorsement import Endorsement, VerifiedEndorsement
@@ -26,6 +26,7 @@ from shoup_rsa import PublicKey as AgreementKey
 
 __all__ = [
     "AgreementKey",
+    "FormerKey",
     "InvalidAgreementKey",
     "InvalidKeyFile",
     "ThresholdRsaEndorser",
@@ -86,6 +87,16 @@ def deal_key(
     return dealing.public_key, tuple(ThresholdRsaEndorser(share) for share in dealing.key_shares)
 
 
+@dataclass(frozen=True, slots=True)
+class FormerKey:
+    """A key that another one took the place of: ``epoch`` is the last one that it signed in, and ``slot`` the
+    last slot of that epoch."""
+
+    key: AgreementKey
+    epoch: int
+    slot: int
+
+
 class ThresholdRsaScheme:
     """Certificates under a Shoup-shared RSA key: as long as its modulus, whatever the quorum's size.
 
@@ -94,11 +105,24 @@ class ThresholdRsaScheme:
     certificate of any epoch is checked with the key of any dealing, in the epoch that it names:
     ``scheme.in_epoch(certificate.epoch)``. Whose shares combine is another matter: those of one dealing do,
     on statements of one epoch.
+
+    Where the alliance has got other keys, ``former`` are those before ``newest``, oldest first, and ``key``
+    is the one of the context's epoch. Such a key says nothing of slots behind its last one: whoever has got
+    hold of its shares by now could go on with it for ever.
     """
 
-    def __init__(self, key: AgreementKey, context: Context) -> None:
-        self.key = key
+    def __init__(self, newest: AgreementKey, context: Context, former: Sequence[FormerKey] = ()) -> None:
+        self._newest, self.former = newest, tuple(former)
         self._context = context
+        self.key, self.last_slot = newest, None
+        for one in self.former:
+            if context.epoch <= one.epoch:
+                self.key, self.last_slot = one.key, one.slot
+                break
+
+    key: AgreementKey
+    last_slot: int | None
+    """The last slot that this epoch's key says anything of; None while there is no other key."""
 
     @property
     def context(self) -> Context:
@@ -110,8 +134,13 @@ class ThresholdRsaScheme:
         return self.key.epoch
 
     def in_epoch(self, epoch: int) -> ThresholdRsaScheme:
-        """The same key for the statements of another epoch, 0 to 2^64-1. Raises InvalidStatement."""
-        return ThresholdRsaScheme(self.key, replace(self._context, epoch=epoch))
+        """For the statements of another epoch, 0 to 2^64-1, under its key. Raises InvalidStatement."""
+        return ThresholdRsaScheme(self._newest, replace(self._context, epoch=epoch), self.former)
+
+    def then(self, key: AgreementKey, epoch: int, slot: int) -> ThresholdRsaScheme:
+        """As it goes on with another key, behind the last slot ``slot`` of ``epoch``."""
+        former = (*self.former, FormerKey(self._newest, epoch, slot))
+        return ThresholdRsaScheme(key, self._context, former)
 
     @property
     def threshold(self) -> int:
@@ -146,6 +175,9 @@ class ThresholdRsaScheme:
 
     def verify_endorsement(self, endorsement: Endorsement) -> VerifiedEndorsement:
         share = self._share(endorsement)
+        slot = getattr(endorsement.statement, "slot", 0)
+        if self.last_slot is not None and slot > self.last_slot:
+            raise InvalidEndorsement(endorsement.member, f"it is on slot {slot}, under a former key")
         message = endorsement.statement.encode(self._context)
         try:
             self.key.verify_share(message, share)

@@ -37,6 +37,7 @@ class Consequences:
     newcomers: tuple[str, ...]
     newcomers_ready: int
     warnings: tuple[str, ...]
+    new_keys: bool = False
 
     @classmethod
     def of(cls, state: ControlState, proposal: Propose, after: Directory) -> Consequences:
@@ -53,27 +54,29 @@ class Consequences:
             tuple(row.organisation for row in now.operators),
             tuple(row.name for row in after.members if row.name not in after.suspended),
             _survives(after),
-            now.system.decision if full else 0,
+            now.system.decision if full and not change.new_public_keys else 0,
             system.report if full else 0,
             newcomers,
             max(0, system.report - staying) if full else 0,
             tuple(_warnings(state, change, after)),
+            change.new_public_keys is not None,
         )
 
     def lines(self) -> list[str]:
         """For people."""
         told = [f"  approve: {self.approvals} of {', '.join(self.operators)}"]
         if self.epoch is not None:
-            told.append(f"  begins epoch {self.epoch}, {_HOW[self.kind]}")
+            how = _WITH_NEW_KEYS if self.new_keys else _HOW[self.kind]
+            told.append(f"  begins epoch {self.epoch}, {how}")
             told += [f"  survives: {self.survives}", f"  leads, in turn: {', '.join(self.leaders)}"]
-        if self.dealers:
+        if self.ready:
             new = ""
             if self.newcomers_ready:
                 new = f", {self.newcomers_ready} at least of {', '.join(self.newcomers)} among them"
-            told.append(
-                f"  must be up: {self.dealers} of the members of now, to hand the keys on; and {self.ready}"
-                f" of those to come, to take them{new}"
+            dealers = (
+                f"{self.dealers} of the members of now, to hand the keys on; and " if self.dealers else ""
             )
+            told.append(f"  must be up: {dealers}{self.ready} of those to come, to take them{new}")
         return [*told, *(f"  beware: {one}" for one in self.warnings)]
 
     def to_json(self) -> dict[str, Any]:
@@ -89,11 +92,14 @@ class Consequences:
             "ready_needed": self.ready,
             "newcomers": list(self.newcomers),
             "newcomers_needed": self.newcomers_ready,
+            "new_keys": self.new_keys,
             "warnings": list(self.warnings),
         }
 
 
 _HOW = {ChangeKind.LIGHT: "with the shares that there are", ChangeKind.FULL: "with new shares of all keys"}
+
+_WITH_NEW_KEYS = "with other public keys, and shares of them"
 
 
 def _survives(directory: Directory) -> str:
@@ -163,9 +169,21 @@ def _of_members(state: ControlState, change: Change, after: Directory) -> list[s
             " change fewer of them at a time, or be sure that enough of them are up"
         )
     f = now.faulty_max
+    if change.new_public_keys is not None:
+        return [*told, *_of_new_keys(quorum)]
     told.append(
         f"until all old shares are erased, {quorum} of them in one hand are the private key: those of whoever"
         f" is faulty, {f}, and on the disks of whoever sleeps, {f}, make {2 * f}"
     )
     told.append("backups of share files undo the erasure: keep none, or erase them when the epoch begins")
     return told
+
+
+def _of_new_keys(quorum: int) -> list[str]:
+    return [
+        "whoever made the new keys could have kept them: approve only if you trust that dealer's machine",
+        "whoever checks receipts and signatures needs the new public keys for what comes after; what was"
+        " signed before stays under the old ones",
+        f"{quorum} old shares in one hand can still sign another membership, for whoever has not followed"
+        " this one: tell clients and newcomers the new key's fingerprint by another way",
+    ]

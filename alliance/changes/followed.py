@@ -34,7 +34,6 @@ from alliance.config.membership import Membership
 from alliance.errors import LogPruned
 from alliance.keys import files, revision
 from alliance.keys.ed25519 import has_signed
-from alliance.proofs.receipt import key_fingerprint, load_public_key
 from alliance.wire.bounds import Malformed
 from consensus.control import ControlState, Outcome
 from consensus.control.encoding import Reader, blob, listed, u64
@@ -218,10 +217,7 @@ async def read(
             if listener.epoch <= followed.control.epoch or not await _has_missed_an_epoch(channels, followed):
                 return
             followed.forget()
-    fingerprint = key_fingerprint(load_public_key(config.key.to_pem()))
-    await _take(
-        _FromCheckpoint(config, channels, fingerprint, until, None, exact=True), followed, until, advance
-    )
+    await _take(_FromCheckpoint(config, channels, until, None, exact=True), followed, until, advance)
 
 
 async def _has_missed_an_epoch(channels: Channels, followed: Followed) -> bool:
@@ -241,8 +237,8 @@ async def _has_missed_an_epoch(channels: Channels, followed: Followed) -> bool:
 
 def _near(config: AllianceConfig, channels: Channels, followed: Followed) -> Listener:
     """From the next slot on. What it delivers is not asked for: what is fresh the kept windows say."""
-    fingerprint, at = key_fingerprint(load_public_key(config.key.to_pem())), followed.frontier
-    return Listener(config, channels, fingerprint, at.size + 1, None, ClientWindows(), at)
+    at = followed.frontier
+    return Listener(config, channels, at.size + 1, None, ClientWindows(), at)
 
 
 async def _take(listener: Listener, followed: Followed, until: int, advance: Advance) -> None:

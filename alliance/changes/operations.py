@@ -6,6 +6,7 @@ signature does not cover: whoever sends the file compares it with the alliance (
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -40,6 +41,7 @@ from consensus.control.operations import (
     ChangeOperation,
     DropMember,
     DropOperator,
+    NewKeys,
     PutMember,
     PutOperator,
     PutPolicy,
@@ -129,6 +131,8 @@ def in_words(operation: EditOperation | ChangeOperation, names: Names) -> str:
             return f"member {operation.name} may lead again"
         case SetSystem():
             return f"profile {operation.profile}, {operation.faulty_max} members may be faulty"
+        case NewKeys():
+            return f"all public keys become others, whose digest is {operation.transcript.hex()}"
 
 
 def _called(one: RemoveClient | LimitClient, names: Names) -> str:
@@ -249,11 +253,22 @@ def _read_system(table: Mapping[str, Any], where: str) -> SetSystem:
     return SetSystem(profile, faulty_max)
 
 
+def _new_keys_lines(one: NewKeys, names: Names) -> list[str]:
+    dealing = base64.b64encode(one.dealing).decode()
+    return [f'transcript = "{one.transcript.hex()}"', f'dealing = "{dealing}"']
+
+
+def _read_new_keys(table: Mapping[str, Any], where: str) -> NewKeys:
+    dealing = base64.b64decode(value(table, "dealing", str, where), validate=True)
+    return NewKeys(hexed(table, "transcript", ID_BYTES, where), dealing)
+
+
 _FORMS = {
     "put-member": _Form(PutMember, (*_MEMBER, *_RECEIVER, "proof"), _member_lines, _read_put),
     "drop-member": _by_name(DropMember),
     "suspend": _by_name(Suspend),
     "reinstate": _by_name(Reinstate),
+    "new-keys": _Form(NewKeys, ("transcript", "dealing"), _new_keys_lines, _read_new_keys),
     "set-system": _Form(SetSystem, ("profile", "faulty_max"), _system_lines, _read_system),
     "set-address": _Form(SetAddress, ("member", "address", "applications"), _address_lines, _read_address),
     "add-client": _Form(

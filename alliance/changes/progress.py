@@ -62,7 +62,7 @@ class Progress:
             active.began_slot + DEADLINE_SLOTS if active else 0,
             active.began_ms + 1000 * policy.attempt_seconds if active else 0,
             tuple(one.member for one in active.dealings) if active else (),
-            state.directory.system.decision if active else 0,
+            state.directory.system.decision if active and active.new_keys is None else 0,
             tuple(one.member for one in active.readies if one.transcript == active.agreed[0])
             if active
             else (),

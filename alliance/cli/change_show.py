@@ -171,7 +171,8 @@ def _show_progress(far: Progress) -> None:
             f"  attempt {far.attempt} of {ATTEMPTS_MAX}, which has time until slot {far.deadline_slot} and"
             f" {utc(far.deadline_ms)}"
         )
-        say(f"  {len(far.dealt)} have dealt, of whom it takes {far.dealers}: {', '.join(far.dealt)}")
+        if far.dealers:
+            say(f"  {len(far.dealt)} have dealt, of whom it takes {far.dealers}: {', '.join(far.dealt)}")
         say(f"  {counted(len(far.ready), far.readies)} are ready: {', '.join(far.ready)}")
     if far.aborts:
         say(f"  to end it want, of {far.aborting}: {', '.join(far.aborts)}")

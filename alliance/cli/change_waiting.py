@@ -122,10 +122,8 @@ def _how_far(far: object) -> str:
 
     if not isinstance(far, Progress):
         return "nothing is under way"
-    return (
-        f"attempt {far.attempt}, {counted(len(far.dealt), far.dealers)} have dealt,"
-        f" {counted(len(far.ready), far.readies)} are ready"
-    )
+    dealt = f" {counted(len(far.dealt), far.dealers)} have dealt," if far.dealers else ""
+    return f"attempt {far.attempt},{dealt} {counted(len(far.ready), far.readies)} are ready"
 
 
 def _at_a_terminal() -> Callable[[str], None]:

@@ -10,11 +10,13 @@ import typer
 from alliance.cli import changing, member_lead, passphrase
 from alliance.cli.changing import Days, DryRun, OperatorOption, Proposer, Timeout, To, Ways
 from alliance.cli.client import Carrier
-from alliance.cli.output import Format, Output, lesson, prose
+from alliance.cli.output import Format, Output, lesson, prose, talk
 from alliance.cli.request import OperatorPassphraseFile
 
 if TYPE_CHECKING:
+    from alliance.changes.change_file import ChangeFile
     from alliance.changes.member_drafting import Wanted
+    from consensus.control import ControlState
 
 ADD_EPILOG = lesson(
     """
@@ -49,6 +51,7 @@ REFRESH_EPILOG = lesson(
     """
     alliance refresh farm/clients/client-1 --operator operator.pem
     alliance refresh farm/clients/client-1 --organisation north --to refresh.change
+    alliance refresh farm/clients/client-1 --new-key --operator operator.pem
     """,
     changing.EXITS,
 )
@@ -226,6 +229,13 @@ def resize(
 
 def refresh(
     folder: Carrier,
+    new_key: Annotated[
+        bool,
+        typer.Option(
+            "--new-key",
+            help="Other public keys, too, made on this machine: for when a quorum of shares may have leaked.",
+        ),
+    ] = False,
     organisation: Proposer = None,
     days: Days = 14,
     operator: OperatorOption = None,
@@ -240,9 +250,27 @@ def refresh(
 
     Members, addresses and public keys stay. 'alliance change policy --refresh-days N' has it done every so
     many days by itself. Members erase their old shares; backups of them undo that.
+
+    With --new-key the alliance gets other public keys, which the old ones sign. Only this helps when so many
+    shares may have leaked that together they are a key. They are made on this machine, as by the dealer who
+    founds an alliance: use one that all trust. Receipts of before still verify, under the old key.
     """
     ways = Ways(folder, passphrase_file, output, timeout, operator, operator_passphrase_file, to, dry_run)
+    if new_key:
+        changing.propose(ways, organisation, days, _with_new_keys(folder))
+        return
     _propose(ways, organisation, days, _wanted(None, None, None, None, None))
+
+
+def _with_new_keys(folder: Path) -> changing.Proposal:
+    from alliance.changes.new_keys import new_keys
+    from alliance.config import file as config
+
+    def proposal(state: ControlState, organisation: str, until_ms: int) -> ChangeFile:
+        talk("new keys are made, which takes some seconds each, or minutes where they are long…")
+        return new_keys(state, organisation, config.load(folder), until_ms)
+
+    return proposal
 
 
 def _wanted(

@@ -42,7 +42,8 @@ class Named:
     def receipt(self, command: bytes) -> Receipt | None:
         """If the outcome is known here. Raises ConfigError when the name is another command's."""
         from alliance.config import file as config
-        from alliance.proofs.receipt import Receipt, load_public_key
+        from alliance.proofs.epoch_keys import EpochKeys
+        from alliance.proofs.receipt import Receipt
 
         file = self._find()
         if file is None:
@@ -50,7 +51,8 @@ class Named:
         self._read(file, command)
         try:
             receipt = Receipt.from_json(file.with_suffix(".receipt").read_bytes())
-            receipt.verify(load_public_key(config.load(self._home).key.to_pem()))
+            known = config.load(self._home)
+            receipt.verify(EpochKeys(lambda: known).of(receipt.context.epoch).key)
         except (FileNotFoundError, InvalidReceipt):  # the members know it as well
             return None
         return receipt

@@ -55,6 +55,15 @@ ReceiptFile = Annotated[
         metavar="R.json", help="The receipt, as 'alliance propose --receipt' wrote it.", show_default=False
     ),
 ]
+KeyOption = Annotated[
+    Path,
+    typer.Option(
+        "--key",
+        metavar="public.pem",
+        help="The alliance's public key; or its alliance.toml, which has those of all epochs.",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -71,10 +80,7 @@ def _receipt() -> None:
 
 def verify(
     file: ReceiptFile,
-    key: Annotated[
-        Path,
-        typer.Option("--key", metavar="public.pem", help="The alliance's public key.", show_default=False),
-    ],
+    key: KeyOption,
     alliance: Annotated[
         Path | None,
         typer.Option(
@@ -93,8 +99,8 @@ def verify(
     nobody. A receipt is good for ever, whoever the members are today: it names the epoch of those that made
     it.
     """
-    public_key = _read_key(key)
     receipt = _read(file)
+    public_key = _key_of(key, receipt)
     members = _members(alliance, receipt) if alliance is not None else None
     try:
         if members is None:
@@ -225,6 +231,27 @@ def _read(path: Path) -> Receipt:
         return Receipt.from_json(data)
     except InvalidReceipt as error:
         raise InvalidReceipt(f"{path}: {error}") from None
+
+
+def _key_of(path: Path, receipt: Receipt) -> RSAPublicKey:
+    """That of the receipt's epoch. Raises ConfigError, and InvalidReceipt for a slot that it is not for."""
+    from alliance.config import file as config
+    from alliance.proofs.epoch_keys import EpochKeys
+
+    if path.suffix != ".toml":
+        return _read_key(path)
+    try:
+        known = config.read(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    found = EpochKeys(lambda: known).of(receipt.context.epoch)
+    if found.last_slot is not None and receipt.certificate.slot > found.last_slot:
+        raise InvalidReceipt(
+            f"it is certified up to slot {receipt.certificate.slot} by the key of epoch"
+            f" {receipt.context.epoch}, in whose place another one came at slot {found.last_slot}: whoever"
+            " made it has got hold of old shares"
+        )
+    return found.key
 
 
 def _read_key(path: Path) -> RSAPublicKey:

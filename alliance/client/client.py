@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.client.arguments import command_bytes, seconds, slot
 from alliance.client.delivery import LogEntry
@@ -42,7 +43,8 @@ from alliance.keys.channel import Credentials
 from alliance.net.channels import Channels, one_line, parser
 from alliance.net.problems import plainly
 from alliance.pb import client_pb2 as pb
-from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.epoch_keys import EpochKeys
+from alliance.proofs.receipt import Receipt
 from verifiable_log import Submission
 
 TIMEOUT_SECONDS = 30.0
@@ -56,11 +58,10 @@ class Client:
         """Raises RuntimeError in a process that was forked from one that had used gRPC."""
         self.life = Life()
         self.directory = Directory(config)
-        self.public_key = load_public_key(config.key.to_pem())
         self.credentials = credentials
         self._channels = Channels(credentials)
         self._follower = Follower(folder, self.directory, self.channel)
-        self._fingerprint = key_fingerprint(self.public_key)
+        self._keys = EpochKeys(lambda: self.config)
         self._proven = ProvenSlot(folder)
         self._submitter = Submitter(
             config,
@@ -69,7 +70,6 @@ class Client:
             Sequence(folder),
             self._proven,
             self,
-            self._fingerprint,
         )
         self._proposals = Proposals(self._submitter)
         self.directory.follow(self._submitter.update, self._channels.keep_to)
@@ -78,6 +78,16 @@ class Client:
     def config(self) -> AllianceConfig:
         """The newest that this client knows: members and clients change while it runs."""
         return self.directory.config
+
+    @property
+    def public_key(self) -> RSAPublicKey:
+        """The alliance's public key now, which checks the receipts of today: see ``public_key_of``."""
+        return self.public_key_of(self.config.epoch)
+
+    def public_key_of(self, epoch: int) -> RSAPublicKey:
+        """The key that checks what ``epoch`` has signed. It is the same for all, unless the alliance has got
+        new keys meanwhile."""
+        return self._keys.of(epoch).key
 
     async def __aenter__(self) -> Client:
         return self
@@ -184,7 +194,7 @@ class Client:
         with self.life.use():
             first = self.config.member_index(server) if server is not None else None
             listener = Listener(
-                *(self.config, self, self._fingerprint),
+                *(self.config, self),
                 slot(start) if start is not None else None,
                 first,
                 exact=exact,

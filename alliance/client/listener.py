@@ -31,6 +31,7 @@ from alliance.config.file import AllianceConfig
 from alliance.errors import LogPruned, ServerLied, Unreachable
 from alliance.net.channels import GREETING, one_line, parser
 from alliance.pb import client_pb2, peer_pb2
+from alliance.proofs.epoch_keys import EpochKeys, UnknownKey, verify_in
 from alliance.proofs.receipt import Receipt, receipts
 from alliance.wire.bounds import Malformed
 from alliance.wire.log_frames import decode_frame
@@ -57,7 +58,7 @@ class _Frame:
         self, listener: Listener, frame: LogFrame, certificate: DecisionCertificate, base: Frontier
     ) -> None:
         self._config = listener.config
-        self._fingerprint = listener.key_fingerprint
+        self._fingerprint = listener.keys.of(certificate.epoch).fingerprint
         self._frame = frame
         self._certificate = certificate
         self._base = base
@@ -96,7 +97,6 @@ class Listener:
         self,
         config: AllianceConfig,
         channels: Channels,
-        key_fingerprint: str,
         start: int | None,
         server: int | None,
         windows: ClientWindows | None = None,
@@ -113,9 +113,8 @@ class Listener:
         if start is not None and start < 1:
             raise ValueError("slots count from 1")
         self.config = config
-        self.key_fingerprint = key_fingerprint
+        self.keys = EpochKeys(lambda: channels.config)
         self._channels = channels
-        self._scheme = config.scheme
         self._start = start
         # The first slot that is not known here, the log before it, and what was delivered of that.
         self._next = start or 1
@@ -123,7 +122,7 @@ class Listener:
         self._windows = windows if windows is not None else ClientWindows()
         # Whether windows, or the start itself, are yet to be learnt.
         self._exact = self._begins = start is None or (exact and start > 1 and windows is None)
-        self._brought = BroughtState(self._scheme, start)
+        self._brought = BroughtState(config.scheme, start)
         self._names: dict[bytes, str] = {}
         self._named: AllianceConfig | None = None
         self._server = server if server is not None else 0
@@ -187,6 +186,9 @@ class Listener:
                     pruned[self._name] = details
                     if self._exact and not self._begins and self._next <= (self._start or self._next):
                         self._begins, again = True, 1  # nothing is delivered yet: its checkpoint will do
+            except UnknownKey as error:
+                log.debug("%s: %s", self._name, error)
+                await asyncio.sleep(PAUSE_SECONDS)
             except (Malformed, InvalidSubmission, InvalidStatement, InvalidCertificate, ServerLied) as error:
                 log.warning("%s sent a log that does not verify: %s", self._name, error)
             self._server = (self._server + 1 - again) % len(self.config.members)
@@ -237,7 +239,7 @@ class Listener:
         order = ((first + further) % self._passed for further in range(self._passed))
         self._server, call = await first_established(self._begin, order)
         self._passed = 1 + (self._server - first) % self._passed
-        self._brought = BroughtState(self._scheme, self._start)
+        self._brought = BroughtState(self._channels.config.scheme, self._start)
         read: asyncio.Future[Any] | None = None
         try:
             while True:
@@ -266,10 +268,10 @@ class Listener:
         Raises ServerLied and others.
         """
         brought = self._brought
+        self._channels.heard(wire)
         if not brought.take(wire):  # it has no checkpoint below what is wanted
             self._goes_on_after(Frontier(), ClientWindows())
             return True
-        self._channels.heard(wire)
         if brought.whole:
             self._goes_on_after(brought.frontier, brought.windows())
             if self._start is None:
@@ -287,7 +289,7 @@ class Listener:
         if frame.first_slot != self._next:
             raise ServerLied(f"the frame does not begin at slot {self._next}")
         certificate = DecisionCertificate.of(frame.certificate)
-        certificate.verify(self._scheme.in_epoch(certificate.epoch))
+        verify_in(self._channels.config, certificate)
         self.epoch = max(self.epoch, certificate.epoch)
         try:
             base = self._frontier

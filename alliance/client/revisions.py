@@ -148,7 +148,7 @@ class Follower:
             proof.verify(config.scheme)
             if self._beside_server and proof.membership.epoch != config.epoch:
                 return
-            now = current(config, proof.membership, proof.keys)
+            now = current(config, proof.membership, proof.keys, proof.changes)
             if self._take(now, name):
                 revision.keep(self._folder, now)
         except grpc.aio.AioRpcError as error:

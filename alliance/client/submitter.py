@@ -29,6 +29,7 @@ from alliance.net.channels import GREETING, one_line, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
+from alliance.proofs.epoch_keys import EpochKeys, UnknownKey, verify_in
 from alliance.proofs.receipt import Receipt, receipts
 from alliance.wire.bounds import Malformed
 from alliance.wire.certificates import decode_decision
@@ -66,15 +67,14 @@ class Submitter:
         sequence: Sequence,
         proven: ProvenSlot,
         channels: Channels,
-        key_fingerprint: str,
     ) -> None:
         self._config = config  # of the epoch whose members are asked
-        self._context, self._scheme = config.context, config.scheme
+        self._context = config.context
         self._client_id = client_id
         self._key = key
         self._sequence = sequence
         self._channels = channels
-        self._key_fingerprint = key_fingerprint
+        self._keys = EpochKeys(lambda: channels.config)
         self._pending: dict[int, Pending] = {}
         self._unsent: list[Pending] = []
         self._asked: set[int] = set()  # what was sent on this stream and is not answered
@@ -151,7 +151,8 @@ class Submitter:
                 pending.outcome.cancel()
                 if self._pending.get(submission.client_seq) is pending:
                     del self._pending[submission.client_seq]
-        return receipts(self._context.alliance_id, certificate, placement, submission, self._key_fingerprint)
+        fingerprint = self._keys.of(certificate.epoch).fingerprint
+        return receipts(self._context.alliance_id, certificate, placement, submission, fingerprint)
 
     def update(self, config: AllianceConfig) -> None:
         """A revision or epoch. When members change, what is pending goes to those that there are now."""
@@ -282,6 +283,8 @@ class Submitter:
                 if outcomes is None:
                     raise Malformed("not a message")
                 self._take(member, outcomes)
+            except UnknownKey as error:
+                raise _TryNext(str(error)) from None
             except (Malformed, InvalidStatement, InvalidCertificate, InvalidReceipt) as error:
                 name = self._config.members[member].name
                 raise ServerLied(f"{name} sent an outcome without a proof: {error}") from None
@@ -303,7 +306,7 @@ class Submitter:
                 continue
             if certificate is None:
                 certificate = decode_decision(outcomes.certificate)
-                certificate.verify(self._scheme.in_epoch(certificate.epoch))
+                verify_in(self._channels.config, certificate)
                 self._follow_leader(certificate)
             pending.take(certificate, outcome.placement)
             self._helped = True

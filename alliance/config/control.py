@@ -8,6 +8,7 @@ from ssl import DER_cert_to_PEM_cert
 
 from alliance.config.file import FILE, AllianceConfig
 from alliance.config.identity import check, read_certificate
+from alliance.config.key_changes import KeyChange
 from alliance.config.rows import client_of, client_row, member_of, member_row
 from alliance.config.terms import Terms
 from alliance.errors import ConfigError
@@ -41,14 +42,19 @@ def founded(config: AllianceConfig) -> ControlState:
 
 
 def current(
-    config: AllianceConfig, membership: Published, keys: Sequence[AgreementKey] = ()
+    config: AllianceConfig,
+    membership: Published,
+    keys: Sequence[AgreementKey] = (),
+    changes: Sequence[KeyChange] = (),
 ) -> AllianceConfig:
     """What alliance.toml says of a revision of the same epoch, or of a later epoch.
 
     ``keys`` are those of the membership's dealing, the agreement key first, and are needed if it is another
-    one than the file's. A client whose certificate is not that of its identity is left out: the log does not
-    look into certificates, and nobody could tell who is at the other end. Raises ValueError when the
-    membership is of another alliance or of an earlier epoch, or when the file cannot hold it.
+    one than the file's. ``changes`` are those by which the public keys have become others, verified, of
+    epochs that the file does not know. A client whose certificate is not that of its identity is left out:
+    the log does not look into certificates, and nobody could tell who is at the other end. Raises
+    ValueError when the membership is of another alliance or of an earlier epoch, or when the file cannot hold
+    it.
     """
     epoch, dealing = membership.epoch, membership.dealing
     if membership.alliance_id != config.alliance_id or epoch < config.epoch or dealing < config.dealing:
@@ -57,7 +63,7 @@ def current(
     if epoch == config.epoch and here != (dealing, [row.identity for row in membership.directory.members]):
         raise ValueError("it changes members within an epoch")
     clients = filter(_is_certified, membership.directory.clients.values())
-    now = _file(config, membership, clients, keys if dealing != config.dealing else ())
+    now = _file(config, membership, clients, keys if dealing != config.dealing else (), changes)
     if epoch == config.epoch:
         return now
     try:
@@ -71,6 +77,7 @@ def _file(
     membership: Published,
     clients: Iterable[ClientRow],
     keys: Sequence[AgreementKey],
+    changes: Sequence[KeyChange],
 ) -> AllianceConfig:
     """The file of this membership with these clients. ``keys``: those of its dealing, unless the file has
     them. Raises ValueError for a row that is none, or missing keys."""
@@ -80,6 +87,8 @@ def _file(
     names = [name for name, _ in config.purpose_keys]
     now = tuple(keys) or before
     founding_keys = config.terms.founding_keys or before
+    later = (one for one in changes if config.epoch < one.epoch <= membership.epoch)
+    changes = (*config.key_changes, *later)
     return replace(
         config,
         key=now[0],
@@ -89,11 +98,13 @@ def _file(
         epoch=membership.epoch,
         revision=membership.revision,
         dealing=membership.dealing,
-        changed=_terms(membership, founding_keys if membership.dealing else ()),
+        changed=_terms(membership, founding_keys if membership.dealing else (), changes),
     )
 
 
-def _terms(membership: Published, founding_keys: tuple[AgreementKey, ...]) -> Terms:
+def _terms(
+    membership: Published, founding_keys: tuple[AgreementKey, ...], changes: tuple[KeyChange, ...]
+) -> Terms:
     directory = membership.directory
     return Terms(
         directory.system,
@@ -103,6 +114,7 @@ def _terms(membership: Published, founding_keys: tuple[AgreementKey, ...]) -> Te
         membership.transcript,
         directory.suspended,
         founding_keys,
+        changes,
     )
 
 
@@ -116,12 +128,18 @@ def _is_certified(row: ClientRow) -> bool:
     return True
 
 
-def at(config: AllianceConfig, state: ControlState, keys: Sequence[AgreementKey] = ()) -> AllianceConfig:
+def at(
+    config: AllianceConfig,
+    state: ControlState,
+    keys: Sequence[AgreementKey] = (),
+    changes: Sequence[KeyChange] = (),
+) -> AllianceConfig:
     """What alliance.toml says from behind the state's slot on: ``canonical`` is then ``state.config``.
 
     ``config`` is any earlier one of the alliance. ``keys`` are those of the state's dealing, the agreement
-    key first, when it is another one than the file's. Raises ConfigError for rows that the file cannot hold,
-    such as a certificate that is none, and ValueError for a state of another alliance or missing keys.
+    key first, when it is another one than the file's; ``changes`` as for ``current``. Raises ConfigError for
+    rows that the file cannot hold, such as a certificate that is none, and ValueError for a state of another
+    alliance or missing keys.
     """
     membership = Published.of(state)
     if state.alliance_id != config.alliance_id:
@@ -129,7 +147,7 @@ def at(config: AllianceConfig, state: ControlState, keys: Sequence[AgreementKey]
     if bool(keys) != (state.dealing != config.dealing):
         raise ValueError("keys of another dealing, or none")
     try:
-        changed = _file(config, membership, membership.directory.clients.values(), keys)
+        changed = _file(config, membership, membership.directory.clients.values(), keys, changes)
     except ValueError as error:
         raise ConfigError(f"{FILE} cannot say what the log says: {error}") from None
     return AllianceConfig.from_toml(changed.to_toml()) if changed.membership != (0, 0) else config

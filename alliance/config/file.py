@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alliance.config.fields import only, parse, suggest, tables, value
-from alliance.config.founding import AGREEMENT, FoundingMember, FoundingRecord, distinct
+from alliance.config.founding import FoundingMember, FoundingRecord, distinct
+from alliance.config.key_changes import KeyChange, former_keys
+from alliance.config.key_check import check_keys
 from alliance.config.membership import Membership
 from alliance.config.parties import (
     Client,
@@ -29,13 +31,11 @@ from consensus.control.directory import config_digest
 from consensus.control.encoding import MalformedControl
 from consensus.control.state import default_policy
 from quorum import Context, QuorumSystem
-from quorum.threshold_rsa import AgreementKey, ThresholdRsaScheme, factors_of
+from quorum.threshold_rsa import AgreementKey, ThresholdRsaScheme
 
 FILE = "alliance.toml"
 FORMAT = 2
 FILE_BYTES_MAX = 16 * 1024 * 1024
-KEY_BITS_MIN = 2048
-"""Of each modulus that a dealer has made: a composite key with one shorter factor has a dealer the less."""
 ATTESTATION = "attestation"
 """The purpose of the key that certifies applications' replies."""
 
@@ -117,13 +117,29 @@ class AllianceConfig:
 
     @property
     def scheme(self) -> ThresholdRsaScheme:
-        return ThresholdRsaScheme(self.key, self.context)
+        return self.scheme_at(0)
+
+    @property
+    def key_changes(self) -> tuple[KeyChange, ...]:
+        """How the keys came to be others than those of the founding, oldest first; normally there is none."""
+        return self.changed.key_changes if self.changed is not None else ()
+
+    def scheme_at(self, place: int) -> ThresholdRsaScheme:
+        """Of the key at this place of their order, 0 for the agreement key; with those that it had before."""
+        founding = self.changed.founding_keys if self.changed is not None else ()
+        former = former_keys(founding, self.key_changes, place)
+        return ThresholdRsaScheme(self.keys[place], self.context, former)
+
+    @property
+    def keys(self) -> tuple[AgreementKey, ...]:
+        """All of them, the agreement key first, then those of the purposes in their order."""
+        return (self.key, *(key for _, key in self.purpose_keys))
 
     @property
     def handed_on(self) -> tuple[AgreementKey, ...]:
         """All keys, the agreement key first, once they were handed on: with the proof of a membership comes
         what the founding does not say. Empty in dealing 0."""
-        return (self.key, *(key for _, key in self.purpose_keys)) if self.dealing else ()
+        return self.keys if self.dealing else ()
 
     def purpose_key(self, purpose: str) -> AgreementKey:
         """Raises ConfigError when the alliance was founded without it."""
@@ -139,7 +155,12 @@ class AllianceConfig:
     @property
     def attestation(self) -> ThresholdRsaScheme:
         """How members certify an application's reply together. Raises ConfigError without that key."""
-        return ThresholdRsaScheme(self.purpose_key(ATTESTATION), self.context)
+        return self.scheme_at(self.place_of(ATTESTATION))
+
+    def place_of(self, purpose: str) -> int:
+        """Among ``keys``. Raises ConfigError when the alliance was founded without it."""
+        self.purpose_key(purpose)
+        return 1 + [name for name, _ in self.purpose_keys].index(purpose)
 
     def member_index(self, name: str) -> int:
         for index, member in enumerate(self.members):
@@ -213,7 +234,8 @@ class AllianceConfig:
                 " get a fresh copy from another member"
             )
         config._check_parties()
-        config._check_key()
+        keys, counters = (config.key, config.purpose_keys), (config.epoch, config.dealing)
+        check_keys(*keys, config.founding, config.terms, *counters)
         if config._is_changed and config_digest(config.canonical) != digest:
             raise ConfigError(
                 f"{FILE} was altered: its config_digest is not that of its members, clients and terms, which"
@@ -245,46 +267,6 @@ class AllianceConfig:
             )
         if self.epoch < self.dealing:
             raise ConfigError(f"{FILE}: keys are handed on with an epoch, at most once")
-
-    def _check_key(self) -> None:
-        key, system = self.key, self.system
-        self._check_origin()
-        for purpose, other in ((AGREEMENT, key), *self.purpose_keys):
-            bits = min(factor.key_size for factor in factors_of(other))
-            if bits < KEY_BITS_MIN:
-                raise ConfigError(
-                    f"{FILE}: the {purpose} key has a modulus of {bits} bits, fewer than {KEY_BITS_MIN}"
-                )
-        if (key.parties, key.threshold, key.epoch) != (system.member_count, system.decision, self.dealing):
-            raise ConfigError(
-                f"{FILE}: the agreement key is for {key.threshold} of {key.parties} members by dealing"
-                f" {key.epoch}, the alliance needs {system.decision} of {system.member_count} by dealing"
-                f" {self.dealing}"
-            )
-        moduli = {factor.modulus: AGREEMENT for factor in factors_of(key)}
-        for purpose, other in self.purpose_keys:
-            for factor in factors_of(other):
-                if (owner := moduli.setdefault(factor.modulus, purpose)) != purpose:
-                    raise ConfigError(f"{FILE}: the key for '{purpose}' has the modulus of the {owner} key")
-            enough = system.one_correct <= other.threshold <= system.report
-            if (other.parties, other.epoch) != (system.member_count, self.dealing) or not enough:
-                raise ConfigError(f"{FILE}: the key for '{purpose}' is not one of this alliance")
-
-    def _check_origin(self) -> None:
-        """The keys are those of [founding]; or, once they were handed on, have their public parts."""
-        keys = (self.key, *(key for _, key in self.purpose_keys))
-        dealt = self.terms.founding_keys if self.dealing else keys
-        names = (AGREEMENT, *(name for name, _ in self.purpose_keys))
-        ids = tuple(zip(names, (one.key_id for one in dealt), strict=False))
-        same = len(dealt) == len(keys) and all(
-            (one.modulus, one.public_exponent) == (other.modulus, other.public_exponent)
-            for one, other in zip(dealt, keys, strict=True)
-        )
-        if ids != self.founding.keys or not same:
-            raise ConfigError(
-                f"{FILE} was altered: its keys are not those of [founding]; get a fresh copy from another"
-                " member"
-            )
 
 
 def load(folder: Path) -> AllianceConfig:

@@ -15,12 +15,13 @@ from hashlib import sha256
 from typing import Any
 
 from alliance.config.fields import hexed, only, tables, texts, value
+from alliance.config.key_changes import KeyChange
 from alliance.config.parties import Client, Member, read_key, read_name
 from alliance.config.public_keys import read_public_key
 from alliance.config.rows import client_row, member_row
 from alliance.errors import ConfigError
 from consensus.control.directory import Directory, encode_clients
-from consensus.control.encoding import MalformedControl, u64
+from consensus.control.encoding import MalformedControl, Reader, u64
 from consensus.control.rows import OperatorRow, PolicyRow
 from quorum import QuorumSystem, UnsatisfiableSizes
 from quorum.threshold_rsa import AgreementKey
@@ -37,6 +38,7 @@ _KEYS = (
     "policy",
     "organisations",
     "founding_keys",
+    "key_changes",
     "config_digest",
 )
 
@@ -47,7 +49,8 @@ class Terms:
 
     ``operators`` are (organisation, Ed25519 public key), by organisation; ``suspended`` are names of members
     that do not lead. ``founding_keys`` are those of dealing 0, in the order of [founding], once there is
-    another dealing: they tie its modulus to the alliance_id.
+    another dealing: they tie its modulus to the alliance_id; and where it is another one since,
+    ``key_changes`` do, oldest first.
     """
 
     system: QuorumSystem
@@ -57,6 +60,7 @@ class Terms:
     transcript: bytes = bytes(DIGEST_BYTES)
     suspended: tuple[str, ...] = ()
     founding_keys: tuple[AgreementKey, ...] = ()
+    key_changes: tuple[KeyChange, ...] = ()
 
     def directory(self, members: Sequence[Member], clients: Sequence[Client]) -> Directory:
         """All rows together. Raises MalformedControl when they contradict each other."""
@@ -86,6 +90,9 @@ class Terms:
         for key in self.founding_keys:
             encoded = base64.b64encode(key.to_bytes()).decode()
             lines += ["", "[[membership.founding_keys]]", f'key = "{encoded}"']
+        for change in self.key_changes:
+            encoded = base64.b64encode(change.encode()).decode()
+            lines += ["", "[[membership.key_changes]]", f"epoch = {change.epoch}", f'proof = "{encoded}"']
         for name, operator in self.operators:
             lines += ["", "[[membership.organisations]]", f'name = "{name}"']
             lines += [f'operator = "{operator.hex()}"']
@@ -129,8 +136,23 @@ def read_terms(table: Mapping[str, Any], member_count: int, where: str) -> tuple
         hexed(table, "transcript", DIGEST_BYTES, where),
         texts(table, "suspended", where),
         tuple(read_public_key(entry, "key", where) for entry in tables(table, "founding_keys", where)),
+        tuple(_key_change(entry, where) for entry in tables(table, "key_changes", where)),
     )
     return terms, hexed(table, "config_digest", DIGEST_BYTES, where)
+
+
+def _key_change(table: Mapping[str, Any], where: str) -> KeyChange:
+    where = f"{where}.key_changes"
+    only(table, ("epoch", "proof"), where)
+    try:
+        reader = Reader(base64.b64decode(value(table, "proof", str, where), validate=True))
+        change = KeyChange.read(reader)
+        reader.end()
+    except ValueError as error:  # MalformedControl and binascii.Error are such
+        raise ConfigError(f"{where}: {error}") from None
+    if change.epoch != count(table, "epoch", where):
+        raise ConfigError(f"{where}: the epoch is not that of the proof")
+    return change
 
 
 def count(table: Mapping[str, Any], key: str, where: str, high: int = U64_MAX) -> int:

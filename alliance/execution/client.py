@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 import alliance.client as consensus
 from alliance.client.arguments import command_bytes, seconds
@@ -31,7 +32,8 @@ from alliance.execution.outcome import PATH_MAX, Outcome, Status
 from alliance.execution.reply import Reply
 from alliance.net.channels import Channels, one_line, parser
 from alliance.pb import application_pb2 as pb
-from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.epoch_keys import EpochKeys
+from alliance.proofs.receipt import Receipt
 from alliance.wire.bounds import SHARE_BYTES_MAX
 from quorum import CombineFailed, Endorsement, InvalidEndorsement, ReplyStatement
 from quorum.threshold_rsa import ThresholdRsaScheme
@@ -55,8 +57,7 @@ class ExecutionClient:
         """Raises ConfigError when the alliance has no attestation key."""
         self.consensus = client
         self.application = require_application(application)
-        self.attestation_key = load_public_key(client.config.purpose_key(ATTESTATION).to_pem())
-        self.fingerprint = key_fingerprint(self.attestation_key)
+        self.keys = EpochKeys(lambda: client.config, client.config.place_of(ATTESTATION))
         self._channels = Channels(client.credentials)
         client.directory.follow(self._channels.keep_to)
         self._late_until: dict[bytes, float] = {}
@@ -67,8 +68,13 @@ class ExecutionClient:
         return self.consensus.config
 
     @property
+    def attestation_key(self) -> RSAPublicKey:
+        """The key that checks the replies of now; ``keys`` has those of earlier epochs."""
+        return self.keys.of(self.config.epoch).key
+
+    @property
     def scheme(self) -> ThresholdRsaScheme:
-        """That of the members who are known now. Their shares change, the public key does not."""
+        """That of the members who are known now."""
         return self.config.attestation
 
     async def __aenter__(self) -> ExecutionClient:
@@ -331,7 +337,7 @@ class _Collection:
                 self._proven = True
                 self._groups.clear()
                 return None
-            return Reply(scheme.context, outcome, signature, self._client.fingerprint)
+            return Reply(scheme.context, outcome, signature, self._client.keys.of(epoch).fingerprint)
         return None
 
 

@@ -82,7 +82,7 @@ class Executor:
                 f" {application}.lock, and the state is built anew from the log"
             ) from None
         self._channels = Channels(credentials)
-        self._folder = SnapshotFolder(folder, application, config.attestation)
+        self._folder = SnapshotFolder(folder, application, lambda: self.config.attestation)
         self._threads = Threads()
         self._keeper = Keeper(application, self.runner, self._state, self._folder, self._made, self._threads)
         self._others = Others(self.directory, me, application, self._channels)
@@ -218,9 +218,7 @@ class Executor:
             await self._bring_up()
         while True:
             runner = self.runner
-            listener = Listener(
-                self.config, self, "", runner.slot + 1, self._me, runner.windows, runner.frontier
-            )
+            listener = Listener(self.config, self, runner.slot + 1, self._me, runner.windows, runner.frontier)
             try:
                 async with aclosing(listener.slots(None)) as slots:
                     async for decided in slots:

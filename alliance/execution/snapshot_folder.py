@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,7 +30,8 @@ from alliance.proofs.snapshot import (
     snapshot_path,
     write_certificate,
 )
-from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate, Scheme, SnapshotStatement
+from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate, SnapshotStatement
+from quorum.threshold_rsa import ThresholdRsaScheme
 from verifiable_log.merkle import MerkleLog
 from verifiable_log.merkle_proofs import root_from_inclusion
 from verifiable_log.merkle_tree import ProofError, siblings
@@ -72,7 +73,9 @@ class SnapshotFolder:
     All raise StateError where a file cannot be written.
     """
 
-    def __init__(self, member_folder: Path, application: str, scheme: Scheme) -> None:
+    def __init__(
+        self, member_folder: Path, application: str, scheme: Callable[[], ThresholdRsaScheme]
+    ) -> None:
         self.path = member_folder / f"{application}{SNAPSHOTS}"
         self._application = application
         self._scheme = scheme
@@ -118,7 +121,7 @@ class SnapshotFolder:
 
     def check(self, certificate: QuorumCertificate) -> SnapshotStatement:
         """What it certifies. Raises InvalidCertificate."""
-        return snapshot_of(certificate, self._scheme, self._application)
+        return snapshot_of(certificate, self._scheme(), self._application)
 
     def write(self, state: RunnerState) -> Held:
         """The state as a snapshot, durably. To be handed to ``add``."""

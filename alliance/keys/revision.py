@@ -29,9 +29,20 @@ def keep(folder: Path, now: AllianceConfig) -> None:
             return
         if before.membership == (0, 0):
             write_whole(folder / FOUNDED, (folder / FILE).read_bytes())
+        keep_keys(folder, now)
         write_whole(folder / FILE, now.to_toml().encode())
     except (OSError, ConfigError) as error:
         log.warning("%s stays older than epoch %d, revision %d: %s", folder / FILE, *now.membership, error)
+
+
+def keep_keys(folder: Path, now: AllianceConfig) -> None:
+    """New public keys, for openssl, beside those with which the alliance began. Raises OSError."""
+    for change in now.key_changes:
+        names = ("public", *(f"public-{purpose}" for purpose, _ in now.purpose_keys))
+        for name, key in zip(names, change.keys, strict=True):
+            path = folder / f"{name}.epoch-{change.epoch}.pem"
+            if not path.exists():
+                write_whole(path, key.to_pem())
 
 
 def load_founded(folder: Path) -> AllianceConfig:

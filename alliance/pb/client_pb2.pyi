@@ -249,7 +249,7 @@ class MembershipRequest(_message.Message):
     def __init__(self, have_epoch: _Optional[int] = ..., have_revision: _Optional[int] = ...) -> None: ...
 
 class MembershipPart(_message.Message):
-    __slots__ = ("config", "clients", "clients_bytes", "certificate", "epoch", "revision", "keys")
+    __slots__ = ("config", "clients", "clients_bytes", "certificate", "epoch", "revision", "keys", "key_change")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_FIELD_NUMBER: _ClassVar[int]
     CLIENTS_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +257,7 @@ class MembershipPart(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
+    KEY_CHANGE_FIELD_NUMBER: _ClassVar[int]
     config: bytes
     clients: bytes
     clients_bytes: int
@@ -264,7 +265,18 @@ class MembershipPart(_message.Message):
     epoch: int
     revision: int
     keys: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, config: _Optional[bytes] = ..., clients: _Optional[bytes] = ..., clients_bytes: _Optional[int] = ..., certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    key_change: KeyChange
+    def __init__(self, config: _Optional[bytes] = ..., clients: _Optional[bytes] = ..., clients_bytes: _Optional[int] = ..., certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., keys: _Optional[_Iterable[bytes]] = ..., key_change: _Optional[_Union[KeyChange, _Mapping]] = ...) -> None: ...
+
+class KeyChange(_message.Message):
+    __slots__ = ("config", "certificate", "keys")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    config: bytes
+    certificate: _peer_pb2.Certificate
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, config: _Optional[bytes] = ..., certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class MembershipShareRequest(_message.Message):
     __slots__ = ("epoch", "revision")

@@ -119,7 +119,8 @@ class Receipt:
         if key_fingerprint(key) != self.key_fingerprint:
             raise InvalidReceipt(
                 f"the receipt is of another alliance: its key begins {self.key_fingerprint[:16]}, the given"
-                f" key {key_fingerprint(key)[:16]}; take the public.pem of the alliance that issued it"
+                f" key {key_fingerprint(key)[:16]}; take the public.pem of the alliance that issued it,"
+                f" or the one of epoch {self.context.epoch} if it has got new keys"
             )
         try:
             key.verify(self.signature, self.message, _PADDING, _DIGEST)

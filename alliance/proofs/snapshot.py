@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from alliance.config.parties import NAME
-from quorum import Context, InvalidCertificate, InvalidStatement, QuorumCertificate, Scheme, SnapshotStatement
+from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate, SnapshotStatement
+from quorum.threshold_rsa import ThresholdRsaScheme
 
 SNAPSHOTS, LOCK = ".snapshots", ".lock"
 """A member's folder has these of each application: the folder of its snapshots, and its state's lock."""
@@ -28,18 +29,19 @@ def application_digest(application: str) -> bytes:
     return sha256(application.encode()).digest()
 
 
-def snapshot_of(certificate: QuorumCertificate, scheme: Scheme, application: str) -> SnapshotStatement:
+def snapshot_of(
+    certificate: QuorumCertificate, scheme: ThresholdRsaScheme, application: str
+) -> SnapshotStatement:
     """What it certifies of this application. Raises InvalidCertificate unless it does.
 
-    ``scheme`` is that of the attestation key. As with replies, any epoch will do: the key stays.
+    ``scheme`` is that of the attestation key. As with replies, any epoch will do.
     """
     statement = certificate.statement
     if not isinstance(statement, SnapshotStatement):
         raise InvalidCertificate(f"not of a snapshot: it certifies a {type(statement).__name__}")
     if statement.application != application_digest(application):
         raise InvalidCertificate(f"it is of another application than '{application}'")
-    context = Context(scheme.context.alliance_id, certificate.epoch)
-    scheme.verify(statement.encode(context), certificate.signature)
+    certificate.verify(scheme.in_epoch(certificate.epoch))
     return statement
 
 
@@ -79,7 +81,7 @@ def certified_slots(folder: Path) -> list[int]:
     return sorted(slot for slot in found if snapshot_path(folder, slot).exists())
 
 
-def newest_certified(folder: Path, scheme: Scheme, application: str) -> int:
+def newest_certified(folder: Path, scheme: ThresholdRsaScheme, application: str) -> int:
     """The slot of the newest certified snapshot in an application's folder; 0 if there is none."""
     for slot in reversed(certified_slots(folder)):
         try:

@@ -62,7 +62,8 @@ def finish(folder: Path, concluded: Conclusion, given: Sequence[Share], passphra
                 files.write_whole(folder / file, content)
         if not (folder / FOUNDED).exists():
             files.write_whole(folder / FOUNDED, concluded.log.founded.to_toml().encode())
-        proof = MembershipProof(certificate, Published.of(concluded.state.next_epoch()), concluded.dealt.keys)
+        membership, changes = Published.of(concluded.state.next_epoch()), config.terms.key_changes
+        proof = MembershipProof(certificate, membership, concluded.dealt.keys, changes)
         files.write_whole(folder / MEMBERSHIP, proof.encode())
         return Finished(name, config, _enter(folder, config, record, name))
     except OSError as error:

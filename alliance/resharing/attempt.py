@@ -64,7 +64,8 @@ class Attempt:
 
     ``keys`` are empty where nobody knows them any more: then only who has its shares can be ready.
     ``dealers`` are the present members, ``receivers`` the next ones with their receiver keys, in the order of
-    their numbers. ``posted`` are (dealer, dealing), in the order of the log.
+    their numbers. ``posted`` are (dealer, dealing), in the order of the log. Where new keys take the place of
+    the present ones there are no dealers, and one dealing is posted: the change's own.
     """
 
     alliance_id: bytes
@@ -83,6 +84,10 @@ class Attempt:
     def under_way(cls, state: ControlState, config: AllianceConfig) -> Attempt:
         """Of the change that is being dealt for. Raises ValueError when there is none."""
         active, before, after = state.dealt_for, state.directory, state.target
+        dealers = tuple(row.name for row in before.members)
+        posted = tuple((one.member, one.dealing) for one in active.dealings)
+        if active.new_keys is not None:
+            dealers, posted = (), (("", active.new_keys.dealing),)
         thresholds = [next_threshold(key.threshold, before.system, after.system) for key in keys_of(config)]
         return cls(
             state.alliance_id,
@@ -93,9 +98,9 @@ class Attempt:
             keys_of(config),
             (after.system.decision, *thresholds[1:]),
             after.faulty_max,
-            tuple(row.name for row in before.members),
+            dealers,
             tuple((row.name, row.receiver) for row in after.members),
-            tuple((one.member, one.dealing) for one in active.dealings),
+            posted,
         )
 
     @classmethod
@@ -120,6 +125,11 @@ class Attempt:
             transcript.receivers,
             tuple((one.member, one.dealing) for one in transcript.dealings),
         )
+
+    @property
+    def brings_new_keys(self) -> bool:
+        """Whether nothing is handed on, and the one dealing that is posted has other keys."""
+        return not self.dealers
 
     @property
     def generation(self) -> Generation:

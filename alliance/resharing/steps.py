@@ -142,7 +142,7 @@ def _arrived(state: ControlState, held: Held) -> Generation | None:
 
 
 def _dealing(state: ControlState, active: ActiveChange, name: str) -> list[Step]:
-    if any(one.member == name for one in active.dealings):
+    if active.new_keys is not None or any(one.member == name for one in active.dealings):
         return []
     return [Deal(active.approved.change_id, active.attempt, state.epoch + 1)]
 
@@ -151,7 +151,8 @@ def _receiving(
     state: ControlState, active: ActiveChange, name: str, identity: bytes, held: Held
 ) -> list[Step]:
     target = target_row(state, name, identity)
-    if target is None or len(active.dealings) < state.directory.system.decision:
+    enough = active.new_keys is not None or len(active.dealings) >= state.directory.system.decision
+    if target is None or not enough:
         return []
     if fingerprint(target.receiver) not in held.receivers:
         return []

@@ -33,6 +33,7 @@ from consensus.control.encoding import Reader, blob, listed, text, u8
 from consensus.control.rows import NAME_BYTES_MAX, receiver_statement
 from consensus.control.transcript import transcript_digest
 from quorum import Context, EpochReadyStatement
+from quorum.new_keys import NewKeysDealing
 from quorum.receivers import InvalidReceiver, ReceiverSecret, generate_receiver
 from quorum.redistribution import Dealt, NoNewShare, Unusable, next_receiver_bits
 from quorum.system import MEMBER_COUNT_MAX
@@ -207,8 +208,10 @@ def _open_shares(
 # -- receiving -----------------------------------------------------------------------------------------
 
 
-def _judge(task: Task) -> tuple[Dealt | None, Answer]:
+def _judge(task: Task) -> tuple[Dealt | NewKeysDealing | None, Answer]:
     attempt = task.attempt
+    if attempt.brings_new_keys:
+        return _judge_new_keys(task)
     if not attempt.keys:
         raise KeyFileError(
             "the public keys of the dealing before this one are not known here any more, and without them"
@@ -225,6 +228,23 @@ def _judge(task: Task) -> tuple[Dealt | None, Answer]:
     return judgement.dealt, Answer(keys, culprits, attempt.named(attempt.redistribution.absent))
 
 
+def _judge_new_keys(task: Task) -> tuple[NewKeysDealing, Answer]:
+    attempt = task.attempt
+    try:
+        dealing = NewKeysDealing.decode(attempt.posted[0][1])
+        if not task.dealt_keys:
+            members = len(attempt.receivers)
+            dealing.require(attempt.keys, members, attempt.thresholds, attempt.faulty_max, attempt.dealing)
+        elif task.dealt_keys != dealing.keys or len(dealing.sealed) != len(attempt.receivers):
+            raise InvalidAgreementKey("they are not those that the alliance has certified")
+    except InvalidAgreementKey as error:
+        raise KeyFileError(
+            f"the new keys of the change cannot be used: {error}. Whoever made them was wrong:"
+            " abort the change"
+        ) from None
+    return dealing, Answer(dealing.keys)
+
+
 def _receive(folder: Path, task: Task) -> tuple[Answer, list[ThresholdRsaEndorser]]:
     """Shares that are durable, or none as long as the dealings are not enough."""
     attempt, generation = task.attempt, task.attempt.generation
@@ -236,13 +256,17 @@ def _receive(folder: Path, task: Task) -> tuple[Answer, list[ThresholdRsaEndorse
         return answer, []
     if _are_there(folder, task, answer.keys):
         return answer, _open_shares(folder, task, generation, answer.keys, member)
-    if (reason := attempt.redistribution.absent.get(member)) is not None:
+    absent = {} if attempt.brings_new_keys else attempt.redistribution.absent
+    if (reason := absent.get(member)) is not None:
         raise KeyFileError(f"nothing was dealt to this member, whose receiver key does not fit: {reason}")
     secret = _open_receiver(folder, fingerprint(receiver), task)
     try:
         received = dealt.receive(member, secret)
     except InvalidAgreementKey as error:
-        raise KeyFileError(f"the receiver's secret does not open what was dealt: {error}") from None
+        what = "the receiver's secret does not open what was dealt"
+        if attempt.brings_new_keys:
+            what = "what is sealed to this member is no share of the new keys, as others may say, too"
+        raise KeyFileError(f"{what}: {error}") from None
     shares.erase_shares(folder, generation)  # of another change, which was given up
     note = Received(digest_of(answer.keys), fingerprint(receiver))
     handover.note_received(folder, generation, note)

@@ -219,7 +219,7 @@ def _file_of(config: AllianceConfig, proof: MembershipProof) -> AllianceConfig:
     """The alliance.toml of an epoch as it began. Raises ValueError unless the proof is that of one."""
     if proof.membership.revision:
         raise ValueError("it proves a revision, and not how its epoch began")
-    now = current(config, proof.membership, proof.keys)
+    now = current(config, proof.membership, proof.keys, proof.changes)
     if now.canonical != proof.membership.config:
         raise ValueError("a membership that alliance.toml cannot hold")
     return now

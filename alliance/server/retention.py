@@ -16,6 +16,7 @@ from alliance.config.file import ATTESTATION, AllianceConfig
 from alliance.errors import ConfigError
 from alliance.proofs.snapshot import SNAPSHOTS, alarm_path, applications, certified_slots, newest_certified
 from alliance.storage.history import History
+from quorum.threshold_rsa import ThresholdRsaScheme
 
 log = logging.getLogger("alliance.server")
 
@@ -50,13 +51,18 @@ class Retention:
         self._seen: dict[str, tuple[list[int], int]] = {}
         self._noted: set[str] = set()
         self.applications: list[ApplicationState] = []
-        keys = [name for name, _ in config.purpose_keys]
-        self._scheme = config.attestation if ATTESTATION in keys else None
+        self._scheme: ThresholdRsaScheme | None = None
+        self.update(config)
         if self._scheme is None and awaited:
             raise ConfigError(
                 f"this alliance has no key '{ATTESTATION}', so no application can run: leave out"
                 f" --await-snapshot {awaited[0]}"
             )
+
+    def update(self, config: AllianceConfig) -> None:
+        """A revision or epoch."""
+        if ATTESTATION in [name for name, _ in config.purpose_keys]:
+            self._scheme = config.attestation
 
     def prune(self, slot: int) -> None:
         """The log up to there may be forgotten as far as the members are concerned."""

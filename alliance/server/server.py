@@ -122,7 +122,8 @@ class Server:
             self._admission.identities,
             self._voucher,
         )
-        self._directory.follow(self._admission.update, self._evidence.update, self._channels.leave_others)
+        followers = self._admission.update, self._evidence.update, self._retention.update
+        self._directory.follow(*followers, self._channels.leave_others)
         self._directory.tell_incoming(self._admission.expect)
 
     def _what_lasts(self, keep_slots: int | None) -> Lasting:

@@ -154,7 +154,7 @@ class Succession:
             keys, generation = proof.keys, outcome.generation
         membership = EpochMembership(proof.membership.config, proof.certificate)
         record = EpochRecord(membership, checkpoint, decision.certificate, generation)
-        return Successor(at(self._directory.config, successor, keys), record)
+        return Successor(at(self._directory.config, successor, keys, proof.changes), record)
 
     async def _outcome(self, state: ControlState) -> Outcome | None:
         """What a full change has come to; None when that cannot be told now, for which the log says why.

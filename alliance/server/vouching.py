@@ -18,6 +18,7 @@ import grpc.aio
 
 from alliance.client.revisions import ASK_SECONDS, newer
 from alliance.config.directory import Directory, place_of
+from alliance.config.key_changes import KeyChange, key_changed
 from alliance.config.membership import Membership
 from alliance.config.parties import Member
 from alliance.errors import ConfigError
@@ -273,7 +274,15 @@ class Voucher:
         except CombineFailed as error:
             log.error("%s cannot be certified: %s", _named(membership), error)
             return
-        self._accept(MembershipProof(certificate, membership, self._keys))
+        self._accept(self._proof(certificate, membership))
+
+    def _proof(self, certificate: QuorumCertificate, membership: Published) -> MembershipProof:
+        """With the changes of keys that this server knows, and the one by which this epoch begins, if any."""
+        config, keys = self._directory.config, self._keys
+        changes = config.terms.key_changes
+        if membership.epoch > config.epoch and keys and key_changed(config.keys, keys):
+            changes = (*changes, KeyChange(certificate, membership.config, keys))
+        return MembershipProof(certificate, membership, keys, changes)
 
     def _accept(self, proof: MembershipProof) -> None:
         """Keeps one that is newer. Raises InvalidCertificate."""

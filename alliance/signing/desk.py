@@ -15,7 +15,8 @@ from alliance.config.membership import Membership
 from alliance.config.parties import Party
 from alliance.errors import ConfigError, InvalidReceipt, InvalidRequest
 from alliance.keys.shares import load_endorser
-from alliance.proofs.receipt import Receipt, load_public_key
+from alliance.proofs.epoch_keys import EpochKeys
+from alliance.proofs.receipt import Receipt
 from alliance.signing.order import Order, order_of, signing_key
 from alliance.signing.policy import Policy
 from alliance.signing.rules import Refused
@@ -35,7 +36,7 @@ class Desk:
         self._config = config
         self._policies = {policy.purpose: policy for policy in policies}
         self._endorsers = endorsers
-        self._key = load_public_key(config.key.to_pem())
+        self._keys = EpochKeys(lambda: config)
 
     @classmethod
     def open(
@@ -61,7 +62,7 @@ class Desk:
         """
         try:
             receipt = Receipt.from_json(data)
-            receipt.verify(self._key)
+            receipt.verify(self._keys.of(receipt.context.epoch).key)
             order = order_of(self._config, receipt)
         except (InvalidReceipt, InvalidRequest, ConfigError) as error:
             raise Refused(str(error)) from None

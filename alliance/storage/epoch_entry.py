@@ -20,7 +20,7 @@ from alliance.config import file as config_file
 from alliance.config.file import FILE, AllianceConfig
 from alliance.errors import ConfigError
 from alliance.keys import files, shares
-from alliance.keys.revision import FOUNDED
+from alliance.keys.revision import FOUNDED, keep_keys
 from alliance.keys.shares import Generation
 from alliance.storage import epochs
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
@@ -97,6 +97,7 @@ def _put(folder: Path, config: AllianceConfig) -> None:
     before = path.read_bytes()
     if before == text:
         return
+    keep_keys(folder, config)
     mode = path.stat().st_mode & 0o777
     with files.locked(folder):
         if not (folder / FOUNDED).exists() and config_file.load(folder).membership == (0, 0):

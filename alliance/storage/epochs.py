@@ -117,7 +117,8 @@ def beginning(folder: Path, present: AllianceConfig) -> MembershipProof | None:
             certificate = QuorumCertificate.decode(file.read(CERTIFICATE_BYTES_MAX))
         clients = config.terms.directory(config.members, config.clients).encoded_clients
         keys = [key.to_bytes() for key in config.handed_on]
-        return MembershipProof.of(certificate, config.canonical, clients, keys)
+        changes = config.terms.key_changes
+        return MembershipProof.of(certificate, config.canonical, clients, keys, changes)
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read: {error.strerror}") from None
     except (InvalidStatement, MalformedControl) as error:

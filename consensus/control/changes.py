@@ -22,6 +22,7 @@ from consensus.control.operations import (
     OF_THE_POLICY,
     ChangeOperation,
     DropMember,
+    NewKeys,
     PutMember,
     Reinstate,
     SetSystem,
@@ -92,6 +93,11 @@ class Change:
         """Digests of the identities in these."""
         return frozenset(row.client_id for row in self.new_rows)
 
+    @property
+    def new_public_keys(self) -> NewKeys | None:
+        """The operation by which the alliance gets other public keys; None: it keeps those that it has."""
+        return next((one for one in self.operations if isinstance(one, NewKeys)), None)
+
     def carry_out(self, draft: Draft) -> Directory:
         """What the rows become. Raises Refused, or MalformedControl when they do not fit together."""
         before = dict(draft.members)
@@ -101,6 +107,8 @@ class Change:
         after = draft.finish()
         if not self.operations and self.kind is not ChangeKind.FULL:
             raise Refused("the change changes nothing")
+        if sum(isinstance(one, NewKeys) for one in self.operations) > 1:
+            raise Refused("the alliance gets new public keys once by one change")
         if self.kind is ChangeKind.FULL:
             if len(after.members) > DEALT_MEMBERS_MAX:
                 raise Refused(f"keys are handed on to at most {DEALT_MEMBERS_MAX} members")
@@ -113,7 +121,7 @@ class Change:
         of_the_policy = isinstance(operation, OF_THE_POLICY)
         if of_the_policy is not (self.kind is ChangeKind.POLICY):
             raise Refused("operators and policy have a kind of change of their own, with nothing else in it")
-        resizes = isinstance(operation, DropMember | SetSystem)
+        resizes = isinstance(operation, DropMember | SetSystem | NewKeys)
         if isinstance(operation, PutMember):
             resizes = operation.name not in before
         if resizes and self.kind is ChangeKind.LIGHT:

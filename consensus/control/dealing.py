@@ -37,6 +37,8 @@ DAY_MS = 24 * 3600 * 1000
 def deal(state: State, command: Deal) -> State:
     """A member's dealing for the attempt under way. Raises Refused."""
     active = _attempt(state, command)
+    if active.new_keys is not None:
+        raise Refused("the change brings new keys: nobody hands the present ones on")
     if state.end is not None:
         raise Refused("enough members are ready already")
     if any(one.member == command.signer for one in active.dealings):
@@ -65,7 +67,10 @@ def ready(state: State, command: Ready, verify: Verify) -> State:
     active, target = _attempt(state, command), state.target
     if any(one.member == command.signer for one in active.readies):
         raise Refused(f"'{command.signer}' is ready already")
-    if len(active.dealings) < state.directory.system.decision:
+    if active.new_keys is not None:
+        if command.transcript != active.new_keys.transcript:
+            raise Refused("these are not the keys that the change brings")
+    elif len(active.dealings) < state.directory.system.decision:
         raise Refused("too few members have dealt for anybody to have shares")
     keys = command.receiver, command.receiver_signature
     posted = PostedReady(command.signer, state.slot, command.transcript, *keys, command.shares)
@@ -134,14 +139,17 @@ def dealt(state: State, ended: Record) -> State:
                 replace(row, receiver=one.receiver, receiver_signature=one.receiver_signature)
             )
     receivers = tuple((row.name, row.receiver) for row in target.members)
+    dealers, dealings = tuple(row.name for row in ended.directory.members), active.dealings
+    if active.new_keys is not None:
+        dealers, dealings = (), (PostedDealing("", active.approved.slot, active.new_keys.dealing),)
     transcript = Transcript(
         active.approved.change_id,
         active.attempt,
         ended.epoch,
         digest,
-        tuple(row.name for row in ended.directory.members),
+        dealers,
         receivers,
-        active.dealings,
+        dealings,
         tuple(sorted(readies)),
     )
     return replace(
@@ -151,6 +159,7 @@ def dealt(state: State, ended: Record) -> State:
         dealt_ms=state.time_ms,
         transcript=None if len(readies) == len(receivers) else transcript,
         transcript_digest=digest,
+        key_changes=ended.key_changes + (active.new_keys is not None),
     )
 
 

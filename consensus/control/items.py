@@ -11,7 +11,7 @@ pieces together are::
                         | recent list of (slot u64 | time_ms u64))
     | past count u32 | past[32] ... ascending
     | opened list | active list (0 or 1) | scheduled list | carried list (0 or 1) | transcript list (0 or 1)
-    | recoveries list
+    | recoveries list | key_changes u8
 """
 
 from __future__ import annotations
@@ -38,7 +38,14 @@ from consensus.control.rows import (
     OperatorRow,
     PolicyRow,
 )
-from consensus.limits import CLIENT_IDS_MAX, EDITS_MAX, OPEN_CHANGES_MAX, RECOVERIES_MAX, WINDOW_SLOTS
+from consensus.limits import (
+    CLIENT_IDS_MAX,
+    EDITS_MAX,
+    KEY_CHANGES_MAX,
+    OPEN_CHANGES_MAX,
+    RECOVERIES_MAX,
+    WINDOW_SLOTS,
+)
 from quorum import PROFILES, UnsatisfiableSizes
 from quorum.system import MEMBER_COUNT_MAX
 from verifiable_log.limits import STATE_ITEM_BYTES_MAX
@@ -85,6 +92,7 @@ def _encode(record: Record) -> bytes:
     parts.append(listed(one.encode() for one in record.scheduled))
     parts += [_perhaps(record.carried), _perhaps(record.transcript)]
     parts.append(listed(one.encode() for one in record.recoveries))
+    parts.append(u8(record.key_changes))
     return b"".join(parts)
 
 
@@ -104,6 +112,7 @@ def _decode(kind: type[State], reader: Reader) -> State:
     carried = _read_perhaps(reader, ApprovedChange.read)
     transcript = _read_perhaps(reader, Transcript.read)
     recoveries = reader.listed(Recovery.read, RECOVERIES_MAX)
+    key_changes = reader.number(1, KEY_CHANGES_MAX)
     reader.end()
     return kind(
         alliance_id,
@@ -126,6 +135,7 @@ def _decode(kind: type[State], reader: Reader) -> State:
         transcript,
         transcript_digest,
         recoveries,
+        key_changes,
     )
 
 

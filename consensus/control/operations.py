@@ -10,6 +10,7 @@ Encodings, each after its number as u8::
     6 DropOperator   organisation text
     7 PutPolicy      policy row
     8 SetSystem      profile u8 | faulty_max u8
+    9 NewKeys        transcript[32] | dealing blob
 
 A proof is a new key's signature on ``draft.key_message``, 64 zero bytes where the row keeps its key.
 """
@@ -22,7 +23,7 @@ from typing import TypeAlias
 
 from consensus.control.directory import Refused
 from consensus.control.draft import Draft
-from consensus.control.encoding import MalformedControl, Reader, text, u8
+from consensus.control.encoding import MalformedControl, Reader, blob, text, u8
 from consensus.control.rows import (
     NAME_BYTES_MAX,
     SIGNATURE_BYTES,
@@ -33,6 +34,7 @@ from consensus.control.rows import (
     key_id,
 )
 from quorum import PROFILES
+from verifiable_log.limits import COMMAND_BYTES_MAX
 
 NO_PROOF = bytes(SIGNATURE_BYTES)
 
@@ -221,8 +223,38 @@ class SetSystem:
         draft.profile, draft.faulty_max = self.profile, self.faulty_max
 
 
+@dataclass(frozen=True, slots=True)
+class NewKeys:
+    """New public keys in place of all present ones, of which nothing is handed on.
+
+    ``transcript`` is the digest of the new keys (``consensus.control.transcript``). ``dealing`` holds them,
+    and each member's shares, sealed to its receiver key; it is not looked into here.
+    """
+
+    transcript: bytes
+    dealing: bytes
+
+    def encode(self) -> bytes:
+        return u8(9) + self.transcript + blob(self.dealing)
+
+    @classmethod
+    def read(cls, reader: Reader) -> NewKeys:
+        return cls(reader.fixed(32), reader.blob(COMMAND_BYTES_MAX))
+
+    def apply(self, draft: Draft) -> None:
+        """The rows stay as they are."""
+
+
 ChangeOperation: TypeAlias = (
-    PutMember | DropMember | Suspend | Reinstate | PutOperator | DropOperator | PutPolicy | SetSystem
+    PutMember
+    | DropMember
+    | Suspend
+    | Reinstate
+    | PutOperator
+    | DropOperator
+    | PutPolicy
+    | SetSystem
+    | NewKeys
 )
 _READERS: tuple[Callable[[Reader], ChangeOperation], ...] = (
     PutMember.read,
@@ -233,6 +265,7 @@ _READERS: tuple[Callable[[Reader], ChangeOperation], ...] = (
     DropOperator.read,
     PutPolicy.read,
     SetSystem.read,
+    NewKeys.read,
 )
 OF_THE_POLICY = (PutOperator, DropOperator, PutPolicy)
 """These have a kind of change of their own."""

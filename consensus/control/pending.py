@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from consensus.control.changes import Change
 from consensus.control.commands import SHARES_BYTES_MAX, Propose
 from consensus.control.encoding import Reader, blob, listed, text, u8, u64
+from consensus.control.operations import NewKeys
 from consensus.control.rows import NAME_BYTES_MAX, ORGANISATIONS_MAX, SIGNATURE_BYTES
 from consensus.limits import RECEIVER_BYTES_MAX
 from quorum.system import MEMBER_COUNT_MAX
@@ -140,6 +141,11 @@ class ActiveChange:
     readies: tuple[PostedReady, ...] = ()
 
     @property
+    def new_keys(self) -> NewKeys | None:
+        """The keys that the change brings; None where the present ones are handed on."""
+        return self.approved.change.new_public_keys
+
+    @property
     def agreed(self) -> tuple[bytes, int]:
         """The transcript that most of the ready members name, and how many do."""
         named = Counter(one.transcript for one in self.readies).most_common(1)
@@ -169,7 +175,8 @@ class Transcript:
     """How the shares of today were dealt: for members that were away, until all of them are ready.
 
     ``epoch`` is the one that dealt, ``dealers`` its members in their order, ``receivers`` those of the next
-    one with the receiver keys that were dealt to; ``digest`` is what the ready ones have named.
+    one with the receiver keys that were dealt to; ``digest`` is what the ready ones have named. Of a change
+    that brought new keys there are no dealers, and one dealing, the change's own.
     """
 
     change_id: bytes

@@ -16,7 +16,7 @@ from consensus.control.pending import ActiveChange, ApprovedChange, OpenChange, 
 from consensus.control.policy import approvals_needed, suspensions_needed
 from consensus.control.recovery import Recovery
 from consensus.control.rows import NO_LIMITS
-from consensus.limits import EDIT_MS, EDIT_SLOTS, EDITS_MAX, WINDOW_SLOTS
+from consensus.limits import EDIT_MS, EDIT_SLOTS, EDITS_MAX, KEY_CHANGES_MAX, WINDOW_SLOTS
 
 
 class Phase(Enum):
@@ -60,6 +60,7 @@ class Record:
     take effect at ``end``, in this order. ``carried`` starts again in the next epoch. ``dealt_ms``: agreed
     time when shares were last dealt, or it was given up. ``transcript_digest``: of the dealings that shares
     are from. ``recoveries``: by which epochs have ended that the log could not end, the latest one last.
+    ``key_changes``: how often the public keys have become others.
     """
 
     alliance_id: bytes
@@ -82,6 +83,7 @@ class Record:
     transcript: Transcript | None = None
     transcript_digest: bytes = bytes(32)
     recoveries: tuple[Recovery, ...] = ()
+    key_changes: int = 0
 
     @property
     def under_way(self) -> tuple[ApprovedChange, ...]:
@@ -109,6 +111,8 @@ class Record:
         directory = self.directory
         for change in changes:
             directory = change.carry_out(draft)
+            if change.new_public_keys is not None and self.key_changes >= KEY_CHANGES_MAX:
+                raise Refused(f"the alliance has had {KEY_CHANGES_MAX} new keys: found another one")
         return directory, frozenset(draft.burnt)
 
     @cached_property

@@ -56,6 +56,8 @@ def require_act(state: Record, act: RecoveryAct, verify: Verify) -> Directory:
             f"{len(act.survivors)} of {system.member_count} members are there, and {system.decision} decide:"
             " start them, and change the alliance by its own decision"
         )
+    if change.new_public_keys is not None:
+        raise Refused("an act of recovery hands the present keys on: get new ones by a change afterwards")
     if len(state.recoveries) >= RECOVERIES_MAX:
         raise Refused(f"an alliance is recovered {RECOVERIES_MAX} times at most: found another one")
     return forsake(state).carry_out([change], verify)[0]

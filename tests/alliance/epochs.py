@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.control import current, founded
 from alliance.config.identity import certify_itself
+from alliance.config.key_changes import KeyChange, key_changed
 from alliance.config.parties import Member
 from alliance.config.rows import member_row
 from alliance.keys.channel import Credentials, certify, utc_now
@@ -33,18 +34,19 @@ def next_epoch(
     revision: int = 0,
     addresses: Mapping[int, str] | None = None,
     removed: tuple[str, ...] = (),
+    stock: int = 0,
 ) -> tuple[Farm, Published]:
     """The alliance from behind slot ``start`` on, and what its members certify of it.
 
     ``replaced``: other members, by number, each at the old one's address unless there is another one in
-    ``addresses``. ``handed_on``: with new shares. ``removed``: clients, by name.
+    ``addresses``. ``handed_on``: with new shares; of other keys, where the ``stock`` is another.
+    ``removed``: clients, by name.
     """
     config, changed = farm.config, dict(replaced or {})
     dealing, system = config.dealing + handed_on, config.system
     before = (config.key, *(key for _, key in config.purpose_keys))
     made = [
-        dealt(system, key.threshold, KEY_BITS, place=place, dealing=dealing)[0]
-        for place, key in enumerate(before)
+        dealt(system, key.threshold, KEY_BITS, stock, place, dealing)[0] for place, key in enumerate(before)
     ]
     rows = [
         row_of(changed[number], old) if number in changed else member_row(old)
@@ -67,7 +69,11 @@ def next_epoch(
         transcript_digest=transcript_digest([key.to_bytes() for key in keys]) if dealing else bytes(32),
     )
     membership = Published.of(state)
-    now = current(config, membership, keys if handed_on else ())
+    changes: tuple[KeyChange, ...] = ()
+    if handed_on and key_changed(before, keys):
+        statement = MembershipStatement(config.epoch + 1, 0, start, b"r" * 32, b"s" * 32, membership.digest)
+        changes = (KeyChange(farm.certify(statement), membership.config, keys),)
+    now = current(config, membership, keys if handed_on else (), changes)
     members = [changed.get(number, old) for number, old in enumerate(farm.members)]
     new = replace(farm, config=now, members=members)
     if handed_on:
@@ -97,5 +103,8 @@ def proof(
     """Who takes part in the epoch ``of``, by the members of the epoch ``by``: the one before, or the same."""
     head = membership.epoch, membership.revision, slot, root, b"s" * 32
     return MembershipProof(
-        by.certify(MembershipStatement(*head, membership.digest)), membership, of.config.handed_on
+        by.certify(MembershipStatement(*head, membership.digest)),
+        membership,
+        of.config.handed_on,
+        of.config.key_changes,
     )

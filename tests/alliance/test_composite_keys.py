@@ -16,7 +16,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from alliance.config.file import KEY_BITS_MIN, AllianceConfig
+from alliance.config.file import AllianceConfig
+from alliance.config.key_check import KEY_BITS_MIN
 from alliance.errors import ConfigError
 from alliance.founding.plan import Founding
 from alliance.proofs.receipt import Receipt, load_public_key

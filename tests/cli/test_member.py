@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from alliance.changes import carry, followed, member_drafting
+from alliance.changes import carry, followed, member_drafting, new_keys
 from alliance.changes.change_file import ChangeFile
 from alliance.cli import change_waiting, changing
 from alliance.cli.demo.operators import Operators
@@ -24,10 +25,11 @@ from alliance.founding.party import largest_key
 from alliance.keys.folder import load_credentials
 from consensus.control import ControlState
 from consensus.control.commands import SignedCommand
+from quorum import QuorumSystem
 from quorum.receivers import receiver_bits
 from tests.alliance.changes.paper import Paper
 from tests.cli.conftest import Run
-from tests.worlds.founding import cheap_key_files, receiver
+from tests.worlds.founding import KEYS, Key, cheap_key_files, dealt, receiver
 from tests.worlds.processes import PASSPHRASE, Cluster
 
 NORTH, SOUTH = "member-1", "member-2"
@@ -397,3 +399,32 @@ def test_what_cannot_be_is_one_line(
     result = inside(*(anybody if word == "DIR" else word for word in arguments.split()))
     assert (result.code, result.out) == (2, b""), arguments
     assert reason in result.error
+
+
+def test_new_public_keys(
+    inside: Run, founded: Cluster, paper: Paper, anybody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are made here, sealed to the members, and in the change that operators read and approve."""
+    places = itertools.count()
+
+    def deal(system: QuorumSystem, threshold: int, key_size: int, dealing: int) -> Key:
+        return dealt(system, threshold, key_size, 1, next(places) % KEYS, dealing)[0]
+
+    monkeypatch.setattr(new_keys, "deal_key", deal)
+    made = inside("refresh", anybody, "--new-key", *operator(founded, NORTH), "--to", "new.change")
+    assert made.code == 0, made.err
+    for line in (
+        "  begins epoch 1, with other public keys, and shares of them",
+        "  must be up: 5 of those to come, to take them",
+    ):
+        assert line in made.text.splitlines(), made.text
+    for warning in (
+        "whoever made the new keys could have kept",
+        "5 old shares in one hand can still sign",
+    ):
+        assert warning in made.text
+    shown = inside("change", "show", "new.change", passphrase=None).text
+    assert "  all public keys become others, whose digest is " in shown
+    approve(inside, founded, "new.change", anybody, ["member-2", "member-3"])
+    report = json.loads(inside("change", "show", anybody, "-o", "json").out)
+    assert [one["approvals"] for one in report["open"]] == [[NORTH, SOUTH, "member-3"]]

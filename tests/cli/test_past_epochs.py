@@ -163,3 +163,19 @@ def test_evidence_against_a_client_that_left_convicts_it(
     refused = inside("verify-evidence", "--alliance", past.folder, path)
     assert refused.code == 1
     assert "not signed by client-1" in refused.error
+
+
+def test_alliance_toml_has_the_keys_of_all_epochs(farm: Farm, inside: Run, tmp_path: Path) -> None:
+    """A receipt is checked by the key of its epoch; one by old shares behind their end is none."""
+    new, _ = next_epoch(farm, start=4, stock=1)
+    toml, path = tmp_path / FILE, tmp_path / "r.json"
+    toml.write_text(new.config.to_toml())
+    for slots, by, epoch, code in ((3, farm, 0, 0), (6, farm, 0, 1), (6, new, 1, 0)):
+        receipt = Chain(by).grow(slots).receipt(2, 0, 0, slots)
+        path.write_text(receipt.to_json())
+        told = inside("verify", "--key", toml, path)
+        assert (told.code, receipt.context.epoch) == (code, epoch), told.err
+        assert (code == 0) or "another one came at slot 4" in told.error
+        other = tmp_path / "other.pem"
+        other.write_bytes((farm if by is new else new).config.key.to_pem())
+        assert "if it has got new keys" in inside("verify", "--key", other, path).error

@@ -134,8 +134,8 @@ def test_any_bytes_behind_the_magic_are_refused(rest: bytes) -> None:
         (MAGIC + b"\x01\x00\x01a" + bytes(8) + b"\x00\x01\x09", "no edit of number 9"),
         (MAGIC + b"\x02\x00\x01a" + bytes(8) + b"\x04", "no kind 4"),
         (
-            MAGIC + b"\x02\x00\x01a" + bytes(8) + b"\x01" + bytes(56) + b"\x00\x01\x09",
-            "no operation of number 9",
+            MAGIC + b"\x02\x00\x01a" + bytes(8) + b"\x01" + bytes(56) + b"\x00\x01\x0a",
+            "no operation of number 10",
         ),
     ],
 )

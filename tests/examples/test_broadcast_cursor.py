@@ -40,7 +40,7 @@ class Source:
         self._fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
 
     async def listen(self, start: int = 1, *, follow: bool = True, server: str | None = None) -> Any:
-        listener = Listener(self._farm.config, self._doors, self._fingerprint, start, None)
+        listener = Listener(self._farm.config, self._doors, start, None)
         async with aclosing(listener.entries(self._until)) as entries:
             async for entry in entries:
                 yield entry

@@ -44,7 +44,7 @@ def reached() -> list[RunnerState]:
 
 
 def opened(home: Path, farm: Farm) -> SnapshotFolder:
-    folder = SnapshotFolder(home, "kv", farm.config.attestation)
+    folder = SnapshotFolder(home, "kv", lambda: farm.config.attestation)
     folder.add(*folder.load())
     return folder
 
@@ -120,7 +120,7 @@ def test_wherever_writing_ends_every_snapshot_is_whole(
         with monkeypatch.context() as spoilt:
             spoilt.setattr("alliance.execution.snapshot_folder.os", failing)
             spoilt.setattr("alliance.keys.files.os", failing)
-            folder = SnapshotFolder(home, "kv", farm.config.attestation)
+            folder = SnapshotFolder(home, "kv", lambda: farm.config.attestation)
             with suppress(Killed, StateError, OSError):
                 folder.add(*folder.load())
                 for state in reached[:3]:

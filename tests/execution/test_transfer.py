@@ -101,7 +101,7 @@ class Scene:
         for name in ("a", "b"):
             (tmp_path / name).mkdir()
         self.theirs, self.mine = (
-            SnapshotFolder(tmp_path / name, "kv", farm.config.attestation) for name in ("a", "b")
+            SnapshotFolder(tmp_path / name, "kv", lambda: farm.config.attestation) for name in ("a", "b")
         )
         self.theirs.load()
         self.mine.load()

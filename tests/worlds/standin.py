@@ -25,6 +25,8 @@ BAD_PLAIN, BAD_PROVEN = PLAIN + bytes(32), PROVEN + bytes(32)
 
 
 class StandInScheme:
+    last_slot = None
+
     def __init__(self, threshold: int, context: Context = CONTEXT) -> None:
         self.threshold = threshold
         self.context = context

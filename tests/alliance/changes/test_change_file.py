@@ -22,6 +22,7 @@ from consensus.control.operations import (
     ChangeOperation,
     DropMember,
     DropOperator,
+    NewKeys,
     PutMember,
     PutOperator,
     PutPolicy,
@@ -81,7 +82,8 @@ def full(operators: Operators, paper: Paper) -> ChangeFile:
     assert asked.admission is not None
     assert isinstance(asked.party, Member)
     new = PutMember(member_row(asked.party), asked.admission.proof)
-    made = [DropMember("member-6"), PutMember(moved), new, SetSystem("lean", 1)]
+    keys = NewKeys(b"d" * 32, b"new keys")
+    made = [DropMember("member-6"), PutMember(moved), new, SetSystem("lean", 1), keys]
     return drafting.proposal(operators.state, NORTH, made, TIME_MS, ChangeKind.FULL)
 
 
@@ -164,6 +166,7 @@ def test_each_operation_is_said_in_words(
             "member member-3 of member-3 is at 127.0.0.1:7402, kv at kv.example:7500, with the identity ",
             "member member-7 of member-1 is at 127.0.0.1:7499, with the identity ",
             "profile lean, 1 members may be faulty",
+            "all public keys become others, whose digest is 6464",
         ),
         strict=True,
     ):

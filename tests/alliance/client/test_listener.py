@@ -19,7 +19,7 @@ from alliance.client.listener import Listener
 from alliance.errors import Unreachable
 from alliance.net import channels
 from alliance.pb import client_pb2, peer_pb2
-from alliance.proofs.receipt import key_fingerprint, load_public_key
+from alliance.proofs.receipt import load_public_key
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.frame_lies import LIES, SLOTS, another_log, serves, wire
@@ -46,8 +46,7 @@ async def listening(
     async with AsyncExitStack() as stack:
         ports = {at: await stack.enter_async_context(serving(farm, at, it)) for at, it in servers.items()}
         doors = await stack.enter_async_context(Doors(farm, ports))
-        fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
-        yield Listener(farm.config, doors, fingerprint, start, first)
+        yield Listener(farm.config, doors, start, first)
 
 
 async def collect(client: Listener, until: int | None = SLOTS, count: int | None = None) -> list[LogEntry]:

@@ -19,7 +19,7 @@ from alliance.client.delivery import LogEntry
 from alliance.client.listener import Listener
 from alliance.errors import Unreachable
 from alliance.pb.peer_pb2 import LogFrame
-from alliance.proofs.receipt import key_fingerprint, load_public_key
+from alliance.proofs.receipt import load_public_key
 from alliance.server import services
 from alliance.wire.checkpoints import encode_offer, encode_part
 from alliance.wire.log_frames import encode_frame
@@ -73,8 +73,7 @@ async def exactly(
     async with AsyncExitStack() as stack:
         ports = {at: await stack.enter_async_context(serving(farm, at, it)) for at, it in servers.items()}
         doors = await stack.enter_async_context(Doors(farm, ports))
-        fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
-        yield Listener(farm.config, doors, fingerprint, start, None, exact=exact)
+        yield Listener(farm.config, doors, start, None, exact=exact)
 
 
 async def heard(client: Listener, until: int | None = SLOTS) -> list[tuple[int, int, bytes]]:

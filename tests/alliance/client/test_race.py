@@ -19,7 +19,6 @@ from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
 from alliance.net import channels
 from alliance.net.channels import GREETING
-from alliance.proofs.receipt import key_fingerprint, load_public_key
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.network import Doors, Office, serving
@@ -106,7 +105,6 @@ def test_clients_neither_propose_nor_listen_slower_for_members_that_swallow_ever
         port = hole.getsockname()[1]
         good = await stack.enter_async_context(serving(farm, 2, office))
         doors = await stack.enter_async_context(Doors(farm, {0: port, 1: port, 2: good}))
-        fingerprint = key_fingerprint(load_public_key(farm.config.key.to_pem()))
         submitter = Submitter(
             farm.config,
             mine.party.client_id,
@@ -114,11 +112,10 @@ def test_clients_neither_propose_nor_listen_slower_for_members_that_swallow_ever
             Sequence(tmp_path),
             ProvenSlot(tmp_path),
             doors,
-            fingerprint,
         )
         stack.push_async_callback(submitter.close)
         (receipt,) = await submitter.propose([b"one"], 50.0)
-        listener = Listener(farm.config, doors, fingerprint, 1, 0)
+        listener = Listener(farm.config, doors, 1, 0)
         async with aclosing(listener.entries(receipt.slot)) as entries:
             assert [entry.command async for entry in entries] == [b"one"]
 

@@ -19,7 +19,7 @@ from alliance.client.submitter import Submitter
 from alliance.errors import OutcomeUnknown, SubmissionRefused, Unreachable
 from alliance.net import admission, channels
 from alliance.pb import client_pb2 as pb
-from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
+from alliance.proofs.receipt import Receipt, load_public_key
 from quorum import AcceptedStatement, DecisionCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
@@ -60,7 +60,6 @@ class World:
             }
             doors = await stack.enter_async_context(Doors(self.farm, ports))
             mine = self.farm.clients[0]
-            fingerprint = key_fingerprint(load_public_key(self.farm.config.key.to_pem()))
             client = Submitter(
                 self.farm.config,
                 mine.party.client_id,
@@ -68,7 +67,6 @@ class World:
                 Sequence(self.folder),
                 ProvenSlot(self.folder),
                 doors,
-                fingerprint,
             )
             stack.push_async_callback(client.close)
             yield client

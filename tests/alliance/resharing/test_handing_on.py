@@ -403,3 +403,72 @@ def test_keys_that_the_ready_members_did_not_name_are_nobodys(run: Run, found: F
         assert outcome.generation == Generation(1)
 
     run(story())
+
+
+# -- new keys in place of those that there are -------------------------------------------------------
+
+
+def test_epoch_new_keys_take_the_place_of_the_present_ones(run: Run, found: Found) -> None:
+    """Nobody deals; the members that are ready have shares of other keys, and who slept gets them late."""
+
+    async def story() -> None:
+        town = found(FOUR)
+        old = town.public
+        town.public = town.bring(fresh := town.new_keys())
+        await town.hand_on(fresh, silent={"m-b"})
+        assert not town.refusals
+        assert not {*town.moduli(old)} & {*town.moduli(town.public)}
+        assert not any(posted(town, name, Deal) for name in town.homes)
+        assert (town.state.dealing, town.state.key_changes) == (1, 1)
+        town.check_shares({"m-a", "m-c", "m-d"})
+        sleeper = town.homes["m-b"]
+        sleeper.config = town.config
+        sleeper.awake()
+        await town.until(lambda: town.state.transcript is None, ["m-b"])
+        town.check_shares()
+        await town.hand_on()
+        assert (town.state.dealing, town.state.key_changes) == (2, 1)
+        town.check_shares()
+        assert not town.refusals
+
+    run(story())
+
+
+@pytest.mark.parametrize("fault", ["modulus", "sizes", "count", "cut", "dealing"])
+def test_new_keys_that_cannot_be_are_not_taken(run: Run, found: Found, fault: str) -> None:
+    """By nobody: no member is ready, and the epoch goes on as it was."""
+
+    async def story() -> None:
+        town = found(FOUR)
+        fresh = town.new_keys(fault)
+        town.agree(fresh)
+        async with town.running(town.names):
+            home = town.homes["m-a"]
+            async with asyncio.timeout(30):
+                while not home.handover.problem:
+                    await town.breath()
+        assert "the new keys of the change cannot be used" in home.handover.problem
+        assert not town.ready()
+        assert shares.generations(home.folder) == (Generation(0),)
+
+    run(story())
+
+
+@pytest.mark.parametrize("fault", ["receivers", "shares"])
+def test_a_share_of_a_new_key_that_is_another_members_is_found_out(
+    run: Run, found: Found, fault: str
+) -> None:
+    """Those that got theirs are ready without it."""
+
+    async def story() -> None:
+        town = found(FOUR)
+        fresh = town.new_keys(fault)
+        town.agree(fresh)
+        await town.until(lambda: len(town.ready()) == 2, town.names)
+        assert town.ready() == {"m-c", "m-d"}
+        async with town.running(["m-a"]), asyncio.timeout(30):
+            while not town.homes["m-a"].handover.problem:
+                await town.breath()
+        assert "is no share of the new keys" in town.homes["m-a"].handover.problem
+
+    run(story())

@@ -27,10 +27,13 @@ from alliance.resharing.work import Answer, Task, work
 from consensus.control import ControlState
 from consensus.control.changes import ChangeKind
 from consensus.control.encoding import Reader
-from consensus.control.operations import ChangeOperation, PutMember
+from consensus.control.operations import ChangeOperation, NewKeys, PutMember
 from consensus.control.pending import PostedReady
 from consensus.control.rows import MemberRow, OperatorRow, PolicyRow, receiver_statement
+from consensus.control.transcript import transcript_digest
 from quorum import Context, Endorsement, EpochReadyStatement, QuorumSystem, combine
+from quorum.new_keys import NewKeysDealing, seal_new_keys
+from quorum.receivers import read_receiver
 from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser, ThresholdRsaScheme
 from shoup_rsa import AnyKeyShare, PublicKey
 from tests.alliance.farm import PASSPHRASE
@@ -198,6 +201,34 @@ class Town:
         self._numbers += 1
         self.log.keys[name] = home.key
         return PutMember(row, rows.proof(organisation, rows.Role.MEMBER, home.key))
+
+    def new_keys(self, fault: str = "") -> NewKeys:
+        """Other keys for the members that there are; ``fault``: what is wrong with them."""
+        system, dealing = self.state.directory.system, self.state.dealing + (fault != "dealing")
+        made: list[tuple[AgreementKey, list[ThresholdRsaEndorser]]] = []
+        agreement = system.one_correct if fault == "sizes" else system.decision
+        for place, threshold in enumerate((agreement, system.mostly_correct)):
+            seed = f"town {place}" if fault == "modulus" else f"new {place}"
+            one = deal_once(system.member_count, threshold, system.faulty_max, seed, dealing, 512, 2)
+            made.append((one.public_key, [ThresholdRsaEndorser(share) for share in one.key_shares]))
+            if fault == "shares":
+                made[-1][1][:2] = reversed(made[-1][1][:2])
+        receivers = [read_receiver(row.receiver) for row in self.state.directory.members]
+        if fault == "receivers":
+            receivers[:2] = reversed(receivers[:2])
+        dealing_of_new = seal_new_keys(made[: 1 if fault == "count" else 2], receivers)
+        encoded = dealing_of_new.encode()
+        digest = transcript_digest([key.to_bytes() for key in dealing_of_new.keys])
+        return NewKeys(digest, encoded[:-1] if fault == "cut" else encoded)
+
+    @staticmethod
+    def bring(operation: NewKeys) -> tuple[PublicKey, PublicKey]:
+        first, second = NewKeysDealing.decode(operation.dealing).keys
+        return first, second
+
+    @staticmethod
+    def moduli(keys: Sequence[PublicKey]) -> list[int]:
+        return [key.modulus for key in keys]
 
     def agree(self, *operations: ChangeOperation) -> bytes:
         """A full change is approved. Its change_id."""

@@ -32,7 +32,7 @@ async def proposing(client: Client, done: list[bytes]) -> AsyncIterator[None]:
     async def work() -> None:
         while not over.is_set():
             receipt = await client.propose(b"%d" % len(done))
-            receipt.verify(client.public_key)
+            receipt.verify(client.public_key_of(receipt.context.epoch))
             done.append(b"%d" % len(done))
 
     working = asyncio.create_task(work())

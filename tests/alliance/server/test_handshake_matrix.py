@@ -80,6 +80,7 @@ ELSEWHERE = {
     "Placement": "outcome_lies.py",
     "Refusal": "outcome_lies.py",
     "MembershipRequest": "server/test_vouching.py",
+    "KeyChange": "wire/test_membership.py",
     "MembershipPart": "wire/test_membership.py",
     "MembershipShareRequest": "server/test_vouching.py",
     "MembershipShareReply": "server/test_vouching.py",

@@ -26,7 +26,7 @@ def told(tmp_path: Path, long_chain: Chain) -> Iterator[Told]:
 
 
 def folder(farm: Farm, home: Path, application: str = "kv") -> SnapshotFolder:
-    made = SnapshotFolder(home, application, farm.config.attestation)
+    made = SnapshotFolder(home, application, lambda: farm.config.attestation)
     made.add(*made.load())
     return made
 

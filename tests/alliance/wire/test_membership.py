@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from alliance.pb.client_pb2 import MembershipPart
+from alliance.pb.client_pb2 import KeyChange, MembershipPart
 from alliance.wire import membership as module
 from alliance.wire.bounds import Malformed, OverLimit
 from alliance.wire.membership import MembershipProof, encode_proof, read_proof
@@ -39,6 +39,19 @@ keys | certificate: changed dropped empty reversed twice | form: changed cut emp
 """As in ``matrix_rows``; of the first part. ``nothing``: none is newer. ``ignored``: the same is proven."""
 
 TABLE = parsed(ROWS)
+
+KEY_CHANGE_ROWS = """
+config | form: changed cut empty huge longer zeros
+certificate | form: empty
+certificate.tag | form: largest less more zero
+certificate.epoch | form: largest more
+certificate.fields | certificate: changed | form: changed cut empty huge longer zeros
+certificate.signature | certificate: changed cut longer zeros | form: empty | limit: huge
+keys | form: changed cut dropped empty huge longer many reversed twice zeros
+"""
+"""The same of the part that has a change of keys."""
+
+KEY_CHANGE_TABLE = parsed(KEY_CHANGE_ROWS)
 
 
 def proof(farm: Farm, revision: int = 5, context: Context | None = None) -> MembershipProof:
@@ -98,7 +111,9 @@ def told(farm: Farm) -> Told:
 
 
 def test_every_field_has_its_row(told: Told) -> None:
-    assert set(TABLE) == set(paths(MembershipPart.DESCRIPTOR))
+    ours = {path for path in paths(MembershipPart.DESCRIPTOR) if path[0] != "key_change"}
+    assert set(TABLE) == ours
+    assert set(KEY_CHANGE_TABLE) == set(paths(KeyChange.DESCRIPTOR))
     assert len(told.parts) == 2
     assert read(told.parts) == told.proof
 
@@ -109,6 +124,34 @@ def test_a_spoilt_field(told: Told, path: Path) -> None:
     for way, data in told.spoilt(path):
         verdicts.setdefault(told.judge(data), set()).add(way)
     assert verdicts == TABLE[path]
+
+
+@pytest.mark.parametrize("path", list(KEY_CHANGE_TABLE), ids=".".join)
+def test_a_spoilt_field_of_a_change_of_keys(farm: Farm, path: Path) -> None:
+    later, membership = next_epoch(farm, stock=1)
+    said = proof_of(farm, later, membership)
+    first, change, *rest = encode_proof(said)
+    good = change.key_change.SerializeToString()
+
+    def judge(spoilt_change: bytes) -> str:
+        parts = [first, MembershipPart(key_change=KeyChange.FromString(spoilt_change)), *rest]
+        try:
+            told = read(parts)
+            assert told is not None
+            told.verify(farm.config.scheme)
+        except OverLimit:
+            return "limit"
+        except (Malformed, MalformedControl, InvalidStatement):
+            return "form"
+        except InvalidCertificate:
+            return "certificate"
+        return "ignored"
+
+    verdicts: dict[str, set[str]] = {}
+    for way, data in spoilt(path, good, {}, KeyChange):
+        verdicts.setdefault(judge(data), set()).add(way)
+    assert read([first, change, *rest]) == said
+    assert verdicts == KEY_CHANGE_TABLE[path]
 
 
 def test_parts_that_are_not_what_the_first_one_announces(told: Told) -> None:
@@ -196,6 +239,6 @@ def test_whoever_has_the_founding_key_checks_any_epoch(farm: Farm, handed_on: bo
 
 def test_what_is_in_a_folder_and_not_of_this_version_is_none(told: Told) -> None:
     data = told.proof.encode()
-    for bad in (data.replace(b"membership/2", b"membership/1"), data[:-1], data + b"\0"):
+    for bad in (data.replace(b"membership/3", b"membership/2"), data[:-1], data + b"\0"):
         with pytest.raises(MalformedControl):
             MembershipProof.decode(bad)
