@@ -212,14 +212,15 @@ class Voucher:
             response_deserializer=parser(pb.MembershipShareReply),
         )
         wanted = pb.MembershipShareRequest(epoch=statement.next_epoch, revision=statement.revision)
+        given = False
         with self._refusing(party):
             said = await ask(wanted, timeout=ASK_SECONDS)
             if said is None or not 0 < len(said.share) <= SHARE_BYTES_MAX:
                 return False
             if self._own is not None and self._own[0] == statement:
                 self._count(member, said.share)
-            return True
-        return False
+            given = True
+        return given
 
     async def _ask_for_newer(self, party: Member) -> None:
         with self._refusing(party):
