@@ -197,30 +197,27 @@ class Voucher:
 
         The whole, too, of who has given its share: it may have come to it by those who are gone by now.
         """
-        own = self._own
-        if own is None or not await self._ask_for_share(party, own[0]):
+        own, member = self._own, place_of(self._directory.config, party.identity)
+        has_given = member in self._shares
+        if own is not None and member is not None and not has_given:
+            await self._ask_for_share(party, member, own[0])
+        if has_given or member not in self._shares:
             await self._ask_for_newer(party)
 
-    async def _ask_for_share(self, party: Member, statement: MembershipStatement) -> bool:
-        """Whether it has given one now; who has none any more may have the whole already."""
-        member = place_of(self._directory.config, party.identity)
-        if member is None or member in self._shares:
-            return False
+    async def _ask_for_share(self, party: Member, member: int, statement: MembershipStatement) -> None:
+        """Who has none any more, or gives none to who has left, may give the whole."""
         ask = self._channels.to(party).unary_unary(
             "/alliance.v1.Client/MembershipShare",
             request_serializer=pb.MembershipShareRequest.SerializeToString,
             response_deserializer=parser(pb.MembershipShareReply),
         )
         wanted = pb.MembershipShareRequest(epoch=statement.next_epoch, revision=statement.revision)
-        given = False
         with self._refusing(party):
             said = await ask(wanted, timeout=ASK_SECONDS)
-            if said is None or not 0 < len(said.share) <= SHARE_BYTES_MAX:
-                return False
-            if self._own is not None and self._own[0] == statement:
-                self._count(member, said.share)
-            given = True
-        return given
+            share = said.share if said is not None else b""
+            wanted_still = self._own is not None and self._own[0] == statement
+            if wanted_still and 0 < len(share) <= SHARE_BYTES_MAX:
+                self._count(member, share)
 
     async def _ask_for_newer(self, party: Member) -> None:
         with self._refusing(party):
