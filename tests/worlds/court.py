@@ -51,7 +51,8 @@ class Court:
             f"member-{blame.member}" if isinstance(blame, Blame) else _client(blame.evidence.first.client_id)
         )
         base = blame.evidence.base if isinstance(blame.evidence, Repetition) else 0
-        if base < witness.disk.base.size:
+        named = isinstance(blame.evidence, Repetition) and blame.evidence.batch is None
+        if min(base, blame.evidence.slot - 1 if named else base) < witness.disk.base.size:
             return  # the log that would complete it is pruned
         self.convictions[witness.me, key] = self.judge(culprit, blame.evidence, _history(witness, base))
 
