@@ -36,7 +36,7 @@ def test_random_worlds_with_random_liars(profile: str, block: int) -> None:
 def test_each_kind_of_liar(profile: str, kind: str) -> None:
     """Each does its work, and all but a censor leave ten time-outs more than enough."""
     misdeeds = 0
-    for seed in range(5000, 5016):
+    for seed in range(5000, 5008):
         world = campaign(seed, kind, profile=profile)
         misdeeds += sum(adversary.words for adversary in world.adversaries.values())
         assert world.recovery <= PATIENCE_TIMEOUTS or "censor" in world.kinds, (seed, world.recovery)
