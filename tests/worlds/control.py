@@ -25,6 +25,11 @@ _CHANGE = struct.Struct(">BQ32sB")
 OUT, IN, GONE = range(3)
 
 
+def ending(epoch: int) -> bytes:
+    """The command that ends this epoch; said again in another one it means nothing, unlike END."""
+    return END + b" of %d" % epoch
+
+
 def admit(client_id: bytes, admitted: bool = True) -> bytes:
     """The command that lets a client in, or out."""
     return REVISE + bytes([admitted]) + client_id
@@ -88,7 +93,7 @@ class TinyControl:
 
     def _commanded(self, command: bytes, slot: int) -> TinyControl:
         last = slot + self.alpha
-        if command == END and self.end is None:
+        if command in (END, ending(self.epoch)) and self.end is None:
             return replace(self, end=last)
         if command.startswith(REVISE):
             since = last if self.end is None else min(last, self.end)

@@ -15,7 +15,7 @@ from quorum.system import CLASSIC, LEAN
 from tests.campaigns.simulation.campaign import KINDS_OF
 from tests.campaigns.simulation.plan import ELEVEN, LEAN_NINE, LEAN_SYSTEMS, NOBODY, Plan, Step, make_plan
 from tests.worlds.cluster import SIX, client_id
-from tests.worlds.control import END, admit
+from tests.worlds.control import admit, ending
 from tests.worlds.end_liars import END_KINDS
 from tests.worlds.government import EDITS, FULL, LIGHT
 from tests.worlds.timed import SECOND
@@ -125,7 +125,7 @@ class CrossingPlan:
     def _end(self, dice: Random, plan: Plan, number: int) -> Iterator[Step]:
         at = dice.randrange(_span(plan) // 2 + 1)
         if not self.governed:
-            yield Step(at, "decree", (dice.choice(_honest(plan)), END, 1000))
+            yield Step(at, "decree", (dice.choice(_honest(plan)), ending(number), 1000))
             return
         target = self.systems[number + 1]
         resized = replace(plan.system, leaders=()) != target

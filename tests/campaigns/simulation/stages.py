@@ -22,7 +22,7 @@ from quorum import QuorumSystem
 from tests.campaigns.simulation.campaign import LOOK, PATIENCE_TIMEOUTS, TIMEOUT, Campaign
 from tests.campaigns.simulation.crossing_plan import CrossingPlan
 from tests.worlds.cluster import client_id
-from tests.worlds.control import END, TinyControl
+from tests.worlds.control import TinyControl, ending
 from tests.worlds.epochs import (
     arrived,
     context_after,
@@ -156,7 +156,7 @@ class Stage(Campaign):
                 self._restart(member.me)
             world.unpause(member.me)
         if not self.left and end_of(world) is None and not self._crossing.plan.governed:
-            self._decree(0, END, 2000)
+            self._decree(0, ending(self.number), 2000)
         self._keep_acting()
         doublings = max((m.engine.rooms.view_timer._doublings for m in self.up), default=0)
         since = world.now
