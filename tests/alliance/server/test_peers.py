@@ -241,13 +241,15 @@ async def heard(speaker: Side, listener: Side, text: bytes) -> None:
 async def undisturbed(speaker: Side, listener: Side, dialled: list[str]) -> None:
     """Returns when message after message has been heard, and nobody has dialled meanwhile.
 
-    One dial more there may be: the other end sees streams begin later, and an earlier one last. Two that
-    take the link from each other dial on for ever, which ends the test by its time.
+    A few dials more there may be: a handshake takes too long on a busy machine. Two that take the link from
+    each other dial on and on.
     """
-    quiet = 0
+    quiet = dials = 0
     for number in count():
         dialled.clear()
         await heard(speaker, listener, b"message %d;" % number)
+        dials += len(dialled)
+        assert dials < 10, "it is dialled by two"
         quiet = 0 if dialled else quiet + 1
         if quiet == 20:
             return
@@ -259,11 +261,13 @@ def test_a_link_follows_its_member_and_the_old_one_goes_on_until_the_new_one_sta
     monkeypatch.setattr(module, "BACKOFF_SECONDS", (0.01, 0.02))
     dialled, tries = list[str](), asyncio.Event()
     opener = module.open_channel
+    followed = farm.config.members[LOW].name
 
     def noted(member: Any, mine: Any) -> Any:
-        dialled.append(member.address)
-        if dialled.count(dialled[-1]) > 2:
-            tries.set()
+        if member.name == followed:  # the others are down, and dialled all the time
+            dialled.append(member.address)
+            if dialled.count(dialled[-1]) > 2:
+                tries.set()
         return opener(member, mine)
 
     async def scenario() -> None:
