@@ -34,6 +34,7 @@ async def first_established(begin: Callable[[int], Any], members: Iterable[int])
     waiting = deque(members)
     asked: dict[asyncio.Task[None], tuple[int, Any]] = {}
     problem = (0, "nobody was asked")
+    winner: Any = None
     try:
         while waiting or asked:
             if waiting:
@@ -46,6 +47,7 @@ async def first_established(begin: Callable[[int], Any], members: Iterable[int])
                 member, call = asked.pop(task)
                 error = task.exception()  # not raised here: it would hold this frame, which holds the calls
                 if error is None:
+                    winner = call
                     return member, call
                 call.cancel()
                 if not isinstance(error, NotServed):
@@ -56,4 +58,9 @@ async def first_established(begin: Callable[[int], Any], members: Iterable[int])
         for task, (_, call) in asked.items():
             task.cancel()
             call.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
+        try:
+            await asyncio.gather(*asked, return_exceptions=True)
+        except asyncio.CancelledError:  # nobody gets the winner any more
+            if winner is not None:
+                winner.cancel()
+            raise

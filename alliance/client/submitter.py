@@ -25,7 +25,7 @@ from alliance.client.server_choice import Channels, ServerChoice
 from alliance.config.directory import place_of
 from alliance.config.file import AllianceConfig
 from alliance.errors import InvalidReceipt, OutcomeUnknown, ServerLied, SubmissionRefused, Unreachable
-from alliance.net.channels import GREETING, one_line, parser
+from alliance.net.channels import GREETING, hang_up, one_line, parser
 from alliance.net.problems import plainly
 from alliance.net.tasks import until_first
 from alliance.pb import client_pb2 as pb
@@ -243,7 +243,7 @@ class Submitter:
             self._news.set()
             await until_first(self._read(member, call), self._write(call), self._watch(), self._cut())
         finally:
-            call.cancel()
+            hang_up(call)
 
     async def _write(self, call: Any) -> None:
         while True:

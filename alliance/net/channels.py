@@ -105,6 +105,17 @@ async def established(call: Any) -> None:
         raise NotServed(one_line(error.details() or error.code().name.lower())) from None
 
 
+def hang_up(call: Any) -> None:
+    """Ends a stream that was written to, whatever has become of it.
+
+    gRPC takes one of whose messages could not be sent for done, and does not cancel it any more. If the other
+    side ended it with messages that were not read, gRPC waits for somebody to read them, and it, they, and a
+    task would be kept for ever.
+    """
+    if not call.cancel():
+        call._cython_call.cancel("hung up")
+
+
 def protocol_problem(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     """Empty if who sent this greeting speaks our protocol; otherwise what to do, in one line."""
     theirs = dict(metadata).get(_PROTOCOL_KEY, "1")  # version 0.1.0 opened streams without a greeting

@@ -21,7 +21,15 @@ from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member
 from alliance.errors import AllianceError, IdentityConflict, JournalError
 from alliance.keys.channel import Credentials
-from alliance.net.channels import GREETING, NotServed, OtherProtocol, established, one_line, open_channel
+from alliance.net.channels import (
+    GREETING,
+    NotServed,
+    OtherProtocol,
+    established,
+    hang_up,
+    one_line,
+    open_channel,
+)
 from alliance.net.tasks import until_first
 from alliance.server.incarnation import Doubt, Incarnation, farewell
 from alliance.wire.bounds import ENVELOPE_BYTES_MAX, Malformed
@@ -251,7 +259,7 @@ class Peers:
                 except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
                     log.debug("link to %s ended: %s", member.name, one_line(str(error)))
                 finally:
-                    call.cancel()
+                    hang_up(call)
             if asyncio.get_running_loop().time() - begun > longest:
                 wait = delay
             # Jitter, so that members that lost each other do not meet at the same instant again.

@@ -17,7 +17,7 @@ from typing import Any
 import grpc.aio
 
 from alliance.errors import AllianceError
-from alliance.net.channels import GREETING, Identities, open_channel
+from alliance.net.channels import GREETING, Identities, hang_up, open_channel
 from alliance.pb import peer_pb2 as pb
 from alliance.server.incarnation import Incarnation
 from alliance.server.latest_statements import LatestStatements, SignedStatement
@@ -156,4 +156,4 @@ async def raw(
         if greets:
             await shake_hands(farm, call, member)
         yield call
-        call.cancel()
+        hang_up(call)

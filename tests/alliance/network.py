@@ -152,6 +152,22 @@ class Villain:
         return handle
 
 
+async def ends_unread(_: Any, context: Any) -> None:
+    """More than anybody has read by the time that it ends."""
+    for _ in range(5):
+        await context.write(b"unread")
+
+
+async def written_until_it_fails(write: Callable[[Any], Any], message: Any) -> None:
+    """To a stream that ends with messages that nobody has read: its own end is told behind them only.
+
+    So the write that fails is the first to show it. Raises AioRpcError.
+    """
+    while True:
+        await write(message)
+        await asyncio.sleep(0)
+
+
 async def submissions_of(context: Any) -> list[Submission]:
     frame = await context.read()
     if frame is grpc.aio.EOF:

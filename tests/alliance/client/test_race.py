@@ -92,6 +92,32 @@ def test_when_nobody_serves_all_were_asked(run: Run, monkeypatch: pytest.MonkeyP
     assert problems == [(2, "connection refused")]
 
 
+def test_whenever_a_race_is_cancelled_no_call_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each turn of the loop, and so also when it is won and those that have lost are ended."""
+    monkeypatch.setattr(race, "STAGGER_SECONDS", 0.0)
+
+    async def scenario(turns: int) -> bool:
+        calls: list[Call] = []
+
+        def begin(member: int) -> Call:
+            calls.append(Call("serves" if member else "swallows"))
+            return calls[-1]
+
+        racing = asyncio.create_task(first_established(begin, range(2)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        racing.cancel()
+        await asyncio.wait([racing])
+        if racing.cancelled():
+            assert all(call.cancelled for call in calls)
+        return not racing.cancelled()
+
+    turns = 0
+    while not run(scenario(turns)):
+        turns += 1
+    assert turns > 5
+
+
 def test_clients_neither_propose_nor_listen_slower_for_members_that_swallow_everything(
     farm: Farm, tmp_path: Path, chain: Chain, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,16 @@ from alliance.proofs.receipt import Receipt, load_public_key
 from quorum import AcceptedStatement, DecisionCertificate
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Chain, Farm
-from tests.alliance.network import Doors, Handler, Office, Villain, serving, submissions_of
+from tests.alliance.network import (
+    Doors,
+    Handler,
+    Office,
+    Villain,
+    ends_unread,
+    serving,
+    submissions_of,
+    written_until_it_fails,
+)
 from tests.alliance.outcome_lies import (
     LIES,
     aborts,
@@ -373,5 +382,31 @@ def test_closing_in_the_middle_leaves_nothing_running(world: World, run: Run) ->
             await client.close()
             waiting.cancel()
             await asyncio.wait([waiting])
+
+    run(scenario())
+
+
+def test_of_a_stream_that_ends_while_it_is_written_to_nothing_is_left(
+    world: World, office: Office, key: RSAPublicKey, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server sent last is read by nobody: ``run`` finds a call that waits for it."""
+    villain, write, read = Villain(ends_unread), Submitter._write, Submitter._read
+
+    async def writes(self: Submitter, call: Any) -> None:
+        if self._choice.server == 0:
+            await written_until_it_fails(call.write, pb.Submissions())
+        await write(self, call)
+
+    async def reads(self: Submitter, member: int, call: Any) -> None:
+        if member == 0:
+            await asyncio.Event().wait()
+        await read(self, member, call)
+
+    async def scenario() -> None:
+        monkeypatch.setattr(Submitter, "_write", writes)
+        monkeypatch.setattr(Submitter, "_read", reads)
+        async with world.client({0: villain, 1: office}) as client:
+            true(await client.submit(client.sign([b"x"]), 20.0), [b"x"], key)
+        assert villain.calls == 1
 
     run(scenario())

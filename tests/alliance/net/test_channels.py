@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from alliance.keys.channel import LIFETIME, Credentials, certify, utc_now
 from alliance.net import channels
-from alliance.net.channels import Channels, Identities, established, open_channel
+from alliance.net.channels import Channels, Identities, established, hang_up, open_channel
 from alliance.pb import client_pb2 as pb
 from tests.alliance.conftest import Run
 from tests.alliance.doors import ME, attempt, door, forged, reaching, stranger, usual, vouched
 from tests.alliance.farm import Farm
 from tests.alliance.links import Side
-from tests.alliance.network import Office, at, serving
+from tests.alliance.network import Office, Villain, at, ends_unread, serving, written_until_it_fails
 
 DENIED = {grpc.StatusCode.PERMISSION_DENIED}
 AT_THE_HANDSHAKE = {grpc.StatusCode.UNAVAILABLE}
@@ -240,5 +240,25 @@ def test_what_a_member_compresses_is_not_inflated(farm: Farm, run: Run) -> None:
             ask: Any = channel.unary_unary("/alliance.v1.Client/Status")
             assert len(await ask(b"")) < 10_000
         await server.stop(None)
+
+    run(scenario())
+
+
+def test_of_a_stream_that_ended_while_it_was_written_to_nothing_is_left(farm: Farm, run: Run) -> None:
+    """gRPC's own cancel does nothing then, and waits for the messages that nobody reads: ``run`` finds it."""
+
+    async def scenario() -> None:
+        async with (
+            serving(farm, ME, Villain(ends_unread)) as port,
+            open_channel(at(farm.config, ME, port), farm.clients[0]) as channel,
+        ):
+            submit: Any = channel.stream_stream("/alliance.v1.Client/Submit")
+            call = submit()
+            await established(call)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await written_until_it_fails(call.write, b"")
+            assert not call.cancel()
+            hang_up(call)
+            hang_up(call)  # twice is once
 
     run(scenario())

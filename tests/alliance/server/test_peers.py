@@ -14,14 +14,15 @@ import grpc.aio
 import pytest
 
 from alliance.errors import IdentityConflict, JournalError
+from alliance.net.channels import GREETING
 from alliance.pb import peer_pb2 as pb
 from alliance.server import peers as module
-from alliance.server.peers import Link, Packer
+from alliance.server.peers import EXCHANGE, Link, Packer
 from alliance.wire.envelope import ENVELOPE_MESSAGES_MAX, envelope, open_envelope
 from tests.alliance.conftest import Run
 from tests.alliance.farm import Farm
 from tests.alliance.links import HIGH, LOW, Side, dialling, greeting, raw, step
-from tests.alliance.network import Doors, serving
+from tests.alliance.network import Doors, ends_unread, serving, written_until_it_fails
 from tests.alliance.newcomers import moved
 
 # -- the outbox --------------------------------------------------------------------------------------
@@ -225,6 +226,43 @@ def test_a_link_comes_back_after_its_server_did(farm: Farm, run: Run) -> None:
                 low.peers.links[HIGH].send(b"two")
                 await high.ear.until(lambda ear: len(ear.messages) == 2)
                 assert high.ear.messages == [(LOW, b"one"), (LOW, b"two")]
+
+    run(scenario())
+
+
+class Ending:
+    """A low member that ends each stream at once, with messages that nobody reads."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Semaphore(0)
+
+    def serve(self, server: grpc.aio.Server) -> None:
+        async def handle(request: Any, context: Any) -> None:
+            await context.send_initial_metadata(GREETING)
+            await ends_unread(request, context)
+            self.ended.release()
+
+        service, _, method = EXCHANGE[1:].partition("/")
+        handler: Any = grpc.stream_stream_rpc_method_handler(handle)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+
+
+def test_of_a_link_that_ends_while_it_is_written_to_nothing_is_left(
+    farm: Farm, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the peer sent last is not read any more: ``run`` finds a call that waits for somebody to do so."""
+
+    async def shake_hands(peer: int, read: Any, write: Any) -> None:
+        await written_until_it_fails(write, b"")
+
+    async def scenario() -> None:
+        ending = Ending()
+        async with serving(farm, LOW, ending) as port, Doors(farm, {}) as doors:
+            high = Side(farm, HIGH, {LOW: port}, doors.dead_port)
+            monkeypatch.setattr(high.incarnation, "shake_hands", shake_hands)
+            async with dialling(high):
+                for _ in range(3):
+                    await ending.ended.acquire()
 
     run(scenario())
 
