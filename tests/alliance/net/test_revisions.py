@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import grpc
@@ -37,12 +38,42 @@ def decided(office: Office, config: AllianceConfig, *followers: Follower) -> Non
 SERVED, DENIED = grpc.StatusCode.OK, grpc.StatusCode.PERMISSION_DENIED
 REFUSED = grpc.StatusCode.UNAVAILABLE
 """At the handshake."""
+FAREWELL = 12345.0
+"""No other timer has this time."""
 
 
 async def status(farm: Farm, port: int, who: Credentials) -> grpc.StatusCode:
     """What becomes of one question on a connection of its own."""
     async with open_channel(at(farm.config, ME, port), who) as channel:
         return await attempt(channel, "Status")
+
+
+class Farewells:
+    """The moment that each has who is removed: it lasts until the test ends it, however slow all is."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._cuts: list[Callable[[], None]] = []
+        call_later = loop.call_later
+
+        def until_ended(delay: float, callback: Any, *what: Any, **named: Any) -> Any:
+            if delay == FAREWELL:
+                self._cuts.append(partial(callback, *what))
+                return None
+            return call_later(delay, callback, *what, **named)
+
+        monkeypatch.setattr(module, "FAREWELL_SECONDS", FAREWELL)
+        monkeypatch.setattr(loop, "call_later", until_ended)
+
+    def end(self) -> None:
+        assert self._cuts, "nobody has been given a moment"
+        cuts, self._cuts = self._cuts, []
+        for cut in cuts:
+            cut()
+
+
+@pytest.fixture(autouse=True)
+def farewells(_runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> Farewells:
+    return Farewells(_runner.get_loop(), monkeypatch)
 
 
 @asynccontextmanager
@@ -113,10 +144,8 @@ def test_who_was_a_member_once_may_ask_who_is_one_and_nothing_else(
 
 
 def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
-    farm: Farm, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, office: Office, run: Run, farewells: Farewells
 ) -> None:
-    monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.1)
-
     async def scenario() -> None:
         admission, (leaving, staying) = Admission(farm.config), farm.clients[:2]
         async with (
@@ -130,10 +159,15 @@ def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
             decided(office, removing(farm.config, leaving.party.name), admission.update)
             assert await lost.code() is DENIED
             assert "its members have removed it" in await lost.details()
-            assert await attempt(idle, "Status") in (DENIED, REFUSED)
+            assert await attempt(idle, "Status") is DENIED
             assert await status(farm, port, leaving) is REFUSED
-            while admission.budget.connections_of(leaving.party.identity):  # noqa: ASYNC110 - as a thread sees
-                await asyncio.sleep(0.01)
+            admission.doorman.stop()  # the test looks itself, before and behind the cut
+            admission.doorman.look()
+            assert admission.budget.connections_of(leaving.party.identity)
+            farewells.end()
+            while admission.budget.connections_of(leaving.party.identity):
+                await asyncio.sleep(0.01)  # gRPC finds the connection broken, and ends its calls
+                admission.doorman.look()
             assert not kept.done()
             assert await status(farm, port, staying) is SERVED
 
@@ -141,10 +175,9 @@ def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
 
 
 def test_who_is_let_in_again_meanwhile_keeps_its_connections(
-    farm: Farm, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch
+    farm: Farm, office: Office, run: Run, farewells: Farewells
 ) -> None:
     """A change that is undone, or an epoch that begins behind the one that left it out."""
-    monkeypatch.setattr(module, "FAREWELL_SECONDS", 0.05)
 
     async def scenario() -> None:
         admission, back = Admission(farm.config), farm.clients[0]
@@ -154,13 +187,14 @@ def test_who_is_let_in_again_meanwhile_keeps_its_connections(
         ):
             assert await attempt(idle, "Status") is SERVED
             connections = admission.budget.connections_of(back.party.identity)
+            admission.doorman.stop()
+            admission.doorman.look()  # it would know what to cut
             admission.update(removing(farm.config, back.party.name))
             admission.update(farm.config)
-            over = asyncio.Event()
-            asyncio.get_running_loop().call_later(0.1, over.set)  # behind the farewell, by the same clock
-            await over.wait()
+            farewells.end()
+            assert await attempt(idle, "Status") is SERVED  # on another connection, had it been cut
+            admission.doorman.look()
             assert admission.budget.connections_of(back.party.identity) == connections
-            assert await attempt(idle, "Status") is SERVED
 
     run(scenario())
 
