@@ -200,6 +200,7 @@ class Metered:
         self._parse = handler.request_deserializer
         self._serialize = handler.response_serializer
         self._idle = idle
+        self._begun = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -237,8 +238,20 @@ class Metered:
         while (message := await self.read()) is not grpc.aio.EOF:
             yield message
 
+    async def send_initial_metadata(self, metadata: Any) -> None:
+        """To its end, also for who is cancelled: gRPC would send it again with the status, which fails."""
+        self._begun = True
+        sending = asyncio.ensure_future(self._context.send_initial_metadata(metadata))
+        try:
+            await asyncio.shield(sending)
+        finally:
+            await asyncio.wait([sending], timeout=FAREWELL_SECONDS)
+            sending.cancel()
+
     async def write(self, message: Any) -> None:
         """Returns when the transport has taken it."""
+        if not self._begun:
+            await self.send_initial_metadata(())
         data = self.serialized(message)
         self._call.leaves(len(data))
         try:

@@ -174,6 +174,51 @@ def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
     run(scenario())
 
 
+@pytest.mark.parametrize("first", ["greeting", "message"])
+def test_who_is_removed_while_its_call_is_taken_up_is_told(
+    farm: Farm, office: Office, run: Run, first: str
+) -> None:
+    """At each turn of the loop: gRPC may not know yet that the call has begun, and would begin it twice."""
+    admission, leaving = Admission(farm.config), farm.clients[0]
+
+    class Member:
+        """Its client is removed so many turns after it began to answer."""
+
+        turns = 0
+
+        def serve(self, server: grpc.aio.Server) -> None:
+            listen: Any = grpc.unary_stream_rpc_method_handler(self.listen)
+            handlers = grpc.method_handlers_generic_handler("alliance.v1.Client", {"Listen": listen})
+            server.add_generic_rpc_handlers((handlers,))
+
+        async def listen(self, _: object, context: Any) -> None:
+            self.after(self.turns)
+            await (
+                context.send_initial_metadata(GREETING) if first == "greeting" else context.write(b"first")
+            )
+            await asyncio.Event().wait()
+
+        def after(self, turns: int) -> None:
+            if turns:
+                asyncio.get_running_loop().call_soon(self.after, turns - 1)
+            else:
+                admission.update(removing(farm.config, leaving.party.name))
+
+    async def scenario() -> None:
+        member = Member()
+        async with (
+            serving(farm, ME, member, admission=admission) as port,
+            open_channel(at(farm.config, ME, port), leaving) as channel,
+        ):
+            for member.turns in range(1, 6):
+                call = door(channel, "Listen", "unary_stream")(pb.ListenRequest(first_slot=1))
+                assert await call.code() is DENIED
+                assert "its members have removed it" in await call.details()
+                admission.update(farm.config)
+
+    run(scenario())
+
+
 def test_who_is_let_in_again_meanwhile_keeps_its_connections(
     farm: Farm, office: Office, run: Run, farewells: Farewells
 ) -> None:
