@@ -23,6 +23,7 @@ from alliance.errors import (
     OutcomeUnknown,
     SubmissionRefused,
     Unreachable,
+    VotesMissing,
 )
 from alliance.version import VERSION
 
@@ -60,6 +61,7 @@ __all__ = [
     "SigningRefused",
     "SubmissionRefused",
     "Unreachable",
+    "VotesMissing",
     "__version__",
     "connect",
 ]

@@ -184,6 +184,14 @@ class NotReported(AllianceError):
     exit_code = 9
 
 
+class VotesMissing(AllianceError):
+    """Too few members' votes for a receipt came in time. The command is ordered, and its receipt is good
+    without them.
+    """
+
+    exit_code = 9
+
+
 class ServerLied(AllianceError):
     """A server sent what no correct server sends. Clients pass on to the next server by themselves."""
 

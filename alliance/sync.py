@@ -20,7 +20,7 @@ from weakref import WeakSet
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.client import client as asynchronous
-from alliance.client.client import TIMEOUT_SECONDS
+from alliance.client.client import TIMEOUT_SECONDS, VOTES_SECONDS
 from alliance.client.delivery import LogEntry
 from alliance.client.member_status import MemberStatus
 from alliance.config.file import AllianceConfig
@@ -235,6 +235,10 @@ class Client:
     def resume(self, submission: Submission, timeout: float = TIMEOUT_SECONDS) -> list[Receipt]:
         """Asks again for the outcome of a submission."""
         return wait(self._client.resume(submission, timeout))
+
+    def with_votes(self, receipt: Receipt, timeout: float = VOTES_SECONDS) -> Receipt:
+        """The receipt with the votes of f + 1 members of its epoch."""
+        return wait(self._client.with_votes(receipt, timeout))
 
     def listen(
         self, start: int | None = 1, *, follow: bool = True, server: str | None = None, exact: bool = False

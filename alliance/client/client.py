@@ -32,6 +32,7 @@ from alliance.client.race import STAGGER_SECONDS
 from alliance.client.revisions import Follower
 from alliance.client.sequence import Sequence
 from alliance.client.submitter import Submitter
+from alliance.client.votes import VoteGatherer
 from alliance.config import file as config_file
 from alliance.config.directory import Directory
 from alliance.config.file import AllianceConfig
@@ -49,6 +50,7 @@ from verifiable_log import Submission
 
 TIMEOUT_SECONDS = 30.0
 STATUS_SECONDS = 3.0
+VOTES_SECONDS = 10.0
 
 
 class Client:
@@ -72,6 +74,7 @@ class Client:
             self,
         )
         self._proposals = Proposals(self._submitter)
+        self._votes = VoteGatherer(self.directory, self.channel, self.heard)
         self.directory.follow(self._submitter.update, self._channels.keep_to)
 
     @property
@@ -174,6 +177,20 @@ class Client:
         if not isinstance(submission, Submission):
             raise TypeError(f"submission must be a Submission, not {type(submission).__name__}")
         return await self._submitter.submit(submission, seconds(timeout))
+
+    async def with_votes(self, receipt: Receipt, timeout: float = VOTES_SECONDS) -> Receipt:
+        """The receipt with the votes of f + 1 members of its epoch, each of them checked.
+
+        Such a receipt cannot be made with stolen shares of the alliance's keys alone: see
+        docs/guides/receipts.md. Ask for it soon: members keep votes for a while, and in memory alone.
+        ``timeout`` is in seconds. Raises InvalidReceipt for one that proves nothing, and VotesMissing.
+        """
+        if not isinstance(receipt, Receipt):
+            raise TypeError(f"receipt must be a Receipt, not {type(receipt).__name__}")
+        timeout = seconds(timeout)
+        receipt.verify(self.public_key_of(receipt.context.epoch))
+        with self.life.use():
+            return await self._votes.gather(receipt, timeout)
 
     # -- listening -----------------------------------------------------------------------------------
 

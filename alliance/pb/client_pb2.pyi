@@ -278,6 +278,36 @@ class KeyChange(_message.Message):
     keys: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, config: _Optional[bytes] = ..., certificate: _Optional[_Union[_peer_pb2.Certificate, _Mapping]] = ..., keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class VotesRequest(_message.Message):
+    __slots__ = ("epoch", "view", "slot", "root")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    VIEW_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    view: int
+    slot: int
+    root: bytes
+    def __init__(self, epoch: _Optional[int] = ..., view: _Optional[int] = ..., slot: _Optional[int] = ..., root: _Optional[bytes] = ...) -> None: ...
+
+class MemberVote(_message.Message):
+    __slots__ = ("member", "signature")
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    member: int
+    signature: bytes
+    def __init__(self, member: _Optional[int] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
+class VotesReply(_message.Message):
+    __slots__ = ("votes", "epoch", "revision")
+    VOTES_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    votes: _containers.RepeatedCompositeFieldContainer[MemberVote]
+    epoch: int
+    revision: int
+    def __init__(self, votes: _Optional[_Iterable[_Union[MemberVote, _Mapping]]] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
 class MembershipShareRequest(_message.Message):
     __slots__ = ("epoch", "revision")
     EPOCH_FIELD_NUMBER: _ClassVar[int]

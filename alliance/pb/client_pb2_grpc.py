@@ -65,6 +65,11 @@ class ClientStub(object):
                 request_serializer=alliance_dot_pb_dot_client__pb2.MembershipRequest.SerializeToString,
                 response_deserializer=alliance_dot_pb_dot_client__pb2.MembershipPart.FromString,
                 _registered_method=True)
+        self.Votes = channel.unary_unary(
+                '/alliance.v1.Client/Votes',
+                request_serializer=alliance_dot_pb_dot_client__pb2.VotesRequest.SerializeToString,
+                response_deserializer=alliance_dot_pb_dot_client__pb2.VotesReply.FromString,
+                _registered_method=True)
         self.MembershipShare = channel.unary_unary(
                 '/alliance.v1.Client/MembershipShare',
                 request_serializer=alliance_dot_pb_dot_client__pb2.MembershipShareRequest.SerializeToString,
@@ -114,6 +119,12 @@ class ClientServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Votes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MembershipShare(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -152,6 +163,11 @@ def add_ClientServicer_to_server(servicer, server):
                     servicer.GetMembership,
                     request_deserializer=alliance_dot_pb_dot_client__pb2.MembershipRequest.FromString,
                     response_serializer=alliance_dot_pb_dot_client__pb2.MembershipPart.SerializeToString,
+            ),
+            'Votes': grpc.unary_unary_rpc_method_handler(
+                    servicer.Votes,
+                    request_deserializer=alliance_dot_pb_dot_client__pb2.VotesRequest.FromString,
+                    response_serializer=alliance_dot_pb_dot_client__pb2.VotesReply.SerializeToString,
             ),
             'MembershipShare': grpc.unary_unary_rpc_method_handler(
                     servicer.MembershipShare,
@@ -321,6 +337,33 @@ class Client(object):
             '/alliance.v1.Client/GetMembership',
             alliance_dot_pb_dot_client__pb2.MembershipRequest.SerializeToString,
             alliance_dot_pb_dot_client__pb2.MembershipPart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Votes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alliance.v1.Client/Votes',
+            alliance_dot_pb_dot_client__pb2.VotesRequest.SerializeToString,
+            alliance_dot_pb_dot_client__pb2.VotesReply.FromString,
             options,
             channel_credentials,
             insecure,

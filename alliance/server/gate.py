@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.file import AllianceConfig
 from alliance.keys.ed25519 import InvalidSignature, verify
+from alliance.server.kept_votes import KeptVotes
 from alliance.server.latest_statements import LatestStatements
 from alliance.wire import peer_messages
 from alliance.wire.bounds import Malformed, OverLimit
@@ -97,6 +98,7 @@ class Gate:
         self._proposals: OrderedDict[tuple[ProposeStatement, bytes], None] = OrderedDict()
         self._certificate: QuorumCertificate | None = None
         self.latest = LatestStatements(len(config.members), config.epoch)
+        self.votes = KeptVotes(config.epoch, config.system.one_correct)
         self._counts: Counter[tuple[int, Cause]] = Counter()
 
     def learn(self, keys: Mapping[bytes, bytes]) -> None:
@@ -157,7 +159,9 @@ class Gate:
             case Propose():
                 yield from self._verify_propose(message)
             case Accepted(view, slot, root, signature):
-                self._verify_member(sender, signature, VoteStatement(view, slot, root))
+                vote = VoteStatement(view, slot, root)
+                self._verify_member(sender, signature, vote)
+                self.votes.note(sender, vote, signature)
             case Certified(certificate) | LogFrame(certificate=certificate):
                 self._verify_certificate(certificate)
             case Forward(submissions):

@@ -19,6 +19,7 @@ from alliance.server.driver import Inbox
 from alliance.server.failure import Failure
 from alliance.server.gate import Gate
 from alliance.server.invalid_submissions import INVALID_MAX, InvalidSubmissions
+from alliance.server.kept_votes import KeptVotes
 from alliance.server.leadership import Leadership
 from alliance.server.peers import Peers
 from alliance.server.sessions import Session, Sessions, refusal
@@ -30,6 +31,7 @@ from alliance.wire.checkpoints import encode_offer, encode_part
 from alliance.wire.log_frames import encode_frame
 from alliance.wire.membership import encode_proof
 from fab_paxos.events import ProofsWanted, Submitted
+from quorum import InvalidStatement, VoteStatement
 from verifiable_log.checkpoint_offer import StatePart
 from verifiable_log.limits import LISTEN_PART_BYTES
 from verifiable_log.ordering_state import part
@@ -134,12 +136,19 @@ class ClientService:
         self._directory = directory
         self._identities = identities
         self._voucher = voucher
+        self._votes: dict[int, KeptVotes] = {}
         self._streams = 0
         self._invalid = InvalidSubmissions()
         self._checking = asyncio.Lock()  # one stream's turn is everybody's: not one for each stream
 
     def start(self) -> None:
-        """An epoch begins, or the first one: nobody waits for proofs until the first stream is opened."""
+        """An epoch begins, or the first one: nobody waits for proofs until the first stream is opened.
+
+        The votes of the epoch before are still told: receipts of its last slots are asked for now.
+        """
+        votes = self._member.term.gate.votes
+        before = {epoch: kept for epoch, kept in self._votes.items() if epoch == votes.epoch - 1}
+        self._votes = before | {votes.epoch: votes}
         self._member.term.inbox.post(ProofsWanted(self._streams > 0))
 
     async def Submit(self, _: object, context: Context) -> None:  # noqa: N802
@@ -253,6 +262,18 @@ class ClientService:
     async def Status(self, request: pb.StatusRequest, context: Context) -> pb.StatusReply:  # noqa: N802
         await self._known(context)
         return self._member.term.status.reply()
+
+    async def Votes(self, request: pb.VotesRequest, context: Context) -> pb.VotesReply:  # noqa: N802
+        await self._known(context)
+        try:
+            asked = VoteStatement(request.view, request.slot, request.root)
+        except InvalidStatement as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        kept, reply = self._votes.get(request.epoch), pb.VotesReply()
+        if kept is not None:
+            votes = kept.of(asked)
+            reply.votes.extend(pb.MemberVote(member=at, signature=votes[at]) for at in sorted(votes))
+        return self._named(reply)
 
     async def GetMembership(self, request: pb.MembershipRequest, context: Context) -> None:  # noqa: N802
         if self._identities.former(context) is None:

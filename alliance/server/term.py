@@ -130,6 +130,7 @@ class Term:
             self.clocks,
             lasting.evidence,
             self.gate.latest,
+            self.gate.votes,
             lasting.retention,
             self.revisions,
             CheckpointWriter(lasting.journal, self.inbox, lasting.failure),

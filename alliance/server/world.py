@@ -15,6 +15,7 @@ from alliance.server.checkpoint_writer import CheckpointWriter
 from alliance.server.clocks import PeerClocks
 from alliance.server.driver import Inbox
 from alliance.server.gate import Seal
+from alliance.server.kept_votes import KeptVotes
 from alliance.server.latest_statements import LatestStatements
 from alliance.server.member_log import MemberLog
 from alliance.server.peers import Peers
@@ -30,7 +31,7 @@ from fab_paxos.effects import Blame, Offence, Record, Timer, ViewRecord
 from fab_paxos.events import CombinationFailed, Combined, TimerFired
 from fab_paxos.evidence import Evidence, TwoSubmissions
 from fab_paxos.messages import Message
-from quorum import CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
+from quorum import AcceptedStatement, CombineFailed, Endorsement, JointStatement, QuorumCertificate, combine
 from verifiable_log import Entry, Submission
 from verifiable_log.batch import NOOP
 from verifiable_log.ordering_state import Checkpoint
@@ -57,6 +58,7 @@ class ServerWorld:
     clocks: PeerClocks
     evidence: EvidenceFolder
     heard: LatestStatements
+    votes: KeptVotes
     retention: Retention
     revisions: Revisions
     checkpoints: CheckpointWriter
@@ -138,6 +140,8 @@ class ServerWorld:
         self.sessions.decided(entry)
 
     def certified(self, certificate: QuorumCertificate) -> None:
+        if isinstance(certificate.statement, AcceptedStatement):
+            self.votes.certified(certificate.statement)
         self.history.certified(certificate)
         self.sessions.certified()
 

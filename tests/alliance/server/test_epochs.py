@@ -33,6 +33,7 @@ async def proposing(client: Client, done: list[bytes]) -> AsyncIterator[None]:
         while not over.is_set():
             receipt = await client.propose(b"%d" % len(done))
             receipt.verify(client.public_key_of(receipt.context.epoch))
+            assert len((await client.with_votes(receipt)).votes) == 2
             done.append(b"%d" % len(done))
 
     working = asyncio.create_task(work())

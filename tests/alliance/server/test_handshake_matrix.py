@@ -84,6 +84,9 @@ ELSEWHERE = {
     "MembershipPart": "wire/test_membership.py",
     "MembershipShareRequest": "server/test_vouching.py",
     "MembershipShareReply": "server/test_vouching.py",
+    "VotesRequest": "server/test_services.py",
+    "VotesReply": "client/test_votes.py",
+    "MemberVote": "client/test_votes.py",
 }
 """What is spoilt in other files: what clients and servers say to each other."""
 

@@ -533,6 +533,9 @@ def test_six_servers_decide_lose_one_and_bring_it_back(farm: Farm, tmp_path: Pat
             async with six.client() as client:
                 one = await client.propose(b"one")
                 one.verify(client.public_key)
+                voted = await client.with_votes(one)
+                voted.verify(client.public_key, [member.identity_key for member in six.config.members])
+                assert len(voted.votes) == six.config.system.one_correct
                 await six.stop(3)
                 receipts = [receipt async for receipt in client.propose_all([b"two", b"three"])]
                 several = await asyncio.gather(*(client.propose(b"%d" % number) for number in range(20)))

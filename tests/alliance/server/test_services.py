@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -16,9 +17,11 @@ from alliance.net.channels import OtherProtocol, established, open_channel
 from alliance.pb import client_pb2 as pb
 from alliance.pb import peer_pb2
 from alliance.server import services, sessions
+from alliance.server.gate import Gate
 from alliance.wire.bounds import SLOT_MAX
+from quorum import VoteStatement
 from tests.alliance.conftest import Run
-from tests.alliance.doors import ME, attempt, door
+from tests.alliance.doors import ME, attempt, door, reaching, stranger
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.network import Office, at, serving
 from verifiable_log import Submission
@@ -311,3 +314,52 @@ def test_a_member_steps_down_for_nobody_but_itself(farm: Farm, office: Office, r
             assert (reply.led, reply.leader, reply.view) == (False, "member-1", 0)
 
     run(scenario())
+
+
+# -- Votes -------------------------------------------------------------------------------------------
+
+
+def test_votes_are_told_of_exactly_the_log_that_is_asked_for(farm: Farm, office: Office, run: Run) -> None:
+    """Of this epoch and of the one before, in the order of members; and whatever is asked costs nothing."""
+    vote = VoteStatement(1, 7, b"r" * 32)
+    for member in (4, 2):
+        office.term.gate.votes.note(member, vote, bytes([member]) * 64)
+    true = {"epoch": 0, "view": 1, "slot": 7, "root": b"r" * 32}
+    spoilt = [
+        {field: value}
+        for field, values in {
+            "epoch": (1, 2**64 - 1),
+            "view": (0, 2**64 - 1),
+            "slot": (0, 6, 2**64 - 1),
+            "root": (b"o" * 32, bytes(32)),
+        }.items()
+        for value in values
+    ]
+
+    def enter(epoch: int) -> None:
+        config = replace(farm.config, epoch=epoch)
+        office.term.gate = Gate(config)
+        office.service.start()
+
+    async def scenario() -> None:
+        async with as_client(farm, office) as channel:
+            call = door(channel, "Votes", "unary_unary", pb.VotesReply)
+            told = await call(pb.VotesRequest(**true))
+            assert [(vote.member, vote.signature[0]) for vote in told.votes] == [(2, 2), (4, 4)]
+            for changed in spoilt:
+                assert not (await call(pb.VotesRequest(**{**true, **changed}))).votes
+            for root in (b"", b"r" * 31, b"r" * 33, bytes(60_000)):
+                with pytest.raises(grpc.aio.AioRpcError) as malformed:
+                    await call(pb.VotesRequest(**{**true, "root": root}))
+                assert malformed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            enter(1)
+            assert len((await call(pb.VotesRequest(**true))).votes) == 2
+            enter(2)
+            assert not (await call(pb.VotesRequest(**true))).votes
+        async with serving(farm, ME, office) as port, reaching(farm, port, *stranger("client-1")) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await door(channel, "Votes", "unary_unary", pb.VotesReply)(pb.VotesRequest(**true))
+            assert refused.value.code() is not grpc.StatusCode.OK
+
+    run(scenario())
+    assert len(office.service._votes) <= 2

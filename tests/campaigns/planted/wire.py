@@ -54,7 +54,7 @@ SIGNATURES = [
     _bug(
         "the signature of an Accepted is not checked",
         _VERIFY,
-        "self._verify_member(sender, signature, VoteStatement(view, slot, root))",
+        "self._verify_member(sender, signature, vote)",
         "pass",
     ),
     _bug(
