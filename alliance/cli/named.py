@@ -91,7 +91,7 @@ class Named:
             with contextlib.suppress(OSError):
                 if receipts:
                     write_whole(file.with_suffix(".receipt"), receipts[0].to_json().encode())
-                else:
+                elif not file.with_suffix(".receipt").exists():
                     file.unlink()
 
     def _find(self) -> Path | None:

@@ -12,7 +12,7 @@ from alliance.cli.clients import open_client
 from alliance.cli.named import Named
 from alliance.cli.output import plural, talk
 from alliance.cli.unresolved import Unresolved
-from alliance.errors import AllianceError, SubmissionRefused, Unreachable
+from alliance.errors import AllianceError, SubmissionRefused, Unreachable, VotesMissing
 
 if TYPE_CHECKING:
     from alliance.client import Client
@@ -23,6 +23,10 @@ TOGETHER_MAX = 64
 """Submissions without an outcome that are asked for at the same time."""
 
 
+VOTES_SECONDS = 3.0
+"""For the votes on the first certificate that came; then for those on a newer one."""
+
+
 @dataclass
 class Outcome:
     """What is certain so far."""
@@ -31,6 +35,8 @@ class Outcome:
     places: list[tuple[int, int, int]] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
     last: Receipt | None = None
+    voteless: VotesMissing | None = None
+    """Why ``last`` is without votes, if it was to have some."""
 
     def add(self, receipt: Receipt) -> None:
         self.times_ms.append(receipt.time_ms)
@@ -45,13 +51,19 @@ class Outcome:
 class Work:
     """``run`` it once; ``outcome`` is what is certain, also when it raises."""
 
-    def __init__(self, folder: Path, secret: bytes, timeout: float, *, named: Named | None = None) -> None:
-        """``named``: the one command that is proposed has a name, under which it is ordered once."""
+    def __init__(
+        self, folder: Path, secret: bytes, timeout: float, *, named: Named | None = None, votes: bool = False
+    ) -> None:
+        """``named``: the one command that is proposed has a name, under which it is ordered once.
+
+        ``votes``: the last receipt is to have members' votes.
+        """
         self.outcome = Outcome(0)
         self._folder = folder
         self._secret = secret
         self._timeout = timeout
         self._named = named
+        self._votes = votes
         self._unresolved = Unresolved(folder)
         self._open = 0
         self._rest = "the next one"
@@ -72,6 +84,7 @@ class Work:
                     raise
                 self._resolved(submission, receipts)
                 advance(len(self.outcome.places))
+            await self._vote(client, submission)
 
     def _submissions(self, client: Client, commands: Sequence[bytes]) -> Iterator[tuple[Submission, bool]]:
         from alliance.client.proposals import chunks
@@ -98,17 +111,39 @@ class Work:
 
         async with await open_client(self._folder, self._secret) as client:
             answers = await asyncio.gather(*map(ask, kept))
-        failures = []
-        for submission, answer in zip(kept, answers, strict=True):
-            if not isinstance(answer, AllianceError):
-                self._resolved(submission, answer)
-                continue
-            failures.append(answer)
-            if isinstance(answer, SubmissionRefused):
-                self._resolved(submission)
+            failures: list[AllianceError] = []
+            proven: list[Submission] = []
+            for submission, answer in zip(kept, answers, strict=True):
+                if not isinstance(answer, AllianceError):
+                    self._resolved(submission, answer)
+                    proven.append(submission)
+                    continue
+                failures.append(answer)
+                if isinstance(answer, SubmissionRefused):
+                    self._resolved(submission)
+            if proven:
+                await self._vote(client, proven[-1])
         advance(len(self.outcome.places))
         if failures:
             raise min(failures, key=lambda error: error.exit_code)  # the least certain of them
+
+    async def _vote(self, client: Client, submission: Submission) -> None:
+        """Puts votes beside the last receipt, which is of this submission, if that is wanted.
+
+        Where they are gone, or never came together on just this log, there may be a newer certificate.
+        """
+        if not self._votes or self.outcome.last is None:
+            return
+        try:
+            try:
+                self.outcome.last = await client.with_votes(self.outcome.last, VOTES_SECONDS)
+            except VotesMissing:
+                self.outcome.last = (await client.resume(submission, self._timeout))[-1]
+                self.outcome.last = await client.with_votes(self.outcome.last)
+        except VotesMissing as error:
+            self.outcome.voteless = error
+        except AllianceError as error:
+            self.outcome.voteless = VotesMissing(f"its votes did not come: {error}")
 
     def _resolved(self, submission: Submission, receipts: Sequence[Receipt] = ()) -> None:
         """Its outcome is known: these receipts, or, without any, that it is not ordered."""
@@ -128,6 +163,8 @@ class Work:
         text = f"{error}; {again}" if again else str(error)
         if self.outcome.places:
             certain = f"{len(self.outcome.places):,} of {plural(self.outcome.total, 'command')} are certain"
-            text = f"{certain}, in {self.outcome.slots()}; of {self._rest}: {text}"
+            voteless = self._votes and self.outcome.last is not None and not self.outcome.last.votes
+            receipt = " (their receipt is without votes)" if voteless else ""
+            text = f"{certain}, in {self.outcome.slots()}{receipt}; of {self._rest}: {text}"
         error.args = (text,)  # the same error: it carries more than its text
         return error

@@ -34,7 +34,7 @@ from alliance.cli.output import (
     talker,
     write_file,
 )
-from alliance.errors import AllianceError, ConfigError, NotReported
+from alliance.errors import AllianceError, ConfigError, NotReported, VotesMissing
 
 EPILOG = lesson(
     """
@@ -46,7 +46,8 @@ EPILOG = lesson(
     """,
     "0 all are ordered  ·  2 wrong usage, folder, key, or a command over the size limit: nothing was sent  ·"
     "  3 unknown: --resume asks again  ·  5 no server reachable  ·  6 refused by the servers"
-    "  ·  9 all are ordered, but the report or the receipt could not be written: the error says where",
+    "  ·  9 all are ordered, but the report or the receipt could not be written, or has"
+    " no votes: the error says where",
 )
 Name = Annotated[
     str | None,
@@ -87,6 +88,12 @@ def propose(
         ),
     ] = None,
     receipt: ReceiptFile = None,
+    votes: Annotated[
+        bool,
+        typer.Option(
+            "--votes", help="Put votes of f + 1 members into the receipt, beside the quorum's signature."
+        ),
+    ] = False,
     timeout: Annotated[
         float,
         typer.Option(
@@ -111,6 +118,10 @@ def propose(
     What ended without an outcome (exit code 3, a kill, a power cut) is kept in DIR: --resume asks again for
     it, and nothing is ordered twice.
 
+    With --votes that receipt has f + 1 members' own votes as well, which nobody can make who holds no more
+    than old shares of the alliance's key. If they do not come in time, it is written without them, and the
+    exit code is 9.
+
     With --id KEY (an order number, say) the same command may be typed again after anything: in one folder,
     a KEY always stands for the same submission, and so for the same place and receipt. With another command
     it is an error. The newest 1,024 KEYs of a folder are kept; an older one would be ordered anew.
@@ -118,17 +129,22 @@ def propose(
     _check_folder(folder, values or [], file)
     if receipt is not None:
         check_writable(receipt, force=force)
-    if resume and (values or file is not None):
-        raise ConfigError("commands and --resume together: it asks for commands that were sent already")
-    if resume and name is not None:
-        raise ConfigError("--id and --resume together: type the command with its --id, or --resume alone")
+    if resume:
+        _check_resume(bool(values) or file is not None, name)
+    if votes and receipt is None:
+        raise ConfigError("--votes without --receipt: name the file of the receipt that is to have them")
     begin = time.monotonic()
     commands = [] if resume else _commands(values or [], file)
     named, known = _named(folder, name, commands)
-    if known is not None:
+    if known is not None and not votes:
         _finish(known, receipt, output, time.monotonic() - begin)
         return
-    work = Work(folder, unlock(folder, passphrase_file), timeout, named=named)
+    work = Work(folder, unlock(folder, passphrase_file), timeout, named=named, votes=votes)
+    _carry_out(work, commands, resume, receipt, output)
+
+
+def _carry_out(work: Work, commands: list[bytes], resume: bool, receipt: Path | None, output: Format) -> None:
+    """Raises what the work raises, with what is certain nevertheless; NotReported and VotesMissing."""
     begin = time.monotonic()
     try:
         with _progress(len(commands)) as advance:
@@ -139,6 +155,8 @@ def propose(
                 _finish(work.outcome, receipt, output, time.monotonic() - begin)
         raise work.told(error) from None
     _finish(work.outcome, receipt, output, time.monotonic() - begin)
+    if work.outcome.voteless is not None:
+        raise VotesMissing(f"ordered, and {receipt} is written without votes: {work.outcome.voteless}")
 
 
 def _named(folder: Path, name: str | None, commands: list[bytes]) -> tuple[Named | None, Outcome | None]:
@@ -165,6 +183,14 @@ def _check_folder(folder: Path, values: list[str], file: str | None) -> None:
             f"{given} does not exist: the client's folder comes first, then what to propose, as in"
             f" 'alliance propose …/clients/NAME {rest}'"
         )
+
+
+def _check_resume(commands: bool, name: str | None) -> None:
+    """Raises ConfigError for what does not go together with ``--resume``."""
+    if commands:
+        raise ConfigError("commands and --resume together: it asks for commands that were sent already")
+    if name is not None:
+        raise ConfigError("--id and --resume together: type the command with its --id, or --resume alone")
 
 
 def _commands(values: list[str], file: str | None) -> list[bytes]:
@@ -237,7 +263,9 @@ def _finish(outcome: Outcome, file: Path | None, output: Format, seconds: float)
             for line in report:
                 say(line)
             if kept is not None:
-                say(f"receipt of the last one: {kept}" if count > 1 else f"receipt: {kept}")
+                voters = len(outcome.last.votes) if outcome.last is not None else 0
+                votes = f", with {voters} members' votes" if voters else ""
+                say(f"receipt of the last one: {kept}{votes}" if count > 1 else f"receipt: {kept}{votes}")
         if problem is not None:
             raise problem
 
@@ -264,4 +292,5 @@ def _report(outcome: Outcome, file: Path | None, seconds: float) -> dict[str, An
         "last_slot": outcome.places[-1][0] if outcome.places else None,
         "seconds": round(seconds, 3),
         "receipt": str(file) if file is not None else None,
+        "votes": len(outcome.last.votes) if file is not None and outcome.last is not None else 0,
     }

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from alliance.client import Client
+from alliance.errors import VotesMissing
+from alliance.proofs.receipt import Receipt
 from tests.cli.conftest import Run
 from tests.worlds.processes import Cluster
 
@@ -47,6 +50,52 @@ def test_propose_writes_the_receipt_of_the_last_command(
     assert '"two"' in inside("verify", "--key", key, path).text
     assert alliance("propose", folder, "three", "--receipt", path, "--force").code == 0
     assert '"three"' in inside("verify", "--key", key, path).text
+
+
+def test_a_receipt_with_votes_is_made_and_judged(
+    inside: Run, cluster: Cluster, key: Path, tmp_path: Path
+) -> None:
+    """Also for a command whose receipt came without them before."""
+    path, folder = tmp_path / "r.json", cluster.client_folder("client-1")
+    judge = ("verify", "--key", key, path, "--alliance", folder)
+    made = inside("propose", folder, "voted", "--receipt", path, "--id", "with votes")
+    assert (made.code, inside(*judge).code) == (0, 1)
+    report = inside(
+        *("propose", folder, "voted", "--receipt", path, "--id", "with votes", "--votes", "--force"),
+        *("-o", "json"),
+    )
+    assert json.loads(report.text)["votes"] == 2
+    judged = inside(*judge)
+    assert (judged.code, judged.err) == (0, "")
+    assert judged.text.endswith("…, and by 2 members' votes\n")
+    told = inside("propose", folder, "again", "--receipt", path, "--votes", "--force")
+    assert told.text.endswith(f"receipt: {path}, with 2 members' votes\n")
+    assert inside(*judge).code == 0
+    refused = inside("propose", folder, "voted", "--votes")
+    assert refused.code == 2
+    assert "--votes without --receipt" in refused.error
+
+
+def test_a_receipt_whose_votes_do_not_come_is_written_without_them(
+    inside: Run, cluster: Cluster, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was ordered is told, and that this is not what was asked for; a newer certificate is tried."""
+    asked: list[int] = []
+
+    async def none(_: Client, receipt: Receipt, timeout: float = 0.0) -> Receipt:
+        asked.append(receipt.slot)
+        raise VotesMissing("too few")
+
+    monkeypatch.setattr(Client, "with_votes", none)
+    path = tmp_path / "r.json"
+    made = inside("propose", cluster.client_folder("client-1"), "alone", "more", "--receipt", path, "--votes")
+    assert made.code == 9
+    assert f"ordered, and {path} is written without votes: too few" in made.error
+    assert made.text.startswith("ordered: ")
+    assert len(asked) == 2
+    assert len(set(asked)) == 1
+    assert '"more"' in inside("verify", "--key", key, path).text
+    assert "votes" not in json.loads(path.read_text())
 
 
 def test_a_genuine_receipt_is_proven(inside: Run, receipt: Path, key: Path) -> None:
