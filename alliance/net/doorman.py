@@ -34,6 +34,7 @@ class Doorman:
         self._budget = budget
         self._ports: frozenset[int] = frozenset()
         self._descriptors: dict[str, int] = {}
+        self._to_cut: set[str] = set()
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: dict[str, float] = {}
@@ -68,25 +69,36 @@ class Doorman:
 
     def look(self) -> None:
         """One look at all connections; whoever is over a bound is cut off."""
+        to_cut = [self._to_cut.pop() for _ in range(len(self._to_cut))]
         descriptors_in_use = descriptors.listed()
         accepted = sockets.measure(descriptors_in_use, lambda port, _: port in self._ports)
         self._descriptors = {sample.key: sample.descriptor for sample in accepted}
         self._budget.present(set(self._descriptors))
+        for key in to_cut:
+            self._cut(key)
         for sample in accepted:
             self._budget.measured(sample.key, sample.received, sample.sent)
         for key, reason in self._budget.over():
             who = self._budget.holder_of(key) or "a stranger"
             self._tell(who, "closed a connection of %s at %s: %s", who, key, reason)
-            self.cut(key)
+            self._cut(key)
         count, most = len(descriptors_in_use), descriptors.limit()
         if count > most * descriptors.FEW:
             self._tell("descriptors", "%d of %d file descriptors are in use", count, most)
 
     def cut(self, key: str) -> None:
-        """Closes the connection from ``key``, if there is one: gRPC finds it broken."""
+        """Closes the connection from ``key``, if there is one: gRPC finds it broken.
+
+        One that has come since the last look is closed at the next one.
+        """
+        if not self._cut(key) and sockets.AVAILABLE:
+            self._to_cut.add(key)
+
+    def _cut(self, key: str) -> bool:
         descriptor = self._descriptors.get(key)
         if descriptor is not None:
             sockets.cut(descriptor, key)
+        return descriptor is not None
 
     def _tell(self, what: str, text: str, *arguments: object) -> None:
         now = time.monotonic()

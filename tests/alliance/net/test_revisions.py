@@ -143,9 +143,12 @@ def test_who_was_a_member_once_may_ask_who_is_one_and_nothing_else(
     run(scenario())
 
 
+@pytest.mark.parametrize("looked_before", [True, False])
 def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
-    farm: Farm, office: Office, run: Run, farewells: Farewells
+    farm: Farm, office: Office, run: Run, farewells: Farewells, looked_before: bool
 ) -> None:
+    """Also on a connection that the doorman has not looked at yet."""
+
     async def scenario() -> None:
         admission, (leaving, staying) = Admission(farm.config), farm.clients[:2]
         async with (
@@ -154,15 +157,16 @@ def test_who_is_removed_is_told_and_cut_off_and_nobody_else_is(
             listening(farm, port, staying) as kept,
             open_channel(at(farm.config, ME, port), leaving) as idle,
         ):
+            admission.doorman.stop()  # the test looks itself
             assert await attempt(idle, "Status") is SERVED
+            if looked_before:
+                admission.doorman.look()
             assert len(admission.budget.connections_of(leaving.party.identity)) == 2
             decided(office, removing(farm.config, leaving.party.name), admission.update)
             assert await lost.code() is DENIED
             assert "its members have removed it" in await lost.details()
             assert await attempt(idle, "Status") is DENIED
             assert await status(farm, port, leaving) is REFUSED
-            admission.doorman.stop()  # the test looks itself, before and behind the cut
-            admission.doorman.look()
             assert admission.budget.connections_of(leaving.party.identity)
             farewells.end()
             while admission.budget.connections_of(leaving.party.identity):
