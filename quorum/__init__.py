@@ -1,6 +1,8 @@
 """Who suffices, and what they sign jointly.
 
 * ``system``: how many members tolerate how many faults, and the sizes of the quorums.
+* ``faults``, ``weighted``, ``survival``: which members may fail together, where counting is not enough, and
+  which failures are survived.
 * ``tags``: the numbers that keep purposes apart; ``statement``: the canonical bytes, all that is ever signed.
 * ``endorsement``: one member's signed response to a statement.
 * ``scheme``: how endorsements become a certificate; ``threshold_rsa`` (one RSA signature) and

@@ -162,6 +162,28 @@ class QuorumSystem:
         """
         return 2 * self.faulty_max + 1
 
+    def decides(self, mask: int) -> bool:
+        """Whether Accepted of these members decide; a set of members is a bit mask, from member 0."""
+        return mask.bit_count() >= self.decision
+
+    def reports(self, mask: int) -> bool:
+        """Whether a new view may start from Reports of these members."""
+        return mask.bit_count() >= self.report
+
+    def forces(self, named: int, reported: int, equivocator: int | None = None) -> bool:
+        """Whether reporters ``named``, who name one digest among all ``reported``, force it.
+
+        ``equivocator``: the member that is proven to have proposed two values, in profile lean; it is not
+        among those who reported.
+        """
+        beside = self.member_count - reported.bit_count()
+        liars = self.faulty_max - (0 if equivocator is None else 1)
+        return named.bit_count() + beside + liars >= self.decision
+
+    def has_correct(self, mask: int) -> bool:
+        """Whether one of these members is correct for certain."""
+        return mask.bit_count() >= self.one_correct
+
     def leader(self, view: int) -> int:
         """Give the member, 0..n-1, that leads `view` >= 0: view mod n (docs/concepts/protocol.md, section 1).
 
