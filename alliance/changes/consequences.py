@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from alliance.config.fault_tolerance import FaultTolerance, differences
 from consensus.control import ControlState
 from consensus.control.changes import Change, ChangeKind
 from consensus.control.commands import Propose
@@ -38,6 +39,7 @@ class Consequences:
     newcomers_ready: int
     warnings: tuple[str, ...]
     new_keys: bool = False
+    differences: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, state: ControlState, proposal: Propose, after: Directory) -> Consequences:
@@ -53,13 +55,14 @@ class Consequences:
             state.needed(change),
             tuple(row.organisation for row in now.operators),
             tuple(row.name for row in after.members if row.name not in after.suspended),
-            _survives(after),
+            _tolerance(after).summary(),
             now.system.decision if full and not change.new_public_keys else 0,
             system.report if full else 0,
             newcomers,
             max(0, system.report - staying) if full else 0,
             tuple(_warnings(state, change, after)),
             change.new_public_keys is not None,
+            tuple(differences(_tolerance(now), _tolerance(after))),
         )
 
     def lines(self) -> list[str]:
@@ -68,7 +71,8 @@ class Consequences:
         if self.epoch is not None:
             how = _WITH_NEW_KEYS if self.new_keys else _HOW[self.kind]
             told.append(f"  begins epoch {self.epoch}, {how}")
-            told += [f"  survives: {self.survives}", f"  leads, in turn: {', '.join(self.leaders)}"]
+            told += [f"  survives: {self.survives}", *(f"    {one}" for one in self.differences)]
+            told += [f"  leads, in turn: {', '.join(self.leaders)}"]
         if self.ready:
             new = ""
             if self.newcomers_ready:
@@ -88,6 +92,7 @@ class Consequences:
             "operators": list(self.operators),
             "leaders": list(self.leaders),
             "survives": self.survives,
+            "differences": list(self.differences),
             "dealers_needed": self.dealers,
             "ready_needed": self.ready,
             "newcomers": list(self.newcomers),
@@ -102,12 +107,9 @@ _HOW = {ChangeKind.LIGHT: "with the shares that there are", ChangeKind.FULL: "wi
 _WITH_NEW_KEYS = "with other public keys, and shares of them"
 
 
-def _survives(directory: Directory) -> str:
-    system = directory.system
-    return (
-        f"{system.faulty_max} of {system.member_count} members may be faulty, {system.decision} decide"
-        f" (profile {system.profile})"
-    )
+def _tolerance(directory: Directory) -> FaultTolerance:
+    members = tuple((row.name, row.organisation) for row in directory.members)
+    return FaultTolerance(directory.system, members)
 
 
 def _warnings(state: ControlState, change: Change, after: Directory) -> list[str]:

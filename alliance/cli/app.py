@@ -19,6 +19,7 @@ from alliance.cli import (
     member,
     operator,
     propose,
+    quorums,
     receipts,
     recover,
     rekey,
@@ -89,6 +90,7 @@ client.register(app)
 member.register(app)
 operator.register(app)
 epochs.register(app)
+quorums.register(app)
 sign.register(app)
 rekey.register(app)
 renew.register(app)

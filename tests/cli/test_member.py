@@ -111,6 +111,7 @@ def test_a_seventh_member_comes(
         "sizes of the alliance: members 6 becomes 7, quorum 5 becomes 6",
         "  approve: 4 of member-1, member-2, member-3, member-4, member-5, member-6",
         "  survives: 1 of 7 members may be faulty, 6 decide (profile classic)",
+        "    member-1 alone can break it then, with 2 members",
         "  leads, in turn: member-1, member-2, member-3, member-4, member-5, member-6, emil",
         "  must be up: 5 of the members of now, to hand the keys on; and 6 of those to come, to take them",
         "nothing was sent",
