@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -192,11 +193,12 @@ class JournalDisk(Disk):
 
     def tear_epoch(self, record: EpochRecord) -> bool:
         """Power fails while the member enters an epoch; whether it is in it when it comes back."""
+        before = self._torn  # it may have been down already, by a crash in the middle of something else
         if self._journal is None:
             self._journal = self._journal_of_its_own()
         self._tear(lambda: self.journal.append([record]), lambda: None)
         self.crash()
-        self._torn = None  # in this epoch nothing has changed: that is what the model knows
+        self._torn = before  # in this epoch nothing more has changed: that is what the model knows
         with closing(self._journal_of_its_own()) as journal:
             return journal.epoch == record.membership.epoch
 
@@ -207,10 +209,18 @@ class JournalDisk(Disk):
         left = Files(None, None, None)
         if isinstance(own, JournalDisk):
             self.name, left = own.name, Files.of(own.path)
+            if (
+                own._torn is not None
+            ):  # it has not started since: nobody knows yet what is durable
+                self._torn = partial(self._after, own._torn, own, record)
         left.put(self.path)
         with closing(self._journal_of_its_own()) as journal:
             if journal.epoch != record.membership.epoch:
                 journal.append([record])
+
+    def _after(self, torn: Callable[[], None], own: Disk, record: EpochRecord) -> None:
+        torn()
+        super().begin_epoch(own, record)
 
     # -- coming back ---------------------------------------------------------------------------------
 
