@@ -7,7 +7,8 @@ of it; also from the signer, whose memory ends with its process.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 from fab_paxos.evidence import disagree
 from fab_paxos.messages import Accepted, Message, NewView, Propose, Report
@@ -22,11 +23,25 @@ from quorum import (
 from tests.worlds.require import require
 
 
+@dataclass(frozen=True)
+class Life:
+    """From one start to the next crash, when it gives a share.
+
+    ``log``: the roots of its own log, by slot, as far as it is not certified. ``proven``: slot and root of
+    the newest certificate that it has.
+    """
+
+    number: int = 0
+    log: Mapping[int, bytes] = field(default_factory=dict)
+    proven: tuple[int, bytes] = (0, b"")
+
+
 class Words:
     """``who`` is a member of whatever number in whatever epoch: one identity."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[Hashable, ...], Hashable] = {}
+        self._shares: dict[tuple[Hashable, ...], tuple[bytes, Life]] = {}
         self._reports: dict[tuple[Hashable, int, int], list[Report]] = {}
         self._fences: dict[tuple[Hashable, int], int] = {}
         self._epochs: dict[Hashable, int] = {}
@@ -56,12 +71,14 @@ class Words:
             case _:
                 pass
 
-    def endorsed(self, who: Hashable, epoch: int, start: int, statement: JointStatement) -> None:
+    def endorsed(
+        self, who: Hashable, epoch: int, start: int, statement: JointStatement, life: Life | None = None
+    ) -> None:
         """It gives its share on this: of a log that a certificate has replaced its votes do not bind it."""
         match statement:
             case AcceptedStatement(view, slot, root):
                 require(slot > start, f"{who} endorses slot {slot} of an epoch before")
-                self._keep_to(who, epoch, ("decided", epoch, view, slot), root)
+                self._share(who, epoch, view, slot, root, life or Life())
             case ProgressStatement(view, digest):
                 self._keep_to(who, epoch, ("progress", epoch, view), digest)
             case CheckpointStatement(slot):  # the log is one: whatever the epoch
@@ -76,6 +93,21 @@ class Words:
         fence = self._fences.get((who, epoch), 0)
         require(view >= fence, f"{who} votes in view {view}, and has reported for view {fence}")
         self._keep_to(who, epoch, ("vote", epoch, view, slot), root)
+
+    def _share(self, who: Hashable, epoch: int, view: int, slot: int, root: bytes, life: Life) -> None:
+        """One root for a slot of a view, as long as the signer lives.
+
+        In a later life there may be another, if the certificate by which the member took that log shows the
+        other one dead: they part below what is certified.
+        """
+        self._speaks(who, epoch)
+        about = who, epoch, view, slot
+        first, then = self._shares.setdefault(about, (root, life))
+        if first != root:
+            at, proven = life.proven
+            dead = life.number != then.number and then.log.get(at, proven) != proven
+            require(dead, f"{who} gives two shares in view {view} of epoch {epoch}, on slot {slot}")
+            self._shares[about] = root, life
 
     def _keep_to(self, who: Hashable, epoch: int, about: tuple[Hashable, ...], word: Hashable) -> None:
         self._speaks(who, epoch)

@@ -18,6 +18,7 @@ from fab_paxos.events import Received
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Certified, Message, Status
 from quorum import (
+    AcceptedStatement,
     Endorsement,
     Endorser,
     JointStatement,
@@ -35,7 +36,7 @@ from tests.worlds.journals import JournalDisk
 from tests.worlds.member import Member
 from tests.worlds.require import require
 from tests.worlds.standin import StandInScheme
-from tests.worlds.words import Words
+from tests.worlds.words import Life, Words
 from verifiable_log import Submission
 
 SPEECHES_MAX = 4000
@@ -210,7 +211,7 @@ class World(Cluster):
     def endorsed(self, member: Member, statement: JointStatement) -> None:
         if member.me not in self.adversaries and member.me not in self._spoiled:
             who, epoch = self.names[member.me], self.scheme.context.epoch
-            self.words.endorsed(who, epoch, self.gate.start, statement)
+            self.words.endorsed(who, epoch, self.gate.start, statement, _life_of(member))
 
     def arrive(self, sender: int, to: int, message: Message) -> None:
         adversary = self.adversaries.get(to)
@@ -279,6 +280,15 @@ class World(Cluster):
         for (witness, _), verdict in self.court.convictions.items():
             lied = verdict.is_client or int(verdict.culprit[7:]) in self.adversaries
             require(lied, f"seed {self.seed}: the evidence of member {witness} convicts {verdict}")
+
+
+def _life_of(member: Member) -> Life:
+    rooms = member.engine.rooms
+    log, newest = rooms.log, rooms.certifier.newest
+    roots = {slot: root for slot in range(log.base, log.tip + 1) if (root := log.root(slot)) is not None}
+    statement = newest.statement if newest is not None else None
+    proven = (statement.slot, statement.root) if isinstance(statement, AcceptedStatement) else (0, b"")
+    return Life(len(member.runs), roots, proven)
 
 
 def _text(blame: Blame) -> str:

@@ -29,7 +29,7 @@ from tests.worlds.equivocation import Equivocator
 from tests.worlds.standin import StandInScheme
 from tests.worlds.timed import MILLISECOND, SECOND, TimedWorld
 from tests.worlds.windows import window_of
-from tests.worlds.words import Words
+from tests.worlds.words import Life, Words
 from tests.worlds.world import World
 from verifiable_log.batch import NOOP
 
@@ -55,6 +55,12 @@ def endorsed(*statements: JointStatement, words: Words | None = None, epoch: int
     return words
 
 
+def shares(*given: tuple[bytes, Life]) -> None:
+    words = Words()
+    for root, life in given:
+        words.endorsed("m", EPOCH, START, AcceptedStatement(0, 21, root), life)
+
+
 def reported(view: int, root: bytes) -> Report:
     return Report(view, None, (ReportedEntry(21, 0, root, root),))
 
@@ -63,6 +69,11 @@ CONTRADICTIONS: dict[str, Callable[[], object]] = {
     "two votes": lambda: told(Accepted(0, 21, A), Accepted(0, 21, B)),
     "a proposal, which is a vote": lambda: told(Propose(1, 21, NOOP, A), Accepted(1, 21, B)),
     "two shares": lambda: endorsed(AcceptedStatement(0, 21, A), AcceptedStatement(0, 21, B)),
+    "two shares in two lives": lambda: shares((A, Life(1, {21: A})), (B, Life(2, {21: B}))),
+    "two shares in two lives, and neither is dead": lambda: shares(
+        (A, Life(1, {20: ZERO, 21: A})), (B, Life(2, {21: B}, (20, ZERO)))
+    ),
+    "two shares in one life": lambda: shares((A, Life(1, {20: A, 21: A})), (B, Life(1, {21: B}, (20, B)))),
     "a slot of an epoch before": lambda: told(Accepted(0, START, A)),
     "a share on a slot of an epoch before": lambda: endorsed(AcceptedStatement(0, START, A)),
     "two Reports": lambda: told(reported(2, A), reported(2, B)),
@@ -87,6 +98,11 @@ CONTRADICTIONS: dict[str, Callable[[], object]] = {
 def test_a_share_is_no_second_vote() -> None:
     """A leader with two stories: a certificate has replaced the one that this member took."""
     endorsed(AcceptedStatement(0, 21, B), words=told(Accepted(0, 21, A)))
+
+
+def test_a_share_of_an_earlier_life_binds_as_far_as_its_log_may_live() -> None:
+    """The certificate at 20 is of another log than the share of before, which can never count again."""
+    shares((A, Life(1, {20: A, 21: A})), (B, Life(2, {20: B, 21: B}, (20, B))))
 
 
 @pytest.mark.parametrize("what", CONTRADICTIONS)
