@@ -209,9 +209,7 @@ class JournalDisk(Disk):
         left = Files(None, None, None)
         if isinstance(own, JournalDisk):
             self.name, left = own.name, Files.of(own.path)
-            if (
-                own._torn is not None
-            ):  # it has not started since: nobody knows yet what is durable
+            if own._torn is not None:  # it has not started since: nobody knows yet what is durable
                 self._torn = partial(self._after, own._torn, own, record)
         left.put(self.path)
         with closing(self._journal_of_its_own()) as journal:
