@@ -13,7 +13,8 @@ the state: ``uncertified_log``, which most of them share; ``proposer``, ``accept
 ``certifier`` and ``share_recipients``; ``election``, ``view_timer``, ``leader_monitor``, ``view_change``;
 ``checkpoint``, ``catch_up``. ``flows`` are what concerns several rooms: ``decide``, ``suspect``,
 ``change_view``, ``catch_up``, ``speak``. ``joint_signing`` is how statements get a quorum's signature,
-``selection`` how what may have been decided is kept. Not implemented yet: profile lean.
+``selection`` how what may have been decided is kept, ``lean_selection`` the same in profile lean. A replica
+is of one epoch; ``control`` is what it asks of the alliance's own decisions in the log, such as its end.
 """
 
 from fab_paxos.replica import Replica

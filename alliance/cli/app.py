@@ -36,10 +36,11 @@ from alliance.cli.plugins import Commands
 from alliance.version import VERSION
 
 EXIT_CODES = """[bold]Exit codes[/bold]
-  0  done                              4  a server's journal or signer fails
-  1  not proven; demo: a part failed   5  too few servers reachable
-  2  wrong usage, folder, key, port    6  refused by the servers or members
+  0  done                              5  too few servers reachable
+  1  not proven; demo: a part failed   6  refused by the servers or members
+  2  wrong usage, folder, key, port    7  a server's identity is in doubt
   3  unknown whether it was ordered    9  done, but the report was not taken
+  4  a journal or signer fails         10  the member takes no part any more
                                        130  interrupted"""
 
 app = typer.Typer(

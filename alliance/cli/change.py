@@ -85,7 +85,8 @@ def _change() -> None:
     """Change the alliance, by the decision of its organisations' operators.
 
     What is an organisation's own, its members' addresses and its clients ('alliance client'), its operator
-    changes alone. The policy is changed by several operators together. A change is written to a file, which
+    changes alone. The policy is changed by several operators together, and so are members ('alliance
+    member', 'alliance refresh') and operators ('alliance operator'). A change is written to a file, which
     each operator reads and signs offline; whoever is a client sends it. Members take nothing but the
     operators' signatures for it, and all of it stands in the log.
     """

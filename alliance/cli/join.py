@@ -48,13 +48,17 @@ def join(
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Take the alliance that was founded for your request into your folder.
+    """Take the alliance that you have asked to be in into your folder.
 
-    Checks that the party is in alliance.toml as it asked to be, that the shared keys are consistent and this
-    member's shares fit them, and keeps the shares, encrypted with the passphrase. Then the one-time key of
-    the request is erased: the dealing file is of no use to anybody any more. Nothing is written if anything
-    is wrong; interrupted, the same command goes on. Compare by telephone what it tells: a dealer who gives
-    different alliances to different parties is found out by that alone.
+    Of one that was founded for your request, it checks that the party is in alliance.toml as it asked to be,
+    that the shared keys are consistent and this member's shares fit them, and keeps the shares, encrypted
+    with the passphrase. Then the one-time key of the request is erased: the dealing file is of no use to
+    anybody any more. Nothing is written if anything is wrong; interrupted, the same command goes on. Compare
+    by telephone what it tells: a dealer who gives different alliances to different parties is found out by
+    that alone.
+
+    Of one that exists already, any party's folder tells who takes part. A member gets its shares later, from
+    the log, by 'alliance serve'.
     """
     from alliance.founding import join as joining
     from alliance.founding.join import own_request

@@ -97,7 +97,7 @@ def verify(
 
     Needs the receipt and the alliance's public.pem, which must come from somebody you trust; contacts
     nobody. A receipt is good for ever, whoever the members are today: it names the epoch of those that made
-    it.
+    it, and is checked by the public key of then.
     """
     receipt = _read(file)
     public_key = _key_of(key, receipt)

@@ -72,7 +72,7 @@ def backup(
     passphrase_file: passphrase.PassphraseFile = None,
     output: Output = Format.TEXT,
 ) -> None:
-    """Seal a member's shares to the operator key of its organisation, for the day on which its disk is lost.
+    """Seal a member's shares to the operator key of its organisation, in case too many members are lost.
 
     The file opens with that offline key alone, not with the folder's passphrase. It is for 'alliance
     recover', when more members are lost than the alliance can replace by its own decision; a single lost

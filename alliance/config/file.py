@@ -1,7 +1,7 @@
 """What an alliance is: its members, clients and public keys, as one TOML file that all share.
 
-The file is public. Its ``alliance_id`` binds what was fixed when the alliance was created, so that members
-who hold different files notice; addresses, clients and timing may change without creating another alliance.
+The file is public, and says who takes part now. Its ``alliance_id`` binds what was fixed when the alliance
+was created; what has changed since the members have certified. Neither binds timing.
 """
 
 from __future__ import annotations

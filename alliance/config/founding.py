@@ -1,6 +1,6 @@
 """What was fixed when an alliance was created, and gives it its identifier for ever.
 
-Members, keys and addresses may change one day; the table ``[founding]`` of alliance.toml is kept as it was.
+Members, keys and addresses change; the table ``[founding]`` of alliance.toml is kept as it was.
 What it may say beyond what this version can do (other engines, weights) has the one value that is supported.
 """
 

@@ -212,8 +212,8 @@ def require_current(folder: Path) -> Generation:
 
 
 _RESTORE = (
-    "restore share.current, sealing-*.pem and share-*.pem from one backup of the present epoch; without them"
-    " this member signs nothing, and counts as one that is down"
+    "restore share.current, sealing-*.pem and share-*.pem from one backup of the present epoch, or have the"
+    " member replaced, by 'alliance member replace'; until then it counts as one that is down"
 )
 
 
