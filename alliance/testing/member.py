@@ -188,7 +188,8 @@ class SimulatedMember(ABC):
             self.send(to, self.disk.frame(first_slot))
 
     def offer_checkpoint(self, to: int, checkpoint: Checkpoint) -> None:
-        self.send(to, self.disk.offer(checkpoint))
+        with suppress(Pruned):  # as above
+            self.send(to, self.disk.offer(checkpoint))
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.disk.save(checkpoint)

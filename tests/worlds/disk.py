@@ -212,7 +212,9 @@ class Disk:
         )
 
     def offer(self, checkpoint: Checkpoint) -> Offer:
-        """What a Present effect asks for."""
+        """What an OfferCheckpoint effect asks for. Raises Pruned when this turn has written a later one."""
+        if checkpoint.slot < self.base.size:
+            raise Pruned(f"the log from slot {checkpoint.slot} on is no longer kept")
         certificate = self.certificate
         if certificate is None:
             raise AssertionError("asked to offer a checkpoint without a certificate")

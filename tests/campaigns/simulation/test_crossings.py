@@ -23,6 +23,8 @@ from tests.worlds.world import World
 
 FOUR = QuorumSystem(4, 1, LEAN)
 SEEDS = (0, 2, 5, 6, 7, 8, 51)
+FOUND = (18387, 22886, 49942)
+"""What the model of a disk, or the checker of words, once held for impossible."""
 
 
 def test_random_crossings() -> None:
@@ -30,6 +32,11 @@ def test_random_crossings() -> None:
     plans = [cross(seed).plan for seed in SEEDS]
     assert any(plan.governed and plan.real_journals for plan in plans)
     assert any(plan.handed_on for plan in plans)
+
+
+def test_crossings_that_once_failed() -> None:
+    for seed in FOUND:
+        cross(seed)
 
 
 def test_a_crossing_is_kept_and_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
