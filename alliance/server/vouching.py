@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -286,8 +287,12 @@ class Voucher:
         """Keeps one that is newer. Raises InvalidCertificate."""
         if self._has(proof.counters):
             return
-        proof.verify(self._directory.config.scheme)
-        self.proof = proof
+        config, epoch = self._directory.config, proof.membership.epoch
+        proof.verify(config.scheme)
+        # Of what this server knows itself nothing was verified, and who comes from an earlier epoch needs it.
+        known = [change for change in config.key_changes if change.epoch <= epoch]
+        later = [change for change in proof.changes if change.epoch > config.epoch]
+        self.proof = proof = replace(proof, changes=(*known, *later))
         if not proof.membership.revision:
             self._began = proof
         self._accepted.set()

@@ -25,6 +25,7 @@ from alliance.config.key_changes import (
     KEY_CHANGES_MAX,
     KEYS_BYTES_MAX,
     KeyChange,
+    key_changed,
 )
 from alliance.pb import client_pb2 as pb
 from alliance.wire.bounds import Malformed, at_most
@@ -102,6 +103,8 @@ class MembershipProof:
                 raise InvalidCertificate("it has a change of keys of a later epoch")
             if change.epoch > scheme.context.epoch:
                 scheme = change.follow(scheme)
+        if keys and key_changed(self.keys[:1], [scheme.in_epoch(membership.epoch).key]):
+            raise InvalidCertificate("its keys are others than before, and it does not say how they changed")
         self.certificate.verify(scheme.in_epoch(epoch))
 
     def encode(self) -> bytes:

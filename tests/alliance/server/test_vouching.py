@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -28,10 +28,10 @@ from alliance.storage.journal_epochs import EpochMembership
 from alliance.wire.bounds import SHARE_BYTES_MAX
 from alliance.wire.membership import MembershipProof, encode_proof, read_proof
 from consensus.control.published import Published
-from quorum import Context, MembershipStatement
+from quorum import Context, InvalidCertificate, MembershipStatement
 from tests.alliance.conftest import Run
 from tests.alliance.doors import door
-from tests.alliance.epochs import next_epoch, proof
+from tests.alliance.epochs import END, next_epoch, proof
 from tests.alliance.farm import Chain, Farm
 from tests.alliance.network import Office, Said, at, serving
 from tests.alliance.server.test_arrival import Teller
@@ -398,6 +398,32 @@ def test_who_comes_from_an_earlier_epoch_is_told_how_the_newest_began(
     last.start(1, 3)
     assert last.told(Membership(0, 0)) == newest  # of use to clients, at least
     assert "nobody can be told how epoch 1 began" in caplog.text
+
+
+def test_no_liar_has_a_member_keep_a_proof_that_others_cannot_follow(farm: Farm, tmp_path: Path) -> None:
+    """Its certificate is right, and how the keys changed is left out, or is something else.
+
+    Who kept it could not enter the epoch, nor show it to those who come from an earlier one.
+    """
+    (new, begun), nobody = next_epoch(farm, stock=1), cast(Any, None)
+    later, after = next_epoch(new, stock=1, start=2 * END)
+    first, second = proof(farm, new, begun), proof(new, later, after, slot=2 * END)
+    voucher = Voucher(tmp_path, Directory(farm.config), 0, nobody, nobody)
+    with pytest.raises(InvalidCertificate):
+        voucher._accept(replace(first, changes=()))
+    voucher._accept(first)
+    assert voucher.proof == first == MembershipProof.decode((tmp_path / FILE).read_bytes())
+    (change,) = first.changes
+    forged = replace(change, certificate=replace(change.certificate, signature=bytes(256)))
+    for number, changes in enumerate(((), (forged,), (change, change))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        entered = Voucher(folder, Directory(new.config), 0, nobody, nobody)
+        entered._accept(replace(second, changes=changes))
+        assert entered.told(Membership(0, 0)) == second
+        second.verify(farm.config.scheme)
+        again = MembershipProof.decode((folder / FILE).read_bytes())
+        assert again == second
 
 
 def test_who_is_a_stranger_to_more_members_than_may_lie_is_told_what_that_may_mean(
