@@ -52,6 +52,10 @@ PAUSE_SECONDS = (0.05, 5.0)
 SEEK_SECONDS = 0.5
 """Between two times that all are asked for a later epoch: a peer names one as often as it opens a link."""
 
+REFUTED_SECONDS = 60.0
+"""Who has said what no correct member says is not asked for the whole so soon again: it takes megabytes, and
+seconds of computing, before it is known to be wrong."""
+
 Endorse = Callable[[MembershipStatement], None]
 
 
@@ -76,6 +80,7 @@ class Voucher:
         self._shares: dict[int, Endorsement] = {}
         self._denied: set[bytes] = set()
         self._told_denied = False
+        self._refuted: dict[bytes, float] = {}
         self._seeking = False
         self._sought = float("-inf")
         self._news = asyncio.Event()
@@ -165,6 +170,7 @@ class Voucher:
         """An epoch has begun, in which this member is ``me``: what is said in it is to be gathered anew."""
         self._me = me
         self._own, self._share, self._shares = None, b"", {}
+        self._refuted = {}
 
     async def run(self) -> None:
         """Gathers what is missing; until cancelled."""
@@ -221,6 +227,9 @@ class Voucher:
                 self._count(member, share)
 
     async def _ask_for_newer(self, party: Member) -> None:
+        since = asyncio.get_running_loop().time() - self._refuted.get(party.identity, float("-inf"))
+        if since < REFUTED_SECONDS:
+            return
         with self._refusing(party):
             proof = await newer(self._channels.to(party), self._newest)
             self._denied.discard(party.identity)
@@ -256,6 +265,7 @@ class Voucher:
             InvalidCertificate,
             InvalidEndorsement,
         ) as error:
+            self._refuted[party.identity] = asyncio.get_running_loop().time()
             log.warning("%s: what it says of who takes part is refused: %s", party.name, error)
 
     def _count(self, member: int, share: bytes) -> None:

@@ -348,6 +348,31 @@ def test_no_older_proof_takes_the_place_of_a_newer_one(farm: Farm, tmp_path: Pat
     run(scenario())
 
 
+def test_a_liar_is_not_asked_for_the_whole_over_and_over(
+    farm: Farm, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it answers is long, and names another epoch each time it opens a link."""
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack:
+            member, liar = Member(farm, 0, tmp_path / "m0"), Teller([], [])
+            stack.push_async_callback(member.close)
+            peer = at(farm.config, 1, await stack.enter_async_context(serving(farm, 1, liar)))
+            statement, membership = revision(farm.config, 1)
+            good = MembershipProof(farm.certify(statement), membership)
+            false = replace(good, certificate=replace(good.certificate, signature=bytes(256)))
+            liar.parts = [part.SerializeToString() for part in encode_proof(false)]
+            for _ in range(3):
+                await member.voucher._ask_for_newer(peer)
+            assert liar.asked == ["membership"]
+            liar.parts = [part.SerializeToString() for part in encode_proof(good)]
+            monkeypatch.setattr(module, "REFUTED_SECONDS", 0.0)
+            await member.voucher._ask_for_newer(peer)
+            assert member.voucher.proof == good
+
+    run(scenario())
+
+
 def test_a_membership_is_told_to_whoever_has_an_older_one(farm: Farm, tmp_path: Path, run: Run) -> None:
     """Whatever is asked, it is the newest that is proven, or none."""
     statement, membership = revision(farm.config, 3)
