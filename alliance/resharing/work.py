@@ -329,7 +329,9 @@ def digest_of(keys: Sequence[AgreementKey]) -> bytes:
 
 
 def _sign(folder: Path, task: Task, command: ControlCommand) -> bytes:
-    signature = _identity(folder, task).sign(command_message(task.attempt.alliance_id, command))
+    attempt = task.attempt
+    message = command_message(attempt.alliance_id, command, attempt.epoch - 1)
+    signature = _identity(folder, task).sign(message)
     return SignedCommand(command, signature).encode()
 
 

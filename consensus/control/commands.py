@@ -15,7 +15,8 @@ matter: the signature within counts. Encoding::
 
 The signer of the first four is an organisation, by its operator's key; of a Deal a member of this epoch, of a
 Ready one of the next, by their identities. The signature is on the CONTROL statement of ``H(all bytes before
-it)``. A counter is the organisation's last one plus 1, for Edit and Propose alike: no command counts twice.
+it)``; of a Deal or Ready, of ``H(all bytes before it | epoch u64)``, with the epoch that hands the keys on: so
+nobody repeats it when a suspension has the change begin again in the next one. A counter is the organisation's last one plus 1, for Edit and Propose alike: no command counts twice.
 ``change_id`` is ``H`` of the Propose without its signature: approvals are for this proposal, and for no later
 one of the same content.
 """
@@ -174,9 +175,11 @@ def digest_of(command: ControlCommand) -> bytes:
     return sha256(MAGIC + command.body()).digest()
 
 
-def command_message(alliance_id: bytes, command: ControlCommand) -> bytes:
-    """What the operator or member signs."""
-    return ControlStatement(digest_of(command)).encode(Context(alliance_id, 0))
+def command_message(alliance_id: bytes, command: ControlCommand, epoch: int = 0) -> bytes:
+    """What the operator or member signs. ``epoch``: of a Deal or Ready, that which hands the keys on."""
+    bound = u64(epoch) if isinstance(command, Deal | Ready) else b""
+    digest = sha256(MAGIC + command.body() + bound).digest()
+    return ControlStatement(digest).encode(Context(alliance_id, 0))
 
 
 @dataclass(frozen=True, slots=True)

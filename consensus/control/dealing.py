@@ -47,6 +47,13 @@ def deal(state: State, command: Deal) -> State:
     return replace(state, active=replace(active, dealings=(*active.dealings, posted)))
 
 
+def epoch_of(state: Record, command: Deal | Ready) -> int:
+    """The epoch whose members deal, or have dealt to who is late."""
+    if state.transcript is not None and isinstance(command, Ready) and _is_late(state, command):
+        return state.transcript.epoch
+    return state.epoch
+
+
 def receiver_of(state: Record, command: Ready) -> MemberRow:
     """The row whose identity signs this command. Raises Refused."""
     if _is_late(state, command):

@@ -199,7 +199,7 @@ class ControlState(Record):
         command, state = signed.command, self
         try:
             key = self._key(command)
-            if not verify(key, command_message(self.alliance_id, command), signed.signature):
+            if not verify(key, self.message(command), signed.signature):
                 return self, command, f"the signature is not one of '{command.signer}'"
             if isinstance(command, Edit | Propose):
                 state, refusal = operating.charge(state, command)
@@ -208,6 +208,11 @@ class ControlState(Record):
             return operating.settle(state._effect(command, verify), verify), command, ""
         except ValueError as error:
             return state, command, str(error)
+
+    def message(self, command: ControlCommand) -> bytes:
+        """What is to be signed for the command to count in this state."""
+        epoch = dealing.epoch_of(self, command) if isinstance(command, Deal | Ready) else 0
+        return command_message(self.alliance_id, command, epoch)
 
     def _key(self, command: ControlCommand) -> bytes:
         """Whose signature counts. Raises Refused."""

@@ -25,7 +25,6 @@ from consensus.control.commands import (
     Propose,
     Ready,
     SignedCommand,
-    command_message,
 )
 from consensus.control.draft import key_message
 from consensus.control.edits import AddClient, EditOperation
@@ -165,7 +164,7 @@ class Log:
 
     def sign(self, command: ControlCommand, key: str = "") -> bytes:
         signer = secret(key or self.keys.get(command.signer, command.signer))
-        return SignedCommand(command, signer.sign(command_message(ALLIANCE, command))).encode()
+        return SignedCommand(command, signer.sign(self.state.message(command))).encode()
 
     def do(self, *commands: ControlCommand) -> list[str]:
         """The refusals of commands that are signed by whom they say, all in one slot."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consensus.control.changes import ChangeKind
-from consensus.control.commands import Approve
+from consensus.control.commands import Approve, Deal
 from consensus.control.edits import SetAddress
 from consensus.control.operations import DropMember, Reinstate, SetSystem, Suspend
 from consensus.control.record import Phase
@@ -89,6 +89,29 @@ def test_a_change_that_cannot_begin_again_is_over() -> None:
     log.finish()
     assert log.state.directory.suspended == ("m-c", "m-d")
     assert (log.state.phase, log.state.under_way) == (Phase.IDLE, ())
+
+
+def test_what_members_said_before_a_suspension_is_not_said_again_by_others() -> None:
+    """The change begins again under its name: who repeats a dealing of before has its dealer look like a liar,
+    and keeps it from dealing, as the first dealing counts."""
+    log = Log()
+    change_id = log.agree(log.change(FULL))
+    members = [f"m-{letter}" for letter in "abcde"]
+    said = [log.sign(Deal(name, change_id, 0, b"of epoch 0")) for name in members]
+    said += [log.sign(log.ready_command(name, change_id, b"t" * 32)) for name in members]
+    assert [told.refusal for told in log.slot(*said[:6])] == [""] * 6
+    log.agree(log.change(LIGHT, Suspend("m-c")), ("org-b", "org-c"))
+    log.finish()
+    for told in log.slot(*said):
+        assert "the signature is not one of" in told.refusal
+    assert log.deal(members) == [""] * 5
+    for told in log.slot(*said[5:]):
+        assert "the signature is not one of" in told.refusal
+    assert log.ready(members) == [""] * 5
+    log.finish()
+    # Who was away says it in the next epoch, of the one that has dealt.
+    late = log.ready_command("m-f", change_id, b"t" * 32)
+    assert log.do(late) == [""]
 
 
 def test_a_suspension_is_merged_into_an_end_that_is_scheduled() -> None:

@@ -21,7 +21,7 @@ from alliance.founding.request import Request, request_as_member
 from alliance.keys import folder as keys
 from alliance.keys import sealing
 from consensus.control import ControlState
-from consensus.control.commands import Deal, Ready, SignedCommand, command_message
+from consensus.control.commands import Deal, Ready, SignedCommand
 from consensus.control.rows import receiver_statement
 from quorum.receivers import receiver_bits
 from tests.worlds.founding import receiver
@@ -99,7 +99,7 @@ class Paper:
 
     def _by(self, command: Deal | Ready) -> SignedCommand:
         key = self.identities[command.signer]
-        return SignedCommand(command, key.sign(command_message(self.control.alliance_id, command)))
+        return SignedCommand(command, key.sign(self.control.message(command)))
 
     def asks(
         self, name: str, organisation: str, operator: Ed25519PrivateKey | None = None, port: int = 7499
