@@ -67,7 +67,9 @@ class NewKeysDealing:
         """Raises InvalidAgreementKey unless they can take the place of the ``present`` keys.
 
         They are for so many members, in this dealing, with these thresholds, and share no factor with each
-        other or with the keys before; none is shorter than the one whose place it takes.
+        other or with the keys before; each is as long as the one whose place it takes: shares of a longer one
+        could take too long to sign with, and no receiver key be found in time for them. No key by several
+        dealers, of whom none knows it, gives its place to one that its dealer knows.
         """
         if len(self.keys) != len(present) or len(self.sealed) != members:
             raise InvalidAgreementKey(f"{len(present)} keys are wanted, for {members} members")
@@ -80,8 +82,10 @@ class NewKeysDealing:
                 epoch,
             ):
                 raise InvalidAgreementKey("a new key is for other sizes, or of another dealing")
-            if key.key_size < min(factor.key_size for factor in factors_of(old)):
-                raise InvalidAgreementKey("a new key is shorter than the one before")
+            if len(factors_of(old)) > 1:
+                raise InvalidAgreementKey("the key before is by several dealers, and the new one by one")
+            if key.key_size != old.key_size:
+                raise InvalidAgreementKey("a new key is not as long as the one before")
             if key.modulus in seen:
                 raise InvalidAgreementKey("a new key has the modulus of another one")
             seen.add(key.modulus)
