@@ -181,7 +181,7 @@ class Admission(EachMethod):
             raise asyncio.CancelledError
         key = _key(peer)
         try:
-            member = isinstance(party, Member)
+            member = self.identities.member(context) is not None
             return party, self.budget.open(
                 key, party.identity, party.name, member=member, bytes_max=bytes_max
             )

@@ -47,7 +47,7 @@ class Holder:
 
     identity: bytes
     name: str
-    bytes_max: int
+    bytes_max: int = CLIENT_BYTES_MAX
     calls: int = 0
     barred_until: float = 0.0
     connections: dict[str, Connection] = field(default_factory=dict, repr=False)
@@ -200,10 +200,9 @@ class Budget:
         """A call of the party of this identity, on the connection from ``key``. Raises Refused."""
         now = self._now()
         with self.lock:
-            holder = self._holders.get(identity)
-            if holder is None:
-                holder = Holder(identity, name, MEMBER_BYTES_MAX if member else CLIENT_BYTES_MAX)
-                self._holders[identity] = holder
+            # Who is to be a member is a client before; who was one, and is none, has not a member's share.
+            holder = self._holders.setdefault(identity, Holder(identity, name))
+            holder.bytes_max = MEMBER_BYTES_MAX if member else CLIENT_BYTES_MAX
             connection = self._connections.setdefault(key, Connection(key, now))
             if connection.holder is not None:
                 connection.holder.connections.pop(key, None)  # the port may have been another party's before

@@ -232,3 +232,16 @@ def test_where_somebody_was_cut_off_few_strangers_may_wait_for_a_while(world: Wo
     world.arrive("a:30", 4 * MIB)  # one more from there is cut off: it begins anew
     assert world.over() == ["a:30"]
     assert len(world.over()) == 1 + 10 - STRANGERS_SUSPECT_MAX
+
+
+def test_a_party_has_the_part_of_what_it_is_now(world: World) -> None:
+    """A client becomes a member on the connection that it has; a former member is none any more."""
+    world.received = {"a:1": 0, "a:2": 0}
+    for key in world.received:  # as much as a member may hold, and a client may not
+        world.budget.open(key, b"m", "m", member=False, bytes_max=CONNECTION_BYTES_MAX)
+        world.arrive(key, (CLIENT_BYTES_MAX + MIB) // 2)
+    assert sorted(world.over()) == ["a:1", "a:2"]
+    world.now += BARRED_SECONDS
+    for member in (True, False):
+        world.budget.open("a:1", b"m", "m", member=member, bytes_max=CONNECTION_BYTES_MAX)
+        assert sorted(world.over()) == ([] if member else ["a:1", "a:2"])
