@@ -221,7 +221,10 @@ async def read(
 
 
 async def _has_missed_an_epoch(channels: Channels, followed: Followed) -> bool:
-    """Whether an epoch has begun that the log did not order: by an act of recovery. A checkpoint has it."""
+    """Whether an epoch has begun that the log did not order: by an act of recovery. A checkpoint has it.
+
+    One member that proves it is enough; that another one proves something older says nothing.
+    """
     config, control = channels.config, followed.control
     for member in config.members:
         try:
@@ -229,7 +232,8 @@ async def _has_missed_an_epoch(channels: Channels, followed: Followed) -> bool:
             if proof is not None:
                 proof.verify(config.scheme)
                 now = proof.membership
-                return now.epoch > control.epoch and control.slot > now.start
+                if now.epoch > control.epoch and control.slot > now.start:
+                    return True
         except (grpc.aio.AioRpcError, Malformed, InvalidCertificate, InvalidStatement, ValueError) as error:
             log.debug("%s proves no membership: %s", member.name, error)
     return False

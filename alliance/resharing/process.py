@@ -21,8 +21,8 @@ from alliance.errors import AllianceError, KeyFileError, SignerError
 from alliance.keys.passphrase import keep_out_of_core_files
 from alliance.resharing.work import Answer, Task, work
 
-FRAME_BYTES_MAX = 64 * 1024 * 1024
-"""31 dealings of 256 KiB, and public keys."""
+FRAME_BYTES_MAX = 96 * 1024 * 1024
+"""255 dealings of 256 KiB, as long as liars make theirs, and public keys."""
 NICENESS = 5
 """Nobody waits for it but the change: the members' agreement goes on beside it."""
 _OK, _REFUSED = 0, 1

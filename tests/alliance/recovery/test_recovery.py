@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -238,10 +239,11 @@ def test_who_followed_the_log_notices_an_epoch_that_no_log_ordered(
 ) -> None:
     certificate = recovered.concluded.certificate(recovered.shares)
     membership = Published.of(recovered.concluded.state.next_epoch())
-    proofs = {"now": MembershipProof(certificate, membership, recovered.concluded.dealt.keys)}
+    proof = MembershipProof(certificate, membership, recovered.concluded.dealt.keys)
+    proofs: dict[str, object] = {"now": proof}
 
-    async def newer(channel: object, have: object) -> MembershipProof | None:
-        return proofs.get("now")
+    async def newer(channel: Member, have: object) -> object:
+        return proofs.get(channel.name, proofs.get("now"))
 
     class Ways:
         config = recovered.config
@@ -257,8 +259,14 @@ def test_who_followed_the_log_notices_an_epoch_that_no_log_ordered(
     before, begun = recovered.log.state, recovered.concluded.state.next_epoch()
     assert misses(replace(before, slot=SLOTS + 1))
     assert not misses(before)
+    # One that lies, or was away, tells a revision of the epoch before, which is certified, too.
+    revised = Published.of(replace(before, revision=1))
+    proofs["member-1"] = SimpleNamespace(membership=revised, verify=lambda scheme: None)
+    assert misses(replace(before, slot=SLOTS + 1))
+    assert not misses(before)
+    del proofs["member-1"]
     assert not misses(replace(begun, slot=SLOTS + 1))
-    proofs["now"] = replace(proofs["now"], keys=())
+    proofs["now"] = replace(proof, keys=())
     assert not misses(replace(before, slot=SLOTS + 1))
     proofs.clear()
     assert not misses(replace(before, slot=SLOTS + 1))
