@@ -15,10 +15,10 @@ matter: the signature within counts. Encoding::
 
 The signer of the first four is an organisation, by its operator's key; of a Deal a member of this epoch, of a
 Ready one of the next, by their identities. The signature is on the CONTROL statement of ``H(all bytes before
-it)``; of a Deal or Ready, of ``H(all bytes before it | epoch u64)``, with the epoch that hands the keys on: so
-nobody repeats it when a suspension has the change begin again in the next one. A counter is the organisation's last one plus 1, for Edit and Propose alike: no command counts twice.
-``change_id`` is ``H`` of the Propose without its signature: approvals are for this proposal, and for no later
-one of the same content.
+it)``; of a Deal or Ready, of ``H(all bytes before it | epoch u64)``, with the epoch that hands the keys on:
+so nobody repeats it when a suspension has the change begin again in the next one. A counter is the
+organisation's last one plus 1, for Edit and Propose alike: no command counts twice. ``change_id`` is ``H`` of
+the Propose without its signature: approvals are for this proposal, and for no later one of the same content.
 """
 
 from __future__ import annotations

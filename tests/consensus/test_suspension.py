@@ -92,8 +92,8 @@ def test_a_change_that_cannot_begin_again_is_over() -> None:
 
 
 def test_what_members_said_before_a_suspension_is_not_said_again_by_others() -> None:
-    """The change begins again under its name: who repeats a dealing of before has its dealer look like a liar,
-    and keeps it from dealing, as the first dealing counts."""
+    """The change begins again under its name, and of each member the first dealing counts: who repeats one of
+    before would have its dealer look like a liar, and keep it from dealing."""
     log = Log()
     change_id = log.agree(log.change(FULL))
     members = [f"m-{letter}" for letter in "abcde"]
