@@ -68,12 +68,13 @@ class NewKeysDealing:
 
         They are for so many members, in this dealing, with these thresholds, and share no factor with each
         other or with the keys before; each is as long as the one whose place it takes: shares of a longer one
-        could take too long to sign with, and no receiver key be found in time for them. No key by several
-        dealers, of whom none knows it, gives its place to one that its dealer knows.
+        could take too long to sign with, and no receiver key be found in time for them. Nor do they take the
+        place of keys that no dealer knows (``require_one_dealer``).
         """
+        require_one_dealer(present)
         if len(self.keys) != len(present) or len(self.sealed) != members:
             raise InvalidAgreementKey(f"{len(present)} keys are wanted, for {members} members")
-        seen = {factor.modulus for key in present for factor in factors_of(key)}
+        seen = {key.modulus for key in present}
         for key, old, threshold in zip(self.keys, present, thresholds, strict=True):
             if not isinstance(key, ThresholdPublicKey) or key.form is not None:
                 raise InvalidAgreementKey("a new key is not one that a dealer has just made")
@@ -82,8 +83,6 @@ class NewKeysDealing:
                 epoch,
             ):
                 raise InvalidAgreementKey("a new key is for other sizes, or of another dealing")
-            if len(factors_of(old)) > 1:
-                raise InvalidAgreementKey("the key before is by several dealers, and the new one by one")
             if key.key_size != old.key_size:
                 raise InvalidAgreementKey("a new key is not as long as the one before")
             if key.modulus in seen:
@@ -99,6 +98,19 @@ class NewKeysDealing:
                 raise InvalidAgreementKey("a new key is not one that a dealer has just made")
             opened.append(ThresholdRsaEndorser(open_fresh(key, member + 1, sealed, secret)))
         return tuple(opened)
+
+
+def require_one_dealer(present: Sequence[AgreementKey]) -> None:
+    """Raises InvalidAgreementKey unless these are keys in whose place one dealer's may come.
+
+    Who has a composite key trusts no dealer alone. One that deals in its place would know all of the key that
+    it deals, and what its alliance was founded to be safe from would have come to pass.
+    """
+    if any(len(factors_of(key)) > 1 for key in present):
+        raise InvalidAgreementKey(
+            "the keys of this alliance are by several dealers, so that none of them knows one, and the new"
+            " ones would be one dealer's, who does"
+        )
 
 
 def seal_new_keys(

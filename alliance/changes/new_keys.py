@@ -10,9 +10,9 @@ from consensus.control import ControlState
 from consensus.control.changes import ChangeKind
 from consensus.control.operations import NewKeys
 from consensus.control.transcript import transcript_digest
-from quorum.new_keys import seal_new_keys
+from quorum.new_keys import require_one_dealer, seal_new_keys
 from quorum.receivers import InvalidReceiver, read_receiver
-from quorum.threshold_rsa import deal_key, factors_of
+from quorum.threshold_rsa import InvalidAgreementKey, deal_key
 from verifiable_log.limits import COMMAND_BYTES_MAX
 
 _AROUND_BYTES = 1024
@@ -55,8 +55,12 @@ def _require_known(state: ControlState, config: AllianceConfig) -> None:
             f"this folder's alliance.toml is of dealing {config.dealing} of the keys, and the alliance of"
             f" {state.dealing}: repeat the command, which has it brought up to date"
         )
-    if any(len(factors_of(key)) > 1 for key in config.keys):
+    try:
+        require_one_dealer(config.keys)
+    except InvalidAgreementKey as error:
         raise ConfigError(
-            "the keys of this alliance are by several dealers, so that none of them knows one; a new key"
-            " would be by one dealer, who does. Create another alliance by 'alliance ceremony' instead"
-        )
+            f"{error}. Where fewer shares of one dealing than sign may have leaked, 'alliance refresh'"
+            " without --new-key makes them worthless; otherwise found another alliance by 'alliance ceremony',"
+            " and tell its alliance_id by another way than this one's log, which whoever has the shares can go"
+            " on with"
+        ) from None

@@ -454,6 +454,21 @@ def test_new_keys_that_cannot_be_are_not_taken(run: Run, found: Found, fault: st
     run(story())
 
 
+def test_one_dealers_keys_do_not_take_the_place_of_those_of_several(run: Run, found: Found) -> None:
+    """Whatever operators were led to approve: no dealer is to know a key of this alliance."""
+
+    async def story() -> None:
+        town = found(FOUR, composite=True)
+        town.agree(town.new_keys())
+        async with town.running(town.names), asyncio.timeout(30):
+            while not all(home.handover.problem for home in town.homes.values()):
+                await town.breath()
+        assert all("by several dealers" in home.handover.problem for home in town.homes.values())
+        assert not town.ready()
+
+    run(story())
+
+
 @pytest.mark.parametrize("fault", ["receivers", "shares"])
 def test_a_share_of_a_new_key_that_is_another_members_is_found_out(
     run: Run, found: Found, fault: str
