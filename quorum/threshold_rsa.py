@@ -148,6 +148,8 @@ class ThresholdRsaScheme:
 
     def combine(self, endorsements: Sequence[Endorsement]) -> bytes:
         by_member = one_statement(endorsements, self.threshold)
+        if self._beyond(endorsements[0]):
+            raise CombineFailed(tuple(by_member), ())
         message = endorsements[0].statement.encode(self._context)
         shares: list[shoup_rsa.AnySignatureShare] = []
         malformed: list[int] = []
@@ -175,9 +177,8 @@ class ThresholdRsaScheme:
 
     def verify_endorsement(self, endorsement: Endorsement) -> VerifiedEndorsement:
         share = self._share(endorsement)
-        slot = getattr(endorsement.statement, "slot", 0)
-        if self.last_slot is not None and slot > self.last_slot:
-            raise InvalidEndorsement(endorsement.member, f"it is on slot {slot}, under a former key")
+        if why := self._beyond(endorsement):
+            raise InvalidEndorsement(endorsement.member, why)
         message = endorsement.statement.encode(self._context)
         try:
             self.key.verify_share(message, share)
@@ -186,6 +187,12 @@ class ThresholdRsaScheme:
         except ValueError as error:  # nobody can have a share of this message
             raise InvalidEndorsement(endorsement.member, str(error)) from None
         return VerifiedEndorsement(endorsement)
+
+    def _beyond(self, endorsement: Endorsement) -> str:
+        """Why the key says nothing of this slot, if it does not."""
+        slot = getattr(endorsement.statement, "slot", 0)
+        beyond = self.last_slot is not None and slot > self.last_slot
+        return f"it is on slot {slot}, under a former key" if beyond else ""
 
     def _share(self, endorsement: Endorsement) -> shoup_rsa.AnySignatureShare:
         try:

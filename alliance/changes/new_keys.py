@@ -60,7 +60,7 @@ def _require_known(state: ControlState, config: AllianceConfig) -> None:
     except InvalidAgreementKey as error:
         raise ConfigError(
             f"{error}. Where fewer shares of one dealing than sign may have leaked, 'alliance refresh'"
-            " without --new-key makes them worthless; otherwise found another alliance by 'alliance ceremony',"
-            " and tell its alliance_id by another way than this one's log, which whoever has the shares can go"
-            " on with"
+            " without --new-key makes them worthless; otherwise found another alliance by 'alliance"
+            " ceremony', and tell its alliance_id by another way than this one's log, which whoever has the"
+            " shares can go on with"
         ) from None

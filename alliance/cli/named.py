@@ -52,7 +52,7 @@ class Named:
         try:
             receipt = Receipt.from_json(file.with_suffix(".receipt").read_bytes())
             known = config.load(self._home)
-            receipt.verify(EpochKeys(lambda: known).of(receipt.context.epoch).key)
+            receipt.verify(EpochKeys(lambda: known).key_for(receipt))
         except (FileNotFoundError, InvalidReceipt):  # the members know it as well
             return None
         return receipt

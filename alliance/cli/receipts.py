@@ -244,14 +244,7 @@ def _key_of(path: Path, receipt: Receipt) -> RSAPublicKey:
         known = config.read(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    found = EpochKeys(lambda: known).of(receipt.context.epoch)
-    if found.last_slot is not None and receipt.certificate.slot > found.last_slot:
-        raise InvalidReceipt(
-            f"it is certified up to slot {receipt.certificate.slot} by the key of epoch"
-            f" {receipt.context.epoch}, in whose place another one came at slot {found.last_slot}: whoever"
-            " made it has got hold of old shares"
-        )
-    return found.key
+    return EpochKeys(lambda: known).key_for(receipt)
 
 
 def _read_key(path: Path) -> RSAPublicKey:

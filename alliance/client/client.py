@@ -188,7 +188,7 @@ class Client:
         if not isinstance(receipt, Receipt):
             raise TypeError(f"receipt must be a Receipt, not {type(receipt).__name__}")
         timeout = seconds(timeout)
-        receipt.verify(self.public_key_of(receipt.context.epoch))
+        receipt.verify(self._keys.key_for(receipt))
         with self.life.use():
             return await self._votes.gather(receipt, timeout)
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from alliance.config.file import AllianceConfig
-from alliance.proofs.receipt import key_fingerprint, load_public_key
+from alliance.errors import InvalidReceipt
+from alliance.proofs.receipt import Receipt, key_fingerprint, load_public_key
 from quorum import DecisionCertificate, InvalidCertificate, QuorumCertificate
 
 
@@ -53,3 +54,14 @@ class EpochKeys:
             key = load_public_key(scheme.key.to_pem())
             found = self._known[number] = EpochKey(key, key_fingerprint(key), scheme.last_slot)
         return found
+
+    def key_for(self, receipt: Receipt) -> RSAPublicKey:
+        """By which to verify it. Raises InvalidReceipt for a slot behind the last one of its epoch's key."""
+        epoch, slot = receipt.context.epoch, receipt.certificate.slot
+        found = self.of(epoch)
+        if found.last_slot is not None and slot > found.last_slot:
+            raise InvalidReceipt(
+                f"it is certified up to slot {slot} by the key of epoch {epoch}, in whose place another one"
+                f" came at slot {found.last_slot}: whoever made it has got hold of old shares"
+            )
+        return found.key

@@ -149,7 +149,8 @@ class _Collection:
         self.decided = asyncio.Event()
 
     async def ask(self, member: int) -> None:
-        """Asks one member until it answers, with a share that belongs to this epoch."""
+        """Asks one member until it answers in this epoch: in another one it may know neither the shares that
+        combine, nor the key of the receipt."""
         call: Any = self._client.channel(self.config.members[member]).unary_unary(
             "/alliance.v1.Signing/Share",
             request_serializer=pb.ShareRequest.SerializeToString,
@@ -162,7 +163,7 @@ class _Collection:
                 said = await call(self._question)
                 if said is not None:
                     self._client.consensus.heard(said)
-                if said is None or said.refusal or said.epoch == self.config.epoch:
+                if said is None or said.epoch == self.config.epoch:
                     break
                 self._absent[member] = f"it is in epoch {said.epoch}, this client in {self.config.epoch}"
             except grpc.aio.AioRpcError as error:

@@ -62,7 +62,10 @@ class Desk:
         """
         try:
             receipt = Receipt.from_json(data)
-            receipt.verify(self._keys.of(receipt.context.epoch).key)
+            receipt.verify(self._keys.key_for(receipt))
+            if self._keys.of(receipt.context.epoch).last_slot is not None:
+                # Whoever has its shares by now makes a receipt of anything, on any slot that it had.
+                raise InvalidReceipt("it is under a key that the alliance has replaced: order this anew")
             order = order_of(self._config, receipt)
         except (InvalidReceipt, InvalidRequest, ConfigError) as error:
             raise Refused(str(error)) from None

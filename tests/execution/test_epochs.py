@@ -157,11 +157,52 @@ def test_shares_of_another_dealing_wait_until_its_members_are_known(
     run(scenario())
 
 
-@pytest.mark.parametrize("snapshots", [False, True], ids=["replies", "snapshots"])
-def test_epoch_executors_cross(
-    farm: Farm, tmp_path: Path, office: Office, run: Run, monkeypatch: pytest.MonkeyPatch, snapshots: bool
+def test_old_shares_answer_nothing_behind_the_end_of_their_key(
+    farm: Farm, tmp_path: Path, chain: Chain, run: Run
 ) -> None:
-    """With their members: they lose no state, and sign with the new shares what came of old slots, too."""
+    """Not even where those whom a client asks have them: it waits for shares of the key of now."""
+    later, _ = next_epoch(farm, stock=1, start=1)
+    office = chain.grow(2)
+    receipts = {slot: office.receipt(slot, 0, 0, slot) for slot in (1, 2)}
+
+    async def scenario() -> None:
+        async with Asking(Client(later.config, farm.clients[0], tmp_path), "kv") as client:
+            client.executors = Executors(farm, receipts[1], {n: always(0) for n in (1, 2, 3)})
+            (await client.reply(receipts[1])).verify(client.keys.of(0).key)
+            executors = client.executors = Executors(farm, receipts[2], {n: always(0) for n in (1, 2, 3)})
+
+            def heard(asked: int) -> None:
+                if asked == 8:
+                    executors.farm = later
+                    executors.epochs = {n: always(1) for n in (1, 2, 3)}
+
+            executors.heard = heard  # type: ignore[method-assign]
+            reply = await client.reply(receipts[2])
+            reply.verify(client.attestation_key)
+            assert reply.context.epoch == 1
+            assert executors.asked > 8
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "stock"),
+    [(False, 0), (True, 0), pytest.param(True, 1, marks=pytest.mark.campaign)],
+    ids=["replies", "snapshots", "new keys"],
+)
+def test_epoch_executors_cross(
+    farm: Farm,
+    tmp_path: Path,
+    office: Office,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    snapshots: bool,
+    stock: int,
+) -> None:
+    """With their members: they lose no state, and sign with the new shares what came of old slots, too.
+
+    Where the shares are of another key, what was certified before is verified by the key of then.
+    """
     monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(revisions, "LOOK_SECONDS", 0.005)
     monkeypatch.setattr(gathering, "ROUND_SECONDS", 0.05)
@@ -173,7 +214,7 @@ def test_epoch_executors_cross(
     async def scenario() -> None:
         async with Stage.set(farm, tmp_path, office) as stage:
             old = replace(farm, config=stage.config)
-            later, membership = next_epoch(old, {5: new_member("seventh")}, start=1)
+            later, membership = next_epoch(old, {5: new_member("seventh")}, start=1, stock=stock)
             three = [stage.executor(member, Store()) for member in (0, 3, 4)]
             for one in three:
                 (one._home / FILE).write_text(stage.config.to_toml())
@@ -191,7 +232,8 @@ def test_epoch_executors_cross(
                 assert (first.payload, second.payload, again.payload) == (b"null", b'"green"', b"null")
                 assert (first.context.epoch, again.context.epoch) == (0, 1)
                 for reply in (first, second, again):
-                    reply.verify(client.attestation_key)
+                    reply.verify(client.keys.of(reply.context.epoch).key)
+                assert (client.keys.of(0).key == client.attestation_key) == (not stock)
                 assert all(one.config == later.config for one in three)
                 assert client.config == later.config
                 while snapshots and not all(one._folder.certified for one in three):

@@ -16,6 +16,7 @@ from quorum import QuorumSystem
 from quorum.factors import DealtFactor
 from quorum.threshold_rsa import ThresholdRsaEndorser
 from tests.alliance.conftest import _runner, chain, cheap_scrypt, farm, run
+from tests.alliance.epochs import next_epoch
 from tests.alliance.farm import MEMBERS, Chain, Farm
 from tests.worlds.factors import factor
 
@@ -38,6 +39,13 @@ def signers() -> tuple[ThresholdRsaEndorser, ...]:
 
 def _stand_in() -> DealtFactor:
     return factor(QuorumSystem(len(MEMBERS), 1), 2, 0)
+
+
+def in_epoch_1(farm: Farm, config: AllianceConfig, stock: int) -> Farm:
+    """Its members have new shares, of another agreement key where the ``stock`` is another."""
+    later, _ = next_epoch(farm, stock=stock)
+    keys = *later.config.purpose_keys, *config.purpose_keys[1:]
+    return replace(later, config=replace(later.config, purpose_keys=keys))
 
 
 class Registry:

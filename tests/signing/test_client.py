@@ -33,7 +33,7 @@ from alliance.signing.order import to_command
 from tests.alliance.conftest import Run
 from tests.alliance.farm import TIME_MS, Farm
 from tests.alliance.network import serving
-from tests.signing.conftest import Registry, signers
+from tests.signing.conftest import Registry, in_epoch_1, signers
 from tests.signing.samples import TOKENS, token
 
 Bend = Callable[[pb.ShareReply], pb.ShareReply]
@@ -322,5 +322,29 @@ def test_a_desk_without_shares_is_asked_again(
                 await asyncio.wait([signing], timeout=0.01)
             first.desk = desk
             assert (await signing).members == ("member-1", "member-2")
+
+    run(scenario())
+
+
+def test_a_desk_that_does_not_know_the_key_of_the_receipt_yet_is_asked_again(
+    town: Town, registry: Registry, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New keys have come, and the client has followed before the desks: their refusals are of the past."""
+    monkeypatch.setattr(client_module, "AGAIN_SECONDS", 0.01)
+    later = in_epoch_1(town.farm, town.config, stock=1)
+    town.known, registry.chain.farm = later.config, later
+    receipt = registry.receipt(to_command("tokens", token()))
+
+    async def scenario() -> None:
+        async with town.client(*[GOOD] * 6) as client:
+            signing = asyncio.create_task(client.collect(receipt))
+            while not all(desk.asked > 1 for desk in town.served):
+                await asyncio.wait([signing], timeout=0.01)
+            assert not signing.done()
+            for desk, share in zip(town.served, signers(), strict=True):
+                desk.desk = Desk(later.config, [Policy.from_toml(TOKENS, "policy")], {"tokens": share})
+            signed = await signing
+            assert len(signed.members) >= 2
+            assert not (signed.culprits or signed.refusals)
 
     run(scenario())

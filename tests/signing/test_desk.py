@@ -19,8 +19,9 @@ from quorum import Endorser
 from quorum.statement import PREFIX as PREFIX_OF_STATEMENTS
 from quorum.threshold_rsa import SELF_TEST
 from shoup_rsa.trials import TRIAL_PREFIX
+from tests.alliance.epochs import END
 from tests.alliance.farm import TIME_MS, Farm
-from tests.signing.conftest import Registry, signers
+from tests.signing.conftest import Registry, in_epoch_1, signers
 from tests.signing.samples import LOGINS, TOKENS, WEB, certificate, token
 
 NOW = TIME_MS / 1000 + 1.0
@@ -106,6 +107,27 @@ def test_only_what_the_alliance_has_ordered(desk: Desk, config: AllianceConfig, 
     assert "another alliance" in refusal(desk, config, replace(receipt, key_fingerprint="0" * 64))
     for text in ("", "{}", "null", receipt.to_json()[:-3], to_command("tokens", token()).decode("latin-1")):
         assert "receipt" in refusal(desk, config, text)
+
+
+@pytest.mark.parametrize("stock", [0, 1], ids=["handed on", "replaced"])
+def test_a_former_key_orders_nothing_any_more(
+    farm: Farm, config: AllianceConfig, registry: Registry, stock: int
+) -> None:
+    """It was replaced since somebody may have its shares, who can make a receipt of anything, on any slot."""
+    before = registry.receipt(to_command("tokens", token()))
+    for _ in range(END):
+        beyond = registry.receipt(to_command("tokens", token()))
+    later = in_epoch_1(farm, config, stock)
+    desk = Desk(later.config, [Policy.from_toml(TOKENS, "policy")], {"tokens": signers()[ME]})
+    if stock:
+        assert "under a key that the alliance has replaced" in refusal(desk, later.config, before)
+        assert "got hold of old shares" in refusal(desk, later.config, beyond)
+    else:
+        desk.judge(before.to_json().encode(), config.clients[0], NOW)
+    registry.chain.farm = later
+    after = registry.receipt(to_command("tokens", token()))
+    assert after.context.epoch == 1
+    desk.judge(after.to_json().encode(), config.clients[0], NOW)
 
 
 def test_what_is_ordered_and_malformed(desk: Desk, config: AllianceConfig, registry: Registry) -> None:

@@ -15,7 +15,17 @@ from alliance.keys import revision
 from alliance.proofs.epoch_keys import EpochKeys, UnknownKey, verify_in
 from alliance.wire.membership import MembershipProof
 from consensus.control.encoding import MalformedControl, Reader
-from quorum import AcceptedStatement, CheckpointStatement, Context, InvalidCertificate, QuorumCertificate
+from quorum import (
+    AcceptedStatement,
+    CheckpointStatement,
+    CombineFailed,
+    Context,
+    Endorsement,
+    InvalidCertificate,
+    QuorumCertificate,
+    SnapshotStatement,
+    combine,
+)
 from quorum.threshold_rsa import AgreementKey
 from tests.alliance.epochs import END, next_epoch, proof
 from tests.alliance.farm import Farm
@@ -66,6 +76,26 @@ def test_the_old_shares_sign_nothing_for_who_has_followed(farm: Farm) -> None:
     attested = second.config.attestation
     assert in_place_of(attested.in_epoch(0).key) == in_place_of(farm.config.attestation.key)
     assert in_place_of(attested.key) != in_place_of(farm.config.attestation.key)
+
+
+def test_what_executors_have_certified_stays_up_to_the_end_of_its_key(farm: Farm) -> None:
+    """And their old shares bring no certificate about on a later slot."""
+    second, _ = next_epoch(farm, stock=1)
+    scheme, context = second.config.attestation.in_epoch(0), farm.config.context
+    for slot in (END, END + 1):
+        snapshot = SnapshotStatement(slot, 1, b"o" * 32, b"t" * 32, b"a" * 32)
+        said = [one.endorse(snapshot.encode(context), proven=True) for one in farm.attesters]
+        shares = [Endorsement(snapshot, member, share) for member, share in enumerate(said)]
+        kept = combine(farm.config.attestation, shares)
+        if slot == END:
+            kept.verify(scheme)
+            assert combine(scheme, shares) == kept
+        else:
+            with pytest.raises(InvalidCertificate):
+                kept.verify(scheme)
+            with pytest.raises(CombineFailed) as failed:
+                combine(scheme, shares)
+            assert failed.value.culprits == tuple(range(len(shares)))
 
 
 def test_a_certificate_of_a_later_epoch_may_have_a_key_that_is_not_known(farm: Farm) -> None:
