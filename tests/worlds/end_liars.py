@@ -18,7 +18,7 @@ from fab_paxos.messages import (
     slot_of_base,
 )
 from fab_paxos.selection import ReportedEntry
-from quorum import AcceptedStatement, SuspectStatement
+from quorum import AcceptedStatement, QuorumCertificate, SuspectStatement
 from tests.worlds.world import Adversary, World
 from verifiable_log import Batch
 from verifiable_log.merkle import slot_leaf
@@ -133,9 +133,36 @@ class Revenant(Adversary):
         return [Report(message.view, self.dice.choice(bases), ())]
 
 
+class Thief(Revenant):
+    """It has all shares of the former key: it certifies another log with them, and elections, in the epoch of
+    now and in the one before."""
+
+    def act(self) -> None:
+        super().act()
+        for _ in range(WORDS):
+            if (forged := self._forged()) is not None:
+                self.speak(self.dice.choice(self.others), Certified(forged))
+
+    def tamper(self, sender: int, to: int, message: Message) -> list[Message]:
+        forged = self._forged()
+        if forged is None or not isinstance(message, Report) or self.dice.random() < 0.5:
+            return super().tamper(sender, to, message)
+        return [Report(message.view, forged, ())]
+
+    def _forged(self) -> QuorumCertificate | None:
+        forge, now, start = self.world.forge, self.world.scheme.context.epoch, self.world.gate.start
+        if forge is None:
+            return None
+        slot, root = max(1, start + self.dice.randrange(-2, 12)), self.dice.randbytes(32)
+        statement = self.dice.choice(
+            (AcceptedStatement(self.dice.randrange(3), slot, root), SuspectStatement(self.dice.randrange(5)))
+        )
+        return forge(statement, self.dice.choice((now, now - 1)))
+
+
 END_KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {
     "idler": Idler,
     "overrunner": Overrunner,
 }
-LATER_KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {"revenant": Revenant}
+LATER_KINDS: dict[str, Callable[[World, int, Random], Adversary]] = {"revenant": Revenant, "thief": Thief}
 """In epochs that are not the first."""

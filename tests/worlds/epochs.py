@@ -7,16 +7,27 @@ numbers and its control state, and from nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
 from alliance.storage.journal_epochs import EpochMembership, EpochRecord
 from fab_paxos.messages import Certified, Message
-from quorum import Context, DecisionCertificate, Endorsement, MembershipStatement, QuorumCertificate, combine
+from quorum import (
+    Context,
+    DecisionCertificate,
+    Endorsement,
+    JointStatement,
+    MembershipStatement,
+    QuorumCertificate,
+    combine,
+)
+from quorum.threshold_rsa import ThresholdRsaScheme
 from tests.worlds.cluster import Cluster
 from tests.worlds.disk import Disk
 from tests.worlds.member import Member
 from tests.worlds.require import require
+from tests.worlds.standin import StandInScheme
 from tests.worlds.world import World
 from verifiable_log import Entry
 
@@ -62,6 +73,23 @@ def _certified(old: Cluster, disk: Disk, config: bytes) -> QuorumCertificate:
         for me in range(old.system.decision)
     ]
     return combine(old.scheme, shares)
+
+
+def forger(old: Cluster) -> Callable[[JointStatement, int], QuorumCertificate]:
+    """What is certified, in whatever epoch, with the shares of all members of this one."""
+    scheme, endorsers, decision = old.scheme, old.endorsers, old.system.decision
+    if not isinstance(scheme, StandInScheme | ThresholdRsaScheme):
+        raise TypeError("nobody steals these shares")
+
+    def forge(statement: JointStatement, epoch: int) -> QuorumCertificate:
+        there = scheme.in_epoch(epoch)
+        text = statement.encode(there.context)
+        shares = [
+            Endorsement(statement, me, endorsers[me].endorse(text, proven=False)) for me in range(decision)
+        ]
+        return combine(there, shares)
+
+    return forge
 
 
 def later_record(new: Cluster, record: EpochRecord) -> EpochRecord:

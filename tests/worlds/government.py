@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from hashlib import sha256
 from random import Random
 
 from consensus.control import CheckedControl, ControlState
@@ -19,6 +20,7 @@ from consensus.control.edits import EditOperation, RemoveClient, SetAddress
 from consensus.control.operations import (
     ChangeOperation,
     DropMember,
+    NewKeys,
     PutPolicy,
     Reinstate,
     SetSystem,
@@ -45,6 +47,7 @@ REMOVABLE = (3, 30, 31)
 EDITS = ("admit", "remove", "address")
 LIGHT = ("suspend", "reinstate", "other identity")
 FULL = ("refresh", "replace", "resize")
+NEW_KEYS = "new keys"
 AGAIN = 400_000
 """After so many microseconds what is not in the log is said again."""
 
@@ -157,23 +160,30 @@ class Government:
     def _hand_on(self, log: Log, now: int) -> Iterator[bytes]:
         """Old members deal, new ones are ready; one of them is so by other dealings than the rest."""
         state = log.state
-        active, target = state.dealt_for, state.target
+        active = state.dealt_for
         change_id, attempt = active.approved.change_id, active.attempt
         if attempt < self._lazy:
+            return
+        if (brought := active.new_keys) is not None:
+            yield from self._be_ready(log, brought.transcript, now)
             return
         dealt = {one.member for one in active.dealings}
         for row in state.directory.members:
             if row.name not in dealt and self._once((change_id, attempt, "deal", row.name), now):
                 yield log.sign(Deal(row.name, change_id, attempt, self._dice.randbytes(40)))
-        if len(dealt) < state.directory.system.decision:
-            return
+        if len(dealt) >= state.directory.system.decision:
+            yield from self._be_ready(log, b"t" * 32, now)
+
+    def _be_ready(self, log: Log, transcript: bytes, now: int) -> Iterator[bytes]:
+        active, target = log.state.dealt_for, log.state.target
+        change_id, attempt = active.approved.change_id, active.attempt
         log.keys |= {row.name: self._key(row.identity, row.name) for row in target.members}
         ready = {one.member for one in active.readies}
         odd = target.members[change_id[0] % len(target.members)].name
         for row in target.members:
             if row.name not in ready and self._once((change_id, attempt, "ready", row.name), now):
-                transcript = (b"o" if row.name == odd else b"t") * 32
-                yield log.sign(log.ready_command(row.name, change_id, transcript, attempt))
+                by = b"o" * 32 if row.name == odd else transcript
+                yield log.sign(log.ready_command(row.name, change_id, by, attempt))
 
     def _once(self, what: object, now: int) -> bool:
         """Now or a little later, and not again for a while."""
@@ -219,6 +229,10 @@ class Government:
                 return log.change(ChangeKind.FULL, self._put(row.name, row.organisation))
             case "resize" if system is not None:
                 return log.change(ChangeKind.FULL, *self._resize(directory, system))
+            case "new keys" if system is not None:
+                digest = sha256(self._new("keys ").encode()).digest()
+                brought = NewKeys(digest, b"sealed to the members")
+                return log.change(ChangeKind.FULL, *self._resize(directory, system), brought)
             case _:
                 return log.change(ChangeKind.FULL)
 

@@ -1,4 +1,4 @@
-"""The alliance's real key, handed on: from the members of one simulated epoch to those of the next."""
+"""The real key of an alliance, handed on or replaced: from one simulated epoch's members to the next's."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import replace
 
 from alliance.config.file import AllianceConfig
 from alliance.config.identity import certify_itself
+from alliance.config.key_changes import KeyChange
 from alliance.config.parties import Member
-from quorum import Endorser, QuorumSystem
-from quorum.threshold_rsa import ThresholdRsaEndorser
+from consensus.control.directory import config_digest
+from consensus.control.transcript import transcript_digest
+from quorum import Endorsement, Endorser, MembershipStatement, QuorumSystem, combine
+from quorum.threshold_rsa import AgreementKey, ThresholdRsaEndorser
 from shoup_rsa import KeyShare, ThresholdPublicKey
 from shoup_rsa.redistribution import conclude, judge
 from tests.shoup_rsa.board import deals, open_to_all, order_for, take_all
 from tests.worlds.require import require
-from tests.worlds.signed_gate import key
+from tests.worlds.signed_gate import dealt, key
 
 Alliance = tuple[AllianceConfig, tuple[Endorser, ...]]
 
@@ -35,7 +38,44 @@ def handed_on(alliance: Alliance, system: QuorumSystem, names: Sequence[str], st
     outcome = conclude(redistribution, judgement.valid)
     if outcome is None:
         raise AssertionError("a quorum's dealings do not suffice")
-    terms = replace(config.terms, system=system, start=start, founding_keys=(config.key,))
+    return _later(config, system, names, start, outcome.public_key, ()), tuple(
+        map(ThresholdRsaEndorser, take_all(outcome))
+    )
+
+
+def renewed(alliance: Alliance, system: QuorumSystem, names: Sequence[str], start: int) -> Alliance:
+    """The same with another public key, which the old shares have certified."""
+    config, endorsers = alliance
+    key_now, held = dealt(system, config.dealing + 1, other=len(config.key_changes) + 1)
+    head = (config.epoch + 1, config.dealing + 1, 0, start)
+    rows = config.alliance_id + b"".join(number.to_bytes(8, "big") for number in head)
+    rows += transcript_digest([key_now.to_bytes()])
+    statement = MembershipStatement(config.epoch + 1, 0, start, b"r" * 32, b"s" * 32, config_digest(rows))
+    message = statement.encode(config.context)
+    signed = [
+        Endorsement(statement, member, endorsers[member].endorse(message, proven=False))
+        for member in range(config.system.decision)
+    ]
+    change = KeyChange(combine(config.scheme, signed), rows, (key_now,))
+    change.follow(config.scheme)
+    return _later(config, system, names, start, key_now, (change,)), held
+
+
+def _later(
+    config: AllianceConfig,
+    system: QuorumSystem,
+    names: Sequence[str],
+    start: int,
+    key_now: AgreementKey,
+    changes: tuple[KeyChange, ...],
+) -> AllianceConfig:
+    terms = replace(
+        config.terms,
+        system=system,
+        start=start,
+        founding_keys=config.terms.founding_keys or (config.key,),
+        key_changes=(*config.terms.key_changes, *changes),
+    )
     members = tuple(
         Member(
             name,
@@ -46,12 +86,11 @@ def handed_on(alliance: Alliance, system: QuorumSystem, names: Sequence[str], st
         )
         for name in names
     )
-    later = replace(
+    return replace(
         config,
-        key=outcome.public_key,
+        key=key_now,
         members=members,
         epoch=config.epoch + 1,
         dealing=config.dealing + 1,
         changed=terms,
     )
-    return later, tuple(map(ThresholdRsaEndorser, take_all(outcome)))

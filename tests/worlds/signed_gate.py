@@ -61,7 +61,7 @@ def founded(
     system: QuorumSystem, name: str = "simulated", epoch: int = EPOCH, factors: int = 1
 ) -> tuple[AllianceConfig, tuple[Endorser, ...]]:
     """An alliance and its members' shares, the same every time. With several factors its key is composite."""
-    public, endorsers = _dealt(system, epoch, factors)
+    public, endorsers = dealt(system, epoch, factors)
     names = [f"member-{number + 1}" for number in range(system.member_count)]
     certificates = {one: certify_itself(one, key(one)) for one in names}
     members = tuple(
@@ -80,7 +80,10 @@ def founded(
     return config, endorsers
 
 
-def _dealt(system: QuorumSystem, epoch: int, factors: int) -> tuple[PublicKey, tuple[Endorser, ...]]:
+def dealt(
+    system: QuorumSystem, epoch: int, factors: int = 1, other: int = 0
+) -> tuple[PublicKey, tuple[Endorser, ...]]:
+    """``other``: other keys than that of the founding, which has 0."""
     dealings = [
         generate_threshold_key(
             system.member_count,
@@ -90,7 +93,7 @@ def _dealt(system: QuorumSystem, epoch: int, factors: int) -> tuple[PublicKey, t
             epoch=epoch,
             factors=factors,
             insecure_small_key=True,
-            random_below=Random(system.member_count + 1000 * place).randrange,
+            random_below=Random(system.member_count + 1000 * place + 100_000 * other).randrange,
         )
         for place in range(factors)
     ]

@@ -144,6 +144,8 @@ class World(Cluster):
         """Whose words a test has exchanged or held back: later ones may be as old."""
         self.heard: deque[Message] = deque(maxlen=HEARD_MAX)
         self.heard_before: tuple[Message, ...] = ()  # in the epoch before
+        self.forge: Callable[[JointStatement, int], QuorumCertificate] | None = None
+        """What whoever has got hold of all shares of a former key makes of them, in whatever epoch."""
         self.names: list[Hashable] = [f"member {me}" for me in range(system.member_count)]
         self.gate = gate or Gate(system, scheme or StandInScheme(system.decision))
         self.court = court or Court(system, self.gate)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,35 +21,38 @@ from tests.campaigns.simulation.stages import Crossing
 BLOCK = 20
 
 
-def cross(seed: int, kind: str | None = None) -> Crossing:
+def cross(seed: int, kind: str | None = None, *, new_keys: bool = False) -> Crossing:
     """A run with all its checks. An error of any kind says how to replay it."""
-    crossing = Crossing(CrossingPlan(seed, kind))
+    crossing = Crossing(CrossingPlan(seed, kind, new_keys))
     try:
         crossing.run()
     except Exception as error:
         which = f" --kind '{kind}'" if kind is not None else ""
+        which += " --new-keys" if new_keys else ""
         replay = f"python -m tests.campaigns.simulation.crossing --seed {seed} --seeds 1{which}"
         raise AssertionError(f"{type(error).__name__}: {error}; replay: {replay}") from error
     return crossing
 
 
-def run_block(kind: str | None, seeds: range) -> CrossingFigures:
+def run_block(kind: str | None, new_keys: bool, seeds: range) -> CrossingFigures:
     figures = CrossingFigures()
     for seed in seeds:
         try:
-            figures.add_crossing(cross(seed, kind))
+            figures.add_crossing(cross(seed, kind, new_keys=new_keys))
         except AssertionError as error:
             figures.failures.append(str(error))
     return figures
 
 
-def _run_blocks(kind: str | None, blocks: list[range], workers: int) -> Iterator[CrossingFigures]:
+def _run_blocks(
+    run: Callable[[range], CrossingFigures], blocks: list[range], workers: int
+) -> Iterator[CrossingFigures]:
     """In the order of the blocks."""
     if workers == 1:
-        yield from map(partial(run_block, kind), blocks)
+        yield from map(run, blocks)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(partial(run_block, kind), blocks)
+        yield from pool.map(run, blocks)
 
 
 def main(arguments: list[str]) -> int:
@@ -57,14 +60,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="the first one (default 0)")
     parser.add_argument("--kind", help="what the first liar of the first epoch is")
+    parser.add_argument("--new-keys", action="store_true", help="epochs that begin with other keys")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--figures", type=Path, help="keep what is done in this file, and go on from it")
     options = parser.parse_args(arguments)
     seeds = range(options.seed, options.seed + options.seeds)
     blocks = [seeds[at : at + BLOCK] for at in range(0, len(seeds), BLOCK)]
-    kept = Kept(options.figures, options.kind)
+    kept = Kept(options.figures, options.kind, new_keys=options.new_keys)
+    run = partial(run_block, options.kind, options.new_keys)
     missing = [block for block in blocks if not kept.has(block)]
-    for block, figures in zip(missing, _run_blocks(options.kind, missing, options.workers), strict=True):
+    for block, figures in zip(missing, _run_blocks(run, missing, options.workers), strict=True):
         kept.keep(block, figures)
         for failure in figures.failures:
             _say(f"FAILED {failure}")

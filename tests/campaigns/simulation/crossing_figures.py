@@ -61,14 +61,14 @@ class CrossingFigures:
 class Kept:
     """Figures of blocks that are done, one JSON line each, in a file if there is one."""
 
-    def __init__(self, path: Path | None, kind: str | None) -> None:
+    def __init__(self, path: Path | None, kind: str | None, *, new_keys: bool = False) -> None:
         self._path = path
-        self._kind = kind
+        self._which = {"kind": kind, **({"new_keys": True} if new_keys else {})}
         self._done: dict[tuple[int, int], CrossingFigures] = {}
         if path is not None and path.exists():
             for line in path.read_text().splitlines():
                 kept = json.loads(line)
-                if kept["kind"] == kind:
+                if {name: kept[name] for name in ("kind", "new_keys") if name in kept} == self._which:
                     figures = CrossingFigures(Counter(kept["counts"]), kept["trace"], kept["failures"])
                     self._done[kept["first"], kept["seeds"]] = figures
 
@@ -78,7 +78,7 @@ class Kept:
     def keep(self, block: range, figures: CrossingFigures) -> None:
         self._done[block.start, len(block)] = figures
         if self._path is not None:
-            kept = {"kind": self._kind, "first": block.start, "seeds": len(block), **vars(figures)}
+            kept = {**self._which, "first": block.start, "seeds": len(block), **vars(figures)}
             with self._path.open("a") as file:
                 file.write(json.dumps(kept) + "\n")
 

@@ -17,7 +17,7 @@ from tests.campaigns.simulation.plan import ELEVEN, LEAN_NINE, LEAN_SYSTEMS, NOB
 from tests.worlds.cluster import SIX, client_id
 from tests.worlds.control import admit, ending
 from tests.worlds.end_liars import END_KINDS
-from tests.worlds.government import EDITS, FULL, LIGHT
+from tests.worlds.government import EDITS, FULL, LIGHT, NEW_KEYS
 from tests.worlds.timed import SECOND
 
 SEVEN = QuorumSystem(7, 1)
@@ -39,10 +39,14 @@ SHIFT = 7_000_000
 
 @dataclass(frozen=True)
 class CrossingPlan:
-    """``kind``: what the first liar of the first epoch is; None leaves it to the seed."""
+    """``kind``: what the first liar of the first epoch is; None leaves it to the seed.
+
+    ``new_keys``: epochs begin with other keys, and a liar has all shares of those before.
+    """
 
     seed: int
     kind: str | None = None
+    new_keys: bool = False
 
     @cached_property
     def window(self) -> int:
@@ -65,6 +69,10 @@ class CrossingPlan:
     @property
     def handed_on(self) -> bool:
         return self.seed % HANDED_ON_EVERY == 7
+
+    def renews(self, number: int) -> bool:
+        """Whether this epoch is to begin with other keys; in a governed crossing the log decides it."""
+        return self.new_keys and Random(f"keys {self.seed} {number}").random() < 0.7
 
     @cached_property
     def systems(self) -> tuple[QuorumSystem, ...]:
@@ -91,8 +99,8 @@ class CrossingPlan:
         seed, offered = self.seed + number * SHIFT, kinds if last else [*kinds, *END_KINDS]
         plan = make_plan(seed, kind, offered, system.profile, replace(system, leaders=()))
         plan = replace(plan, system=system, real_scheme=self.handed_on, real_journals=self.real_journals)
-        if number and dice.random() < 0.3:
-            named = "revenant", *(name for _, name, _ in plan.liars[1:])
+        if number and dice.random() < (1.0 if self.new_keys else 0.3):
+            named = "thief" if self.new_keys else "revenant", *(name for _, name, _ in plan.liars[1:])
             others = zip(plan.liars, named, strict=False)
             plan = _with_liars(plan, tuple((me, name, at) for (me, _, at), name in others))
         if number and dice.random() < 0.4:  # nobody lies: so others may sleep, or come late
@@ -132,6 +140,8 @@ class CrossingPlan:
         aim = "resize" if resized else dice.choice((*LIGHT, *FULL[:2]))
         if resized and dice.random() < 0.2:
             aim = dice.choice((*LIGHT, *FULL[:2]))
+        if self.renews(number + 1):
+            aim = NEW_KEYS
         yield Step(at, "want", (aim, target))
         if dice.random() < 0.5:  # another change at the same time, or while the first is under way
             yield Step(

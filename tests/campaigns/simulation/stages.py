@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -18,7 +19,7 @@ from unittest.mock import patch
 from alliance.storage.journal_epochs import EpochRecord
 from consensus.control import ControlState, dealing
 from consensus.control.changes import ChangeKind
-from quorum import QuorumSystem
+from quorum import AcceptedStatement, InvalidCertificate, QuorumSystem
 from tests.campaigns.simulation.campaign import LOOK, PATIENCE_TIMEOUTS, TIMEOUT, Campaign
 from tests.campaigns.simulation.crossing_plan import CrossingPlan
 from tests.worlds.cluster import client_id
@@ -27,6 +28,7 @@ from tests.worlds.epochs import (
     arrived,
     context_after,
     end_of,
+    forger,
     heard_in,
     later_record,
     log_of,
@@ -36,11 +38,12 @@ from tests.worlds.epochs import (
 )
 from tests.worlds.government import Governed, Government, governed
 from tests.worlds.handing_on import Alliance, handed_on
+from tests.worlds.handing_on import renewed as replaced
 from tests.worlds.journals import JournalDisk
 from tests.worlds.member import Member
 from tests.worlds.require import require
 from tests.worlds.signed_gate import founded
-from tests.worlds.standin import StandInScheme
+from tests.worlds.standin import StandInEndorser, StandInScheme
 from tests.worlds.timed import MILLISECOND, TimedWorld
 from tests.worlds.windows import window_of
 from tests.worlds.words import Words
@@ -191,6 +194,8 @@ class Crossing:
         self.stages: list[Stage] = []
         self.ends: list[int] = []
         self.changes: Counter[str] = Counter()
+        self._key = b""
+        """The name of the key that stand-in shares are of."""
 
     def run(self) -> list[TimedWorld]:
         try:
@@ -256,10 +261,11 @@ class Crossing:
         if end is None or not there:
             return None
         control = there[0].engine.rooms.log.control
-        config = b"those of the next epoch"
+        config, renewed = b"those of the next epoch", self.plan.renews(stage.number + 1)
         if isinstance(control, Governed):
             config = control.state.next_epoch().config
             self.changes.update(_told(control.state))
+            renewed = control.state.next_epoch().key_changes > control.state.key_changes
             self.government.begin_epoch()
             system, seats = _governed_seats(control)
         else:
@@ -269,8 +275,11 @@ class Crossing:
             world.names[seat] if seat is not None else f"member {me} of epoch {stage.number + 1}"
             for me, seat in enumerate(seats)
         ]
-        after = self._made(stage, system, names, end)
+        if renewed:
+            self.changes["new keys"] += 1
+        after = self._made(stage, system, names, end, renewed=renewed)
         after.world.heard_before = heard_in(world)
+        after.world.forge = forger(world) if renewed else world.forge
         after.seats, after.seated, after.world.names = seats, set(), names
         after.record = record_of(world, end, config)
         honest = [member.me for member in after.world.honest]
@@ -287,13 +296,19 @@ class Crossing:
             after.world.later(self.dice.randrange(500) * MILLISECOND, self._ask_again, after, one)
         return after
 
-    def _made(self, stage: Stage, system: QuorumSystem, names: list[Hashable], end: int) -> Stage:
-        world = stage.world
+    def _made(
+        self, stage: Stage, system: QuorumSystem, names: list[Hashable], end: int, *, renewed: bool
+    ) -> Stage:
+        world, number = stage.world, stage.number + 1
         if stage.alliance is not None:
-            handed = handed_on(stage.alliance, system, [str(name).replace(" ", "-") for name in names], end)
-            return Stage(self, stage.number + 1, system, handed, founded=world.founded)
-        scheme = StandInScheme(system.decision, context_after(world))
-        return Stage(self, stage.number + 1, system, None, scheme=scheme, founded=world.founded)
+            go_on = replaced if renewed else handed_on
+            alliance = go_on(stage.alliance, system, [str(name).replace(" ", "-") for name in names], end)
+            return Stage(self, number, system, alliance, founded=world.founded)
+        if renewed:
+            self._key = b"key of epoch %d " % number
+        scheme = StandInScheme(system.decision, context_after(world), self._key)
+        shares = [StandInEndorser(member, self._key) for member in range(system.member_count)]
+        return Stage(self, number, system, None, scheme=scheme, endorsers=shares, founded=world.founded)
 
     def _ask_again(self, stage: Stage, one: Submission) -> None:
         if stage.up and not stage._calm:
@@ -377,6 +392,24 @@ class Crossing:
                     end = self.ends[stage.number]
                     beyond = [slot for slot in member.disk.entries if slot > end]
                     require(not beyond, f"member {member.me} accepted {beyond} behind the end {end}")
+        self._check_chain()
+
+    def _check_chain(self) -> None:
+        """Who has followed all keys verifies what each has certified, and nothing behind its last slot."""
+        last = self.stages[-1]
+        if last.alliance is None or not self.plan.new_keys:
+            return
+        scheme = last.alliance[0].scheme
+        for stage in self.stages:
+            for member in stage.world.honest:
+                for certificate in member.certificates:
+                    certificate.verify(scheme.in_epoch(certificate.epoch))
+        for former in scheme.former:
+            (old,) = (one for one in self.stages if one.world.scheme.context.epoch == former.epoch)
+            beyond = forger(old.world)(AcceptedStatement(0, former.slot + 1, b"f" * 32), former.epoch)
+            with suppress(InvalidCertificate):
+                beyond.verify(scheme.in_epoch(former.epoch))
+                raise AssertionError("a former key is believed behind its last slot")
 
 
 def _told(state: ControlState) -> Iterator[str]:

@@ -39,6 +39,16 @@ def test_crossings_that_once_failed() -> None:
         cross(seed)
 
 
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [7, 8, 21], ids=["real keys", "by the log", "late"])
+def test_crossings_to_other_keys(seed: int) -> None:
+    """A liar has all shares of the key before, and nobody believes what it makes of them."""
+    crossing = cross(seed, new_keys=True)
+    assert crossing.changes["new keys"]
+    assert "thief" in {kind for stage in crossing.stages for _, kind, _ in stage.plan.liars}
+    assert (crossing.plan.governed, crossing.plan.handed_on) == (seed != 7, seed == 7)
+
+
 def test_a_crossing_is_kept_and_not_done_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--seed", "1", "--seeds", "1", "--figures", str(tmp_path / "figures")]
     assert main(words) == 0
