@@ -9,7 +9,7 @@ import pytest
 
 from alliance.config.control import current
 from alliance.config.file import FILE, AllianceConfig
-from alliance.config.key_changes import KeyChange
+from alliance.config.key_changes import KeyChange, leads_to
 from alliance.errors import ConfigError
 from alliance.keys import revision
 from alliance.proofs.epoch_keys import EpochKeys, UnknownKey, verify_in
@@ -152,6 +152,15 @@ def test_parts_of_a_change_that_do_not_belong_together(farm: Farm) -> None:
     ):
         with pytest.raises(MalformedControl):
             replace(change, **spoil)  # type: ignore[arg-type]
+
+
+def test_new_keys_are_those_of_an_epoch_that_has_begun(farm: Farm) -> None:
+    config = next_epoch(farm, stock=1)[0].config
+    way = farm.config.keys, config.key_changes
+    for epoch in (0, 1, 2):
+        there = replace(config.context, epoch=epoch)
+        assert leads_to(*way, config.keys, there) == (epoch > 0)
+        assert not leads_to(*way, farm.config.keys, there)
 
 
 def test_alliance_toml_proves_its_keys(farm: Farm) -> None:

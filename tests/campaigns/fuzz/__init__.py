@@ -22,6 +22,8 @@ NAMES = (
     "journal's membership",
     "control command",
     "control state",
+    "new keys",
+    "change of keys",
     "request file",
     "dealing file",
     "ceremony file",

@@ -7,7 +7,15 @@ from consensus.control.changes import ChangeKind
 from consensus.control.commands import Abort, Approve, Deal, Edit, Propose, SignedCommand
 from consensus.control.edits import LimitClient, RemoveClient, SetAddress
 from consensus.control.encoding import MalformedControl, u8, u32
-from consensus.control.operations import DropMember, DropOperator, PutPolicy, Reinstate, SetSystem, Suspend
+from consensus.control.operations import (
+    DropMember,
+    DropOperator,
+    NewKeys,
+    PutPolicy,
+    Reinstate,
+    SetSystem,
+    Suspend,
+)
 from consensus.control.rows import ClientLimits, PolicyRow
 from tests.consensus.alliance import (
     ALLIANCE,
@@ -42,6 +50,7 @@ class CommandTarget:
             put_member("m-g", "org-a"),
             *(DropMember("m-a"), Suspend("m-b"), Reinstate("m-b"), DropOperator("org-g")),
             *(put_operator("org-g", "org-g"), PutPolicy(PolicyRow(1)), SetSystem("lean", 1)),
+            NewKeys(b"n" * 32, b"new keys"),
         )
         change = log.change(ChangeKind.FULL, *operations)
         commands = [Edit("org-a", 1, (edit,)) for edit in edits]
@@ -77,6 +86,9 @@ def states() -> list[bytes]:
     log.ready([*members[1:], "m-f"])
     made.append(log.state)
     log.finish()
+    brings = Log()
+    brings.agree(brings.change(ChangeKind.FULL, NewKeys(b"n" * 32, b"new keys")))
+    made.append(brings.state)
     return [item[5:] for state in (*made, log.state) for item in state.items()]
 
 

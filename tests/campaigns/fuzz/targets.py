@@ -32,6 +32,7 @@ from tests.alliance.matrix import Exemplars, Setting, settings
 from tests.campaigns.fuzz import control_targets as control
 from tests.campaigns.fuzz import founding_targets as founding
 from tests.campaigns.fuzz import journal_targets as stored
+from tests.campaigns.fuzz import key_targets as keys
 from tests.campaigns.fuzz import signing_targets as signing
 from tests.campaigns.fuzz.gate_target import SENDER, GateTarget
 from tests.campaigns.fuzz.identity_targets import EvidenceTarget, HandshakeTarget, evidences
@@ -75,6 +76,7 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
     handshake = HandshakeTarget(farm, farm.folder)
     asked, dealing = founding.requests(), founding.DealingTarget(farm)
     ceremony, commands = founding.CeremonyTarget(), control.CommandTarget()
+    brought, changes = keys.NewKeysTarget(), keys.ChangeTarget(farm)
     return [
         Target("envelope", _envelopes(messages), of_message(pb.Envelope), _envelope),
         Target("message", messages, of_message(pb.PeerMessage), _message),
@@ -94,6 +96,8 @@ def targets(farm: Farm, chain: Chain) -> list[Target]:
         Target("journal's membership", stored.memberships(), of_bytes, stored.notes(EpochMembership.unpack)),
         Target("control command", commands.corpus, of_bytes, commands),
         Target("control state", control.states(), of_bytes, control.run_state),
+        Target("new keys", brought.corpus, of_bytes, brought),
+        Target("change of keys", changes.corpus, of_bytes, changes),
         Target("request file", asked, of_bytes, founding.RequestTarget(asked)),
         Target("dealing file", dealing.corpus(), of_bytes, dealing),
         Target("ceremony file", ceremony.corpus(), of_bytes, ceremony),

@@ -22,6 +22,8 @@ FOUND = {
     "the seal leaves out the view": "journal's row",
     "two words on two slots convict": "evidence",
     "a greeting need not be signed": "handshake",
+    "new keys: a share is not checked": "new keys",
+    "new keys: their certificate is not verified": "change of keys",
 }
 
 

@@ -10,6 +10,7 @@ from tests.campaigns.planted.end import EPOCHS
 from tests.campaigns.planted.engine import ENGINE
 from tests.campaigns.planted.evidence import EVIDENCE
 from tests.campaigns.planted.journal import JOURNAL
+from tests.campaigns.planted.keys import KEYS
 from tests.campaigns.planted.lean import LEAN
 from tests.campaigns.planted.lives import LIVES
 from tests.campaigns.planted.members import MEMBERS
@@ -18,7 +19,20 @@ from tests.campaigns.planted.planting import in_place
 from tests.campaigns.planted.resharing import RESHARING
 from tests.campaigns.planted.wire import WIRE
 
-ALL = (*ENGINE, *PASSAGE, *WIRE, *JOURNAL, *EVIDENCE, *LEAN, *CONTROL, *EPOCHS, *LIVES, *RESHARING, *MEMBERS)
+ALL = (
+    *ENGINE,
+    *PASSAGE,
+    *WIRE,
+    *JOURNAL,
+    *EVIDENCE,
+    *LEAN,
+    *CONTROL,
+    *EPOCHS,
+    *LIVES,
+    *RESHARING,
+    *KEYS,
+    *MEMBERS,
+)
 PLANTED = {bug.name: bug for bug in ALL}
 
 

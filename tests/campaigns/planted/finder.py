@@ -130,6 +130,7 @@ _EXHAUSTIVE = "tests/campaigns/simulation/test_exhaustive.py"
 _PLANTS_ITSELF = f"{_EXHAUSTIVE}::test_sizes_off_by_one_disagree"
 _FLOOD = "tests/alliance/wire/test_matrix.py::test_a_flood_of_bad_messages_leaves_memory_and_log_small"
 _CHAOS = "tests/fab_paxos/test_chaos.py"
+_HANDING_ON = "tests/alliance/resharing/test_handing_on.py"
 _IN_SERVER = "tests/alliance/server/test_server.py::test_epoch_"
 
 FINDERS: dict[str, Finder] = {
@@ -231,6 +232,16 @@ FINDERS: dict[str, Finder] = {
         f"{_IN_SERVER}what_is_of_the_old_epoch_goes_and_what_clients_wait_for_stays",
         f"{_IN_SERVER}who_is_removed_goes_on_answering_before_it_ends",
     ),
+    "key tests": partial(
+        pytest_on,
+        "tests/consensus/test_new_keys.py",
+        "tests/alliance/config/test_key_changes.py",
+        "tests/signing/test_desk.py",
+        "tests/signing/test_client.py",
+        f"{_HANDING_ON}::test_new_keys_that_cannot_be_are_not_taken",
+        f"{_HANDING_ON}::test_one_dealers_keys_do_not_take_the_place_of_those_of_several",
+        f"{_HANDING_ON}::test_a_share_of_a_new_key_that_is_another_members_is_found_out",
+    ),
     "control state tests": partial(pytest_on, "tests/consensus"),
     CONTROL_FINDER: partial(pytest_on, CONTROL),
 }
@@ -248,6 +259,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "end": ("crossings", "end tests"),
     "resharing": ("resharing tests",),
     "lives": ("crossings", "campaign", "life tests"),
+    "keys": ("key tests",),
     "members": ("member tests",),
 }
 """Who searches for the bugs of a part, in this order. No bug has a finder of its own that knows of it."""
