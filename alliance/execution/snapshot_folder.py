@@ -120,8 +120,16 @@ class SnapshotFolder:
         yield held
 
     def check(self, certificate: QuorumCertificate) -> SnapshotStatement:
-        """What it certifies. Raises InvalidCertificate."""
-        return snapshot_of(certificate, self._scheme(), self._application)
+        """What it certifies. Raises InvalidCertificate, also for one under a former key: whoever has got hold
+        of its shares by now certifies any state with them."""
+        statement = snapshot_of(certificate, self._scheme(), self._application)
+        if not self._counts(certificate):
+            raise InvalidCertificate("it is under a key that the alliance has replaced")
+        return statement
+
+    def _counts(self, certificate: QuorumCertificate | None) -> bool:
+        """Of those that were checked: one counts until its key is replaced."""
+        return certificate is not None and self._scheme().in_epoch(certificate.epoch).last_slot is None
 
     def write(self, state: RunnerState) -> Held:
         """The state as a snapshot, durably. To be handed to ``add``."""
@@ -170,12 +178,12 @@ class SnapshotFolder:
     @property
     def certified(self) -> list[Held]:
         """Ascending."""
-        return [held for _, held in sorted(self._held.items()) if held.certificate is not None]
+        return [held for _, held in sorted(self._held.items()) if self._counts(held.certificate)]
 
     @property
     def pending(self) -> list[Held]:
-        """Those without a certificate, ascending."""
-        return [held for _, held in sorted(self._held.items()) if held.certificate is None]
+        """Those without a certificate that counts, ascending: at new keys all are to be certified again."""
+        return [held for _, held in sorted(self._held.items()) if not self._counts(held.certificate)]
 
     def get(self, slot: int) -> Held | None:
         return self._held.get(slot)

@@ -28,6 +28,7 @@ from tests.alliance.conftest import Run
 from tests.alliance.epochs import new_member, next_epoch, proof
 from tests.alliance.farm import MEMBERS, TIME_MS, Chain, Farm
 from tests.alliance.network import Office
+from tests.alliance.server.test_revisions import until
 from tests.execution.stage import InProcess, Stage
 
 ASKED_MAX = 4 * len(MEMBERS)
@@ -201,7 +202,8 @@ def test_epoch_executors_cross(
 ) -> None:
     """With their members: they lose no state, and sign with the new shares what came of old slots, too.
 
-    Where the shares are of another key, what was certified before is verified by the key of then.
+    Where the shares are of another key, what was certified before is verified by the key of then, and
+    snapshots are certified again.
     """
     monkeypatch.setattr(listener, "PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(revisions, "LOOK_SECONDS", 0.005)
@@ -214,16 +216,21 @@ def test_epoch_executors_cross(
     async def scenario() -> None:
         async with Stage.set(farm, tmp_path, office) as stage:
             old = replace(farm, config=stage.config)
-            later, membership = next_epoch(old, {5: new_member("seventh")}, start=1, stock=stock)
+            farms = [old]
             three = [stage.executor(member, Store()) for member in (0, 3, 4)]
             for one in three:
                 (one._home / FILE).write_text(stage.config.to_toml())
-                in_process(one, old, later)
+                in_process(one, farms)
             async with stage.running(*three), stage.client() as client:
                 first = await client.execute(b"set colour green")
+                while stock and not all(one._folder.certified for one in three):
+                    await client.read(b"colour")
+                end = len(office.chain.entries)
+                later, membership = next_epoch(old, {5: new_member("seventh")}, start=end, stock=stock)
+                farms.append(later)
                 office.chain.farm = later
                 office.directory.update(later.config)
-                office.voucher.proof = proof(old, later, membership, slot=1)
+                office.voucher.proof = proof(old, later, membership, slot=end)
                 for one in three:
                     (one._home / "new").write_text(later.config.to_toml())
                     (one._home / "new").replace(one._home / FILE)
@@ -238,6 +245,9 @@ def test_epoch_executors_cross(
                 assert client.config == later.config
                 while snapshots and not all(one._folder.certified for one in three):
                     await client.read(b"colour")
+                if stock:
+                    await until(lambda: not any(one._folder.pending for one in three))
+                    assert all(one._folder.certified[0].slot <= end for one in three)
                 for held in (held for one in three for held in one._folder.certified):
                     assert held.certificate is not None
                     assert (held.slot, held.certificate.epoch) == (held.statement.slot, 1)
@@ -250,7 +260,7 @@ def receipt_of(office: Office, reply: Reply) -> Receipt:
     return office.chain.receipt(reply.slot, 0, reply.command_index, len(office.chain.entries))
 
 
-def in_process(one: Executor, *farms: Farm) -> None:
+def in_process(one: Executor, farms: list[Farm]) -> None:
     """Its signers have no processes; ``farms`` hold the shares, by epoch."""
     attestation = one._attestation
     member = one._others.me

@@ -23,6 +23,7 @@ from alliance.proofs.snapshot import (
     write_certificate,
 )
 from quorum import InvalidCertificate, QuorumCertificate, ReplyStatement
+from tests.alliance.epochs import next_epoch
 from tests.alliance.farm import Farm
 from tests.alliance.keys.failing import FailingOs, Killed
 from tests.execution.snapshots import certified, keep, states
@@ -83,6 +84,28 @@ def test_what_was_written_is_there_after_a_restart(
     assert newest_certified(folder.path, farm.config.attestation, "lock") == 0
     (tmp_path / "lock.lock").touch()
     assert list(applications(tmp_path)) == ["kv", "lock"]
+
+
+def test_what_a_former_key_has_certified_is_to_be_certified_again(
+    farm: Farm, tmp_path: Path, reached: list[RunnerState]
+) -> None:
+    """Whoever has its shares by now would halt those with the true state, or bring others a false one."""
+    later, _ = next_epoch(farm, stock=1)
+    now = [farm]
+    folder = SnapshotFolder(tmp_path, "kv", lambda: now[0].config.attestation)
+    folder.add(*folder.load())
+    held = keep(farm, folder, reached[0])
+    former = held.certificate
+    assert former is not None
+    assert folder.check(former) == held.statement
+    now[0] = later
+    with pytest.raises(InvalidCertificate, match="a key that the alliance has replaced"):
+        folder.check(former)
+    for one in (folder, opened(tmp_path, later)):
+        assert not one.certified
+        assert [pending.statement for pending in one.pending] == [held.statement]
+        one.certify(1, certified(later, held.statement), 0.0)
+        assert [pending.slot for pending in one.certified] == [1]
 
 
 def test_the_newest_two_are_kept_and_what_a_member_is_fetching(

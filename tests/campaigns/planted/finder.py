@@ -237,6 +237,7 @@ FINDERS: dict[str, Finder] = {
         "tests/consensus/test_new_keys.py",
         "tests/alliance/config/test_key_changes.py",
         "tests/signing/test_desk.py",
+        "tests/execution/test_snapshot_folder.py",
         "tests/signing/test_client.py",
         f"{_HANDING_ON}::test_new_keys_that_cannot_be_are_not_taken",
         f"{_HANDING_ON}::test_one_dealers_keys_do_not_take_the_place_of_those_of_several",

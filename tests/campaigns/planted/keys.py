@@ -102,6 +102,14 @@ KEYS = [
         ),
     ),
     _bug(
+        "new keys: the former one certifies snapshots",
+        at(
+            "alliance.execution.snapshot_folder:SnapshotFolder._counts",
+            "self._scheme().in_epoch(certificate.epoch).last_slot is None",
+            "True",
+        ),
+    ),
+    _bug(
         "new keys: a desk that does not know them yet has refused",
         at(
             "alliance.signing.client:_Collection.ask",
