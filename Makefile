@@ -82,9 +82,9 @@ sim: $(SETUP_DEV) ## simulated alliances: make sim SEED=7, SEEDS=10000, KIND=twi
 		--workers $(SEARCHERS) $(if $(KIND),--kind '$(KIND)') $(if $(PROFILE),--profile $(PROFILE)) $(if $(FIGURES),--figures $(FIGURES)) \
 		$(if $(SHRINK),--shrink)
 
-crossings: $(SETUP_DEV) ## the same, from epoch to epoch: make crossings SEED=7, SEEDS=10000, KIND=idler, FIGURES=file
+crossings: $(SETUP_DEV) ## the same, from epoch to epoch: make crossings SEED=7, SEEDS=10000, KIND=idler, NEW_KEYS=1, FIGURES=file
 	@$(BIN)/python -m tests.campaigns.simulation.crossing --seed $(or $(SEED),0) --seeds $(or $(SEEDS),$(if $(SEED),1,200)) \
-		--workers $(SEARCHERS) $(if $(KIND),--kind '$(KIND)') $(if $(FIGURES),--figures $(FIGURES))
+		--workers $(SEARCHERS) $(if $(KIND),--kind '$(KIND)') $(if $(NEW_KEYS),--new-keys) $(if $(FIGURES),--figures $(FIGURES))
 
 explore: $(SETUP_DEV) ## every state of small instances: make explore VIEWS=2 SLOTS=1 NEWS=2 RESTARTS=0 VALUES=AB STATES=0 (0: all) LEAN=1
 	@$(BIN)/python -m tests.campaigns.explorer.run --views $(or $(VIEWS),2) --slots $(or $(SLOTS),1) \
