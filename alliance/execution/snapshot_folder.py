@@ -25,6 +25,7 @@ from alliance.proofs.snapshot import (
     SNAPSHOTS,
     application_digest,
     certificate_path,
+    counts,
     read_certificate,
     snapshot_of,
     snapshot_path,
@@ -120,16 +121,10 @@ class SnapshotFolder:
         yield held
 
     def check(self, certificate: QuorumCertificate) -> SnapshotStatement:
-        """What it certifies. Raises InvalidCertificate, also for one under a former key: whoever has got hold
-        of its shares by now certifies any state with them."""
-        statement = snapshot_of(certificate, self._scheme(), self._application)
-        if not self._counts(certificate):
+        """What it certifies. Raises InvalidCertificate, also for one that counts no more."""
+        if not counts(certificate, self._scheme()):
             raise InvalidCertificate("it is under a key that the alliance has replaced")
-        return statement
-
-    def _counts(self, certificate: QuorumCertificate | None) -> bool:
-        """Of those that were checked: one counts until its key is replaced."""
-        return certificate is not None and self._scheme().in_epoch(certificate.epoch).last_slot is None
+        return snapshot_of(certificate, self._scheme(), self._application)
 
     def write(self, state: RunnerState) -> Held:
         """The state as a snapshot, durably. To be handed to ``add``."""
@@ -144,7 +139,10 @@ class SnapshotFolder:
                 size, application = file.tell() - HEAD_BYTES, application_digest(self._application)
                 ordering = ordering_digest(state)
                 statement = SnapshotStatement(state.slot, size, ordering, tree.root(), application)
-                _finish(file, statement)
+                file.seek(0)
+                file.write(_sealed(statement))
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(part, path)
             sync(self.path)
         except OSError as error:
@@ -178,12 +176,14 @@ class SnapshotFolder:
     @property
     def certified(self) -> list[Held]:
         """Ascending."""
-        return [held for _, held in sorted(self._held.items()) if self._counts(held.certificate)]
+        return [held for _, held in sorted(self._held.items()) if counts(held.certificate, self._scheme())]
 
     @property
     def pending(self) -> list[Held]:
         """Those without a certificate that counts, ascending: at new keys all are to be certified again."""
-        return [held for _, held in sorted(self._held.items()) if not self._counts(held.certificate)]
+        return [
+            held for _, held in sorted(self._held.items()) if not counts(held.certificate, self._scheme())
+        ]
 
     def get(self, slot: int) -> Held | None:
         return self._held.get(slot)
@@ -339,13 +339,6 @@ def _head(file: BinaryIO) -> SnapshotStatement | None:
     if head[:-32] != MAGIC + fields or sha256(head[:-32]).digest() != head[-32:] or len(head) < HEAD_BYTES:
         return None
     return SnapshotStatement(*SnapshotStatement.LAYOUT.unpack(fields))
-
-
-def _finish(file: BinaryIO, statement: SnapshotStatement) -> None:
-    file.seek(0)
-    file.write(_sealed(statement))
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _delete(path: Path) -> None:

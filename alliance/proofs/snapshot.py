@@ -45,6 +45,12 @@ def snapshot_of(
     return statement
 
 
+def counts(certificate: QuorumCertificate | None, scheme: ThresholdRsaScheme) -> bool:
+    """Whether executors rely on it: until its key is replaced. Whoever has got hold of the former shares by
+    then certifies any state with them."""
+    return certificate is not None and scheme.in_epoch(certificate.epoch).last_slot is None
+
+
 def snapshot_path(folder: Path, slot: int) -> Path:
     return folder / f"{slot}.snapshot"
 

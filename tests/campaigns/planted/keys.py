@@ -104,8 +104,8 @@ KEYS = [
     _bug(
         "new keys: the former one certifies snapshots",
         at(
-            "alliance.execution.snapshot_folder:SnapshotFolder._counts",
-            "self._scheme().in_epoch(certificate.epoch).last_slot is None",
+            "alliance.proofs.snapshot:counts",
+            "scheme.in_epoch(certificate.epoch).last_slot is None",
             "True",
         ),
     ),
