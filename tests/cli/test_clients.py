@@ -298,6 +298,7 @@ class _Stub:
                 position=submission.client_seq,
                 command_index=index,
                 time_ms=1_000,
+                votes=(),
                 to_json=lambda: "{}",
             )
             for index in range(submission.command_count)
