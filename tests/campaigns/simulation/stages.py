@@ -109,7 +109,8 @@ class Stage(Campaign):
             self.world.submit(where if where in up else up[number % len(up)], one)
 
     def _want(self, aim: str, system: QuorumSystem | None = None) -> None:
-        self._crossing.government.want(aim, system)
+        if self._crossing.stages[-1] is self:  # what an epoch wants ends with it: the last one has no end
+            self._crossing.government.want(aim, system)
 
     def govern(self) -> None:
         """Operators and members look what is decided, and have what is due carried to somebody."""
@@ -164,9 +165,16 @@ class Stage(Campaign):
         doublings = max((m.engine.rooms.view_timer._doublings for m in self.up), default=0)
         since = world.now
         patience = (6 if self._crossing.plan.governed else 2) * PATIENCE_TIMEOUTS * TIMEOUT * 2**doublings
+        patience += self._clocks_behind()
         if not self.left:
             require(self._wait(patience, self._over), f"the epoch does not end: {self._standing()}")
         world.recovery = (world.now - since) / (TIMEOUT * 2**doublings)
+
+    def _clocks_behind(self) -> int:
+        """How long agreed time stands still: clocks begin at zero in each world, the log's time goes on."""
+        controls = [member.engine.rooms.log.control for member in self.up]
+        agreed = max((one.state.time_ms for one in controls if isinstance(one, Governed)), default=0)
+        return max(0, agreed * MILLISECOND - self.world.now)
 
     def _over(self) -> bool:
         return bool(self.left) or bool(arrived(self.world, end_of(self.world) or -1))
