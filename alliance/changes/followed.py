@@ -28,6 +28,7 @@ from alliance.client.client import Client
 from alliance.client.listener import Listener
 from alliance.client.revisions import newer
 from alliance.client.server_choice import Channels
+from alliance.config.bounded import read_file
 from alliance.config.control import current, founded
 from alliance.config.file import AllianceConfig
 from alliance.config.membership import Membership
@@ -152,9 +153,7 @@ def load(folder: Path, config: AllianceConfig) -> Followed:
     """What the folder knows, or the state at the founding."""
     path = folder / FILE
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX)
-        found = Followed.decode(data)
+        found = Followed.decode(read_file(path, FILE_BYTES_MAX))
     except FileNotFoundError:
         return Followed.founded(config)
     except (OSError, ValueError) as error:

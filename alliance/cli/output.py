@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alliance.cli.streams import hush
+from alliance.config import bounded
 from alliance.errors import ConfigError, NotReported
 from alliance.net.process_log import LogFormat
 
@@ -198,7 +199,6 @@ def write_file(path: Path, data: bytes) -> None:
 def read_file(path: Path, what: str, limit: int) -> bytes:
     """At most ``limit`` bytes and one more, so that the reader can tell. Raises ConfigError."""
     try:
-        with path.open("rb") as file:
-            return file.read(limit + 1)
+        return bounded.read_file(path, limit + 1)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror or error}): name {what}") from None

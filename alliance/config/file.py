@@ -10,6 +10,7 @@ import base64
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alliance.config.bounded import read_file
 from alliance.config.fields import only, parse, suggest, tables, value
 from alliance.config.founding import FoundingMember, FoundingRecord, distinct
 from alliance.config.key_changes import KeyChange, former_keys
@@ -291,14 +292,14 @@ def load(folder: Path) -> AllianceConfig:
 def read(path: Path) -> AllianceConfig:
     """An alliance file. Raises ConfigError; FileNotFoundError and NotADirectoryError are the caller's."""
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(FILE_BYTES_MAX + 1)
+        data = read_file(path, FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no alliance file")
+        text = data.decode("utf-8").replace("\r\n", "\n")  # as another system may have it
     except (FileNotFoundError, NotADirectoryError):
         raise
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
-    if len(text) > FILE_BYTES_MAX:
-        raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no alliance file")
     return AllianceConfig.from_toml(text)
 
 

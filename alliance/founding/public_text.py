@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from alliance.config import fields
+from alliance.config.bounded import read_file
 from alliance.config.parties import NAME
 from alliance.errors import ConfigError
 from alliance.proofs import jsonform
@@ -22,8 +23,7 @@ T = TypeVar("T")
 def read_text(path: Path, most: int, what: str, hint: str = "") -> str:
     """The text of a file of at most so many bytes; ``what`` is "a plan", say. Raises ConfigError."""
     try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
+        data = read_file(path, most + 1)
         if len(data) > most:
             raise ConfigError(f"{path} is larger than {most} bytes: it is not {what}")
         return data.decode().replace("\r\n", "\n")  # as mail may have it

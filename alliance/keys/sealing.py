@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from alliance.config.bounded import read_at_most
 from alliance.errors import KeyFileError, require_passphrase
 from alliance.keys import files
 
@@ -110,7 +111,7 @@ def _content(path: Path) -> tuple[bytes, int]:
     while True:
         with _opened(path) as file:
             status = os.fstat(file.fileno())
-            data = file.read(KEY_FILE_BYTES_MAX + 1)
+            data = read_at_most(file, KEY_FILE_BYTES_MAX + 1)
         with _opened(path) as file:
             now = os.fstat(file.fileno())
         if os.path.samestat(status, now) and status.st_mtime_ns == now.st_mtime_ns:

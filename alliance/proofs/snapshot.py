@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from alliance.config.bounded import read_file
 from alliance.config.parties import NAME
 from quorum import InvalidCertificate, InvalidStatement, QuorumCertificate, SnapshotStatement
 from quorum.threshold_rsa import ThresholdRsaScheme
@@ -71,8 +72,7 @@ def write_certificate(certificate: QuorumCertificate) -> bytes:
 
 def read_certificate(path: Path) -> QuorumCertificate:
     """Not verified. Raises OSError, and InvalidStatement when it is none."""
-    with path.open("rb") as file:
-        data = file.read(CERTIFICATE_BYTES_MAX)
+    data = read_file(path, CERTIFICATE_BYTES_MAX)
     if not data.startswith(MAGIC):
         raise InvalidStatement("not a certificate of a snapshot")
     return QuorumCertificate.decode(data[len(MAGIC) :])

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config import control as config_control
 from alliance.config import file as config_file
+from alliance.config.bounded import read_file
 from alliance.config.file import FILE, AllianceConfig
 from alliance.config.parties import Member
 from alliance.config.receiver import Receiver
@@ -204,8 +205,7 @@ def _log(journal: Journal, config: AllianceConfig, founded: AllianceConfig, name
 def read_report(path: Path) -> Survivor:
     """Raises ConfigError, with the file's name and what is wrong with it."""
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+        data = read_file(path, FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read as a report: {error.strerror}") from None
     return open_report(data, str(path))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from alliance.config.bounded import read_file
 from alliance.config.fields import parse, suggest, value
 from alliance.errors import ConfigError
 from alliance.signing import rules
@@ -65,8 +66,7 @@ class Policy:
 def load(path: Path) -> Policy:
     """Raises ConfigError."""
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+        data = read_file(path, FILE_BYTES_MAX + 1)
         if len(data) > FILE_BYTES_MAX:
             raise ConfigError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no policy")
         return Policy.from_toml(data.decode("utf-8"), str(path))

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from alliance.config import file as config_file
+from alliance.config.bounded import read_file
 from alliance.config.file import AllianceConfig
 from alliance.config.parties import Member
 from alliance.errors import ConfigError
@@ -113,8 +114,8 @@ def beginning(folder: Path, present: AllianceConfig) -> MembershipProof | None:
     home = folder / FOLDER
     try:
         config = config_file.read(home / _toml(present.epoch))
-        with (home / _certificate(present.epoch)).open("rb") as file:
-            certificate = QuorumCertificate.decode(file.read(CERTIFICATE_BYTES_MAX))
+        encoded = read_file(home / _certificate(present.epoch), CERTIFICATE_BYTES_MAX)
+        certificate = QuorumCertificate.decode(encoded)
         clients = config.terms.directory(config.members, config.clients).encoded_clients
         keys = [key.to_bytes() for key in config.handed_on]
         changes = config.terms.key_changes
@@ -128,8 +129,7 @@ def beginning(folder: Path, present: AllianceConfig) -> MembershipProof | None:
 def _require_certified(path: Path, config: AllianceConfig, present: AllianceConfig) -> None:
     """Raises ConfigError unless the members of the epoch before have certified it, under the present key."""
     try:
-        with path.open("rb") as file:
-            certificate = QuorumCertificate.decode(file.read(CERTIFICATE_BYTES_MAX))
+        certificate = QuorumCertificate.decode(read_file(path, CERTIFICATE_BYTES_MAX))
         membership = EpochMembership(config.canonical, certificate)
         certificate.verify(present.scheme.in_epoch(certificate.epoch))
     except OSError as error:
