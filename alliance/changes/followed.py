@@ -63,7 +63,8 @@ Advance = Callable[[int, int], None]
 class Followed:
     """The control state after a slot, with what is needed to go on reading from there.
 
-    ``outcomes`` are those of control commands that were read here, by (client_id, client_seq). ``newest`` is
+    ``outcomes`` are those of the control commands in the last slot, if it was read here, by (client_id,
+    client_seq): who follows for years keeps no dealing for it. ``newest`` is
     the membership as it was when the last revision that was read here took effect, as members certify it.
     ``epochs`` are those that are known, the last one being that of ``control``: who began at a checkpoint
     knows nothing of the ones between.
@@ -99,7 +100,7 @@ class Followed:
             self.epochs = (*self.epochs, EpochNote.of(self.control, control))
         else:
             self.control = control
-        self.outcomes |= {(one.client_id, one.client_seq): one for one in outcomes}
+        self.outcomes = {(one.client_id, one.client_seq): one for one in outcomes}
         self.frontier = self.frontier.append(slot_leaf(slot, batch.digest))
 
     def forget(self) -> None:
