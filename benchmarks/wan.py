@@ -130,8 +130,8 @@ class WanMember(SimulatedMember):
     What a turn brings about happens when the turn has been paid for, at its end.
     """
 
-    def __init__(self, config: EngineConfig, wan: Wan) -> None:
-        blank = Blank(config.system.decision)
+    def __init__(self, config: EngineConfig, threshold: int, wan: Wan) -> None:
+        blank = Blank(threshold)
         super().__init__(config, blank, blank, NoDisk(wan.entries))
         self.decided_at: dict[int, float] = {}
         self.certified_at: dict[int, float] = {}
@@ -263,7 +263,9 @@ class Wan(Clockwork):
         self._sizes: dict[int, tuple[Message, int]] = {}
         count = system.member_count
         self.members = [
-            WanMember(EngineConfig(system, me, view_timeout_seconds=view_timeout_seconds), self)
+            WanMember(
+                EngineConfig(system, me, view_timeout_seconds=view_timeout_seconds), system.decision, self
+            )
             for me in range(count)
         ]
         for member in self.members:

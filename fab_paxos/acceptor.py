@@ -9,7 +9,8 @@ from fab_paxos.evidence import BrokenLog, Repetition, TwoStatements
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import QuorumSystem
+from quorum import Quorums
+from quorum.faults import mask_of
 from verifiable_log.batch import Entry
 from verifiable_log.client_windows import Freshness
 from verifiable_log.merkle import slot_leaf
@@ -19,7 +20,7 @@ class Acceptor:
     """What to accept: docs/concepts/protocol.md, section 5, step 3; time stamps: docs/concepts/protocol.md,
     section 4.1."""
 
-    def __init__(self, system: QuorumSystem, log: UncertifiedLog, drift_ms: int) -> None:
+    def __init__(self, system: Quorums, log: UncertifiedLog, drift_ms: int) -> None:
         self._system = system
         self._log = log
         self._drift_ms = drift_ms
@@ -113,7 +114,7 @@ class Acceptor:
             if frontier.root != propose.root:
                 return False
             members = {self._system.leader(propose.view), *voters(slot, propose.root)}
-            if len(members) >= self._system.one_correct:
+            if self._system.has_correct(mask_of(members)):
                 self._vouched = slot
                 return True
             slot += 1

@@ -20,7 +20,7 @@ from fab_paxos.limits import FETCH_PROPOSALS_MAX
 from fab_paxos.messages import Accepted, Certified, Fetch, Propose, Status
 from fab_paxos.state_transfer import Transfer
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import AcceptedStatement, QuorumCertificate, QuorumSystem
+from quorum import AcceptedStatement, QuorumCertificate, Quorums
 from verifiable_log.batch import Batch, Entry
 from verifiable_log.log_frame import LogFrame
 from verifiable_log.merkle import Frontier, slot_leaf
@@ -39,7 +39,7 @@ class CatchUp:
     nine, of seventeen and so on; when nobody else is there it is asked all the same.
     """
 
-    def __init__(self, system: QuorumSystem, me: int, log: UncertifiedLog, view: int) -> None:
+    def __init__(self, system: Quorums, me: int, log: UncertifiedLog, view: int) -> None:
         self._me = me
         self._log = log
         self._view = view

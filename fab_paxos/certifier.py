@@ -14,7 +14,7 @@ from fab_paxos.messages import CertifyRequest, Endorsed
 from fab_paxos.share_collector import Reputation
 from fab_paxos.share_recipients import ShareRecipients
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertificate, QuorumSystem
+from quorum import AcceptedStatement, Endorsement, JointStatement, QuorumCertificate, Quorums
 
 
 class Certifier:
@@ -22,7 +22,7 @@ class Certifier:
 
     def __init__(
         self,
-        system: QuorumSystem,
+        system: Quorums,
         me: int,
         log: UncertifiedLog,
         view: int,

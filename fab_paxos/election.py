@@ -13,7 +13,8 @@ from __future__ import annotations
 from fab_paxos.effects import Effect, Endorse
 from fab_paxos.joint_signing import JointSigning
 from fab_paxos.share_collector import Reputation
-from quorum import Endorsement, JointStatement, QuorumCertificate, QuorumSystem, SuspectStatement
+from quorum import Endorsement, JointStatement, QuorumCertificate, Quorums, SuspectStatement
+from quorum.faults import mask_of
 
 STANDING_BEATS = 4
 """Heartbeats for which a Suspect counts: who still suspects repeats it with each of its own."""
@@ -25,7 +26,7 @@ class Election:
 
     def __init__(
         self,
-        system: QuorumSystem,
+        system: Quorums,
         me: int,
         view: int,
         proof: QuorumCertificate | None,
@@ -76,7 +77,7 @@ class Election:
             self._heard[member] = self._beats
             self.signing.add(endorsement, out)
             self._prune()
-        return sum(map(self._counts, self._newest)) >= self._system.mostly_correct
+        return self._system.joins(mask_of(filter(self._counts, self._newest)))
 
     def _counts(self, member: int) -> bool:
         """Whether its Suspect stands: said lately, and not of a view that is out of reach.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from fab_paxos.effects import Broadcast, Effect, Endorse, Send
 from fab_paxos.messages import Endorsed
 from fab_paxos.share_collector import Reputation, ShareCollector
-from quorum import Endorsement, JointStatement, QuorumSystem
+from quorum import Endorsement, JointStatement, Quorums
 
 
 class JointSigning:
@@ -22,7 +22,7 @@ class JointSigning:
     """
 
     def __init__(
-        self, system: QuorumSystem, me: int, reputation: Reputation, place: Callable[[JointStatement], int]
+        self, system: Quorums, me: int, reputation: Reputation, place: Callable[[JointStatement], int]
     ) -> None:
         """``reputation`` is shared by all of a member's joint signings. ``place`` is that of a statement."""
         self._system = system
@@ -113,7 +113,7 @@ class SigningInTurn:
     """
 
     def __init__(
-        self, system: QuorumSystem, me: int, reputation: Reputation, place: Callable[[JointStatement], int]
+        self, system: Quorums, me: int, reputation: Reputation, place: Callable[[JointStatement], int]
     ) -> None:
         """As those of JointSigning; two statements at one place do not follow each other."""
         self.signing = JointSigning(system, me, reputation, place)

@@ -16,7 +16,8 @@ from collections import deque
 from statistics import median
 from typing import Protocol
 
-from quorum import QuorumSystem
+from quorum import Quorums
+from quorum.faults import mask_of
 from verifiable_log.batch import Entry
 
 SUBMISSIONS_PER_SECOND = 1000
@@ -58,7 +59,7 @@ class LeaderMonitor:
 
     def __init__(
         self,
-        system: QuorumSystem,
+        system: Quorums,
         me: int,
         view: int,
         decided: int,
@@ -137,7 +138,7 @@ class LeaderMonitor:
                 self._slow.discard(self._leader)
             return False
         self._slow.add(self._leader)
-        if self._told or len(self._slow) > self._system.faulty_max:
+        if self._told or self._system.has_correct(mask_of(self._slow)):
             return False
         self._told = True
         return True
@@ -154,8 +155,14 @@ class LeaderMonitor:
 
     def _norm(self) -> float | None:
         """Seconds; None until so many other leaders were measured that a correct one is among them."""
-        others = sorted(seconds for leader, seconds in self._medians.items() if leader != self._leader)
-        return others[self._system.faulty_max] if len(others) > self._system.faulty_max else None
+        fastest = 0
+        others = sorted((seconds, leader) for leader, seconds in self._medians.items())
+        for seconds, leader in others:
+            if leader != self._leader:
+                fastest |= 1 << leader
+                if self._system.has_correct(fastest):
+                    return seconds
+        return None
 
     def over_tenure(self, decided: int) -> bool:
         """Whether the leader has led for as long as any may; one that nobody could follow leads on."""

@@ -12,11 +12,10 @@ Resilience of Fast Byzantine Consensus", PODC 2021, for the single instance.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from fab_paxos.selection import InvalidSelection, ReportedEntry
-from quorum import QuorumSystem
+from fab_paxos.selection import InvalidSelection, ReportedEntry, reporters
+from quorum import Quorums
 from verifiable_log.batch import NOOP
 
 
@@ -29,36 +28,39 @@ class EquivocatorReports(InvalidSelection):
 
 
 def select_lean(
-    system: QuorumSystem, reports: Sequence[tuple[int, Sequence[ReportedEntry]]], base: int
+    system: Quorums, reports: Sequence[tuple[int, Sequence[ReportedEntry]]], base: int
 ) -> tuple[bytes, ...]:
     """The batch digests that a new view must begin with, for the slots from ``base + 1`` on.
 
-    ``reports`` are (member, entries) of exactly ``system.report`` distinct members, each slot at most once a
-    member. Slots above the last chosen one are free; a free slot below it becomes a NOOP. Raises
-    EquivocatorReports when other Reports are needed, and InvalidSelection for any other number of Reports,
-    a member that reports twice, or a slot that is reported twice by one member.
+    ``reports`` are (member, entries) of distinct members that ``system`` selects from, n - f of them where
+    members are counted; each slot at most once a member. Slots above the last chosen one are free; a free
+    slot below it becomes a NOOP. Raises EquivocatorReports when other Reports are needed, and
+    InvalidSelection for other members, a member that reports twice, or a slot that is reported twice by one
+    member.
     """
-    members = {member for member, _ in reports}
-    if len(reports) != system.report or len(members) != system.report:
-        raise InvalidSelection(f"Reports of {system.report} members are needed, not {len(members)}")
-    named: dict[int, list[ReportedEntry]] = {}
-    for _, entries in reports:
+    reported = reporters(system, [member for member, _ in reports])
+    named: dict[int, list[tuple[int, ReportedEntry]]] = {}
+    for member, entries in reports:
         if len({entry.slot for entry in entries}) != len(entries):
             raise InvalidSelection("a slot is reported twice by one member")
         for entry in entries:
             if entry.slot > base:
-                named.setdefault(entry.slot, []).append(entry)
+                named.setdefault(entry.slot, []).append((member, entry))
     chosen: dict[int, bytes] = {}
-    for slot, entries in sorted(named.items()):
-        last = max(entry.view for entry in entries)
-        counts = Counter(entry.batch_digest for entry in entries if entry.view == last)
-        if len(counts) == 1:
-            (chosen[slot],) = counts
+    for slot, told in sorted(named.items()):
+        last = max(entry.view for _, entry in told)
+        digests: dict[bytes, int] = {}
+        for member, entry in told:
+            if entry.view == last:
+                digests[entry.batch_digest] = digests.get(entry.batch_digest, 0) | 1 << member
+        if len(digests) == 1:
+            (chosen[slot],) = digests
             continue
-        if system.leader(last) in members:
-            raise EquivocatorReports(system.leader(last))
-        for digest, count in counts.items():
-            if count >= system.forcing:  # at most one: 2 * forcing > report
+        equivocator = system.leader(last)
+        if reported >> equivocator & 1:
+            raise EquivocatorReports(equivocator)
+        for digest, members in digests.items():
+            if system.forces(members, reported, equivocator):  # at most one: the system's third fact
                 chosen[slot] = digest
     highest = max(chosen, default=base)
     return tuple(chosen.get(slot, NOOP.digest) for slot in range(base + 1, highest + 1))

@@ -29,7 +29,7 @@ from fab_paxos.messages import FetchBatches, NewView, Progress, Report, top_of
 from fab_paxos.selection import ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
 from fab_paxos.view_change import FETCH_BATCHES_MAX, ViewChange
-from quorum import ProgressStatement, QuorumCertificate, QuorumSystem
+from quorum import ProgressStatement, QuorumCertificate, Quorums
 from verifiable_log.batch import Batch, Entry
 
 
@@ -38,7 +38,7 @@ class LeanViewChange(ViewChange):
 
     def __init__(
         self,
-        system: QuorumSystem,
+        system: Quorums,
         me: int,
         log: UncertifiedLog,
         view: int,

@@ -7,7 +7,7 @@ from fab_paxos.evidence import TwoStatements
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Accepted, Propose
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import QuorumSystem
+from quorum import Quorums
 
 
 class Learner:
@@ -18,7 +18,7 @@ class Learner:
     a second one. Memory: one number and at most 2 * WINDOW_SLOTS votes per member.
     """
 
-    def __init__(self, system: QuorumSystem, log: UncertifiedLog) -> None:
+    def __init__(self, system: Quorums, log: UncertifiedLog) -> None:
         self._system = system
         self._log = log
         self._support = [0] * system.member_count
@@ -87,8 +87,7 @@ class Learner:
 
     def decided(self) -> int:
         """The highest slot that a decision quorum supports."""
-        ranked = sorted(self._support, reverse=True)
-        return min(ranked[self._system.decision - 1], self._log.tip)
+        return min(self._system.decided(self._support), self._log.tip)
 
     def forget(self) -> None:
         """Drops the votes on slots that are certified, and can be compared with nothing any more."""

@@ -18,14 +18,14 @@ from collections.abc import Iterator
 from fab_paxos.limits import WINDOW_SLOTS
 from fab_paxos.messages import Progress, Report, slot_of_base, top_of
 from fab_paxos.selection import ReportedEntry
-from quorum import ProgressStatement, QuorumSystem
+from quorum import ProgressStatement, Quorums
 
 
 class MissingEvidence(ValueError):
     """A Report with an entry that no correct member could have accepted, or does not prove."""
 
 
-def signed_entries(system: QuorumSystem, report: Report, start: int) -> Iterator[tuple[int, ReportedEntry]]:
+def signed_entries(system: Quorums, report: Report, start: int) -> Iterator[tuple[int, ReportedEntry]]:
     """(leader, entry) for each entry that bears a signature, which is still to be checked.
 
     ``start`` is the last slot of the epoch before, and the base where there is no certificate.

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from quorum import QuorumSystem
+from quorum import Quorums
+from quorum.faults import mask_of
 from verifiable_log.batch import NOOP
 
 
@@ -36,29 +37,41 @@ class InvalidSelection(ValueError):
     """The Reports do not allow a selection."""
 
 
-def select(system: QuorumSystem, reports: Sequence[Sequence[ReportedEntry]], base: int) -> tuple[bytes, ...]:
+def select(
+    system: Quorums, reports: Sequence[tuple[int, Sequence[ReportedEntry]]], base: int
+) -> tuple[bytes, ...]:
     """The batch digests that a new view must begin with, for the slots from ``base + 1`` on.
 
-    ``reports`` holds the entries of exactly ``system.report`` distinct members, each slot at most once a
-    member. Slots above the last forced one are free; a free slot below it becomes a NOOP. Raises
-    InvalidSelection for any other number of Reports or a slot that is reported twice.
+    ``reports`` are (member, entries) of distinct members that ``system`` selects from, n - f of them where
+    members are counted; each slot at most once a member. Slots above the last forced one are free; a free
+    slot below it becomes a NOOP. Raises InvalidSelection for other members, a member that reports twice, or
+    a slot that is reported twice by one member.
     """
-    if len(reports) != system.report:
-        raise InvalidSelection(f"{system.report} Reports are needed, not {len(reports)}")
-    counts: dict[int, dict[bytes, int]] = {}
-    for entries in reports:
+    reported = reporters(system, [member for member, _ in reports])
+    named: dict[int, dict[bytes, int]] = {}
+    for member, entries in reports:
         seen: set[int] = set()
         for entry in entries:
             if entry.slot in seen:
                 raise InvalidSelection(f"slot {entry.slot} is reported twice by one member")
             seen.add(entry.slot)
             if entry.slot > base:
-                digests = counts.setdefault(entry.slot, {})
-                digests[entry.batch_digest] = digests.get(entry.batch_digest, 0) + 1
+                digests = named.setdefault(entry.slot, {})
+                digests[entry.batch_digest] = digests.get(entry.batch_digest, 0) | 1 << member
     forced: dict[int, bytes] = {}
-    for slot, digests in counts.items():
-        for digest, count in digests.items():
-            if count >= system.forcing:  # at most one: 2 * forcing > report
+    for slot, digests in named.items():
+        for digest, members in digests.items():
+            if system.forces(members, reported):  # at most one: the system's third fact
                 forced[slot] = digest
     highest = max(forced, default=base)
     return tuple(forced.get(slot, NOOP.digest) for slot in range(base + 1, highest + 1))
+
+
+def reporters(system: Quorums, members: Sequence[int]) -> int:
+    """The set of these members. Raises InvalidSelection unless ``system`` selects from their Reports."""
+    mask = mask_of(members)
+    if mask.bit_count() != len(members):
+        raise InvalidSelection("a member reports twice")
+    if not system.selects(mask):
+        raise InvalidSelection(f"Reports of {len(members)} members are not those that a view may start from")
+    return mask

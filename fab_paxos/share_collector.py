@@ -9,7 +9,8 @@ from __future__ import annotations
 from fab_paxos.effects import Blame, Broadcast, Combine, Effect, Offence
 from fab_paxos.limits import SHARES_PER_BEAT
 from fab_paxos.messages import ProveShare
-from quorum import Endorsement, JointStatement, QuorumSystem
+from quorum import Endorsement, JointStatement, Quorums
+from quorum.faults import mask_of
 
 DOUBTS_MAX = 2
 """So often a member may owe us the proof of a spoilt share before its shares are looked at last."""
@@ -49,7 +50,7 @@ class ShareCollector:
         "_system",
     )
 
-    def __init__(self, system: QuorumSystem, me: int, reputation: Reputation) -> None:
+    def __init__(self, system: Quorums, me: int, reputation: Reputation) -> None:
         """``reputation`` is shared by all joint signings of a member."""
         self._system = system
         self._me = me
@@ -122,6 +123,7 @@ class ShareCollector:
             if endorsement.statement == statement
             and not (self._patient and self._reputation.is_doubtful(member))
         )
-        if not self._combining and len(usable) >= self._system.decision:
+        members = mask_of(endorsement.member for endorsement in usable)
+        if not self._combining and self._system.decides(members):
             self._combining = True
             out.append(Combine(usable))

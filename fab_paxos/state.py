@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fab_paxos.control import Control
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Progress
-from quorum import QuorumCertificate, QuorumSystem
+from quorum import QuorumCertificate, Quorums
 from verifiable_log.batch import Batch
 from verifiable_log.client_windows import ClientWindows
 from verifiable_log.merkle import Frontier
@@ -28,7 +28,7 @@ class EngineConfig:
     ``retain_slots``: how much of the log is kept below the stable checkpoint; None for all of it.
     """
 
-    system: QuorumSystem
+    system: Quorums
     me: int
     heartbeat_seconds: float = 0.5
     view_timeout_seconds: float = 0.5

@@ -17,7 +17,7 @@ from fab_paxos.messages import FetchBatches, NewView, Progress, Report, slot_of_
 from fab_paxos.rule import choose, vector_of
 from fab_paxos.selection import InvalidSelection, ReportedEntry
 from fab_paxos.uncertified_log import UncertifiedLog
-from quorum import JointStatement, ProgressStatement, QuorumCertificate, QuorumSystem
+from quorum import JointStatement, ProgressStatement, QuorumCertificate, Quorums
 from verifiable_log.batch import NOOP, Batch, Entry
 
 FETCH_BATCHES_MAX = 16
@@ -33,7 +33,7 @@ class ViewChange:
 
     def __init__(
         self,
-        system: QuorumSystem,
+        system: Quorums,
         me: int,
         log: UncertifiedLog,
         view: int,
@@ -232,22 +232,32 @@ class ViewChange:
     def ask(self, out: list[Effect]) -> None:
         """Asks for the first missing batches: a member that reported the very first, another one each time.
 
-        A progress certificate does not say who reported what. Then ``report`` of the others are asked at
-        once, each time from another one on. More than ``faulty_max`` correct members hold the batch
-        (docs/concepts/protocol.md, section 9.1), and fewer are left out: so one of them is asked.
+        A progress certificate does not say who reported what. Then so many of the others are asked at once
+        as report in a view, each time from another one on. Correct members that cannot be faulty together
+        hold the batch (docs/concepts/protocol.md, section 9.1), and those left out can: so one is asked.
         """
         if self.active or self.new_view is None or not self._missing:
             return
         known = isinstance(self.new_view, NewView)
         holders = [member for member in self._holders(*self._missing[0]) if member != self._me]
-        count = min(len(holders), 1 if known else self._system.report)
-        if count:
+        step = self._attempt % max(1, len(holders))
+        holders = holders[step:] + holders[:step]
+        count = 1 if known else self._least(holders)
+        if holders:
             share = max(1, FETCH_BATCHES_MAX // count)
             self._requested = tuple(digest for _, digest in self._missing[:share])
-            for step in range(count):
-                holder = holders[(self._attempt + step) % len(holders)]
+            for holder in holders[:count]:
                 out.append(Send(holder, FetchBatches(self._requested)))
             self._attempt += 1
+
+    def _least(self, holders: list[int]) -> int:
+        """How many of these, from the first one on, are not left out all together by one set of liars."""
+        mask = 0
+        for count, holder in enumerate(holders, 1):
+            mask |= 1 << holder
+            if self._system.reports(mask):
+                return count
+        return len(holders)
 
     def _holders(self, slot: int, digest: bytes) -> list[int]:
         if not isinstance(self.new_view, NewView):

@@ -1,6 +1,7 @@
 """Who suffices, and what they sign jointly.
 
 * ``system``: how many members tolerate how many faults, and the sizes of the quorums.
+* ``quorums``: what an engine asks of either, about sets of members.
 * ``faults``, ``weighted``, ``survival``: which members may fail together, where counting is not enough, and
   which failures are survived.
 * ``tags``: the numbers that keep purposes apart; ``statement``: the canonical bytes, all that is ever signed.
@@ -12,6 +13,7 @@
 
 from quorum.certificate import DecisionCertificate, QuorumCertificate, combine
 from quorum.endorsement import Endorsement, VerifiedEndorsement
+from quorum.quorums import Quorums
 from quorum.scheme import CombineFailed, Endorser, InvalidCertificate, InvalidEndorsement, Scheme
 from quorum.statement import (
     AcceptedStatement,
@@ -61,6 +63,7 @@ __all__ = [
     "ProposeStatement",
     "QuorumCertificate",
     "QuorumSystem",
+    "Quorums",
     "ReplyStatement",
     "ReportStatement",
     "Scheme",

@@ -11,23 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Protocol
+
+from quorum.quorums import Quorums
 
 TRIES_MAX = 40_000
 """Combinations that are looked at before the search for a smaller one ends."""
-
-
-class Quorums(Protocol):
-    """Who suffices for what: ``QuorumSystem`` counts members, ``WeightedQuorums`` weighs them."""
-
-    @property
-    def member_count(self) -> int: ...
-
-    def decides(self, mask: int, /) -> bool: ...
-
-    def reports(self, mask: int, /) -> bool: ...
-
-    def has_correct(self, mask: int, /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

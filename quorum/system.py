@@ -23,6 +23,7 @@ facts, in the same order:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
 
@@ -162,6 +163,10 @@ class QuorumSystem:
         """
         return 2 * self.faulty_max + 1
 
+    def decided(self, levels: Sequence[int]) -> int:
+        """The highest level that ``decision`` members have reached; ``levels`` has one a member, from 0."""
+        return sorted(levels, reverse=True)[self.decision - 1]
+
     def decides(self, mask: int) -> bool:
         """Whether Accepted of these members decide; a set of members is a bit mask, from member 0."""
         return mask.bit_count() >= self.decision
@@ -170,19 +175,28 @@ class QuorumSystem:
         """Whether a new view may start from Reports of these members."""
         return mask.bit_count() >= self.report
 
+    def selects(self, mask: int) -> bool:
+        """Whether a NewView may name the Reports of these members: exactly ``report`` of them."""
+        return mask.bit_count() == self.report
+
     def forces(self, named: int, reported: int, equivocator: int | None = None) -> bool:
         """Whether reporters ``named``, who name one digest among all ``reported``, force it.
 
+        With ``report`` of them that takes ``forcing``, and one less for each one more that is left out.
         ``equivocator``: the member that is proven to have proposed two values, in profile lean; it is not
-        among those who reported.
+        among those who reported. Without one there may be as many liars as ever.
         """
-        beside = self.member_count - reported.bit_count()
-        liars = self.faulty_max - (0 if equivocator is None else 1)
-        return named.bit_count() + beside + liars >= self.decision
+        further = reported.bit_count() - self.report
+        doubt = 1 if self.lean and equivocator is None else 0
+        return named.bit_count() >= self.forcing + further - doubt
 
     def has_correct(self, mask: int) -> bool:
         """Whether one of these members is correct for certain."""
         return mask.bit_count() >= self.one_correct
+
+    def joins(self, mask: int) -> bool:
+        """Whether a member joins these, who suspect the leader."""
+        return mask.bit_count() >= self.mostly_correct
 
     def leader(self, view: int) -> int:
         """Give the member, 0..n-1, that leads `view` >= 0: view mod n (docs/concepts/protocol.md, section 1).

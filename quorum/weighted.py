@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
 
-from quorum.faults import FaultStructure, members_of, weight_of
+from quorum.faults import FaultStructure, mask_of, members_of, weight_of
 from quorum.system import LEAN, MEMBER_COUNT_MAX, PROFILES, UnsatisfiableSizes
 
 WEIGHT_MAX = MEMBER_COUNT_MAX
@@ -105,8 +105,17 @@ class WeightedQuorums:
     weights: tuple[int, ...]
     profile: str
     decision: int = 0
+    leaders: tuple[int, ...] = ()
+    """The members that lead, ascending, where not all of them do; all others may be faulty together."""
 
     def __post_init__(self) -> None:
+        if self.leaders and (
+            list(self.leaders) != sorted(set(self.leaders) & set(range(self.member_count)))
+            or not self.reports(mask_of(self.leaders))
+        ):
+            raise UnsatisfiableSizes(
+                "all members lead but some that may be faulty together, each named once, in ascending order"
+            )
         needed = decision_weight(self.faults, self.weights, self.profile)
         if self.decision not in (0, needed):
             raise UnsatisfiableSizes(f"{needed} decides with these weights and faults, not {self.decision}")
@@ -117,6 +126,10 @@ class WeightedQuorums:
         return self.faults.member_count
 
     @property
+    def lean(self) -> bool:
+        return self.profile == LEAN
+
+    @property
     def everybody(self) -> int:
         """All members, as a set."""
         return (1 << self.member_count) - 1
@@ -125,9 +138,22 @@ class WeightedQuorums:
         """Whether Accepted of these members decide a value."""
         return weight_of(mask, self.weights) >= self.decision
 
+    def decided(self, levels: Sequence[int]) -> int:
+        """The highest level that members of weight ``decision`` have all reached."""
+        weight = 0
+        for level, member in sorted(zip(levels, range(self.member_count), strict=True), reverse=True):
+            weight += self.weights[member]
+            if weight >= self.decision:
+                return level
+        raise AssertionError("all members together decide")
+
     def reports(self, mask: int) -> bool:
         """Whether a new view may start from Reports of these: everybody else may be faulty together."""
         return self.faults.contains(self.everybody & ~mask)
+
+    def selects(self, mask: int) -> bool:
+        """Whether a NewView may name the Reports of these members: more than needed do no harm."""
+        return self.reports(mask)
 
     def forces(self, named: int, reported: int, equivocator: int | None = None) -> bool:
         """Whether reporters ``named``, who name one digest among all ``reported``, force it.
@@ -146,3 +172,16 @@ class WeightedQuorums:
     def has_correct(self, mask: int) -> bool:
         """Whether one of these is correct for certain."""
         return not self.faults.contains(mask)
+
+    def joins(self, mask: int) -> bool:
+        """Whether a member joins these, who suspect the leader: two sets of liars are not all of them.
+
+        Whoever decides are joined: they weigh more than any two sets do.
+        """
+        return all(self.has_correct(mask & ~liars) for liars in self.faults.largest)
+
+    def leader(self, view: int) -> int:
+        """The members take turns, or those of ``leaders``. Raises ValueError for a negative view."""
+        if view < 0:
+            raise ValueError(f"views start at 0, not {view}")
+        return self.leaders[view % len(self.leaders)] if self.leaders else view % self.member_count

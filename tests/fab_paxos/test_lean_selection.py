@@ -172,9 +172,11 @@ def test_a_member_that_equivocated_is_left_out_for_all_slots() -> None:
 
 def test_reports_that_are_not_reports() -> None:
     told: dict[int, list[tuple[int, int, bytes]]] = {0: [], 1: [], 2: []}
-    with pytest.raises(InvalidSelection, match="of 3 members"):
+    with pytest.raises(InvalidSelection, match="of 4 members"):
         selected(FOUR, {**told, 3: []})
-    with pytest.raises(InvalidSelection, match="of 3 members"):
+    with pytest.raises(InvalidSelection, match="of 2 members"):
+        select_lean(FOUR, [(0, ()), (1, ())], 0)
+    with pytest.raises(InvalidSelection, match="a member reports twice"):
         select_lean(FOUR, [(0, ()), (0, ()), (1, ())], 0)
     with pytest.raises(InvalidSelection, match="twice"):
         selected(FOUR, {**told, 0: [(1, 0, A), (1, 1, A)]})

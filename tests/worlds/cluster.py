@@ -20,6 +20,7 @@ from fab_paxos.events import Event, PeerConnected, Received, Submitted, TimerFir
 from fab_paxos.limits import CHECKPOINT_SLOTS
 from fab_paxos.messages import Accepted, Message, Propose
 from quorum import Endorser, JointStatement, QuorumSystem, Scheme
+from quorum.weighted import WeightedQuorums
 from tests.worlds.member import MOMENTS, Crash, Member
 from tests.worlds.require import require
 from tests.worlds.standin import StandInEndorser, StandInScheme
@@ -44,7 +45,7 @@ def client_id(client: int) -> bytes:
 class Cluster:
     def __init__(
         self,
-        system: QuorumSystem = SIX,
+        system: QuorumSystem | WeightedQuorums = SIX,
         seed: int = 0,
         *,
         loss: float = 0.0,

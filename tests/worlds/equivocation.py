@@ -149,7 +149,7 @@ class Equivocator(Adversary):
         chosen_reports = tuple((member, reports[member]) for member in chosen)
         base = max(slot_of_base(report.base, self.world.gate.start) for _, report in chosen_reports)
         try:
-            vector = select(system, [report.entries for _, report in chosen_reports], base)
+            vector = select(system, [(member, report.entries) for member, report in chosen_reports], base)
         except InvalidSelection:
             return None
         return NewView(view, chosen_reports, vector)

@@ -49,7 +49,7 @@ def report(view: int, entries: Iterable[tuple[int, int, bytes]] = ()) -> Report:
 
 def opening(world: World, view: int, reports: dict[int, Report]) -> NewView:
     chosen = tuple(sorted(reports.items()))
-    return NewView(view, chosen, select(world.system, [r.entries for _, r in chosen], 0))
+    return NewView(view, chosen, select(world.system, [(m, r.entries) for m, r in chosen], 0))
 
 
 def propose(view: int, slot: int, batch: Batch, before: Frontier = EMPTY) -> Propose:

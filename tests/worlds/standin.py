@@ -16,8 +16,10 @@ from quorum import (
     Endorsement,
     InvalidCertificate,
     InvalidEndorsement,
+    Quorums,
     VerifiedEndorsement,
 )
+from quorum.faults import mask_of
 from quorum.scheme import one_statement
 
 CONTEXT = Context(b"\x07" * 32, 3)
@@ -64,6 +66,25 @@ class StandInScheme:
         if not _right(endorsement.member, message, endorsement.signature, self._key):
             raise InvalidEndorsement(endorsement.member, "a bad share")
         return VerifiedEndorsement(endorsement)
+
+
+class WeighingScheme(StandInScheme):
+    """Shares of members who decide together suffice, however many they are."""
+
+    def __init__(self, quorums: Quorums) -> None:
+        super().__init__(1)
+        self._quorums = quorums
+
+    def combine(self, endorsements: Sequence[Endorsement]) -> bytes:
+        by_member = one_statement(endorsements, 1)
+        message = endorsements[0].statement.encode(self.context)
+        shares = {member: one.signature for member, one in by_member.items()}
+        good = {member for member, share in shares.items() if _right(member, message, share, self._key)}
+        proven = {member for member, share in shares.items() if share.startswith(PROVEN)}
+        if not self._quorums.decides(mask_of(good)) or (good != set(shares) and not proven):
+            wrong = sorted(proven - good)
+            raise CombineFailed(tuple(wrong), tuple(sorted(set(shares) - proven)))
+        return _joint(message, self._key)
 
 
 class StandInEndorser:

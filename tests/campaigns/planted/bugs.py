@@ -17,6 +17,7 @@ from tests.campaigns.planted.members import MEMBERS
 from tests.campaigns.planted.passage import PASSAGE
 from tests.campaigns.planted.planting import in_place
 from tests.campaigns.planted.resharing import RESHARING
+from tests.campaigns.planted.weights import WEIGHTS
 from tests.campaigns.planted.wire import WIRE
 
 ALL = (
@@ -26,6 +27,7 @@ ALL = (
     *JOURNAL,
     *EVIDENCE,
     *LEAN,
+    *WEIGHTS,
     *CONTROL,
     *EPOCHS,
     *LIVES,

@@ -34,7 +34,7 @@ SIZES = [
     ),
     _bug(
         "one more Suspect than may lie is joined",
-        at("fab_paxos.election:Election.on_suspect", "_system.mostly_correct", "_system.one_correct"),
+        at("fab_paxos.election:Election.on_suspect", "_system.joins", "_system.has_correct"),
     ),
 ]
 
@@ -51,7 +51,7 @@ NORMAL_CASE = [
         "the leader vouches for its own late proposals",
         at(
             "fab_paxos.acceptor:Acceptor.vouched",
-            "if len(members) >= self._system.one_correct:",
+            "if self._system.has_correct(mask_of(members)):",
             "if members:",
         ),
     ),
@@ -128,8 +128,8 @@ VIEWS = [
         "pairs of view and digest are counted",
         at(
             "fab_paxos.selection:select",
-            "digests[entry.batch_digest] = digests.get(entry.batch_digest, 0) + 1",
-            "pair = entry.view, entry.batch_digest; digests[pair] = digests.get(pair, 0) + 1",
+            "digests[entry.batch_digest] = digests.get(entry.batch_digest, 0) | 1 << member",
+            "pair = entry.view, entry.batch_digest; digests[pair] = digests.get(pair, 0) | 1 << member",
             "forced[slot] = digest",
             "forced[slot] = digest[1]",
         ),
@@ -241,7 +241,7 @@ VIEWS = [
         "Suspects of others are not joined",
         at(
             "fab_paxos.election:Election.on_suspect",
-            "return sum(map(self._counts, self._newest)) >= self._system.mostly_correct",
+            "return self._system.joins(mask_of(filter(self._counts, self._newest)))",
             "return False",
         ),
     ),

@@ -142,6 +142,11 @@ FINDERS: dict[str, Finder] = {
         "tests/fab_paxos/test_lean_selection.py",
         "tests/fab_paxos/test_report_evidence.py",
     ),
+    "weight tests": partial(
+        pytest_on,
+        "tests/quorum/test_weighted.py",
+        "tests/fab_paxos/test_weighted_quorums.py",
+    ),
     "crossings": partial(crossings, CROSSING_SEEDS),
     "life tests": partial(
         pytest_on,
@@ -256,6 +261,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
     "starts": ("starts tests", "journal tests"),
     "evidence": ("evidence tests", "scenarios"),
     "lean": ("lean campaign", "lean tests"),
+    "weights": ("weight tests",),
     "control": ("control state tests",),
     "end": ("crossings", "end tests"),
     "resharing": ("resharing tests",),

@@ -31,23 +31,21 @@ LEAN = (
         ),
     ),
     _bug("the rule of classic", at("fab_paxos.rule:vector_of", "if system.lean:", "if False:")),
-    _bug(
-        "the Report of an equivocator counts", at(_SELECT, "if system.leader(last) in members:", "if False:")
-    ),
+    _bug("the Report of an equivocator counts", at(_SELECT, "if reported >> equivocator & 1:", "if False:")),
     _bug(
         "one Report of a value is not enough",
         at(
             _SELECT,
-            "(chosen[slot],) = counts",
-            "chosen |= dict.fromkeys([slot] * (sum(counts.values()) >= system.forcing), *counts)",
+            "(chosen[slot],) = digests",
+            "chosen |= {slot: one for one, some in digests.items() if some.bit_count() >= system.forcing}",
         ),
     ),
     _bug(
         "the oldest view counts",
         at(
             _SELECT,
-            "last = max(entry.view for entry in entries)",
-            "last = min(entry.view for entry in entries)",
+            "last = max(entry.view for _, entry in told)",
+            "last = min(entry.view for _, entry in told)",
         ),
     ),
     _bug(

@@ -116,7 +116,7 @@ PROGRESS = [
     ),
     _bug(
         "who comes late asks one member at a time for batches",
-        at("fab_paxos.view_change:ViewChange.ask", "1 if known else self._system.report", "1"),
+        at("fab_paxos.view_change:ViewChange.ask", "1 if known else self._least(holders)", "1"),
     ),
     _bug(
         "a Report may name what only a certificate proved",
@@ -131,11 +131,11 @@ PACE = [
     ),
     _bug(
         "the fastest leader sets the norm",
-        at(f"{_PACE}._norm", "others[self._system.faulty_max] if", "others[0] if"),
+        at(f"{_PACE}._norm", "if self._system.has_correct(fastest):", "if fastest:"),
     ),
     _bug(
         "a leader is compared with itself",
-        at(f"{_PACE}._norm", " if leader != self._leader", ""),
+        at(f"{_PACE}._norm", "if leader != self._leader:", "if True:"),
     ),
     _bug(
         "a large batch is late like a small one",
@@ -155,7 +155,7 @@ PACE = [
     ),
     _bug(
         "leaders are replaced for their pace without end",
-        at(f"{_PACE}.too_slow", " or len(self._slow) > self._system.faulty_max", ""),
+        at(f"{_PACE}.too_slow", " or self._system.has_correct(mask_of(self._slow))", ""),
     ),
     _bug(
         "who was slow once is slow for ever",

@@ -61,7 +61,7 @@ def _allowed(system: QuorumSystem, held: Held) -> tuple[bytes, ...]:
         for chosen in set(combinations(held, honest)):
             words = chosen if lie is None else (*chosen, lie)
             entries = [(ReportedEntry(1, 0, word),) if word else () for word in words]
-            vector = selection.select(system, entries, 0)
+            vector = selection.select(system, list(enumerate(entries)), 0)
             if not vector:
                 return VALUES
             found.add(vector[0])
