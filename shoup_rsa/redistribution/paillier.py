@@ -7,12 +7,19 @@ can be added under encryption, which is what a proof about the content of a ciph
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+from math import prod
+
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow
 from shoup_rsa.sizes import SMALL_PRIMES_PRODUCT
 
 # After Baillie and PSW's test, for a candidate of one's own: the chance of a composite is below 2^-128.
 _MILLER_RABIN_ROUNDS = 8
+
+FACTOR_MIN = 1 << 17
+"""No factor of a modulus is smaller. To find one takes a tenth of an exponentiation modulo a prime."""
 
 
 def randomizer_bits(modulus_bits: int) -> int:
@@ -56,14 +63,21 @@ def decrypt(first: int, second: int, ciphertext: int) -> int:
     return message if 2 * message < modulus else message - modulus
 
 
+@lru_cache(maxsize=1)
+def small_primes_product() -> int:
+    """The product of all primes below FACTOR_MIN."""
+    return prod(_arith.small_primes(FACTOR_MIN))
+
+
 def draw_primes(modulus_bits: int, random_below: RandomBelow) -> tuple[int, int]:
-    """P and Q, both 3 modulo 4, with gcd(P - 1, Q - 1) = 2, whose product has exactly that many bits."""
+    """P and Q, both 3 modulo 4, with gcd(P - 1, Q - 1) = 2, whose product has exactly that many bits.
+
+    P is uniform, and Q among those that fit it, at least 2^(modulus_bits / 2 - 100) away. Whether a candidate
+    fits is seen before it is tested: a third of all primes do not.
+    """
     half = modulus_bits // 2
-    first = _prime(half, random_below)
-    while True:
-        second = _prime(half, random_below)
-        if abs(first - second) >> (half - 100) and _arith.gcd(first - 1, second - 1) == 2:
-            return first, second
+    first = _prime(half, random_below, lambda _: True)
+    return first, _prime(half, random_below, lambda second: _fit(first, second, half))
 
 
 def draw_generator(first: int, second: int, random_below: RandomBelow) -> int:
@@ -75,11 +89,22 @@ def draw_generator(first: int, second: int, random_below: RandomBelow) -> int:
             return _arith.secret_power(-root * root % modulus, modulus, modulus * modulus)
 
 
-def _prime(bits: int, random_below: RandomBelow) -> int:
-    """A uniform prime of that many bits that is 3 modulo 4, its two highest bits set."""
+def _fit(first: int, second: int, bits: int) -> bool:
+    """Far enough apart against Fermat's method; and no odd prime divides both P - 1 and Q - 1."""
+    return abs(first - second) >> (bits - 100) > 0 and _arith.gcd(first - 1, second - 1) == 2
+
+
+def _prime(bits: int, random_below: RandomBelow, fits: Callable[[int], bool]) -> int:
+    """A uniform prime, of those of that many bits that are 3 modulo 4 and fit, its two highest bits set.
+
+    Every candidate is drawn anew, so no prime is preferred, as one after a gap would be in an interval.
+    """
     while True:
         candidate = (3 << (bits - 2)) + 4 * random_below(1 << (bits - 4)) + 3
-        if _arith.gcd(candidate, SMALL_PRIMES_PRODUCT) != 1 or not _arith.may_be_prime(candidate):
+        # What costs least comes first: most candidates have a factor that is very small.
+        if _arith.gcd(candidate, SMALL_PRIMES_PRODUCT) != 1 or not fits(candidate):
+            continue
+        if _arith.gcd(candidate, small_primes_product()) != 1 or not _arith.may_be_prime(candidate):
             continue
         if _arith.is_prime(candidate, (2 + random_below(candidate - 3) for _ in range(_MILLER_RABIN_ROUNDS))):
             return candidate

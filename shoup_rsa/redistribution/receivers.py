@@ -12,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from math import prod
+from functools import cached_property
 
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow, random_below
@@ -26,7 +25,6 @@ BITS_SPARE = 1024
 """How much longer than needed a modulus may be. A key made for 31 members serves an alliance of any size."""
 
 _BITS_STEP = 256
-_FACTOR_MIN = 1 << 17
 _MAGIC = b"shoup-rsa/receiver-key\x00"
 _SECRET_MAGIC = b"shoup-rsa/receiver-secret\x00"
 _HEAD = struct.Struct(">BH")
@@ -49,7 +47,7 @@ class ReceiverKey:
             raise InvalidReceiver(None, f"its modulus must have a multiple of {_BITS_STEP} bits")
         if modulus.bit_length() > BITS_MAX:
             raise InvalidReceiver(None, f"its modulus has more than {BITS_MAX} bits")
-        if _arith.gcd(modulus, _small_primes_product()) != 1:
+        if _arith.gcd(modulus, paillier.small_primes_product()) != 1:
             raise InvalidReceiver(None, "its modulus has a factor below 2^17")
         if _arith.is_perfect_power(modulus) or _arith.may_be_prime(modulus):
             raise InvalidReceiver(None, "its modulus is a prime or a perfect power")
@@ -167,8 +165,3 @@ def _open(magic: bytes, data: bytes, parts: int, what: str) -> tuple[int, bytes]
     if not bits or bits % _BITS_STEP or bits > BITS_MAX or len(data) != start + parts * bits // 8:
         raise InvalidReceiver(None, f"the encoded {what} does not have the length that it states")
     return bits // 8, data[start:]
-
-
-@lru_cache(maxsize=1)
-def _small_primes_product() -> int:
-    return prod(_arith.small_primes(_FACTOR_MIN))
