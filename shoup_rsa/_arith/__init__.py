@@ -26,12 +26,20 @@ from shoup_rsa._arith.powers import (
     signed_secret_power,
     use_backend,
 )
-from shoup_rsa._arith.products import FixedBase, long_table, product_of_powers, quotients, short_table
+from shoup_rsa._arith.products import (
+    FixedBase,
+    dealt_table,
+    long_table,
+    product_of_powers,
+    quotients,
+    short_table,
+)
 
 __all__ = [
     "FixedBase",
     "backend",
     "bezout",
+    "dealt_table",
     "double_power",
     "gcd",
     "inverse",

@@ -121,6 +121,16 @@ def short_table(base: int, modulus: int, bits: int) -> FixedBase:
     return FixedBase(base, modulus, bits, rows=4, tables=4)
 
 
+@lru_cache(maxsize=72)
+def dealt_table(base: int, modulus: int, bits: int) -> FixedBase:
+    """For a receiver's base, to which each dealer has one power; remembered, for two changes of 36 members.
+
+    Made in hardly more time than a `short_table`, and each power takes two thirds of the time. Larger ones
+    cost more than they save until there are dozens of dealings. 208 KB modulo a square of 6656 bits.
+    """
+    return FixedBase(base, modulus, bits, rows=6, tables=4)
+
+
 def quotients(values: Sequence[int], order: int, modulus: int) -> tuple[int, bool]:
     """(the value before the first one, whether all fit) for values[i] = g^(f(i + 1)), deg f < order.
 

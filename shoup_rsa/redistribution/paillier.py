@@ -43,7 +43,7 @@ def commitment(
     """
     message, randomizer = opening
     square = modulus * modulus
-    hidden = _arith.short_table(generator, square, bits).power(randomizer)
+    hidden = _arith.dealt_table(generator, square, bits).power(randomizer)
     removed = _arith.power(ciphertext, -challenge, square)
     return _arith.multiply(
         _arith.multiply(1 + modulus * (message % modulus), hidden, square), removed, square

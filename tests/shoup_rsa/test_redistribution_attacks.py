@@ -378,7 +378,8 @@ class TestLies:
     ) -> None:
         from shoup_rsa import _arith
 
-        for name in ("power", "product_of_powers", "long_table", "short_table", "secret_power"):
+        tables = ("long_table", "short_table", "dealt_table")
+        for name in ("power", "product_of_powers", "secret_power", *tables):
             monkeypatch.setattr(_arith, name, lambda *_: pytest.fail("an exponentiation"))
         data = honest.to_bytes(arena)
         junk = [(dealer, data) for dealer in (0, 5, -1, 2**40)]
