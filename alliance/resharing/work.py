@@ -176,7 +176,7 @@ def _deal(folder: Path, task: Task) -> bytes:
         except (WrongEpoch, InvalidAgreementKey) as error:
             raise KeyFileError(f"these shares are not those to be handed on: {error}") from None
         command = Deal(task.name, attempt.change_id, attempt.attempt, dealing)
-        return redistribution.digest + _sign(folder, task, command)
+        return redistribution.digest + _signed(attempt, _identity(folder, task), command)
 
     size = redistribution.dealing_bytes + _DEAL_EXTRA_BYTES
     if size > COMMAND_BYTES_MAX:
@@ -305,9 +305,10 @@ def _ready(folder: Path, task: Task) -> Answer:
     message = statement.encode(Context(attempt.alliance_id, attempt.epoch))
     signatures = listed(blob(endorser.endorse(message, proven=True)) for endorser in held)
     receiver = _next_receiver(folder, task, answer.keys).key.to_bytes()
-    signature = _identity(folder, task).sign(receiver_statement(task.name, task.identity, receiver))
+    identity = _identity(folder, task)  # opened once for both: that takes a tenth of a second
+    signature = identity.sign(receiver_statement(task.name, task.identity, receiver))
     command = Ready(task.name, attempt.change_id, attempt.attempt, digest, receiver, signature, signatures)
-    return replace(answer, command=_sign(folder, task, command))
+    return replace(answer, command=_signed(attempt, identity, command))
 
 
 def _next_receiver(folder: Path, task: Task, keys: Sequence[AgreementKey]) -> ReceiverSecret:
@@ -328,11 +329,9 @@ def digest_of(keys: Sequence[AgreementKey]) -> bytes:
     return transcript_digest([key.to_bytes() for key in keys])
 
 
-def _sign(folder: Path, task: Task, command: ControlCommand) -> bytes:
-    attempt = task.attempt
+def _signed(attempt: Attempt, identity: Ed25519PrivateKey, command: ControlCommand) -> bytes:
     message = command_message(attempt.alliance_id, command, attempt.epoch - 1)
-    signature = _identity(folder, task).sign(message)
-    return SignedCommand(command, signature).encode()
+    return SignedCommand(command, identity.sign(message)).encode()
 
 
 def _identity(folder: Path, task: Task) -> Ed25519PrivateKey:

@@ -7,15 +7,17 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from alliance.config.file import AllianceConfig
 from alliance.errors import KeyFileError
-from alliance.keys import handover, shares
+from alliance.keys import handover, sealing, shares
 from alliance.keys.shares import Generation
-from alliance.resharing import process, steps
+from alliance.resharing import process, steps, work
 from alliance.resharing.work import Answer, Kind, Task
 from consensus.control.commands import Abort, Deal, Ready, SignedCommand
 from consensus.control.operations import DropMember
@@ -77,6 +79,32 @@ def test_epoch_refresh_of_composite_keys(run: Run, found: Found) -> None:
         town.check_shares()
 
     run(story())
+
+
+def test_a_task_opens_the_identity_once(run: Run, found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time takes a tenth of a second of a processor, and a Ready has two signatures of it."""
+    opened: list[int] = []
+    tasks: list[tuple[Kind, int]] = []
+
+    def counted(data: bytes, path: Path, passphrase: bytes) -> Ed25519PrivateKey:
+        opened.append(1)
+        return sealing.unseal_signing(data, path, passphrase)
+
+    async def noted(folder: Path, task: Task) -> Answer:
+        before = len(opened)
+        answer = Answer.decode(work.work(folder, task).encode())  # nothing else opens one meanwhile
+        tasks.append((task.kind if answer.command else Kind.JUDGE, len(opened) - before))
+        return answer
+
+    async def story() -> None:
+        await found(FOUR).hand_on()
+
+    monkeypatch.setattr(work, "sealing", SimpleNamespace(read=sealing.read, unseal_signing=counted))
+    monkeypatch.setattr(process, "perform", noted)
+    run(story())
+    assert {kind for kind, _ in tasks} >= {Kind.DEAL, Kind.READY}
+    for kind, times in tasks:
+        assert times == (kind in (Kind.DEAL, Kind.READY)), kind.name
 
 
 def test_epoch_refresh_twice_leaves_one_generation_and_one_receiver(run: Run, found: Found) -> None:
