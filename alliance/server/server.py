@@ -242,6 +242,8 @@ class Server:
         except OSError as error:
             raise JournalError(f"epoch {config.epoch} cannot be entered: {error}") from None
         log.info("epoch %d begins behind slot %d", config.epoch, config.start)
+        if self._ahead is not None and self._ahead.epoch == config.epoch:
+            self._ahead.begin(self._passphrase)  # it opens its share while the rest is made
         self._directory.update(config)
         self._voucher.enter(me)
         if self._history.checkpoint is not successor.record.checkpoint:

@@ -35,6 +35,7 @@ from typing import Protocol
 from alliance.errors import AllianceError, ConfigError, KeyFileError, SignerError, require_passphrase
 from alliance.keys import shares
 from alliance.keys.shares import Generation
+from alliance.server import signer_ahead
 from alliance.server.signer_process import BEGIN, SignerProcess, frame
 from quorum import (
     AcceptedStatement,
@@ -291,19 +292,6 @@ def _reply(channel: socket.socket, status: int, body: bytes) -> None:
     channel.sendall(frame(bytes([status]) + body))
 
 
-def _unsealed(folder: Path, dealing: int, passphrase: bytes) -> dict[Generation, bytes]:
-    """What opens the newest shares of this dealing; nothing if that cannot be told yet."""
-    from alliance.keys import secret_file
-
-    try:
-        newest = max((one for one in shares.generations(folder) if one.epoch == dealing), default=None)
-        if newest is None:
-            return {}
-        return {newest: secret_file.unseal(folder / shares.sealing_file(newest), passphrase)}
-    except AllianceError:  # told when the share is opened
-        return {}
-
-
 def main(arguments: list[str]) -> int:
     from alliance.config import file as config
     from alliance.keys import folder as keys
@@ -322,7 +310,8 @@ def main(arguments: list[str]) -> int:
             return 1
         unsealed: dict[Generation, bytes] = {}
         if request != BEGIN:
-            unsealed = _unsealed(folder, int.from_bytes(request), passphrase)
+            unsealed = signer_ahead.unsealed(folder, int.from_bytes(request), passphrase)
+            signer_ahead.rehearse(folder, purpose, passphrase, unsealed)
             if _receive(channel) != BEGIN:
                 return 1
         try:

@@ -1,8 +1,9 @@
 """A signer's process, as its server starts it: with all loaded that it needs, it waits for the passphrase.
 
 To start one takes most of a second of a processor, and to unseal what opens its share a tenth. At the end
-of an epoch, while nothing is decided, the next epoch's has done both: it was started as soon as the end was
-known. It signs nothing before its server says that the epoch has begun.
+of an epoch, while nothing is decided, the next epoch's has done both, and read alliance.toml and its share
+as they were: it was started as soon as the end was known. It signs nothing before its server says that the
+epoch has begun, and reads both again then.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class SignerProcess:
     def __init__(self, folder: Path, epoch: int, purpose: str | None = None) -> None:
         """Raises SignerError."""
         self.epoch = epoch
-        self._passphrase_given = False
+        self._passphrase_given = self._begun = False
         self.channel, theirs = socket.socketpair()
         module, number = "alliance.server.signer", str(theirs.fileno())
         try:
@@ -55,7 +56,10 @@ class SignerProcess:
             self.channel.sendall(frame(passphrase) + frame(_AHEAD.pack(dealing)))
 
     def begin(self, passphrase: bytes) -> None:
-        """alliance.toml is that of its epoch: it opens its share, and answers. Never waits."""
+        """alliance.toml is that of its epoch: it opens its share, and answers, once. Never waits."""
+        if self._begun:
+            return
+        self._begun = True
         given = b"" if self._passphrase_given else frame(passphrase)
         with suppress(OSError):
             self.channel.sendall(given + frame(BEGIN))

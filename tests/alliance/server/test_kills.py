@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,10 +48,26 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No processes, and nobody to wait for. What a file says is read once: the same text says the same."""
     monkeypatch.setattr(AllianceConfig, "from_toml", staticmethod(functools.cache(AllianceConfig.from_toml)))
     monkeypatch.setattr("alliance.server.term.Signer", InProcess)
-    monkeypatch.setattr(server_module, "SignerProcess", lambda *_: NO_PROCESS)
+    monkeypatch.setattr(server_module, "SignerProcess", NoProcess)
 
 
-NO_PROCESS = SimpleNamespace(unseal_ahead=lambda *_: None, close=lambda: None)
+class NoProcess:
+    """In place of the next epoch's signer: when it is to begin, the folder is that epoch's."""
+
+    def __init__(self, folder: Path, epoch: int) -> None:
+        self.folder, self.epoch = folder, epoch
+
+    def unseal_ahead(self, *_: object) -> None: ...
+
+    def begin(self, _: bytes) -> None:
+        assert f"epoch = {self.epoch}\n" in (self.folder / FILE).read_text()
+        assert shares.pieces(self.folder) == (shares.current(self.folder),)
+        BEGUN.append(self.epoch)
+
+    def close(self) -> None: ...
+
+
+BEGUN: list[int] = []
 
 Contents = dict[str, bytes]
 
@@ -172,6 +187,7 @@ def test_epoch_kill_at_every_point(
     monkeypatch.setattr(process, "perform", end.perform)
     home, peer = end.begin(tmp_path / "home"), Peer(farm, end.voted())
     cuts = Cuts(home, peer)
+    BEGUN.clear()
 
     async def whole() -> None:
         async with started(home) as server:
@@ -183,6 +199,7 @@ def test_epoch_kill_at_every_point(
             require_over(home, server, end)
 
     run(whole())
+    assert BEGUN == [1]
     stages, epochs = list[Stage](), list[int]()
     for left, heard in cuts.folders(tmp_path):
         stages.append(Stage.of(left, heard))

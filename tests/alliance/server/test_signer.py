@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from alliance.errors import KeyFileError, SignerError
 from alliance.keys import shares
 from alliance.keys.shares import Generation
 from alliance.server import signer as module
+from alliance.server import signer_ahead
 from alliance.server.signer import AttestationGuard, Signer, SigningGuard
 from alliance.server.signer_process import SignerProcess, frame
 from quorum import (
@@ -40,6 +42,7 @@ from quorum import (
     SuspectStatement,
     VoteStatement,
 )
+from quorum.threshold_rsa import ThresholdRsaEndorser
 from tests.alliance.conftest import Run
 from tests.alliance.epochs import next_epoch
 from tests.alliance.farm import PASSPHRASE, Farm
@@ -288,9 +291,28 @@ def what_others_see(process: int) -> bytes:
 
 def test_what_opens_the_share_is_unsealed_ahead_of_its_own_dealing_alone(farm: Farm) -> None:
     home = farm.member_home(ME)
-    assert list(module._unsealed(home, 0, PASSPHRASE)) == [Generation(0)]
-    assert module._unsealed(home, 1, PASSPHRASE) == {}
-    assert module._unsealed(home, 0, b"another passphrase") == {}
+    assert list(signer_ahead.unsealed(home, 0, PASSPHRASE)) == [Generation(0)]
+    assert signer_ahead.unsealed(home, 1, PASSPHRASE) == {}
+    assert signer_ahead.unsealed(home, 0, b"another passphrase") == {}
+
+
+@pytest.mark.parametrize(("purpose", "name"), [(None, AGREEMENT), (ATTESTATION, ATTESTATION)])
+def test_no_share_but_that_of_the_dealing_is_opened_ahead(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, purpose: str | None, name: str
+) -> None:
+    home, opened = farm.member_home(ME), list[Path]()
+    open_share = shares.open_share
+
+    def noted(path: Path, *more: Any) -> ThresholdRsaEndorser:
+        opened.append(path)
+        return open_share(path, *more)
+
+    monkeypatch.setattr(shares, "open_share", noted)
+    for dealing in (1, 0):
+        opens = signer_ahead.unsealed(home, dealing, PASSPHRASE)
+        signer_ahead.rehearse(home, purpose, PASSPHRASE, opens)
+        assert opened == [home / shares.share_file(Generation(0), name)] * (dealing == 0)
+    signer_ahead.rehearse(home.parent, purpose, PASSPHRASE, {})  # where nothing is, nothing is said
 
 
 @pytest.mark.parametrize("unseal", [None, 0, 1])
@@ -306,6 +328,7 @@ def test_a_process_that_was_told_ahead_opens_its_share_when_it_begins(
         try:
             await signer.start(farm.member_home(ME), PASSPHRASE)
             assert pid(signer) == ahead.process.pid
+            ahead.begin(PASSPHRASE)  # a second time, which it would take for a request
             assert PASSPHRASE not in what_others_see(pid(signer))
             reader = asyncio.create_task(signer.run())
             signer.endorse(SuspectStatement(0), proven=False)
