@@ -9,7 +9,8 @@ Numbers are big-endian, those modulo N of key_size / 8 bytes each:
 
 Version 1 is for Protocol 2 with at most 256 parties; its three sizes are u16. Version 2 is for all other
 keys of the paper; its three sizes are u32. Version 3 is for Protocol 3; its sizes are u16, and after e follow
-index bound u16 | secret bits u16. u is there in all but Protocol 1. So every key has exactly one encoding.
+index bound u16 | secret bits u16. Version 5 is the same for a key whose origin is "distributed", made without
+a dealer. (4 is for composite keys.) u is there in all but Protocol 1. So every key has exactly one encoding.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ _LAYOUTS = {
     1: struct.Struct(">BBHHHHQI"),
     2: struct.Struct(">BBHIIIQI"),
     3: struct.Struct(">BBHHHHQIHH"),
+    5: struct.Struct(">BBHHHHQIHH"),
 }
+ORIGINS = ("dealer", "distributed")
 
 
 def encoding_version(protocol: int, parties: int) -> int:
@@ -46,7 +49,7 @@ def encoding_version(protocol: int, parties: int) -> int:
 class KeyData(BasePublicKey):
     """N, e, the sizes, and Shoup's verification keys. Every instance has been validated at construction.
 
-    modulus: N, a product of two safe primes, of exactly `key_size` bits.
+    modulus: N, a product of two safe primes (see origin), of exactly `key_size` bits.
     public_exponent: e = 65537, prime and above `parties`.
     parties, threshold, corruptions: n, k and t with t < k <= n - t; in Protocol 1 also k = t + 1.
     epoch: the generation of the key, 0..2^64 - 1; it enters the key id and with it every proof.
@@ -55,6 +58,8 @@ class KeyData(BasePublicKey):
     protocol: 1 or 2, the paper's; 3 is Protocol 2 over the integers, see `shoup_rsa.integer_form`.
     index_bound: M in Protocol 3, at least every index that was ever used under this N; else 0.
     secret_bits: in Protocol 3 the bits of the bound of |d~|; else 0.
+    origin: "dealer", or "distributed" for a key of Protocol 3 that was made by `shoup_rsa.dealerless`. Then
+    N has no safe primes, and that proofs of shares convince rests on the low order assumption as well.
 
     Raises InvalidKey when a range, a size or a Jacobi symbol is wrong. Validation does not show that the
     dealing is consistent: `check_dealing` does.
@@ -72,6 +77,7 @@ class KeyData(BasePublicKey):
     protocol: int = 2
     index_bound: int = 0
     secret_bits: int = 0
+    origin: str = "dealer"
 
     def __post_init__(self) -> None:
         check_sizes(self.protocol, self.parties, self.threshold, self.corruptions, self.epoch)
@@ -79,6 +85,8 @@ class KeyData(BasePublicKey):
             raise InvalidKey(f"the public exponent must be {PUBLIC_EXPONENT}")
         check_modulus(self.modulus)
         check_integer_form(self.protocol, self.parties, self.key_size, self.index_bound, self.secret_bits)
+        if self.origin not in ORIGINS or (self.origin == "distributed" and self.protocol != 3):
+            raise InvalidKey("the origin is dealer, or in Protocol 3 distributed")
         if type(self.verification_keys) is not tuple or len(self.verification_keys) != self.parties:
             raise InvalidKey(f"there must be a tuple of {self.parties} verification keys, one a party")
         # A Jacobi symbol other than 0 also says that the number has no factor in common with N.
@@ -143,13 +151,14 @@ class KeyData(BasePublicKey):
 
     @cached_property
     def encoding_version(self) -> int:
-        """Of this key's bytes and its shares': 1, or 2 for Protocol 1 and large alliances, or 3."""
+        """Of its shares' bytes, and of this key's own but for its origin: 1, 2 for large ones, or 3."""
         return encoding_version(self.protocol, self.parties)
 
     def to_bytes(self) -> bytes:
         """The canonical encoding: see the top of this module."""
-        header = _LAYOUTS[self.encoding_version].pack(
-            self.encoding_version,
+        version = 5 if self.origin == "distributed" else self.encoding_version
+        header = _LAYOUTS[version].pack(
+            version,
             self.protocol,
             self.key_size,
             self.parties,
@@ -178,7 +187,7 @@ def decode_public_key(data: bytes) -> dict[str, Any]:
         raise InvalidKey("this is not an encoded threshold public key")
     layout = _LAYOUTS.get(data[len(_MAGIC)])
     if layout is None:
-        raise InvalidKey(f"encoding version {data[len(_MAGIC)]} is unknown; this code reads 1, 2 and 3")
+        raise InvalidKey(f"encoding version {data[len(_MAGIC)]} is unknown; this code reads 1, 2, 3 and 5")
     start = len(_MAGIC) + layout.size
     if len(data) < start:
         raise InvalidKey("the encoded threshold public key is truncated")
@@ -187,7 +196,7 @@ def decode_public_key(data: bytes) -> dict[str, Any]:
     )
     index_bound, secret_bits = rest or (0, 0)
     check_sizes(protocol, parties, threshold, corruptions, epoch)
-    if version != encoding_version(protocol, parties):
+    if (3 if version == 5 else version) != encoding_version(protocol, parties):
         raise InvalidKey(f"protocol {protocol} with {parties} parties is not encoded in version {version}")
     if key_size not in KEY_SIZES:
         raise InvalidKey(f"a key size of {key_size} bits is not supported")
@@ -213,4 +222,5 @@ def decode_public_key(data: bytes) -> dict[str, Any]:
         "protocol": protocol,
         "index_bound": index_bound,
         "secret_bits": secret_bits,
+        "origin": "distributed" if version == 5 else "dealer",
     }

@@ -9,7 +9,7 @@ from shoup_rsa.key_share import KeyShare
 from shoup_rsa.proof import CHALLENGE_BITS
 from shoup_rsa.redistribution import paillier
 from shoup_rsa.redistribution.message import SealedSubshare, ShareDealing
-from shoup_rsa.redistribution.order import MASK_BITS
+from shoup_rsa.redistribution.order import MASK_BITS, Order
 from shoup_rsa.redistribution.receivers import ReceiverKey
 from shoup_rsa.redistribution.transcript import (
     Redistribution,
@@ -32,14 +32,21 @@ def deal(
     Raises WrongEpoch or InvalidKey when the share is not one of the key that is handed on.
     """
     order = redistribution.order
-    key = order.key
     own = key_share.public_key
-    if own != key:
-        if own.modulus == key.modulus and own.epoch != key.epoch:
-            raise WrongEpoch(own.epoch, key.epoch)
+    if own != order.key:
+        if own.modulus == order.key.modulus and isinstance(order, Order) and own.epoch != order.key.epoch:
+            raise WrongEpoch(own.epoch, order.key.epoch)
         raise InvalidKey("this key share is of another key than the one that is handed on")
-    index = key_share.index
-    dealt, remainder = divmod(order.multiplier * key_share._secret, order.divisor)
+    return deal_secret(redistribution, key_share.index, key_share._secret, random_below=random_below)
+
+
+def deal_secret(
+    redistribution: Redistribution, index: int, secret: int, *, random_below: RandomBelow = random_below
+) -> ShareDealing:
+    """`deal`, of the bare number behind v_index: a share, or an additive piece of d."""
+    order = redistribution.order
+    key = order.key
+    dealt, remainder = divmod(order.multiplier * secret, order.divisor)
     masks = [_draw(order.form.mask_bound, random_below) for _ in range(order.threshold - 1)]
     image = _arith.signed_secret_power(key.verification_base, dealt, key.modulus)
     commitments = tuple(_arith.secret_power(key.verification_base, mask, key.modulus) for mask in masks)

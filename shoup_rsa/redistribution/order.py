@@ -104,6 +104,16 @@ class Order:
             bits = ((largest * self._factor << self.key.share_bits_max) + abs(self._addend)).bit_length()
         return IntegerForm(self.index_bound, self.threshold, bits)
 
+    @property
+    def epoch(self) -> int:
+        """Of the key to come."""
+        return self.key.epoch + 1
+
+    @property
+    def origin(self) -> str:
+        """Of the key to come: the present one's."""
+        return self.key.origin
+
     @cached_property
     def nonresidue(self) -> int:
         """u of the key to come: the present one, or after Protocol 1 the least with Jacobi symbol -1."""
@@ -147,7 +157,7 @@ class Order:
     @cached_property
     def receiver_bits(self) -> int:
         """The least length of the receivers' moduli: four times any |F_j(i)| that passes, and more."""
-        return _receiver_bits(self._constant_bound, self.form)
+        return receiver_bits(self._constant_bound, self.form)
 
     @property
     def _bound_before(self) -> int:
@@ -156,7 +166,7 @@ class Order:
     @property
     def _constant_bound(self) -> int:
         """Of |F_j(0)| = 2 D' |q_j|."""
-        return _constant_bound(self.multiplier << self.key.share_bits_max, self.divisor, self.form)
+        return dealt_bound(self.multiplier << self.key.share_bits_max, self.divisor, self.form)
 
     @cached_property
     def _scale(self) -> int:
@@ -191,15 +201,17 @@ def receiver_bits_ahead(key_size: int, index_bound: int, secret_bits: int = 0) -
     largest = index_bound * max(largest_coefficients(index_bound))
     converted = key_size + largest.bit_length() + PUBLIC_EXPONENT.bit_length()
     form = IntegerForm(index_bound, index_bound, max(converted, secret_bits))
-    constant_bound = _constant_bound(1 << form.share_bits + SLACK_BITS, form.divisor, form)
-    return _receiver_bits(constant_bound, form)
+    constant_bound = dealt_bound(1 << form.share_bits + SLACK_BITS, form.divisor, form)
+    return receiver_bits(constant_bound, form)
 
 
-def _constant_bound(share_bound: int, divisor: int, form: IntegerForm) -> int:
+def dealt_bound(share_bound: int, divisor: int, form: IntegerForm) -> int:
+    """Of |F_j(0)|, for dealt numbers up to `share_bound` before they are divided."""
     # Divided down: of a negative share it is one more.
     return 2 * form.delta * (share_bound // divisor + 1)
 
 
-def _receiver_bits(constant_bound: int, form: IntegerForm) -> int:
+def receiver_bits(constant_bound: int, form: IntegerForm) -> int:
+    """The least length of a receiver's modulus, in steps of 256 bits."""
     longest = constant_bound + (form.mask_sum << RESPONSE_BITS)
     return -(-(longest.bit_length() + 2) // _RECEIVER_BITS_STEP) * _RECEIVER_BITS_STEP

@@ -135,13 +135,14 @@ def _outcome(
         parties=order.parties,
         threshold=order.threshold,
         corruptions=order.corruptions,
-        epoch=key.epoch + 1,
+        epoch=order.epoch,
         verification_base=key.verification_base,
         verification_keys=tuple(images),
         nonresidue=order.nonresidue,
         protocol=3,
         index_bound=form.index_bound,
         secret_bits=form.secret_bits,
+        origin=order.origin,
     )
     try:
         public_key.check_dealing()

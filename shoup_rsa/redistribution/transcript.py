@@ -9,7 +9,7 @@ from functools import cached_property
 from shoup_rsa.encoding import byte_length
 from shoup_rsa.errors import InvalidReceiver
 from shoup_rsa.proof import CHALLENGE_BITS
-from shoup_rsa.redistribution.order import Order
+from shoup_rsa.redistribution.handed_on import AnyOrder
 from shoup_rsa.redistribution.receivers import BITS_SPARE, ReceiverKey
 
 _DOMAIN = b"shoup-rsa/v1/redistribution/"
@@ -42,7 +42,7 @@ class Redistribution:
     too many absent ones, a modulus that is too short or too long, a key that was used before.
     """
 
-    order: Order
+    order: AnyOrder
     receivers: tuple[ReceiverKey, ...]
     spent: frozenset[bytes] = field(default=frozenset(), compare=False, repr=False)
     absent: frozenset[int] = frozenset()

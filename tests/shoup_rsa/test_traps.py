@@ -251,6 +251,7 @@ def test_trap_08_the_dealer_returns_nothing_else() -> None:
         "protocol",
         "index_bound",
         "secret_bits",
+        "origin",
     ]
 
 
