@@ -15,6 +15,7 @@ from shoup_rsa._arith.numbers import (
     is_prime,
     jacobi,
     multiply,
+    primorial,
     small_primes,
 )
 from shoup_rsa._arith.powers import (
@@ -50,6 +51,7 @@ __all__ = [
     "may_be_prime",
     "multiply",
     "power",
+    "primorial",
     "product_of_powers",
     "quotients",
     "secret_power",

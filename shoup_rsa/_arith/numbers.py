@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from math import gcd as _gcd
+from math import prod
 
 import gmpy2
 
@@ -59,3 +61,9 @@ def small_primes(bound: int) -> list[int]:
         if survivors[number]:
             survivors[number * number :: number] = bytes(len(range(number * number, len(survivors), number)))
     return [number for number, survives in enumerate(survivors[:bound]) if survives]
+
+
+@lru_cache(maxsize=4)
+def primorial(bound: int) -> int:
+    """The product of all primes below bound; remembered."""
+    return prod(small_primes(bound))

@@ -1,0 +1,1 @@
+"""A key without a dealer; the parts that compute."""
