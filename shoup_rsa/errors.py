@@ -172,6 +172,25 @@ class NoNewShare(ShoupError):
         )
 
 
+class InvalidMessage(ShoupError):
+    """A message of a key generation without a dealer that its alleged sender has not signed like this.
+
+    `sender` is who is said to have sent it; `reason` is a sentence. It convicts nobody.
+    """
+
+    def __init__(self, sender: int, reason: str) -> None:
+        super().__init__(sender, reason)
+        self.sender = sender
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"a message said to be from party {self.sender}: {self.reason}"
+
+
+class InvalidTranscript(ShoupError, ValueError):
+    """What is no transcript of a key generation without a dealer, or one that no run can have left behind."""
+
+
 class InvalidKeyFile(ShoupError):
     """A sealed key share that is truncated, altered, of another format, or for another key."""
 
