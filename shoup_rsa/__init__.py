@@ -18,9 +18,10 @@ of several dealers, `CompositePublicKey` and `CompositeKeyShare`, go through all
 PublicKey, AnyKeyShare and AnySignatureShare are the types for what is of either kind.
 
 More doors are imported by their own names: `shoup_rsa.composite`, to make keys of several dealers;
-`shoup_rsa.redistribution` and `shoup_rsa.composite.redistribution`, for keys that are handed on to new shares
-and other members; and `shoup_rsa.private_key`, which needs `cryptography`, for X.509, SSH certificates and
-JSON Web Tokens. docs/reference/shoup_rsa.md has more.
+`shoup_rsa.dealerless`, for keys that nobody dealt; `shoup_rsa.redistribution` and
+`shoup_rsa.composite.redistribution`, for keys that are handed on to new shares and other members; and
+`shoup_rsa.private_key`, which needs `cryptography`, for X.509, SSH certificates and JSON Web Tokens.
+docs/reference/shoup_rsa.md has more.
 
 
 Specification
@@ -69,9 +70,9 @@ Honest limits
 * A share without proof is not evidence of anything. Who sent a share is for the caller's channel to say.
 * Secret exponents go through a constant-time exponentiation with a blinded base. The numbers around it (one
   multiplication and addition for z, the dealer's arithmetic) are Python integers, whose timing varies.
-* No key without a dealer. With several, none of whom sees the whole key, see `shoup_rsa.composite`.
-  `shoup_rsa.redistribution` hands a key on to new shares, which heals stolen shares and never a dishonest
-  dealer. The limits of both are stated there.
+* Several dealers, none of whom sees the whole key: `shoup_rsa.composite`. No dealer at all:
+  `shoup_rsa.dealerless`, whose keys have no safe primes. `shoup_rsa.redistribution` hands a key on to new
+  shares, which heals stolen shares and never a dishonest dealer. The limits of all three are stated there.
 
 Errors are raised, never returned: see `shoup_rsa.errors`. Randomness comes from `secrets` only.
 """

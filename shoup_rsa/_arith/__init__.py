@@ -10,12 +10,12 @@ from __future__ import annotations
 from shoup_rsa._arith.numbers import (
     bezout,
     gcd,
+    has_factor_below,
     inverse,
     is_perfect_power,
     is_prime,
     jacobi,
     multiply,
-    primorial,
     small_primes,
 )
 from shoup_rsa._arith.powers import (
@@ -43,6 +43,7 @@ __all__ = [
     "dealt_table",
     "double_power",
     "gcd",
+    "has_factor_below",
     "inverse",
     "is_perfect_power",
     "is_prime",
@@ -51,7 +52,6 @@ __all__ = [
     "may_be_prime",
     "multiply",
     "power",
-    "primorial",
     "product_of_powers",
     "quotients",
     "secret_power",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from math import gcd as _gcd
-from math import prod
 
 import gmpy2
 
@@ -63,7 +62,12 @@ def small_primes(bound: int) -> list[int]:
     return [number for number, survives in enumerate(survivors[:bound]) if survives]
 
 
+def has_factor_below(number: int, bound: int) -> bool:
+    """Whether a number above 1 has a prime factor below bound. One division, after the first for a bound."""
+    wide = gmpy2.mpz(number)
+    return bool(gmpy2.gcd(_primorial(bound) % wide, wide) != 1)
+
+
 @lru_cache(maxsize=4)
-def primorial(bound: int) -> int:
-    """The product of all primes below bound; remembered."""
-    return prod(small_primes(bound))
+def _primorial(bound: int) -> gmpy2.mpz:
+    return gmpy2.primorial(bound - 1)

@@ -21,19 +21,19 @@ Specification
 D. Boneh, M. Franklin, "Efficient Generation of Shared RSA Keys", J. ACM 48 (2001), with the multiplication of
 M. Ben-Or, S. Goldwasser, A. Wigderson (STOC 1988); each step is specified where it is computed. In a batch:
 
-COMMIT           a hash of all seeds, each of which is hashed by itself; seeds are independent    .seeds
-SIEVE_SHARES     shares of residues modulo small primes; p and q are put together from them      .sieve
+COMMIT           a hash of all seeds, each of which is hashed by itself; seeds are independent  .seeds
+SIEVE_SHARES     shares of residues modulo small primes; p and q are put together from them     .sieve
 SIEVE_OPENING    which residues are 0 or 1, of which spare ones take the place
-PRODUCT_SHARES   shares of p and q                                                                 .product
+PRODUCT_SHARES   shares of p and q                                                               .product
 PRODUCT_OPENING  N = p q of every candidate; those without a prime factor below 2^17 are tested
-TEST_COMMIT      a hash of one round's values of the biprimality test                              .biprimality
+TEST_COMMIT      a hash of one round's values of the biprimality test                            .biprimality
 TEST_OPENING     the values. The first candidate that passes is kept
-SEED_OPENING     the seeds of ALL OTHERS: everybody computes again what all should have sent       .replay
-VERDICT          nothing, or a private message that is not what its sender's seeds say             .judging
+SEED_OPENING     the seeds of ALL OTHERS: everybody computes again what all should have sent     .replay
+VERDICT          nothing, or a private message that is not what its sender's seeds say           .judging
 
 If a candidate is kept, else another batch follows:
 
-FINAL_SHARES     shares of p + q - 1 and of a random number                                        .final
+FINAL_SHARES     shares of p + q - 1 and of a random number                                      .final
 FINAL_COMMIT     a hash of what comes next
 FINAL_OPENING    64 more rounds of the test, a masked p + q - 1, p_i + q_i mod e, and h_i^2
 EXPONENT         v^((p_i + q_i) / 4) and v^d_i with v = prod h_i^2: in the exponent, what was tested is used

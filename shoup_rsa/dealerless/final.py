@@ -2,7 +2,7 @@
 
 Beside the ROUNDS more of the biprimality test:
 
-    coprime   N and p + q - 1 have no common factor (Boneh and Franklin, section 3.1, step 4). A random r is
+    coprime   N and p + q - 1 have no common factor (Boneh and Franklin, section 3.1). A random r is
               shared, and (p + q - 1) r modulo N opened, which is as random as r: its factors in common with N
               are those of p + q - 1
     residue   every party opens (p_i + q_i) mod e, so that phi mod e is known; it must not be 0. This tells

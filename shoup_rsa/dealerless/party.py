@@ -263,3 +263,4 @@ class Party:
 
     def _fail(self, culprits: Iterable[Culprit]) -> None:
         self.outcome = Failure(tuple(culprits))
+        self._work.forget()

@@ -90,7 +90,7 @@ def modulus_of(settings: Settings, values: Sequence[int]) -> int | None:
     modulus = fit.zero(values, settings.product_modulus)
     if modulus is None or modulus.bit_length() != settings.key_size or modulus % 12 != 1:
         return None
-    return modulus if _arith.gcd(modulus, _arith.primorial(TRIAL_BOUND)) == 1 else None
+    return None if _arith.has_factor_below(modulus, TRIAL_BOUND) else modulus
 
 
 def is_fit_for_a_key(modulus: int) -> bool:

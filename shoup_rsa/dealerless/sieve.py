@@ -1,8 +1,7 @@
 """The sieve: residues of p and q modulo small primes that are neither 0 nor 1, and that nobody knows.
 
-D. Boneh, M. Franklin, "Efficient Generation of Shared RSA Keys" (J. ACM 48, 2001), section 3.3, has a sieve;
-this one samples residues, as M. Chen et al. do ("Multiparty Generation of an RSA Modulus", Crypto 2020). For
-all free primes at once, modulo their product:
+Boneh and Franklin have a sieve as well; this one samples residues, as M. Chen et al. do ("Multiparty
+Generation of an RSA Modulus", Crypto 2020). For all free primes at once, modulo their product:
 
     shares    each party shares a and b (degree t) and a zero (degree 3 t); all parties' are added
     opening   y_j = A_j (A_j - 1) B_j + Z_j. Opened is a (a - 1) b, which tells nothing but whether it is 0

@@ -69,6 +69,11 @@ class Work(Unchanged):
         """The private messages of the board's phase, of all others, which are well-formed."""
         self._received[self._board.phase] = messages
 
+    def forget(self) -> None:
+        """All secrets: the generation has failed."""
+        self._state.clear()
+        self._received.clear()
+
     @property
     def key_share(self) -> KeyShare:
         """This party's share of the key, from TRIAL on."""
@@ -277,8 +282,7 @@ class Work(Unchanged):
         if distribution is None or not isinstance(secret, ReceiverSecret):
             raise RuntimeError("nothing is distributed yet")
         share = distribution.receive(self._index, secret)
-        self._state.clear()
-        self._received.clear()
+        self.forget()
         self._state["share"] = share
         return {0: distribution.trials(share)}
 

@@ -8,8 +8,6 @@ can be added under encryption, which is what a proof about the content of a ciph
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from math import prod
 
 from shoup_rsa import _arith
 from shoup_rsa._entropy import RandomBelow
@@ -63,12 +61,6 @@ def decrypt(first: int, second: int, ciphertext: int) -> int:
     return message if 2 * message < modulus else message - modulus
 
 
-@lru_cache(maxsize=1)
-def small_primes_product() -> int:
-    """The product of all primes below FACTOR_MIN."""
-    return prod(_arith.small_primes(FACTOR_MIN))
-
-
 def draw_primes(modulus_bits: int, random_below: RandomBelow) -> tuple[int, int]:
     """P and Q, both 3 modulo 4, with gcd(P - 1, Q - 1) = 2, whose product has exactly that many bits.
 
@@ -104,7 +96,7 @@ def _prime(bits: int, random_below: RandomBelow, fits: Callable[[int], bool]) ->
         # What costs least comes first: most candidates have a factor that is very small.
         if _arith.gcd(candidate, SMALL_PRIMES_PRODUCT) != 1 or not fits(candidate):
             continue
-        if _arith.gcd(candidate, small_primes_product()) != 1 or not _arith.may_be_prime(candidate):
+        if _arith.has_factor_below(candidate, FACTOR_MIN) or not _arith.may_be_prime(candidate):
             continue
         if _arith.is_prime(candidate, (2 + random_below(candidate - 3) for _ in range(_MILLER_RABIN_ROUNDS))):
             return candidate

@@ -47,7 +47,7 @@ class ReceiverKey:
             raise InvalidReceiver(None, f"its modulus must have a multiple of {_BITS_STEP} bits")
         if modulus.bit_length() > BITS_MAX:
             raise InvalidReceiver(None, f"its modulus has more than {BITS_MAX} bits")
-        if _arith.gcd(modulus, paillier.small_primes_product()) != 1:
+        if _arith.has_factor_below(modulus, paillier.FACTOR_MIN):
             raise InvalidReceiver(None, "its modulus has a factor below 2^17")
         if _arith.is_perfect_power(modulus) or _arith.may_be_prime(modulus):
             raise InvalidReceiver(None, "its modulus is a prime or a perfect power")

@@ -21,7 +21,9 @@ CITATION = re.compile(
     r"|scenarios? (?P<scenarios>\d+(?: (?:to|and) \d+)?))"
 )
 NAMED = re.compile(r"\bdocs/[\w/-]+\.md\b")
-OTHERS = re.compile(r'(?:RFC [\d, ]*\d|X\.690|Shoup|"Practical Threshold Signatures"),? sections? \d')
+OTHERS = re.compile(
+    r'(?:RFC [\d, ]*\d|X\.690|Shoup|"Practical Threshold Signatures"|Boneh and Franklin),? sections? \d'
+)
 LOOSE = re.compile(
     r"\b[Ss]ections? \d|"
     r"(?<![.\w])[Pp]rotocol(?:\.md)?`?[,:] (?:\"[A-Z]|view|normal case|persist|who may|catching)|"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shoup_rsa.dealerless.settings import Settings
 
 
-def settings_for(parties: int = 4, *, batch: int = 24, key_size: int = 512, context: bytes = b"") -> Settings:
+def settings_for(parties: int = 4, *, batch: int = 6, key_size: int = 512, context: bytes = b"") -> Settings:
     corruptions = (parties - 1) // 3
     return Settings(
         parties,
