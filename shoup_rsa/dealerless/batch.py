@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shoup_rsa import _arith
@@ -79,16 +79,23 @@ class Batch:
                 label = chain + candidate.to_bytes(4, "big")
                 self.bases[candidate] = biprimality.base(self.settings, label, modulus, 0)
 
-    def take_images(self, images: list[dict[int, int]]) -> None:
-        """All parties' opened v_i: which candidates pass, and which one is kept."""
+    def take_images(self, images: list[dict[int, int]], factors: Mapping[int, tuple[int, int]]) -> None:
+        """All parties' opened v_i: which candidates pass, and which one is kept.
+
+        factors: p and q of candidates, as far as they are known already, to save time.
+        """
         self.images = images
-        self.passed = {
-            candidate
-            for candidate, modulus in self.moduli.items()
-            if biprimality.passes([one[candidate] for one in images], self.bases[candidate], modulus)
-        }
+        self.passed = {candidate for candidate in self.tested if self._passes(candidate, factors)}
         fit = (one for one in sorted(self.passed) if product.is_fit_for_a_key(self.moduli[one]))
         self.kept = next(fit, None)
+
+    def _passes(self, candidate: int, factors: Mapping[int, tuple[int, int]]) -> bool:
+        values, base = [one[candidate] for one in self.images], self.bases[candidate]
+        p, q = factors.get(candidate, (0, 0))
+        modulus = self.moduli[candidate]
+        if p * q == modulus and min(p, q) > 1:
+            return biprimality.opened_passes(values, base, p, q)
+        return biprimality.passes(values, base, modulus)
 
     def encode_images(self, images: dict[int, int], salt: bytes) -> bytes:
         """The body that opens a party's v_i of all tested candidates."""

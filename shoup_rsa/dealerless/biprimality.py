@@ -79,6 +79,17 @@ def passes(values: list[int], base: int, modulus: int) -> bool:
     return product(values, modulus) in (wanted := target(base, modulus), modulus - wanted)
 
 
+def opened_passes(values: list[int], base: int, first: int, second: int) -> bool:
+    """`passes`, of N = p q with known p and q: three times as fast where it fails, as it does modulo p."""
+    modulus = first * second
+    exponent, found = (modulus - 5) // 4, product(values, modulus)
+    wanted = _arith.power(base % first, exponent, first)
+    if found % first not in (wanted, first - wanted):
+        return False
+    wanted = by_factors(base, exponent, first, second)
+    return found in (wanted, modulus - wanted)
+
+
 def opened_product(base: int, first: int, second: int) -> int:
     """prod v_i = g^((p + q - 6) / 4) of a candidate whose p and q are opened: faster, by p and q alone."""
     return by_factors(base, (first + second - 6) // 4, first, second)

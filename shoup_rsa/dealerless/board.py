@@ -33,6 +33,9 @@ from shoup_rsa.redistribution.receivers import ReceiverKey
 Value = TypeVar("Value")
 DIGEST_LENGTH = 32
 
+Foresight = Callable[[Batch], dict[int, tuple[int, int]]]
+"""p and q of tested candidates, for who has the openings already. It saves time and decides nothing."""
+
 
 class Board:
     """The state. phase: what is sent in this round. chain: of all broadcasts before it.
@@ -43,6 +46,7 @@ class Board:
 
     def __init__(self, settings: Settings, verify: Verify) -> None:
         """verify: the layer above's check of signatures, for messages that are exhibited."""
+        self.foresight: Foresight | None = None
         self.settings = settings
         self.verify = verify
         self.phase = Phase.SETUP
@@ -187,7 +191,8 @@ class Board:
                 raise Malformed("it opens other values than it committed to")
             return batch.decode_images(body)
 
-        batch.take_images(self._each(bodies, _decode))
+        images = self._each(bodies, _decode)
+        batch.take_images(images, self.foresight(batch) if self.foresight else {})
         return Phase.SEED_OPENING
 
     def _seed_opening(self, bodies: list[bytes]) -> Phase:

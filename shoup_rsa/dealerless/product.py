@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from shoup_rsa import _arith
 from shoup_rsa.dealerless.numbers import check_length, pack, unpack
 from shoup_rsa.dealerless.settings import Settings
-from shoup_rsa.dealerless.sharing import evaluate, expand, interpolation
+from shoup_rsa.dealerless.sharing import evaluate, expand_wide, interpolation
 from shoup_rsa.errors import InvalidKey
 from shoup_rsa.sizes import check_modulus
 
@@ -37,11 +37,12 @@ class Randomness:
 
 
 def randomness(settings: Settings, seed: bytes) -> Randomness:
-    """See there."""
+    """See there. The coefficients are not reduced."""
     t = settings.corruptions
     layout = ((2, settings.width), (4 * t, settings.product_modulus))
-    numbers = expand(seed, b"product", layout)
-    return Randomness(numbers[:2], numbers[2 : 2 + t], numbers[2 + t : 2 + 2 * t], numbers[2 + 2 * t :])
+    numbers = expand_wide(seed, b"product", layout)
+    widths = [number % settings.width for number in numbers[:2]]
+    return Randomness(widths, numbers[2 : 2 + t], numbers[2 + t : 2 + 2 * t], numbers[2 + 2 * t :])
 
 
 def parts(settings: Settings, index: int, residues: Sequence[int], widths: Sequence[int]) -> tuple[int, int]:

@@ -20,13 +20,12 @@ class SpareReplay:
         """For the spare of that leaf, which every party has opened."""
         self._settings = settings
         self._prime = prime
-        self._own = [sieve.spare_numbers(settings, one[leaf], prime) for one in seeds]
+        self._seeds = [one[leaf] for one in seeds]
 
     @cached_property
     def sums(self) -> list[tuple[int, int, int]]:
         """Every party's A, B and Z."""
-        total = [sum(column) for column in zip(*self._own, strict=True)]
-        sharing = sieve.split_spare(self._settings, total)
+        sharing = sieve.spare_sharing(self._settings, self._seeds, self._prime)
         return [sharing.at(index, self._prime) for index in self._settings.indices]
 
     @cached_property
@@ -36,7 +35,7 @@ class SpareReplay:
 
     def shares(self, sender: int, receiver: int) -> list[int]:
         """What a party owed to another one."""
-        return list(sieve.split_spare(self._settings, self._own[sender - 1]).at(receiver, self._prime))
+        return sieve.spare_shares(self._settings, self._seeds[sender - 1], self._prime, receiver)
 
 
 class Replay:

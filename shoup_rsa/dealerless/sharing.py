@@ -27,27 +27,50 @@ Layout = tuple[tuple[int, int], ...]
 
 def expand(seed: bytes, label: bytes, layout: Layout) -> list[int]:
     """Numbers that follow from a seed of 32 bytes: SHAKE-256(domain, label, seed), cut up and reduced."""
-    widths = [(count, bound, byte_length(bound.bit_length()) + HIDING_BYTES) for count, bound in layout]
+    bounds = (bound for count, bound in layout for _ in range(count))
+    return [number % bound for number, bound in zip(expand_wide(seed, label, layout), bounds, strict=True)]
+
+
+def expand_wide(seed: bytes, label: bytes, layout: Layout) -> list[int]:
+    """The same, not yet reduced: for adding up many."""
+    widths = [(count, byte_length(bound.bit_length()) + HIDING_BYTES) for count, bound in layout]
     stream = hashlib.shake_256(b"shoup-rsa/v1/dealerless/" + label + b"\x00" + seed)
-    data = stream.digest(sum(count * width for count, _, width in widths))
+    data = stream.digest(sum(count * width for count, width in widths))
     numbers, position = [], 0
-    for count, bound, width in widths:
-        for _ in range(count):
-            numbers.append(int.from_bytes(data[position : position + width], "big") % bound)
-            position += width
+    for count, width in widths:
+        end = position + count * width
+        numbers += [int.from_bytes(data[at : at + width], "big") for at in range(position, end, width)]
+        position = end
     return numbers
 
 
-def expand_small(seed: bytes, label: bytes, count: int, bound: int) -> list[int]:
-    """The same for small numbers, which are the digits of one large one."""
-    length = byte_length(count * bound.bit_length()) + HIDING_BYTES
-    stream = hashlib.shake_256(b"shoup-rsa/v1/dealerless/" + label + b"\x00" + seed)
-    rest = int.from_bytes(stream.digest(length), "big")
-    numbers = []
-    for _ in range(count):
-        rest, digit = divmod(rest, bound)
-        numbers.append(digit)
-    return numbers
+_LANE_BYTES = 19  # of which the first one is cleared: so many can be added up
+_LANE_SUMMANDS_MAX = 256
+
+
+def expand_small(seeds: Sequence[bytes], label: bytes, count: int, bound: int) -> list[int]:
+    """Small numbers that follow from seeds: from each seed so many, and the sums over all seeds reduced.
+
+    A seed's stream is SHAKE-256 as above, cut into numbers of 18 bytes with a byte between them: all seeds'
+    streams are added as one number each. Raises ValueError for more than 256 seeds.
+    """
+    if len(seeds) > _LANE_SUMMANDS_MAX:
+        raise ValueError("the sums have no more room")
+    mask = _lanes(count)
+    length = count * _LANE_BYTES
+    head = b"shoup-rsa/v1/dealerless/" + label + b"\x00"
+    total = 0
+    for seed in seeds:
+        total += int.from_bytes(hashlib.shake_256(head + seed).digest(length), "big") & mask
+    data = total.to_bytes(length, "big")
+    return [
+        int.from_bytes(data[at : at + _LANE_BYTES], "big") % bound for at in range(0, length, _LANE_BYTES)
+    ]
+
+
+@lru_cache(maxsize=64)
+def _lanes(count: int) -> int:
+    return int.from_bytes((b"\x00" + b"\xff" * (_LANE_BYTES - 1)) * count, "big")
 
 
 def evaluate(coefficients: Sequence[int], point: int, modulus: int) -> int:

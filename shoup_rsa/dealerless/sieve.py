@@ -23,7 +23,7 @@ from math import gcd
 
 from shoup_rsa.dealerless.numbers import check_length, pack, unpack
 from shoup_rsa.dealerless.settings import Settings
-from shoup_rsa.dealerless.sharing import all_at_zero, evaluate, expand, expand_small, interpolation
+from shoup_rsa.dealerless.sharing import all_at_zero, evaluate, expand_small, expand_wide, interpolation
 
 FACTORS = (0, 1)
 """p and q."""
@@ -57,14 +57,14 @@ def opening_value(shares: Sequence[int], modulus: int) -> int:
 
 def candidate_sharings(settings: Settings, seed: bytes) -> tuple[Sharing, Sharing]:
     """Of p and of q, what follows from a party's seed of a candidate."""
-    numbers = candidate_numbers(settings, seed)
-    return split_candidate(settings, numbers)
+    modulus = settings.free_modulus
+    return split_candidate(settings, [number % modulus for number in candidate_numbers(settings, seed)])
 
 
 def candidate_numbers(settings: Settings, seed: bytes) -> list[int]:
-    """The same as one list, for adding up."""
+    """The same as one list, not yet reduced, for adding up."""
     count = 5 * settings.corruptions + 2 + settings.parties
-    return expand(seed, b"sieve", ((2 * count, settings.free_modulus),))
+    return expand_wide(seed, b"sieve", ((2 * count, settings.free_modulus),))
 
 
 def split_candidate(settings: Settings, numbers: Sequence[int]) -> tuple[Sharing, Sharing]:
@@ -73,14 +73,9 @@ def split_candidate(settings: Settings, numbers: Sequence[int]) -> tuple[Sharing
     return (_sharing(settings, numbers[:half]), _sharing(settings, numbers[half:]))
 
 
-def spare_numbers(settings: Settings, seed: bytes, prime: int) -> list[int]:
-    """What follows from a party's seed of a spare residue, as a list."""
-    return expand_small(seed, b"spare", 5 * settings.corruptions + 2, prime)
-
-
-def split_spare(settings: Settings, numbers: Sequence[int]) -> Sharing:
-    """A list of `spare_numbers`, or a sum of such lists, as a sharing."""
-    return _sharing(settings, numbers)
+def spare_sharing(settings: Settings, seeds: Sequence[bytes], prime: int) -> Sharing:
+    """What follows from a party's seed of a spare residue; from several parties' seeds, the sum of theirs."""
+    return _sharing(settings, expand_small(seeds, b"spare", 5 * settings.corruptions + 2, prime))
 
 
 def _sharing(settings: Settings, numbers: Sequence[int]) -> Sharing:
@@ -111,7 +106,7 @@ def candidate_shares(settings: Settings, seed: bytes, receiver: int) -> list[int
 
 def spare_shares(settings: Settings, seed: bytes, prime: int, receiver: int) -> list[int]:
     """A party's three numbers for a receiver."""
-    return list(split_spare(settings, spare_numbers(settings, seed, prime)).at(receiver, prime))
+    return list(spare_sharing(settings, [seed], prime).at(receiver, prime))
 
 
 def all_shares(settings: Settings, seeds: Sequence[bytes]) -> dict[int, Shares]:
@@ -125,7 +120,7 @@ def all_shares(settings: Settings, seeds: Sequence[bytes]) -> dict[int, Shares]:
             one, other = first.at(receiver, modulus), second.at(receiver, modulus)
             shares.candidates.append([*one, first.rho[place], *other, second.rho[place]])
     for leaf, prime in settings.spares:
-        sharing = split_spare(settings, spare_numbers(settings, seeds[leaf], prime))
+        sharing = spare_sharing(settings, [seeds[leaf]], prime)
         for receiver, shares in found.items():
             shares.spares.append(list(sharing.at(receiver, prime)))
     return found

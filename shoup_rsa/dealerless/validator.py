@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from shoup_rsa.dealerless import seeds
 from shoup_rsa.dealerless.accusation import judge
+from shoup_rsa.dealerless.batch import Batch
 from shoup_rsa.dealerless.blame import Convicted, Culprit
 from shoup_rsa.dealerless.board import Board
 from shoup_rsa.dealerless.message import Phase, Signed, Statement, Verify, check_signed
 from shoup_rsa.dealerless.numbers import Malformed
+from shoup_rsa.dealerless.replay import Replay, SpareReplay
 from shoup_rsa.dealerless.settings import Settings
 from shoup_rsa.dealerless.transcript import Transcript
 from shoup_rsa.errors import InvalidTranscript
@@ -60,6 +64,8 @@ def _replay(board: Board, transcript: Transcript) -> tuple[Culprit, ...]:
             raise Malformed("it goes on behind its end")
         if board.phase.private:
             board.skip()
+        following = transcript.rounds[place + 1 : place + 2]
+        board.foresight = partial(_factors, [message.body for message in following[0]] if following else [])
         _check_round(board, messages)
         try:
             board.apply(messages)
@@ -68,6 +74,26 @@ def _replay(board: Board, transcript: Transcript) -> tuple[Culprit, ...]:
                 raise Malformed("it goes on behind a conviction") from None
             return error.culprits
     return ()
+
+
+def _factors(openings: list[bytes], batch: Batch) -> dict[int, tuple[int, int]]:
+    """p and q of all tested candidates, if the openings that follow are honest; else nonsense or nothing."""
+    settings = batch.settings
+    if len(openings) != settings.parties or any(
+        len(body) != seeds.SEED_LENGTH * settings.leaves for body in openings
+    ):
+        return {}
+    opened = [dict(enumerate(seeds.split(body))) for body in openings]
+    found = {}
+    for candidate in batch.tested:
+        replacements = batch.assigned[candidate] or ((), ())
+        spares = {
+            leaf: SpareReplay(settings, opened, leaf, prime)
+            for chosen in replacements
+            for prime, leaf in chosen
+        }
+        found[candidate] = Replay(settings, opened, candidate, replacements, spares).numbers
+    return found
 
 
 def _check_round(board: Board, messages: Sequence[Signed]) -> None:

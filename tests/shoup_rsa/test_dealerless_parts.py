@@ -68,11 +68,16 @@ def test_expansions_are_bounded_and_depend_on_seed_and_label() -> None:
     assert max(one[50:]) >> 64
     others = [expand(bytes(32), b"other", ((50, 1000),)), expand(bytes(31) + b"1", b"label", ((50, 1000),))]
     assert one[:50] not in others
-    small = [
-        digit for seed in range(300) for digit in expand_small(bytes(31) + pack([seed], 2)[1:], b"x", 7, 11)
-    ]
+    some = [bytes(30) + pack([seed], 2) for seed in range(300)]
+    each = [expand_small([seed], b"x", 7, 11) for seed in some]
+    small = [digit for digits in each for digit in digits]
     assert set(small) == set(range(11))
     assert all(120 < small.count(digit) < 270 for digit in range(11)), "191 of each are expected"
+    for count in (2, 31, 256):
+        sums = [sum(column) % 11 for column in zip(*each[:count], strict=True)]
+        assert expand_small(some[:count], b"x", 7, 11) == sums
+    with pytest.raises(ValueError, match="room"):
+        expand_small(some, b"x", 7, 11)
 
 
 def test_numbers_have_one_encoding() -> None:
@@ -259,6 +264,17 @@ def test_the_product_by_the_factors_is_the_product() -> None:
     p, q, base = 1000003, 999983, 12345
     assert biprimality.by_factors(base, 10**9 + 7, p, q) == pow(base, 10**9 + 7, p * q)
     assert biprimality.by_factors(base, 10**9 + 7, p, p) == pow(base, 10**9 + 7, p * p)
+
+
+@pytest.mark.parametrize(("p", "q"), [(1000003, 999983), (1000003 * 7, 1019), (35, 19), (1000003, 1000003)])
+def test_known_factors_only_save_time(p: int, q: int) -> None:
+    modulus = p * q
+    exponent = (p + q - 6) // 4
+    for base in (g for g in range(2, 60) if _arith.jacobi(g, modulus) == 1):
+        values = [pow(base, exponent - 10, modulus), pow(base, 10, modulus)]
+        for said in (values, [values[0], modulus - values[1]], [values[0] * 2 % modulus, values[1]]):
+            expected = biprimality.passes(said, base, modulus)
+            assert biprimality.opened_passes(said, base, p, q) == expected
 
 
 def test_bases_have_symbol_1_and_depend_on_all_that_was_said() -> None:
