@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 from collections.abc import Iterable
 from functools import cache
@@ -12,7 +13,10 @@ import pytest
 from shoup_rsa import KeyShare, _arith, check_trials, open_key_share, seal_key_share
 from shoup_rsa.dealerless import Culprit, Failure, Outgoing, Phase, Settings, Success, validate
 from shoup_rsa.dealerless import final as last_checks
+from shoup_rsa.dealerless.blame import Convicted
+from shoup_rsa.dealerless.board import Board
 from shoup_rsa.dealerless.message import Signed, Statement, statement_for
+from shoup_rsa.dealerless.numbers import Malformed
 from shoup_rsa.dealerless.work import Bodies, Work
 from shoup_rsa.errors import InvalidMessage, InvalidTranscript
 from tests.shoup_rsa import board
@@ -422,6 +426,29 @@ def test_a_message_of_a_wrong_length_convicts_its_sender(phase: Phase) -> None:
     assert culprit.proven
 
 
+def test_an_accepted_candidate_that_fails_without_a_liar_is_opened_and_another_batch_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it happens when e divides phi: once in thirty thousand keys. Nobody is blamed, and nobody stops."""
+
+    def refused(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(last_checks, "accepts", refused)
+
+    def until_the_next_batch(sender: int, outgoing: Outgoing) -> Outgoing | None:
+        kind = Statement.decode(outgoing.statement).kind
+        return None if kind == Phase.COMMIT and network.parties[1]._board.batch.number else outgoing
+
+    network = Network(settings_for(), LUCKY, tamper=until_the_next_batch)
+    network.run()
+    for party in network.parties.values():
+        assert (party.phase, party._board.batch.number) == (Phase.COMMIT, 1)
+        assert not party.transcript.accusations
+        opened = [Statement.decode(messages[0].statement).kind for messages in party.transcript.rounds]
+        assert opened[-2:] == [Phase.KEPT_OPENING, Phase.KEPT_VERDICT]
+
+
 def test_nothing_counts_that_its_sender_has_not_signed_for_this_session() -> None:
     settings = settings_for()
     network, other = Network(settings, 1), Network(settings_for(context=b"other"), 1)
@@ -445,6 +472,34 @@ def test_nothing_counts_that_its_sender_has_not_signed_for_this_session() -> Non
     assert party.missing == (1, 2, 3, 4)
     party.receive(2, good)
     assert party.missing == (1, 3, 4)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("place", range(14))
+def test_whatever_bytes_a_party_broadcasts_the_board_goes_on_or_names_that_party(place: int) -> None:
+    rounds = finished().parties[1].transcript.rounds
+    dice = random.Random(place)
+    for _ in range(6):
+        public = Board(settings_for(), verify)
+        for number, messages in enumerate(rounds[: place + 1]):
+            if public.phase.private:
+                public.skip()
+            if number < place:
+                public.apply(messages)
+        bodies = [message.body for message in rounds[place]]
+        body = bytearray(bodies[LIAR - 1])
+        if body:
+            start = dice.randrange(len(body))
+            body[start : start + 64] = dice.randbytes(len(body[start : start + 64]))
+        bodies[LIAR - 1] = bytes(body) + dice.randbytes(dice.choice((0, 0, 0, 1)))
+        named = [LIAR]
+        try:
+            public.apply([Signed(bytes(10), one, b"") for one in bodies])
+        except Convicted as error:
+            named = [culprit.index for culprit in error.culprits]
+        assert named == [LIAR]
+        with pytest.raises(Malformed):
+            public.check_private(Phase.SIEVE_SHARES, dice.randbytes(dice.randrange(900)))
 
 
 def test_a_transcript_that_no_run_leaves_behind_is_refused() -> None:

@@ -187,6 +187,27 @@ def test_what_the_sieve_leaves_is_neither_0_nor_1_and_replays() -> None:
         assert fit.zero(values, settings.product_modulus) == p * q
 
 
+def test_the_parts_of_a_residue_are_independent_of_each_other() -> None:
+    """The shares lie on one polynomial. Their parts of the sum, which the rho randomise again, must not."""
+    settings = settings_for(7, batch=12)
+    openings, own = everything_open(settings)
+    assigned = sieve.assign(settings, openings)
+    spares = {leaf: SpareReplay(settings, own, leaf, prime) for leaf, prime in settings.spares}
+    fit = interpolation(settings.parties, settings.corruptions)
+    modulus = settings.free_modulus
+    weights = all_at_zero(settings.parties, modulus)
+    for candidate, replacements in enumerate(assigned):
+        if replacements is None:
+            continue
+        replay = Replay(settings, own, candidate, replacements, spares)
+        values = [
+            part[0] % modulus * _arith.inverse(weight, modulus) % modulus
+            for part, weight in zip(replay.parts, weights, strict=True)
+        ]
+        values[0] -= settings.first_constant * _arith.inverse(weights[0], modulus)
+        assert all(fit.zero(values, prime) is None for prime in settings.free_primes[-3:])
+
+
 def test_a_wrong_opening_of_the_sieve_gives_the_candidate_up() -> None:
     settings = Settings(6, 5, 1, b"", 512, 8, True)
     openings, _ = everything_open(settings)
