@@ -90,9 +90,14 @@ def opened_passes(values: list[int], base: int, first: int, second: int) -> bool
     return found in (wanted, modulus - wanted)
 
 
-def opened_product(base: int, first: int, second: int) -> int:
-    """prod v_i = g^((p + q - 6) / 4) of a candidate whose p and q are opened: faster, by p and q alone."""
-    return by_factors(base, (first + second - 6) // 4, first, second)
+def fits_opened(values: list[int], base: int, first: int, second: int) -> bool:
+    """Whether prod v_i = g^((p + q - 6) / 4) for a candidate whose p and q are opened; modulo p alone.
+
+    Who knew of another number that is equal to it modulo p would have had a factor of N before it was opened;
+    so with a product of two primes nobody can, and other candidates fail in any case.
+    """
+    exponent = (first + second - 6) // 4
+    return product(values, first * second) % first == _arith.power(base % first, exponent, first)
 
 
 def by_factors(base: int, exponent: int, first: int, second: int) -> int:

@@ -143,7 +143,7 @@ class Case:
             replay, base = self._replays[number], batch.bases[number]
             said = [images[number] for images in batch.images]
             p, q = replay.numbers
-            if biprimality.product(said, p * q) == biprimality.opened_product(base, p, q):
+            if biprimality.fits_opened(said, base, p, q):
                 continue
             expected = [
                 biprimality.by_factors(base, biprimality.exponent(index, sum(part)), p, q)

@@ -23,15 +23,17 @@ class SpareReplay:
         self._seeds = [one[leaf] for one in seeds]
 
     @cached_property
-    def sums(self) -> list[tuple[int, int, int]]:
-        """Every party's A, B and Z."""
-        sharing = sieve.spare_sharing(self._settings, self._seeds, self._prime)
-        return [sharing.at(index, self._prime) for index in self._settings.indices]
+    def _sum(self) -> sieve.Sharing:
+        return sieve.spare_sharing(self._settings, self._seeds, self._prime)
 
-    @cached_property
+    def share(self, index: int) -> int:
+        """A party's A."""
+        return evaluate(self._sum.a, index, self._prime)
+
+    @property
     def opening(self) -> list[int]:
         """Every party's y."""
-        return [sieve.opening_value(shares, self._prime) for shares in self.sums]
+        return sieve.opening_values(self._sum, self._settings.parties, self._prime)
 
     def shares(self, sender: int, receiver: int) -> list[int]:
         """What a party owed to another one."""
@@ -57,21 +59,16 @@ class Replay:
         self._own = [sieve.candidate_numbers(settings, seed) for seed in self._seeds]
 
     @cached_property
-    def _sums(self) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+    def _sums(self) -> tuple[sieve.Sharing, sieve.Sharing]:
         total = [sum(column) for column in zip(*self._own, strict=True)]
-        modulus = self._settings.free_modulus
-        first, second = sieve.split_candidate(self._settings, total)
-        indices = self._settings.indices
-        return [first.at(index, modulus) for index in indices], [second.at(i, modulus) for i in indices]
+        return sieve.split_candidate(self._settings, total)
 
-    @cached_property
+    @property
     def sieve_opening(self) -> list[list[int]]:
         """Every party's two y of the sieve."""
-        modulus = self._settings.free_modulus
-        return [
-            [sieve.opening_value(shares, modulus) for shares in pair]
-            for pair in zip(*self._sums, strict=True)
-        ]
+        settings = self._settings
+        both = [sieve.opening_values(one, settings.parties, settings.free_modulus) for one in self._sums]
+        return [list(pair) for pair in zip(*both, strict=True)]
 
     def sieve_shares(self, sender: int, receiver: int) -> list[int]:
         """The eight numbers that a party owed to another one."""
@@ -91,9 +88,9 @@ class Replay:
             found = []
             for index in settings.indices:
                 place = index - 1
-                spares = [(prime, self._spares[leaf].sums[place][0]) for prime, leaf in replacements[factor]]
+                spares = [(prime, self._spares[leaf].share(index)) for prime, leaf in replacements[factor]]
                 randomizers = received[place], sent[place]
-                share = self._sums[factor][place][0]
+                share = evaluate(self._sums[factor].a, index, settings.free_modulus)
                 found.append(sieve.additive_part(settings, index, share, spares, randomizers))
             residues.append(found)
         return [

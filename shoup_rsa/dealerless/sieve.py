@@ -49,6 +49,22 @@ class Sharing:
         )
 
 
+def opening_values(sharing: Sharing, parties: int, modulus: int) -> list[int]:
+    """y of all parties, from the sum of all sharings: what `Sharing.at` and `opening_value` give, at once."""
+    backwards = [tuple(reversed(one)) for one in (sharing.a, sharing.b, sharing.zero)]
+    values = []
+    for index in range(1, parties + 1):
+        found = []
+        for coefficients in backwards:
+            value = 0
+            for coefficient in coefficients:
+                value = value * index + coefficient
+            found.append(value)
+        a, b, zero = found
+        values.append((a * (a - 1) % modulus * b + index * zero) % modulus)
+    return values
+
+
 def opening_value(shares: Sequence[int], modulus: int) -> int:
     """y = A (A - 1) B + Z, what a party opens."""
     a, b, zero = shares
