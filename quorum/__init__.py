@@ -6,8 +6,9 @@
   which failures are survived.
 * ``tags``: the numbers that keep purposes apart; ``statement``: the canonical bytes, all that is ever signed.
 * ``endorsement``: one member's signed response to a statement.
-* ``scheme``: how endorsements become a certificate; ``threshold_rsa`` (one RSA signature) and
-  ``signature_set`` (individual signatures) are imported by name, so that who only counts needs no keys.
+* ``scheme``: how endorsements become a certificate; ``threshold_rsa`` (one RSA signature), ``weighted_rsa``
+  (the same by weight) and ``signature_set`` (individual signatures) are imported by name, so that who only
+  counts needs no keys.
 * ``certificate``: statement and signature, verified against a scheme.
 """
 

@@ -35,6 +35,7 @@ __all__ = [
     "WrongPassphrase",
     "deal_agreement_key",
     "deal_key",
+    "deal_shares",
     "factors_of",
     "read_agreement_key",
 ]
@@ -76,13 +77,20 @@ def deal_key(
     Raises ValueError for a key size that is too small or no multiple of 128, and for a threshold that is not
     above ``faulty_max`` or that the correct members alone do not reach.
     """
+    return deal_shares(system.member_count, threshold, system.faulty_max, key_size, epoch, progress)
+
+
+def deal_shares(
+    count: int,
+    threshold: int,
+    faulty_max: int,
+    key_size: int,
+    epoch: int,
+    progress: Callable[[str, int], None] | None = None,
+) -> tuple[AgreementKey, tuple[ThresholdRsaEndorser, ...]]:
+    """The same for ``count`` shares, of which liars have ``faulty_max`` at most."""
     dealing = shoup_rsa.generate_threshold_key(
-        system.member_count,
-        threshold,
-        system.faulty_max,
-        key_size,
-        epoch=epoch,
-        progress=progress,
+        count, threshold, faulty_max, key_size, epoch=epoch, progress=progress
     )
     return dealing.public_key, tuple(ThresholdRsaEndorser(share) for share in dealing.key_shares)
 
@@ -187,6 +195,10 @@ class ThresholdRsaScheme:
         except ValueError as error:  # nobody can have a share of this message
             raise InvalidEndorsement(endorsement.member, str(error)) from None
         return VerifiedEndorsement(endorsement)
+
+    def check_share(self, endorsement: Endorsement) -> None:
+        """Raises InvalidEndorsement unless it has the form of this member's share; no proof is checked."""
+        self._share(endorsement)
 
     def _beyond(self, endorsement: Endorsement) -> str:
         """Why the key says nothing of this slot, if it does not."""
