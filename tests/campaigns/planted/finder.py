@@ -145,6 +145,7 @@ FINDERS: dict[str, Finder] = {
     "weight tests": partial(
         pytest_on,
         "tests/quorum/test_weighted.py",
+        "tests/quorum/test_weighted_rsa.py",
         "tests/fab_paxos/test_weighted_quorums.py",
     ),
     "crossings": partial(crossings, CROSSING_SEEDS),

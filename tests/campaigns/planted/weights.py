@@ -47,6 +47,18 @@ WEIGHTS = (
         at(f"{_QUORUMS}.reports", "self.faults.contains(self.everybody & ~mask)", "self.decides(mask)"),
     ),
     _bug(
+        "a bad share is that of the member with its number",
+        at(
+            "quorum.weighted_rsa:WeightedRsaScheme.combine",
+            "*self._places.owners(failure.culprits)",
+            "*failure.culprits",
+        ),
+    ),
+    _bug(
+        "a member's shares begin one place late",
+        at("quorum.weighted_rsa:Places.of", "range(self._first[member],", "range(self._first[member] + 1,"),
+    ),
+    _bug(
         "equal weights are those of one machine each",
         at("quorum.weighted:equal_weights", "each // len(group)", "1"),
     ),
