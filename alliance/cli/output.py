@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alliance.cli.streams import hush
-from alliance.config import bounded
 from alliance.errors import ConfigError, NotReported
 from alliance.net.process_log import LogFormat
 
@@ -198,7 +197,9 @@ def write_file(path: Path, data: bytes) -> None:
 
 def read_file(path: Path, what: str, limit: int) -> bytes:
     """At most ``limit`` bytes and one more, so that the reader can tell. Raises ConfigError."""
+    from alliance.config.bounded import read_file as read_at_most  # help waits for no configuration
+
     try:
-        return bounded.read_file(path, limit + 1)
+        return read_at_most(path, limit + 1)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror or error}): name {what}") from None
