@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +25,14 @@ _NAMED = re.compile(r"[0-9a-f]{64}|[0-9]+", re.ASCII)
 @dataclass(frozen=True)
 class Census:
     """``kinds``: objects that the collector sees, by type. ``blocks``: all that Python has allocated.
-    ``resident``: bytes of memory, with what the allocators keep for the next time."""
+    ``resident``: bytes of memory, with what the allocators keep for the next time. ``sockets`` are counted
+    apart from other descriptors: whoever first asks a member opens a connection to it, at any time."""
 
     kinds: Counter[str]
     blocks: int
     resident: int
     descriptors: int
+    sockets: int
     threads: int
     children: int
     tasks: int
@@ -48,7 +51,7 @@ class Census:
             kinds,
             sys.getallocatedblocks(),
             pages * os.sysconf("SC_PAGE_SIZE"),
-            len(os.listdir("/proc/self/fd")),
+            *_descriptors(),
             threading.active_count(),
             children,
             len(asyncio.all_tasks()),
@@ -58,8 +61,9 @@ class Census:
     def objects(self) -> int:
         return self.kinds.total()
 
-    def growth(self, earlier: Census, part: float) -> list[str]:
-        """What has grown since by more than this part; of what each epoch has anew, by one or more."""
+    def growth(self, earlier: Census, part: float, sockets_max: int) -> list[str]:
+        """What has grown since by more than this part; of what each epoch has anew, by one or more; and
+        sockets, if there are more than so many."""
         found = [
             f"{name}: {before:,}, then {now:,}"
             for name, before, now in (
@@ -71,6 +75,8 @@ class Census:
             )
             if now > before * (1 + part)
         ]
+        if self.sockets > sockets_max:
+            found.append(f"sockets: {earlier.sockets}, then {self.sockets}, and {sockets_max} at most")
         found += [
             f"{kind}: {earlier.kinds[kind]}, then {self.kinds[kind]}"
             for kind in OF_AN_EPOCH
@@ -86,9 +92,21 @@ class Census:
     def line(self) -> str:
         return (
             f"{self.resident / 2**20:.1f} MiB, {self.objects:,} objects, {self.blocks:,} blocks,"
-            f" {self.descriptors} descriptors, {self.threads} threads, {self.children} children,"
-            f" {self.tasks} tasks"
+            f" {self.descriptors} descriptors, {self.sockets} sockets, {self.threads} threads,"
+            f" {self.children} children, {self.tasks} tasks"
         )
+
+
+def _descriptors() -> tuple[int, int]:
+    """(those that are no sockets, sockets) of this process."""
+    sockets = others = 0
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            if os.readlink(one).startswith("socket:"):
+                sockets += 1
+            else:
+                others += 1
+    return others, sockets
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,17 @@ MEMBERS, KEEP_SLOTS = 4, 256
 TO_SUSPEND, ALL = 2, 3  # operators' approvals, of four, of whom one may be faulty
 FEW, PART, SLOW = 10, 0.05, 0.03
 LOOK_SECONDS = 0.02
+CLIENTS = 3
+SOCKETS_MAX = 2 * MEMBERS * (2 * (MEMBERS - 1) + CLIENTS) + 3 * MEMBERS
+"""Both ends of all connections that there can be: to each member the others have one as peers and one as
+those who ask, and each client has one; and what a member has beside: to listen, and for its signer."""
 
 
 class Town:
     """``member``: whose folder is looked at."""
 
     def __init__(self, home: Path) -> None:
-        found(founding(members=MEMBERS, clients=3), home, SECRET)
+        found(founding(members=MEMBERS, clients=CLIENTS), home, SECRET)
         self.home = home
         self.member = home / "members" / "member-2"
         self._folders = sorted((home / "members").iterdir())
@@ -137,7 +141,11 @@ async def live(home: Path, epochs: int) -> list[str]:
                 sys.stdout.write(f"epoch {number}, {town.heard:,} slots, {town.ordered:,} commands: {told}\n")
                 sys.stdout.flush()
     (census, folder), (last, last_folder) = counted[0], counted[-1]
-    return last.swelling(counted[-2][0], SLOW) + last.growth(census, PART) + last_folder.growth(folder, PART)
+    return (
+        last.swelling(counted[-2][0], SLOW)
+        + last.growth(census, PART, SOCKETS_MAX)
+        + last_folder.growth(folder, PART)
+    )
 
 
 def main(arguments: list[str]) -> int:

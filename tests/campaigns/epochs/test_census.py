@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
 from tests.campaigns.epochs.census import Census, Folder
+
+SOCKETS = 1000
 
 
 class Term:
@@ -17,9 +20,9 @@ class Term:
 def test_what_a_process_keeps_is_found() -> None:
     async def scenario() -> None:
         earlier = Census.take()
-        assert Census.take().growth(earlier, 0.05) == []
+        assert Census.take().growth(earlier, 0.05, SOCKETS) == []
         kept = Term()
-        assert Census.take().growth(earlier, 0.05) == [
+        assert Census.take().growth(earlier, 0.05, SOCKETS) == [
             f"Term: {earlier.kinds['Term']}, then {earlier.kinds['Term'] + 1}"
         ]
         del kept
@@ -27,8 +30,14 @@ def test_what_a_process_keeps_is_found() -> None:
         assert Census.take().descriptors == earlier.descriptors + len(pipe)
         for end in pipe:
             os.close(end)
+        with socket.socket():
+            more = Census.take()
+        assert (more.descriptors, more.sockets) == (earlier.descriptors, earlier.sockets + 1)
+        assert more.growth(earlier, 0.05, earlier.sockets) == [
+            f"sockets: {earlier.sockets}, then {more.sockets}, and {earlier.sockets} at most"
+        ]
         waiting = asyncio.create_task(asyncio.Event().wait())
-        assert Census.take().growth(earlier, 0.05) == ["tasks: 1, then 2"]
+        assert Census.take().growth(earlier, 0.05, SOCKETS) == ["tasks: 1, then 2"]
         waiting.cancel()
         more = replace(earlier, resident=earlier.resident * 2)
         assert more.swelling(earlier, 0.05) == [f"bytes: {earlier.resident:,}, then {more.resident:,}"]
