@@ -69,6 +69,11 @@ class Election:
         if _suspected_view(statement) == self.view:
             self.signing.add(self.signing.share(statement, signature, proven, out), out)
 
+    def on_endorsement_refused(self, statement: JointStatement) -> None:
+        """The signer could not say our Suspect: it is asked again."""
+        if _suspected_view(statement) == self.view:
+            self.signing.refused(statement)
+
     def on_suspect(self, endorsement: Endorsement, statement: SuspectStatement, out: list[Effect]) -> bool:
         """Another member's Suspect; True when enough of them suspect this view or a later one to join."""
         member, view = endorsement.member, statement.view

@@ -31,6 +31,7 @@ class JointSigning:
         self._place = place
         self._collectors: dict[int, ShareCollector] = {}
         self._proof_for: JointStatement | None = None
+        self._refused: JointStatement | None = None
         self.mine: Endorsement | None = None
 
     def share(
@@ -85,8 +86,19 @@ class JointSigning:
             self._proof_for = statement
             out.append(Endorse(statement, proven=True))
 
+    def refused(self, statement: JointStatement) -> None:
+        """The signer did not endorse it: it is asked again with the next heartbeat.
+
+        A member that was away while the keys were handed on has no share for a while. What it had to say
+        only once, such as that it suspects a leader, would stay unsaid: too few might be left to say it.
+        """
+        self._refused = statement
+
     def on_heartbeat(self, out: list[Effect], certified: int = -1) -> None:
         """Shares may have been lost with a link: ours goes out again if its place is above ``certified``."""
+        if self._refused is not None:
+            out.append(Endorse(self._refused))
+            self._refused = None
         for collector in self._collectors.values():
             collector.on_heartbeat(out)
         if self.mine is not None and self._place(self.mine.statement) > certified:
@@ -103,6 +115,8 @@ class JointSigning:
             del self._collectors[place]
         if self.mine is not None and self._place(self.mine.statement) not in places:
             self.mine = None
+        if self._refused is not None and self._place(self._refused) not in places:
+            self._refused = None
 
 
 class SigningInTurn:
@@ -143,6 +157,11 @@ class SigningInTurn:
         """The signer has endorsed it."""
         if statement == self._wanted:
             self.signing.add(self.signing.share(statement, signature, proven, out), out)
+
+    def on_endorsement_refused(self, statement: JointStatement) -> None:
+        """The signer has not."""
+        if statement == self._wanted:
+            self.signing.refused(statement)
 
     def on_endorsed(self, endorsement: Endorsement, out: list[Effect]) -> None:
         """Another member's share; a later one takes its place."""

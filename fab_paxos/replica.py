@@ -113,7 +113,8 @@ class Replica:
                 if (room := self._signing_of(statement)) is not None:
                     room.on_endorsement_made(statement, signature, proven, out)
             case EndorsementRefused(statement):
-                rooms.certifier.on_endorsement_refused(statement)
+                if (room := self._signing_of(statement)) is not None:
+                    room.on_endorsement_refused(statement)
             case Combined(certificate):
                 self._certified(certificate, out)
                 decide.pass_on(rooms, certificate, out)

@@ -6,10 +6,11 @@ import pytest
 
 from fab_paxos.effects import Effect, Endorse, Timer
 from fab_paxos.election import STANDING_BEATS, Election
-from fab_paxos.events import TimerFired
+from fab_paxos.events import EndorsementMade, EndorsementRefused, TimerFired
+from fab_paxos.joint_signing import SigningInTurn
 from fab_paxos.messages import Certified, Endorsed, Forward
 from fab_paxos.share_collector import Reputation
-from quorum import Endorsement, QuorumSystem, SuspectStatement
+from quorum import CheckpointStatement, Endorsement, JointStatement, QuorumSystem, SuspectStatement
 from tests.worlds.checkers import check_all
 from tests.worlds.cluster import SIX, Cluster, submission
 from tests.worlds.single import Bench, only
@@ -40,6 +41,36 @@ def test_a_member_joins_when_most_of_those_who_suspect_are_correct(system: Quoru
     last = system.mostly_correct
     assert joined(bench.hear(last, suspect(last, view)))
     assert not joined(bench.hear(last + 1, suspect(last + 1, view))), "it has said so"
+
+
+def test_a_suspect_that_the_signer_refused_is_said_later() -> None:
+    """A member without a share for a while: nobody else could be spared, were its word lost for the view."""
+    bench = Bench()
+    for member in (1, 2, 3):
+        effects = bench.hear(member, suspect(member, 0))
+    assert joined(effects)
+    for _ in range(2):
+        assert not joined(bench.step(EndorsementRefused(SuspectStatement(0))))
+        assert joined(bench.step(BEAT))
+        assert not joined(bench.step(BEAT)), "the signer was asked, and has not answered"
+    bench.step(EndorsementMade(SuspectStatement(0), b"our share", proven=False))
+    assert not joined(bench.step(BEAT))
+    bench.step(EndorsementRefused(SuspectStatement(3)))  # of a view that is none of ours
+    assert not joined(bench.step(BEAT))
+
+
+@pytest.mark.parametrize("statement", [CheckpointStatement(4, b"r" * 32, b"s" * 32)])
+def test_what_is_signed_in_turn_is_asked_for_again_as_long_as_it_is_wanted(statement: JointStatement) -> None:
+    signing, out = SigningInTurn(SIX, 5, Reputation(), lambda _: 4), list[Effect]()
+    signing.want(statement, out)
+    signing.on_endorsement_refused(statement)
+    signing.signing.on_heartbeat(out)
+    assert out == [Endorse(statement)] * 2
+    signing.on_endorsement_refused(statement)
+    signing.drop()
+    signing.on_endorsement_refused(statement)
+    signing.signing.on_heartbeat(out)
+    assert out == [Endorse(statement)] * 2
 
 
 def test_no_more_are_waited_for_than_make_the_proof() -> None:
