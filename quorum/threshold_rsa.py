@@ -196,10 +196,6 @@ class ThresholdRsaScheme:
             raise InvalidEndorsement(endorsement.member, str(error)) from None
         return VerifiedEndorsement(endorsement)
 
-    def check_share(self, endorsement: Endorsement) -> None:
-        """Raises InvalidEndorsement unless it has the form of this member's share; no proof is checked."""
-        self._share(endorsement)
-
     def _beyond(self, endorsement: Endorsement) -> str:
         """Why the key says nothing of this slot, if it does not."""
         slot = getattr(endorsement.statement, "slot", 0)

@@ -197,9 +197,9 @@ def write_file(path: Path, data: bytes) -> None:
 
 def read_file(path: Path, what: str, limit: int) -> bytes:
     """At most ``limit`` bytes and one more, so that the reader can tell. Raises ConfigError."""
-    from alliance.config.bounded import read_file as read_at_most  # help waits for no configuration
+    from alliance.config import bounded  # help waits for no configuration
 
     try:
-        return read_at_most(path, limit + 1)
+        return bounded.read_file(path, limit + 1)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror or error}): name {what}") from None
